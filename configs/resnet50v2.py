@@ -1,0 +1,8 @@
+"""ResNet50V2 in its 12 variants: `python -m faceemo.main --config configs/resnet50v2.py:7`."""
+
+from faceemo.config import make_config
+
+
+def get_config(arg=None):
+    """The variant that `arg` names; see `faceemo.config.make_config`."""
+    return make_config("resnet50v2", arg)

@@ -1,0 +1,8 @@
+"""VGG16 in its 12 variants: `python -m faceemo.main --config configs/vgg16.py:7`."""
+
+from faceemo.config import make_config
+
+
+def get_config(arg=None):
+    """The variant that `arg` names; see `faceemo.config.make_config`."""
+    return make_config("vgg16", arg)

@@ -1,0 +1,201 @@
+"""Every option of a run: the 12 variants, the fields with defaults, the rules they obey."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from faceemo.errors import UserError
+
+CLASSES = ("happy", "neutral", "sad", "surprise")
+SPLITS = ("train", "validation", "test")
+ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
+AUGMENTATIONS = ("none", "low", "mid", "high")
+UNFREEZE = ("0", "1", "2", "3", "all")
+WEIGHTS = {
+    "vgg16": ("imagenet", "hed", "none"),
+    "resnet50v2": ("imagenet", "none"),
+    "efficientnetb0": ("imagenet", "none"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of the study: what distinguishes a variant from its neighbours."""
+
+    augmentation: str
+    learning_rate: float
+    unfreeze: str  # how many of the top convolutional blocks train
+    extra_dense: bool
+    batch_size: int
+    class_weights: str
+
+
+# The index is the variant's number.
+VARIANTS = (
+    Variant("none", 1e-3, "0", False, 32, "none"),
+    Variant("low", 1e-3, "0", False, 32, "none"),
+    Variant("low", 1e-4, "1", False, 32, "none"),
+    Variant("high", 1e-4, "1", False, 32, "none"),
+    Variant("high", 1e-4, "2", False, 32, "none"),
+    Variant("high", 1e-4, "2", True, 32, "none"),
+    Variant("high", 1e-5, "2", True, 32, "none"),
+    Variant("mid", 1e-5, "2", True, 32, "none"),
+    Variant("mid", 1e-5, "3", True, 32, "none"),
+    Variant("mid", 1e-5, "all", False, 32, "none"),
+    Variant("mid", 1e-5, "all", False, 128, "none"),
+    Variant("mid", 1e-5, "all", False, 128, "balanced"),
+)
+
+
+def make_config(arch: str, arg: str | None = None) -> ConfigDict:
+    """The locked configuration of `arch`, changed by `arg`.
+
+    Args:
+        arch: one of `ARCHS`.
+        arg: what follows the colon of `--config configs/vgg16.py:7,image_size=96`: a variant's
+            number (default 7) and `field=value` pairs, separated by commas.
+
+    Raises:
+        UserError: if `arg` names an unknown field, or a value that the field does not take.
+    """
+    number, overrides = _parse_arg(arg)
+    row = VARIANTS[number]
+    config = ConfigDict()
+    # 'vgg16', 'resnet50v2' or 'efficientnetb0'
+    config.arch = arch
+    # row of VARIANTS (0-11) that the six fields below it start from
+    config.variant = number
+    # 'none', 'low' (shift, zoom, flip), 'mid' (+ rotation) or 'high' (+ contrast and gamma)
+    config.augmentation = row.augmentation
+    # of Adam, constant
+    config.learning_rate = row.learning_rate
+    # how many of the top convolutional blocks train: '0' to '3' or 'all'; the head always does
+    config.unfreeze = row.unfreeze
+    # one more dense layer at the end of the head
+    config.extra_dense = row.extra_dense
+    # images per step, over all devices
+    config.batch_size = row.batch_size
+    # 'none', or 'balanced': n / (classes * n_class)
+    config.class_weights = row.class_weights
+    # side of the square that enters the backbone, pixels
+    config.image_size = 224
+    # passes over the training images, at the most
+    config.epochs = 6
+    # epochs without a better validation accuracy before training stops; 0 never stops early
+    config.patience = 2
+    # of initial weights, data order and augmentation
+    config.seed = 1991921
+    # 'float32' or 'bfloat16': of activations; parameters stay float32
+    config.dtype = "float32"
+    # 'imagenet', 'hed' (VGG16 fine-tuned for edges, from the package index), 'none' (random) or a
+    # path to an HDF5 file
+    config.weights = "imagenet"
+    # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
+    config.dataset = "folder"
+    # where the zip is and prepared data goes
+    config.data_dir = "data"
+    # side at which the decoded grey images are kept, pixels
+    config.native_size = 48
+    # training steps per epoch; 0 uses every image
+    config.steps_per_epoch = 0
+    config.lock()
+    for field, text in overrides.items():
+        if field not in config or field in ("arch", "variant"):
+            raise UserError(
+                expected=f"a field after ':', one of {_listed(set(config) - {'arch', 'variant'})}",
+                found=f"'{field}'",
+                fix=f"write it as 'configs/{arch}.py:{number},image_size=96'",
+            )
+        config[field] = _typed(field, text, type(config[field]))
+    return validate(config)
+
+
+def validate(config: ConfigDict) -> ConfigDict:
+    """Returns `config` if every field is within its rule.
+
+    Raises:
+        UserError: naming every field that is not, with the values that it takes.
+    """
+    problems = [
+        f"{field}={config[field]!r} (takes {allowed})"
+        for field, (allowed, holds) in _RULES.items()
+        if not holds(config[field])
+    ]
+    weights = WEIGHTS.get(config.arch, ())
+    if config.weights not in weights and not Path(config.weights).is_file():
+        problems.append(
+            f"weights={config.weights!r} (for {config.arch} takes {_listed(weights)} or the path "
+            "of a file that exists)"
+        )
+    if problems:
+        raise UserError(
+            expected="every field within its range",
+            found="; ".join(problems),
+            fix="change what stands behind the config's ':' or its --config.FIELD=VALUE",
+        )
+    return config
+
+
+def _parse_arg(arg: str | None) -> tuple[int, dict[str, str]]:
+    """Splits '7,image_size=96' into 7 and {'image_size': '96'}."""
+    number, overrides = 7, {}
+    for position, part in enumerate(filter(None, (arg or "").split(","))):
+        field, equals, value = part.partition("=")
+        if equals and re.fullmatch(r"\w+", field) and field not in overrides:
+            overrides[field] = value
+        elif position == 0 and part in map(str, range(len(VARIANTS))):
+            number = int(part)
+        else:
+            raise UserError(
+                expected=f"a variant from 0 to {len(VARIANTS) - 1}, then field=value pairs (each "
+                "field once), separated by commas",
+                found=f"'{part}' in ':{arg}'",
+                fix="write for example ':7' or ':7,image_size=96,dataset=sample'",
+            )
+    return number, overrides
+
+
+def _typed(field: str, text: str, kind: type) -> Any:
+    """`text` as a value of the field's type."""
+    if kind is bool and text in ("True", "true", "False", "false"):
+        return text in ("True", "true")
+    if kind is not bool:
+        try:
+            return kind(text)
+        except ValueError:
+            pass  # reported below, with the field's name
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+    raise UserError(expected=f"{wanted} for {field}", found=f"'{text}'", fix="change the value")
+
+
+def _listed(values) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
+    return _listed(values), lambda value: value in values
+
+
+_COUNT = ("a whole number from 0", lambda value: value >= 0)
+_POSITIVE = ("a whole number from 1", lambda value: value >= 1)
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "arch": _one_of(*ARCHS),
+    "variant": (f"0 to {len(VARIANTS) - 1}", lambda value: 0 <= value < len(VARIANTS)),
+    "augmentation": _one_of(*AUGMENTATIONS),
+    "learning_rate": ("a number above 0 and at most 1", lambda value: 0 < value <= 1),
+    "unfreeze": _one_of(*UNFREEZE),
+    "batch_size": _POSITIVE,
+    "class_weights": _one_of("none", "balanced"),
+    "image_size": ("32 to 1024", lambda value: 32 <= value <= 1024),
+    "epochs": _POSITIVE,
+    "patience": _COUNT,
+    "seed": ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
+    "dtype": _one_of("float32", "bfloat16"),
+    "dataset": _one_of("folder", "sample"),
+    "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
+    "steps_per_epoch": _COUNT,
+}

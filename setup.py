@@ -1,0 +1,49 @@
+"""Package metadata; the settings of the tools are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# The CPU build is a fifth smaller; it does not exist for macOS and arm64.
+CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+
+setup(
+    name="faceemo",
+    version="0.1.0",
+    description="Emotions in face images by transfer learning, in JAX and Flax",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["faceemo", "faceemo.*"]),
+    install_requires=[
+        "absl-py",
+        "array_record",
+        "clu",
+        "flax>=0.12",
+        "h5py",
+        "ImageHash",
+        "jax>=0.10",
+        "jinja2",
+        "matplotlib",
+        "ml_collections>=1.0",
+        "numpy",
+        # OpenCV 5 has no Caffe importer, which the face detector needs
+        "opencv-python-headless>=4.8,<5",
+        "optax",
+        "orbax-checkpoint>=0.11",
+        "pillow",
+        "scikit-learn",
+        "tensorboard",
+        f"tensorflow-cpu; {CPU_WHEEL}",
+        f"tensorflow; not ({CPU_WHEEL})",
+        "tensorflow-datasets",
+        "tqdm",
+    ],
+    extras_require={
+        "test": ["hypothesis", "keras>=3", "pyright", "pytest", "pytest-timeout", "ruff"],
+        "bench": ["keras>=3", "scipy", "torch"],
+        "cuda": ["jax[cuda12]"],
+        "tpu": ["jax[tpu]"],
+    },
+)
