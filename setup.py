@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 # The CPU build is a fifth smaller; it does not exist for macOS and arm64.
 CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+NO_CPU_WHEEL = "sys_platform != 'linux' or platform_machine != 'x86_64'"
 
 setup(
     name="faceemo",
@@ -16,6 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["faceemo", "faceemo.*"]),
+    package_data={"faceemo.analysis": ["*.j2"]},
     install_requires=[
         "absl-py",
         "array_record",
@@ -34,15 +36,16 @@ setup(
         "orbax-checkpoint>=0.11",
         "pillow",
         "scikit-learn",
+        "scipy",
         "tensorboard",
         f"tensorflow-cpu; {CPU_WHEEL}",
-        f"tensorflow; not ({CPU_WHEEL})",
+        f"tensorflow; {NO_CPU_WHEEL}",
         "tensorflow-datasets",
         "tqdm",
     ],
     extras_require={
         "test": ["hypothesis", "keras>=3", "pyright", "pytest", "pytest-timeout", "ruff"],
-        "bench": ["keras>=3", "scipy", "torch"],
+        "bench": ["keras>=3", "torch"],
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

@@ -1,8 +1,10 @@
 """ResNet50V2 in its 12 variants: `python -m faceemo.main --config configs/resnet50v2.py:7`."""
 
 from faceemo.config import make_config
+from faceemo.errors import reported
 
 
 def get_config(arg=None):
     """The variant that `arg` names; see `faceemo.config.make_config`."""
-    return make_config("resnet50v2", arg)
+    with reported():
+        return make_config("resnet50v2", arg)

@@ -1,8 +1,10 @@
 """VGG16 in its 12 variants: `python -m faceemo.main --config configs/vgg16.py:7`."""
 
 from faceemo.config import make_config
+from faceemo.errors import reported
 
 
 def get_config(arg=None):
     """The variant that `arg` names; see `faceemo.config.make_config`."""
-    return make_config("vgg16", arg)
+    with reported():
+        return make_config("vgg16", arg)

@@ -140,6 +140,17 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def default_workdir(config: ConfigDict) -> Path:
+    """A folder under checkpoints/ named after the variant and the fields changed from it."""
+    plain = make_config(config.arch, str(config.variant))
+    changed = [
+        f"{field}={Path(str(config[field])).name}"
+        for field in sorted(config)
+        if config[field] != plain[field] and field not in ("data_dir", "epochs", "patience")
+    ]
+    return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
+
+
 def _parse_arg(arg: str | None) -> tuple[int, dict[str, str]]:
     """Splits '7,image_size=96' into 7 and {'image_size': '96'}."""
     number, overrides = 7, {}

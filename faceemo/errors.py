@@ -12,8 +12,9 @@ class UserError(ValueError):
     Commands print it without a traceback (`reported`); any other exception is a bug.
     """
 
-    def __init__(self, *, expected: str, found: str, fix: str):
-        super().__init__(f"expected {expected}; found {found}. Fix: {fix}")
+    def __init__(self, message: str = "", *, expected: str = "", found: str = "", fix: str = ""):
+        """Takes the three parts; or the whole, as pickle and absl do to make the error anew."""
+        super().__init__(message or f"expected {expected}; found {found}. Fix: {fix}")
 
 
 @contextlib.contextmanager

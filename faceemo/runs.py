@@ -1,0 +1,174 @@
+"""The three things the command does, each from a configuration to files on disk."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import scipy.special
+from ml_collections import ConfigDict
+
+from faceemo import data, models
+from faceemo.analysis import report
+from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.config import SPLITS
+from faceemo.data.pipeline import Split
+from faceemo.errors import UserError
+from faceemo.models import Model
+from faceemo.models.preprocessing import Preprocessing
+from faceemo.train import loop, optim, parallel
+from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.predict import predict_split
+from faceemo.train.recipe import make_recipe
+from faceemo.train.steps import make_eval_step
+
+
+def plan(config: ConfigDict) -> None:
+    """Prints what trains and what is frozen; needs neither data nor weights."""
+    model = models.build(config)
+    variables = jax.eval_shape(lambda: model.init(config.seed))
+    rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
+    print(optim.format_plan(rows))
+
+
+def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Trains or goes on, reports on validation, and writes and returns the summary.
+
+    Returns:
+        what `workdir/summary.json` holds.
+    """
+    model = models.build(config)
+    # Before the data, which may take long: a missing file of weights is said at once.
+    variables, preprocessing, source = models.load_weights(
+        model, model.init(config.seed), config.weights
+    )
+    splits = data.load(config)
+    workdir.mkdir(parents=True, exist_ok=True)
+    recipe = make_recipe(config, preprocessing, source, splits)
+    checkpoints = Checkpoints(workdir, recipe)
+    history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+    predictions, best = _predict(
+        config, model, preprocessing, checkpoints, splits["validation"], "validation"
+    )
+    summary = _summary(model, recipe, history, best, predictions)
+    _write_json(workdir / "summary.json", summary)
+    page = report.write(
+        workdir / "report" / "validation",
+        split="validation",
+        predictions=predictions,
+        history=history,
+        summary=summary,
+    )
+    _print_result("validation", predictions)
+    print(f"report      {page}")
+    print(f"summary     {workdir / 'summary.json'}")
+    print(f"checkpoint  {workdir / 'best'}")
+    print(f"metrics     {workdir / 'metrics'}")
+    print(f"            tensorboard --logdir {workdir / 'metrics'}")
+    return summary
+
+
+def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
+    """Restores the best epoch of the run in `workdir` and reports on a split.
+
+    Raises:
+        UserError: if there is no such run, or it is one of another configuration.
+    """
+    recipe = read_recipe(workdir)
+    if recipe is None:
+        raise UserError(
+            expected=f"a trained run in {workdir}",
+            found="none",
+            fix="train it first with --mode=train, or name its folder with --workdir",
+        )
+    splits = data.load(config)
+    preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
+    checkpoints = Checkpoints(
+        workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
+    )
+    model = models.build(config)
+    predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    summary_file = workdir / "summary.json"
+    summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
+    page = report.write(
+        workdir / "report" / split,
+        split=split,
+        predictions=predictions,
+        history=checkpoints.history(),
+        summary=summary,
+    )
+    _print_result(split, predictions)
+    print(f"report      {page}")
+    print(f"checkpoint  {workdir / 'best'}")
+
+
+def _predict(
+    config: ConfigDict,
+    model: Model,
+    preprocessing: Preprocessing,
+    checkpoints: Checkpoints,
+    split: Split,
+    name: str,
+) -> tuple[Predictions, int]:
+    """The best epoch's answers on a split, and that epoch's number."""
+    if name not in SPLITS or not len(split):
+        raise UserError(
+            expected=f"images in the {name} split", found="none", fix="see the dataset's ledger"
+        )
+    variables, history = checkpoints.restore_best()
+    variables = parallel.replicate(variables)
+    step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
+    logits = predict_split(
+        step, variables["params"], variables["batch_stats"], split, config.batch_size, name=name
+    )
+    probabilities = scipy.special.softmax(logits, axis=1)
+    return Predictions(probabilities, split.labels, split.paths, split.images), len(history)
+
+
+def _summary(
+    model: Model,
+    recipe: dict[str, Any],
+    history: list[dict[str, Any]],
+    best: int,
+    predictions: Predictions,
+) -> dict[str, Any]:
+    variables = jax.eval_shape(lambda: model.init(0))
+    rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
+    result = scores(predictions)
+    trainable = sum(row["trained"] for row in rows)
+    config = recipe["config"]
+    return {
+        "arch": config["arch"],
+        "variant": config["variant"],
+        "val_accuracy": result["accuracy"],
+        "val_accuracy_interval": result["accuracy_interval"],
+        "val_macro_f1": result["macro_f1"],
+        "val_loss": result["loss"],
+        "train_accuracy": history[best - 1]["train/accuracy"],
+        "majority_baseline": result["majority_baseline"],
+        "best_epoch": best,
+        "epochs_run": len(history),
+        "params_total": trainable + sum(row["frozen"] for row in rows),
+        "params_trainable": trainable,
+        "seconds": sum(row["seconds"] for row in history),
+        "seed": config["seed"],
+        "devices": jax.device_count(),
+        "platform": jax.default_backend(),
+        **recipe,
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
+
+
+def _print_result(split: str, predictions: Predictions) -> None:
+    result = scores(predictions)
+    low, high = result["accuracy_interval"]
+    print(
+        f"{split}: accuracy {result['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), "
+        f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always answering "
+        f"'{result['majority_class']}' gives {result['majority_baseline']:.4f}"
+    )

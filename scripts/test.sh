@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what the tests need into .venv, then runs every check: style, types, tests.
+# Arguments go to pytest: bash scripts/test.sh tests/train -x
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/venv.sh
+install '.[test]'
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/pyright
+.venv/bin/python -m pytest "$@"

@@ -1,0 +1,94 @@
+"""The variants against the specification's table, and one clear message for every mistake."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from faceemo import config as module
+from faceemo.errors import UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+# Typed off the specification, a row per variant.
+TABLE = """
+none 1e-3 0   no  32  none
+low  1e-3 0   no  32  none
+low  1e-4 1   no  32  none
+high 1e-4 1   no  32  none
+high 1e-4 2   no  32  none
+high 1e-4 2   yes 32  none
+high 1e-5 2   yes 32  none
+mid  1e-5 2   yes 32  none
+mid  1e-5 3   yes 32  none
+mid  1e-5 all no  32  none
+mid  1e-5 all no  128 none
+mid  1e-5 all no  128 balanced
+"""
+
+
+def load(arch, arg):
+    spec = importlib.util.spec_from_file_location(arch, CONFIGS / f"{arch}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded.get_config(arg)
+
+
+@pytest.mark.parametrize("arch", module.ARCHS)
+@pytest.mark.parametrize(("number", "row"), list(enumerate(TABLE.strip().splitlines())))
+def test_every_variant_of_every_backbone(arch, number, row):
+    config = load(arch, str(number))
+    augmentation, rate, unfreeze, extra, batch, weights = row.split()
+    assert (config.arch, config.variant) == (arch, number)
+    assert config.augmentation == augmentation
+    assert config.learning_rate == float(rate)
+    assert config.unfreeze == unfreeze
+    assert config.extra_dense == (extra == "yes")
+    assert config.batch_size == int(batch)
+    assert config.class_weights == weights
+    assert (config.image_size, config.epochs, config.patience) == (224, 6, 2)
+    assert config.seed == 1991921
+
+
+def test_fields_follow_the_variant():
+    config = module.make_config("vgg16", "3,image_size=96,dataset=sample,extra_dense=true")
+    assert (config.variant, config.image_size, config.dataset) == (3, 96, "sample")
+    assert config.extra_dense is True
+
+
+def test_the_config_is_locked():
+    with pytest.raises(AttributeError):
+        module.make_config("vgg16").imagesize = 48
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("12", "variant from 0 to 11.*'12'"),
+        ("-1", "variant from 0 to 11"),
+        ("7,7", "found '7'"),
+        ("7,image_size=48,image_size=96", "each field once"),
+        ("7,imagesize=48", "'image_size'.*found 'imagesize'"),
+        ("7,arch=resnet50v2", "found 'arch'"),
+        ("7,image_size=big", "whole number for image_size.*'big'"),
+        ("7,extra_dense=maybe", "true or false"),
+        ("7,image_size=16", "image_size=16 .takes 32 to 1024"),
+        ("7,unfreeze=4", "'0', '1', '2', '3', 'all'"),
+        ("7,learning_rate=nan", "learning_rate=nan"),
+        ("7,weights=nowhere.h5", "'hed', 'imagenet', 'none' or the path"),
+        ("7,dtype=float16,dataset=web", "dtype='float16'.*dataset='web'"),
+    ],
+)
+def test_a_bad_argument_gives_one_error_that_names_what_is_allowed(arg, message):
+    with pytest.raises(UserError, match=message):
+        module.make_config("vgg16", arg)
+
+
+def test_hed_is_for_vgg16_alone():
+    with pytest.raises(UserError, match="for resnet50v2 takes 'imagenet', 'none'"):
+        module.make_config("resnet50v2", "7,weights=hed")
+
+
+def test_the_default_workdir_names_what_was_changed():
+    assert module.default_workdir(module.make_config("vgg16", "7,epochs=2")).name == "vgg16-7"
+    changed = module.make_config("vgg16", "7,image_size=48,weights=none")
+    assert module.default_workdir(changed).name == "vgg16-7,image_size=48,weights=none"
