@@ -1,0 +1,277 @@
+"""The networks: which there are, how they are built, run and filled with pretrained weights."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from faceemo import assets, downloads
+from faceemo.errors import UserError
+from faceemo.models import keras_weights, preprocessing, vgg16
+from faceemo.models.head import Head
+from faceemo.models.layers import Mode
+from faceemo.models.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A part of a network that trains or freezes as a whole.
+
+    Attributes:
+        name: 'block5', 'head'.
+        pattern: regular expression that matches the '/'-joined path of its parameters whole.
+    """
+
+    name: str
+    pattern: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """What sets one architecture apart from the others.
+
+    Attributes:
+        module: makes the trunk for a dtype; it maps (inputs, Mode) to features [B, h, w, C].
+        blocks: (name, pattern) of the trunk's blocks, bottom to top.
+        preprocessing: of its ImageNet weights.
+        pooling: of `Head`.
+        dense: of `Head`.
+        extra_width: of the extra dense layer that some variants have.
+        dropout_rate: of `Head`.
+    """
+
+    module: Callable[[jnp.dtype], nn.Module]
+    blocks: tuple[tuple[str, str], ...]
+    preprocessing: Preprocessing
+    pooling: str
+    dense: tuple[tuple[str, int], ...]
+    extra_width: int
+    dropout_rate: float
+
+
+BACKBONES: dict[str, Backbone] = {
+    "vgg16": Backbone(
+        module=vgg16.VGG16,
+        blocks=vgg16.BLOCKS,
+        preprocessing=preprocessing.BGR_MEAN,
+        pooling="flatten",
+        dense=vgg16.HEAD_LAYERS,
+        extra_width=vgg16.EXTRA_WIDTH,
+        dropout_rate=0.0,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A backbone with its head, and what of them trains.
+
+    Attributes:
+        arch: name in `BACKBONES`.
+        image_size: side of the input, pixels.
+        num_classes: number of logits.
+        blocks: bottom to top; the last is the head.
+        trained: names of the blocks that train.
+        preprocessing: the architecture's own; weights can bring another (`load_weights`).
+        backbone: the trunk.
+        head: the classifier.
+    """
+
+    arch: str
+    image_size: int
+    num_classes: int
+    blocks: tuple[Block, ...]
+    trained: frozenset[str]
+    preprocessing: Preprocessing
+    backbone: nn.Module
+    head: Head
+
+    def init(self, seed: int) -> dict[str, Any]:
+        """Random variables by Keras's initialisers, float32.
+
+        Returns:
+            {'params': {'backbone': ..., 'head': ...}, 'batch_stats': {'backbone': ...}}, below
+            that by layer; 'batch_stats' is empty for a network without BatchNorm.
+        """
+        backbone, head = _draw(self, jax.random.key(seed))
+        statistics = backbone.get("batch_stats")
+        return {
+            "params": {"backbone": backbone["params"], "head": head["params"]},
+            "batch_stats": {"backbone": statistics} if statistics else {},
+        }
+
+    def features(
+        self, params: Any, batch_stats: Any, inputs: jax.Array, mode: Mode | None = None
+    ) -> tuple[jax.Array, Any]:
+        """What the backbone sees: features [B, h, w, C] in the compute dtype, and `batch_stats`.
+
+        Arguments as of `apply`; `mode` None is inference.
+        """
+        variables = {"params": params["backbone"], **_collection(batch_stats)}
+        features, updates = self.backbone.apply(
+            variables, inputs, mode or Mode(), mutable=["batch_stats"]
+        )
+        # The layers in inference mode hand their statistics on as they came in.
+        updated = updates.get("batch_stats")
+        return features, {"backbone": updated} if updated else batch_stats
+
+    def logits(self, params: Any, features: jax.Array, mode: Mode | None = None) -> jax.Array:
+        """What the head makes of `features`: float32 [B, num_classes]; `mode` None is inference."""
+        logits = self.head.apply({"params": params["head"]}, features, mode or Mode())
+        return jnp.asarray(logits, jnp.float32)
+
+    def apply(
+        self,
+        params: Any,
+        batch_stats: Any,
+        inputs: jax.Array,
+        *,
+        train: bool = False,
+        mask: jax.Array | None = None,
+        keys: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> tuple[jax.Array, Any]:
+        """Runs the network.
+
+        Args:
+            params: as `init` returns them.
+            batch_stats: as `init` returns them.
+            inputs: preprocessed, float32 [B, image_size, image_size, 3].
+            train: whether the blocks in `trained` are in training mode; the frozen ones never are:
+                their BatchNorm uses its running statistics, their dropout is off.
+            mask: float32 [B], 1 for a real row, 0 for padding; None if all are real.
+            keys: PRNG keys [B] for dropout; None leaves it out.
+            axis_name: of the mapped device axis, for statistics over all devices.
+
+        Returns:
+            Logits float32 [B, num_classes], and `batch_stats`, updated where in training mode.
+        """
+        training = self.trained if train else frozenset()
+        mode = Mode(training=training, mask=mask, keys=keys, axis_name=axis_name)
+        features, batch_stats = self.features(params, batch_stats, inputs, mode)
+        return self.logits(params, features, mode), batch_stats
+
+
+# Compiled, so that XLA drops the forward pass and only draws the parameters.
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(model: Model, key: jax.Array) -> tuple[Any, Any]:
+    """The variables of the backbone and of the head."""
+    for_backbone, for_head = jax.random.split(key)
+    images = jnp.zeros((1, model.image_size, model.image_size, 3))
+    features, backbone = model.backbone.init_with_output(for_backbone, images, Mode())
+    return backbone, model.head.init(for_head, features, Mode())
+
+
+def build(config: Any, num_classes: int = 4) -> Model:
+    """The network that a configuration describes.
+
+    Args:
+        config: has the fields arch, image_size, unfreeze, extra_dense and dtype of
+            `faceemo.config.make_config`.
+        num_classes: number of logits.
+
+    Raises:
+        UserError: if there is no such architecture.
+    """
+    if config.arch not in BACKBONES:
+        raise UserError(
+            expected=f"an architecture, one of {sorted(BACKBONES)}",
+            found=f"'{config.arch}', which is not built yet",
+            fix="choose another configuration",
+        )
+    chosen = BACKBONES[config.arch]
+    blocks = (*(Block(*block) for block in chosen.blocks), Block("head", r"head/.*"))
+    dtype = jnp.dtype(config.dtype)
+    extra = (("fc_extra", chosen.extra_width),) if config.extra_dense else ()
+    return Model(
+        arch=config.arch,
+        image_size=config.image_size,
+        num_classes=num_classes,
+        blocks=blocks,
+        trained=trained_blocks(blocks, config.unfreeze),
+        preprocessing=chosen.preprocessing,
+        backbone=chosen.module(dtype),
+        head=Head(num_classes, chosen.pooling, chosen.dense + extra, chosen.dropout_rate, dtype),
+    )
+
+
+def trained_blocks(blocks: tuple[Block, ...], unfreeze: str) -> frozenset[str]:
+    """Names of the blocks that train: the top ones and, always, the head.
+
+    Args:
+        blocks: bottom to top, the head last.
+        unfreeze: how many convolutional blocks train, counted from the top, or 'all'.
+
+    Raises:
+        UserError: if there are not so many.
+    """
+    convolutional = len(blocks) - 1
+    count = convolutional if unfreeze == "all" else int(unfreeze)
+    if not 0 <= count <= convolutional:
+        raise UserError(
+            expected=f"unfreeze from '0' to '{convolutional}', or 'all'",
+            found=f"'{unfreeze}'",
+            fix="change unfreeze",
+        )
+    return frozenset(block.name for block in blocks[convolutional - count :])
+
+
+def load_weights(
+    model: Model, variables: dict[str, Any], weights: str
+) -> tuple[dict[str, Any], Preprocessing, dict[str, Any]]:
+    """Puts pretrained weights into the backbone; the head stays as it is.
+
+    Args:
+        model: of `build`.
+        variables: of `Model.init`.
+        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of an HDF5 file that Keras
+            wrote.
+
+    Returns:
+        The variables; the preprocessing that belongs to the weights; where they come from:
+        {'source': str, 'sha256': str or None}.
+
+    Raises:
+        UserError: if the weights cannot be had, or the file is not exactly this backbone.
+    """
+    if weights == "none":
+        return variables, model.preprocessing, {"source": "none", "sha256": None}
+    named = f"{model.arch}.{weights}"
+    path = assets.fetch(named) if named in assets.ASSETS else Path(weights)
+    if not path.is_file():
+        raise UserError(
+            expected=f"weights for {model.arch}: a known name or the path of a file",
+            found=f"'{weights}', which is no file",
+            fix="check the path, or choose 'imagenet' or 'none'",
+        )
+    digest = downloads.file_digest(path, "sha256")
+    # Also when it comes by its path: what the weights expect does not depend on the way to them.
+    is_hed = digest == assets.HED_SHA256
+    leaves: dict[str, Any] = traverse_util.flatten_dict(variables["params"]["backbone"], sep="/")
+    expected = {name: leaf.shape for name, leaf in leaves.items()}
+    arrays = keras_weights.read(
+        path, expected, ignored=keras_weights.HED_SIDE_OUTPUTS if is_hed else ()
+    )
+    loaded = {
+        "params": {
+            "backbone": traverse_util.unflatten_dict(
+                {name: jnp.asarray(arrays[name]) for name in expected}, sep="/"
+            ),
+            "head": variables["params"]["head"],
+        },
+        "batch_stats": variables["batch_stats"],
+    }
+    spec = preprocessing.HED if is_hed else model.preprocessing
+    source = weights if named in assets.ASSETS else str(path)
+    return loaded, spec, {"source": source, "sha256": digest}
+
+
+def _collection(batch_stats: Any) -> dict[str, Any]:
+    """`batch_stats` as flax takes them; nothing for a backbone that has none."""
+    return {"batch_stats": batch_stats["backbone"]} if batch_stats else {}

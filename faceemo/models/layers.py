@@ -1,0 +1,121 @@
+"""Layers that compute what Keras's compute, and the one record that steers a forward pass."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# Keras's defaults: Glorot's uniform distribution for kernels (JAX counts a convolution's fans as
+# Keras does), zeros for biases.
+glorot_uniform = nn.initializers.glorot_uniform()
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """How a forward pass runs. The default is inference.
+
+    Attributes:
+        training: names of the blocks in training mode. The others behave as in inference:
+            BatchNorm with its running statistics, no dropout.
+        mask: float32 [B], 1 for a real row and 0 for padding, which no statistic may see; None if
+            all rows are real.
+        keys: PRNG keys [B], one per example, so that an example's dropout does not depend on which
+            device or batch it is in. None leaves dropout out.
+        axis_name: of the mapped device axis that statistics are summed over; None for no such axis.
+    """
+
+    training: frozenset[str] = frozenset()
+    mask: jax.Array | None = None
+    keys: jax.Array | None = None
+    axis_name: str | None = None
+
+
+def convolve(
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str
+) -> jax.Array:
+    """Convolution [B, H, W, C] x [kh, kw, C, D] -> [B, H', W', D], of whatever dtype both have.
+
+    XLA's native one: for VGG16 on a CPU (48 and 96 px, batch 32) neither a product per kernel
+    position nor gathered patches was faster, forward or with gradients.
+    """
+    return lax.conv_general_dilated(
+        inputs, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+class Conv(nn.Module):
+    """Keras's Conv2D: parameters float32 `kernel` [kh, kw, C, features] and `bias` [features].
+
+    Attributes:
+        features: channels that come out.
+        kernel_size: height and width.
+        strides: of the window, down and across.
+        padding: 'SAME' or 'VALID', as Keras means them.
+        use_bias: whether there is a bias.
+        dtype: of the computation and the result.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: str = "SAME"
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H', W', features]."""
+        shape = (*self.kernel_size, inputs.shape[-1], self.features)
+        kernel = self.param("kernel", glorot_uniform, shape, jnp.float32)
+        outputs = convolve(
+            inputs.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            outputs += bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return outputs
+
+
+class Dense(nn.Module):
+    """Keras's Dense: parameters float32 `kernel` [C, features] and `bias` [features].
+
+    Attributes:
+        features: width of the result.
+        dtype: of the computation and the result.
+    """
+
+    features: int
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """[B, C] -> [B, features]."""
+        shape = (inputs.shape[-1], self.features)
+        kernel = self.param("kernel", glorot_uniform, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        outputs = inputs.astype(self.dtype) @ kernel.astype(self.dtype)
+        return outputs + bias.astype(self.dtype).reshape(1, -1)
+
+
+def max_pool(inputs: jax.Array, window: tuple[int, int], strides: Sequence[int]) -> jax.Array:
+    """Largest value of each window, without padding: an odd last row or column is left out."""
+    return nn.max_pool(inputs, window, strides)
+
+
+def dropout(inputs: jax.Array, rate: float, keys: jax.Array, place: int) -> jax.Array:
+    """Zeroes each value with probability `rate` and scales the rest by 1 / (1 - rate).
+
+    Args:
+        inputs: [B, ...].
+        rate: from 0 to below 1.
+        keys: PRNG keys [B], one per example.
+        place: number of this dropout in the network, so that no two draw the same.
+    """
+
+    def kept(key: jax.Array) -> jax.Array:
+        return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, inputs.shape[1:])
+
+    return jnp.where(jax.vmap(kept)(keys), inputs / (1 - rate), 0).astype(inputs.dtype)

@@ -1,0 +1,37 @@
+"""VGG16 (Simonyan and Zisserman 2015, configuration D) as keras.applications has it, no top."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from faceemo.models.layers import Conv, Mode, max_pool
+
+# Channels of the 3x3 convolutions in each block; a 2x2 maximum follows every block.
+CHANNELS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
+BLOCKS = tuple(
+    (f"block{number}", rf"backbone/block{number}_.*") for number, _ in enumerate(CHANNELS, start=1)
+)
+HEAD_LAYERS = (("fc1", 4096), ("fc2", 4096))
+EXTRA_WIDTH = 4096
+
+
+class VGG16(nn.Module):
+    """The convolutional trunk; it has neither BatchNorm nor dropout.
+
+    Attributes:
+        dtype: of the computation and the features.
+    """
+
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """Preprocessed [B, S, S, 3], S from 32 -> features [B, S // 32, S // 32, 512]."""
+        del mode  # the same in training and in inference
+        hidden = inputs
+        for block, widths in enumerate(CHANNELS, start=1):
+            for position, width in enumerate(widths, start=1):
+                name = f"block{block}_conv{position}"
+                hidden = nn.relu(Conv(width, (3, 3), dtype=self.dtype, name=name)(hidden))
+            hidden = max_pool(hidden, (2, 2), (2, 2))
+        return hidden

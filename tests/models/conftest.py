@@ -1,0 +1,45 @@
+"""Keras's own results, computed once per run in a process of their own."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceemo import assets
+
+
+@dataclasses.dataclass(frozen=True)
+class Oracle:
+    folder: Path  # of the weight files that Keras wrote
+    results: dict[str, np.ndarray]
+
+    def weights(self, model: str) -> dict[str, np.ndarray]:
+        """Keras's weights of one of its models, by 'layer/weight', in its order."""
+        return {
+            name.removeprefix(f"{model}/"): array
+            for name, array in self.results.items()
+            if name.startswith(f"{model}/")
+        }
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory) -> Oracle:
+    folder = tmp_path_factory.mktemp("keras")
+    # This process's two-device flag means nothing to TensorFlow, and JAX is not to be started.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
+    program = Path(__file__).with_name("keras_oracle.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(folder), str(assets.fetch("vgg16.hed"))],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"
+    with np.load(folder / "results.npz") as results:
+        return Oracle(folder, dict(results))

@@ -1,0 +1,167 @@
+import re
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from faceemo import assets
+from faceemo.errors import UserError
+from faceemo.models import keras_weights
+
+
+def shapes(weights):
+    return {name: array.shape for name, array in weights.items()}
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+@pytest.fixture
+def small(oracle):
+    """Weights of a model with twelve convolutions, trained a step, with dropout and metrics."""
+    return {n: a for n, a in oracle.weights("small").items() if not n.startswith("seed_generator")}
+
+
+@pytest.mark.parametrize("file", ["trunk.h5", "trunk.weights.h5"])
+def test_reads_what_keras_writes(oracle, file):
+    expected = oracle.weights("trunk")
+    assert len(expected) == 26
+    assert_same(keras_weights.read(oracle.folder / file, shapes(expected)), expected)
+
+
+@pytest.mark.parametrize("file", ["small.h5", "small.weights.h5"])
+def test_a_trained_models_other_state_is_no_weight(oracle, small, file):
+    assert len(small) == 26
+    assert_same(keras_weights.read(oracle.folder / file, shapes(small)), small)
+
+
+def test_layers_without_names_go_by_number(oracle, small, tmp_path):
+    path = tmp_path / "small.weights.h5"
+    shutil.copy(oracle.folder / "small.weights.h5", path)
+    with h5py.File(path, "a") as file:
+        groups = []
+        file.visititems(lambda _, item: groups.append(item))
+        for group in groups:
+            group.attrs.pop("name", None)
+    assert_same(keras_weights.read(path, shapes(small)), small)
+
+
+def legacy(path, weights, rename, root="/", split=False):
+    """Writes `weights` in the legacy layout, variables named by `rename(layer, weight)`."""
+    layers = list(dict.fromkeys(name.split("/")[0] for name in weights))
+    with h5py.File(path, "w") as file:
+        group = file.require_group(root)
+        if split:
+            group.attrs["layer_names0"] = [layer.encode() for layer in layers[:5]]
+            group.attrs["layer_names1"] = [layer.encode() for layer in layers[5:]]
+        else:
+            group.attrs["layer_names"] = [layer.encode() for layer in layers]
+        for layer in layers:
+            own = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
+            subgroup = group.create_group(layer)
+            names = [rename(layer, weight) for weight in own]
+            subgroup.attrs["weight_names"] = [name.encode() for name in names]
+            for name, array in zip(names, own.values(), strict=True):
+                subgroup[name] = array
+    return path
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda layer, weight: f"{layer}/{weight}:0",
+        lambda layer, weight: f"{layer}_3/{weight}:0",
+        lambda layer, weight: f"{layer}_{ {'kernel': 'W', 'bias': 'b'}[weight] }_1:0",
+    ],
+    ids=["tensorflow", "second model of a session", "the VGG16 download"],
+)
+@pytest.mark.parametrize("root", ["/", "model_weights"])
+@pytest.mark.parametrize("split", [False, True])
+def test_reads_the_names_of_older_keras(small, tmp_path, rename, root, split):
+    path = legacy(tmp_path / "old.h5", small, rename, root, split)
+    assert_same(keras_weights.read(path, shapes(small)), small)
+
+
+@pytest.mark.parametrize("layout", ["legacy", "keras3"])
+def test_all_problems_in_one_error(oracle, small, tmp_path, layout):
+    path = tmp_path / "bad.h5"
+    original = {"legacy": "small.h5", "keras3": "small.weights.h5"}[layout]
+    shutil.copy(oracle.folder / original, path)
+    expected = shapes(small)
+    expected["absent/kernel"] = (3, 3)
+    del expected["c4/bias"]
+    expected["c5/kernel"] = (1, 1, 6, 7)
+    with h5py.File(path, "a") as file:
+        prefix = {
+            "legacy": "model_weights/c7/sequential_1/c7/kernel",
+            "keras3": "layers/conv2d_7/vars/0",
+        }[layout]
+        file[prefix][0, 0, 0, 0] = np.nan
+    with pytest.raises(UserError) as caught:
+        keras_weights.read(path, expected)
+    message = str(caught.value)
+    assert "absent/kernel is missing" in message
+    assert re.search(r"(c4/bias|conv2d_4/vars/1) \(6,\) is left over", message)
+    assert "c5/kernel has shape (3, 3, 6, 7) instead of (1, 1, 6, 7)" in message
+    assert "c7/kernel holds values that are not finite" in message
+    assert message.count(";") == 3  # four problems, not one more
+
+
+def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path):
+    path = tmp_path / "x.weights.h5"
+    with (
+        h5py.File(oracle.folder / "small.weights.h5") as source,
+        h5py.File(path, "w") as target,
+    ):
+        for i in range(12):
+            name = f"layers/conv2d_{i}" if i else "layers/conv2d"
+            target[f"{name}/vars/0"] = source[f"{name}/vars/0"][()]
+            target[f"{name}/vars/1"] = source[f"{name}/vars/1"][()]
+        target["layers/conv2d_12/vars/0"] = np.zeros((1, 1, 1, 1))
+    with pytest.raises(UserError) as caught:
+        keras_weights.read(path, shapes(small))
+    assert "last/kernel is missing; last/bias is missing" in str(caught.value)
+    assert "layers/conv2d_12/vars/0 (1, 1, 1, 1) is left over" in str(caught.value)
+    assert "c11" not in str(caught.value)
+
+
+def test_hed_is_vgg16_and_what_is_named(oracle):
+    path = assets.fetch("vgg16.hed")
+    expected = shapes(oracle.weights("trunk"))
+    arrays = keras_weights.read(path, expected, keras_weights.HED_SIDE_OUTPUTS)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(
+            arrays["block3_conv3/kernel"], file["block3/layers/conv2d_2/vars/0"][()]
+        )
+    with pytest.raises(UserError, match=r"fuse/vars/0 \(1, 1, 5, 1\) is left over") as caught:
+        keras_weights.read(path, expected, keras_weights.HED_SIDE_OUTPUTS[:-1])
+    assert "dsn" not in str(caught.value)
+
+
+def test_what_is_ignored_must_be_there(oracle):
+    expected = shapes(oracle.weights("trunk"))
+    with pytest.raises(UserError, match="group fuse is missing"):
+        keras_weights.read(oracle.folder / "trunk.weights.h5", expected, ["fuse"])
+
+
+@pytest.mark.parametrize("damage", ["text", "empty", "truncated", "header", "nothing in it"])
+def test_damaged_files(oracle, small, tmp_path, damage):
+    path = tmp_path / "bad.h5"
+    whole = (oracle.folder / "small.h5").read_bytes()
+    content = {
+        "text": b"<html>404</html>" * 100,
+        "empty": b"",
+        "truncated": whole[: len(whole) // 2],
+        "header": whole[:2000] + bytes(len(whole) - 2000),
+    }
+    if damage == "nothing in it":
+        h5py.File(path, "w").close()
+    else:
+        path.write_bytes(content[damage])
+    with pytest.raises(UserError, match=r"bad\.h5"):
+        keras_weights.read(path, shapes(small))
