@@ -1,0 +1,32 @@
+"""From a zip of face images to decoded splits."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from faceemo.data.pipeline import Split
+
+
+def root_of(config: ConfigDict) -> Path:
+    """The folder that holds the configured dataset, see `faceemo.data.prepare`."""
+    data_dir = Path(config.data_dir)
+    return data_dir / "sample" if config.dataset == "sample" else data_dir
+
+
+def load(config: ConfigDict) -> dict[str, Split]:
+    """The configured dataset, decoded; prepared first where that has not been done yet.
+
+    Returns:
+        'train', 'validation' and 'test', ordered by path.
+
+    Raises:
+        UserError: if there is no data, or it is not usable.
+    """
+    # The builder brings TensorFlow along, and preparation OpenCV.
+    from faceemo.data import builder, prepare, sample
+
+    root = root_of(config)
+    if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
+        sample.write_zip(root, config.seed)
+    prepare.prepare(root)
+    return builder.load(root, config.native_size)

@@ -1,0 +1,73 @@
+"""A page of images and words, drawn with matplotlib (no window, no global state)."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from faceemo.data import staging
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
+INK, GREY, PALE = "#222222", "#6b6b6b", "#f1f1ee"
+DPI = 150
+
+
+class Sheet:
+    """A page of images and words, in units of one image's width, y downwards."""
+
+    _MARGIN, _HEAD = 0.35, 1.0
+    _INCHES = 0.92  # per unit
+
+    def __init__(self, title: str, subtitle: str, width: float, height: float):
+        total = (width + 2 * self._MARGIN, height + self._HEAD + 2 * self._MARGIN)
+        size = (total[0] * self._INCHES, total[1] * self._INCHES)
+        self._figure = Figure(figsize=size, dpi=DPI)
+        self._axes: Axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set_xlim(-self._MARGIN, width + self._MARGIN)
+        self._axes.set_ylim(height + self._MARGIN, -self._HEAD - self._MARGIN)
+        self._axes.axis("off")
+        self.text(0, -self._HEAD + 0.15, title, size=16, color=INK, weight="bold")
+        self.text(0, -self._HEAD + 0.5, subtitle, size=10)
+
+    def text(self, x: float, y: float, words: str, size: float = 9, color: str = GREY, **style):
+        """Words whose first baseline starts at (x, y)."""
+        self._axes.text(x, y, words, size=size, color=color, **style)
+
+    def panel(self, x: float, y: float, width: float, height: float) -> None:
+        """A pale ground that holds a group together."""
+        style = "round,pad=0,rounding_size=0.08"
+        patch = FancyBboxPatch((x, y), width, height, style, facecolor=PALE, edgecolor="none")
+        self._axes.add_patch(patch)
+
+    def image(
+        self,
+        pixels: np.ndarray,
+        x: float,
+        y: float,
+        box: tuple[float, float, float, float] | None = None,
+        colour: str = INK,
+    ) -> None:
+        """Pixels [H, W, 3] fitted into the unit square at (x, y), with `box` in their pixels."""
+        height, width = pixels.shape[:2]
+        scale = 1 / max(height, width)
+        right, bottom = x + width * scale, y + height * scale
+        self._axes.imshow(
+            pixels, extent=(x, right, bottom, y), interpolation="antialiased", zorder=2
+        )
+        self._axes.set_aspect("auto")
+        if box:
+            # the detector may look beyond the image; the frame stays on it
+            left, end = np.clip((box[0], box[2]), 0, width) * scale + x
+            top, low = np.clip((box[1], box[3]), 0, height) * scale + y
+            frame = (left, top), end - left, low - top
+            self._axes.add_patch(
+                Rectangle(*frame, fill=False, zorder=3, edgecolor=colour, linewidth=1.6)
+            )
+
+    def save(self, path: Path) -> None:
+        """Writes the PNG."""
+        with staging.file(path) as partial:
+            self._figure.savefig(partial)

@@ -1,0 +1,66 @@
+"""Files and folders that appear whole or not at all.
+
+Everything is written under a hidden temporary name beside its place and renamed into it, so that
+a process killed at any point leaves nothing half-made that could pass for finished. What such a
+process leaves behind is removed when the same name is written again.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: run one preparation at a time
+    fcntl = None
+
+
+@contextlib.contextmanager
+def folder(final: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill, which then takes the place of `final`.
+
+    An older `final` is removed after the new one is in place. If the body raises, `final` stays
+    as it was.
+    """
+    partial = final.with_name(f".{final.name}.partial")
+    old = final.with_name(f".{final.name}.old")
+    for leftover in (partial, old):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    if final.exists():
+        final.replace(old)
+    partial.replace(final)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+@contextlib.contextmanager
+def file(final: Path) -> Iterator[Path]:
+    """Yields a path to write to (same suffix), which then takes the place of `final`."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".partial.{final.name}")
+    try:
+        yield partial
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(final)
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Waits until no other process prepares `root`, and keeps others waiting meanwhile.
+
+    The lock belongs to the open file: the system lifts it when the process ends, however it ends.
+    """
+    with (root / ".lock").open("w") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,194 @@
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from faceemo.config import CLASSES, SPLITS
+from faceemo.data import builder
+from faceemo.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def grey_image(height: int = 48, width: int = 48) -> Image.Image:
+    """Smooth enough to survive resizing, rough enough to betray a wrong pixel."""
+    low = Image.fromarray(RNG.integers(0, 256, (6, 6), np.uint8))
+    smooth = np.asarray(low.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    return Image.fromarray(np.clip(smooth + RNG.integers(-8, 9, smooth.shape), 0, 255).astype("u1"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three to five JPEGs in every split and class, with numbers for names."""
+    for split in SPLITS:
+        for number, label in enumerate(CLASSES):
+            folder = tmp_path / builder.SOURCE / split / label
+            folder.mkdir(parents=True)
+            for row in range(3 + number % 3):
+                grey_image().save(folder / f"{7**row}.jpg", quality=95)
+    return tmp_path
+
+
+def test_splits_hold_every_file_unchanged_in_order_of_path(root):
+    splits = builder.load(root, 48)
+    assert list(splits) == list(SPLITS)
+    for name, split in splits.items():
+        files = sorted(
+            path.relative_to(root / builder.SOURCE).as_posix()
+            for path in (root / builder.SOURCE / name).rglob("*.jpg")
+        )
+        assert list(split.paths) == files
+        assert split.images.dtype == np.uint8
+        assert split.labels.dtype == np.int32
+        assert len(split) == len(files)
+        for image, label, path in zip(split.images, split.labels, split.paths, strict=True):
+            np.testing.assert_array_equal(image, Image.open(root / builder.SOURCE / path))
+            assert CLASSES[label] == path.split("/")[1]
+
+
+def test_another_size_is_pillow_s_antialiased_resize(root):
+    split = builder.load(root, 30)["train"]
+    for image, path in zip(split.images, split.paths, strict=True):
+        with Image.open(root / builder.SOURCE / path) as original:
+            expected = np.asarray(original.resize((30, 30), Image.Resampling.BILINEAR))
+        np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (100, 80), (33, 48), (480, 640)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1", "I;16", "YCbCr"])
+def test_any_mode_and_shape_shows_the_same_picture(tmp_path, mode, shape):
+    original = grey_image(*shape)
+    path = tmp_path / "image"
+    if mode == "I;16":
+        wide = np.asarray(original).astype(np.uint16) * 257
+        Image.fromarray(wide).save(path, "PNG")
+    else:
+        stored = original.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else None
+        stored = stored or original.convert(mode)
+        if "A" in mode:  # transparency must not turn the picture black or white
+            stored.putalpha(Image.fromarray(RNG.integers(0, 256, shape, np.uint8)))
+        stored.save(path, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG")
+    got = builder.read_grey(path, 48)
+    assert got.dtype == np.uint8
+    assert got.shape == (48, 48)
+    oracle = original.convert("1").convert("L") if mode == "1" else original
+    expected = np.asarray(oracle.resize((48, 48), Image.Resampling.BILINEAR)).astype(int)
+    tolerance = 3 if mode in ("CMYK", "YCbCr") else 0  # these round; everything else is exact
+    assert np.abs(got - expected).max() <= tolerance
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
+    values = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28
+    Image.fromarray(values).save(tmp_path / "x.png")
+    expected = np.round(values / 65535 * 255)
+    np.testing.assert_array_equal(builder.read_grey(tmp_path / "x.png", 48), expected)
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    original = grey_image()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    original.save(tmp_path / "x.png", exif=exif)
+    expected = np.rot90(np.asarray(original), -1)
+    np.testing.assert_array_equal(builder.read_grey(tmp_path / "x.png", 48), expected)
+
+
+def test_what_was_built_is_reused_until_a_file_changes(root, monkeypatch):
+    first = builder.load(root, 48)
+    with monkeypatch.context() as context:
+        context.setattr(builder, "read_grey", lambda *_: pytest.fail("was built again"))
+        again = builder.load(root, 48)
+    for split in SPLITS:
+        np.testing.assert_array_equal(first[split].images, again[split].images)
+
+    source = root / builder.SOURCE / "train" / "sad"
+    old = source / "7.jpg"
+    stat = old.stat()
+    content = bytearray(old.read_bytes())
+    content[-40] ^= 1  # same length, same times
+    old.write_bytes(content)
+
+    os.utime(old, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    changed = builder.load(root, 48)["train"]
+    place = changed.paths.index("train/sad/7.jpg")
+    np.testing.assert_array_equal(changed.images[place], Image.open(old))
+    assert not np.array_equal(changed.images[place], first["train"].images[place])
+
+    (source / "1.jpg").rename(source / "2.jpg")
+    assert "train/sad/2.jpg" in builder.load(root, 48)["train"].paths
+    assert len(list((root / builder.FOLDER).iterdir())) == 1  # the outdated ones are gone
+
+
+def test_two_sizes_stand_side_by_side(root, monkeypatch):
+    builder.load(root, 48)
+    builder.load(root, 20)
+    monkeypatch.setattr(builder, "read_grey", lambda *_: pytest.fail("was built again"))
+    assert builder.load(root, 48)["test"].images.shape[1:] == (48, 48)
+    assert builder.load(root, 20)["test"].images.shape[1:] == (20, 20)
+
+
+def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch):
+    read, calls = builder.read_grey, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return read(*args)
+
+    with monkeypatch.context() as context:
+        context.setattr(builder, "read_grey", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            builder.load(root, 48)
+    splits = builder.load(root, 48)
+    assert sum(map(len, splits.values())) == len(list((root / builder.SOURCE).rglob("*.jpg")))
+    assert not list((root / builder.FOLDER).rglob("*incomplete*"))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"text"])
+def test_a_file_that_is_no_image_is_named(root, damage):
+    bad = root / builder.SOURCE / "validation" / "happy" / "7.jpg"
+    bad.write_bytes(damage(bad.read_bytes()))
+    with pytest.raises(UserError, match=r"validation/happy/7\.jpg"):
+        builder.load(root, 48)
+    grey_image().save(bad)
+    assert "validation/happy/7.jpg" in builder.load(root, 48)["validation"].paths
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(UserError, match="remove_duplicates"):
+        builder.load(tmp_path, 48)
+
+
+def test_tfds_itself_reads_what_was_built(root):
+    split = builder.load(root, 48)["test"]
+    (folder,) = (root / builder.FOLDER).glob("*/face_emotions/*")
+    dataset = tfds.builder_from_directory(str(folder))
+    assert dataset.info.features["label"].names == list(CLASSES)
+    assert [f.value for f in dataset.info.available_file_formats()] == ["array_record"]
+    examples = list(dataset.as_data_source(split="test"))
+    by_path = {example["path"].decode(): example for example in examples}
+    assert sorted(by_path) == sorted(split.paths)
+    for image, label, path in zip(split.images, split.labels, split.paths, strict=True):
+        np.testing.assert_array_equal(by_path[path]["image"][..., 0], image)
+        assert by_path[path]["label"] == label
+
+
+def test_nothing_is_asked_of_the_network_or_written_elsewhere(root, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "home"
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(elsewhere))
+    before = {path for path in root.rglob("*") if root / builder.FOLDER not in path.parents}
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    builder.load(root, 48)
+    after = {path for path in root.rglob("*") if root / builder.FOLDER not in path.parents}
+    assert {path.name for path in after - before} <= {builder.FOLDER, ".lock"}

@@ -1,0 +1,475 @@
+"""The whole preparation: what is missing is done, what is finished is not, kills do no harm."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceemo.config import CLASSES, SPLITS
+from faceemo.data import archive, dedupe, ledger, pictures, prepare, screen, staging, tables
+from faceemo.errors import UserError
+
+
+def picture(seed, face=True, shade=0):
+    """A random picture; the stand-in for the detector tells a face by its first pixel."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (48, 48), np.uint8)
+    pixels[0, 0] = 255 if face else 0
+    pixels[40, 40] = shade  # other bytes, same dHash
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+# By path: the content, and the fate that the rules give it.
+PICTURES: dict[str, tuple[bytes, str]] = {
+    f"{split}/{label}/{row}.png": (picture(1000 * s + 100 * c + row), ledger.KEPT)
+    for s, split in enumerate(SPLITS)
+    for c, label in enumerate(CLASSES)
+    for row in (10, 20, 30)
+} | {
+    # inside one folder: 9 stands before 10, whatever the text order says
+    "train/sad/9.png": (picture(210), ledger.KEPT),
+    "train/sad/10.png": (picture(210, shade=1), ledger.DUPLICATE),
+    # across train and validation: happy stays in train, sad in validation
+    "validation/happy/40.png": (picture(10), ledger.DUPLICATE),
+    "validation/sad/40.png": (picture(220, shade=1), ledger.KEPT),
+    "train/sad/20.png": (picture(220), ledger.DUPLICATE),
+    # two labels
+    "train/neutral/50.png": (picture(7), ledger.CONFLICT),
+    "validation/surprise/50.png": (picture(7), ledger.CONFLICT),
+    # leaks into test: measured, not mended
+    "test/happy/60.png": (picture(20), ledger.KEPT),
+    "test/neutral/60.png": (picture(1110, shade=1), ledger.KEPT),
+    # no face, one of them would be a duplicate
+    "train/happy/70.png": (picture(30, face=False), ledger.NO_FACE),
+    "test/sad/70.png": (picture(8, face=False), ledger.NO_FACE),
+    "train/surprise/80.png": (picture(9)[:-500], ledger.UNREADABLE),
+}
+
+# Runs the preparation with the stand-in detector, and dies at the n-th change of a file.
+KILLED = """
+import os, pathlib, shutil, signal, sys
+sys.path.insert(0, {here!r})
+import test_prepare
+from faceemo.data import prepare, screen
+left = {after}
+def counted(function):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return call
+shutil.copyfile = counted(shutil.copyfile)
+pathlib.Path.replace = counted(pathlib.Path.replace)
+pathlib.Path.mkdir = counted(pathlib.Path.mkdir)
+shutil.rmtree = counted(shutil.rmtree)
+screen.Detector = test_prepare.StandIn
+prepare.prepare(pathlib.Path({root!r}))
+print("changes", {after} - left)
+"""
+
+
+class StandIn:
+    """Sees a face where the first pixel is white."""
+
+    calls = 0
+
+    def find(self, files):
+        StandIn.calls += 1
+        findings = []
+        for file in files:
+            finding, bgr = screen._read(file)
+            if bgr is not None:
+                confidence = 0.9 if bgr[0, 0, 0] == 255 else 0.25
+                finding = screen.Finding(
+                    **vars(finding) | {"confidence": confidence, "box": (4.0, 4.0, 40.0, 40.0)}
+                )
+            findings.append(finding)
+        return findings
+
+
+@pytest.fixture
+def detector(monkeypatch):
+    monkeypatch.setattr(StandIn, "calls", 0)
+    monkeypatch.setattr(screen, "Detector", StandIn)
+    return StandIn
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Drawing takes a second; where it does not matter, an empty file stands in."""
+    blank = {
+        stage: dict.fromkeys(names, lambda root, rows, path: touch(path))
+        for stage, names in prepare._PICTURES.items()
+    }
+    monkeypatch.setattr(prepare, "_PICTURES", blank)
+
+
+def touch(path):
+    with staging.file(path) as partial:
+        partial.touch()
+
+
+def write_zip(root, files=PICTURES):
+    root.mkdir(exist_ok=True)
+    with zipfile.ZipFile(root / archive.ZIP, "w") as target:
+        for name, (content, _) in files.items():
+            # a date of its own would change the zip's hash
+            target.writestr(zipfile.ZipInfo(f"{archive.FOLDER}/{name}"), content)
+    return root
+
+
+def state(root):
+    """Everything that preparation wrote, but for the pictures."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and path.parent.name != prepare.PICTURES
+    }
+
+
+def names(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+
+
+@pytest.fixture
+def done(tmp_path, detector, no_pictures):
+    root = write_zip(tmp_path / "root")
+    prepare.prepare(root)
+    return root
+
+
+def test_every_image_meets_its_fate(done):
+    rows = {row.path: row for row in ledger.read(done)}
+    assert {path: row.fate for path, row in rows.items()} == {
+        path: fate for path, (_, fate) in PICTURES.items()
+    }
+    assert all(bool(row.reason) == (row.fate != ledger.KEPT) for row in rows.values())
+
+
+def test_folders(done):
+    def with_fate(*fates):
+        return {path for path, (_, fate) in PICTURES.items() if fate in fates}
+
+    high = with_fate(ledger.KEPT, ledger.DUPLICATE, ledger.CONFLICT)
+    assert names(done / archive.FOLDER) == set(PICTURES)
+    assert names(done / screen.FOLDER / screen.HIGH) == high
+    assert names(done / screen.FOLDER / screen.LOW) == with_fate(ledger.NO_FACE)
+    assert names(done / dedupe.FOLDER) == with_fate(ledger.KEPT)
+    for folder in (archive.FOLDER, f"{screen.FOLDER}/{screen.HIGH}", dedupe.FOLDER):
+        for path in names(done / folder):
+            assert (done / folder / path).read_bytes() == PICTURES[path][0]
+    visible = {path.name for path in done.iterdir() if path.name != ".lock"}
+    assert visible == {
+        archive.ZIP, archive.FOLDER, screen.FOLDER, dedupe.FOLDER, ledger.NAME, prepare.RECORD,
+        prepare.PICTURES,
+    }  # fmt: skip
+
+
+def test_leaks_are_measured(done):
+    leaks = json.loads((done / prepare.RECORD).read_text())["dedupe"]["leaks"]
+
+    def nonzero(when):
+        return {
+            (pair, sameness, label): count
+            for pair, by_sameness in leaks[when].items()
+            for sameness, by_label in by_sameness.items()
+            for label, count in by_label.items()
+            if count
+        }
+
+    test_leaks = {
+        ("test in train", "same bytes", "happy"): 1,
+        ("test in train", "same dHash", "happy"): 1,
+        ("test in validation", "same dHash", "neutral"): 1,
+    }
+    assert nonzero("after") == test_leaks
+    assert nonzero("before") == test_leaks | {
+        ("validation in train", "same bytes", "happy"): 1,
+        ("validation in train", "same bytes", "surprise"): 1,
+        ("validation in train", "same dHash", "happy"): 1,
+        ("validation in train", "same dHash", "sad"): 1,
+        ("validation in train", "same dHash", "surprise"): 1,
+    }
+
+
+def test_says_what_it_did(tmp_path, detector, no_pictures, capsys):
+    prepare.prepare(write_zip(tmp_path / "root"))
+    words = capsys.readouterr().out
+    assert "  train        here              4         4         4         4        16" in words
+    assert "               original      3,914     3,841     3,782     2,643    14,180" in words
+    assert "leaves the test split: test/sad/70.png (best face confidence 0.250" in words
+    assert "screen: 43 kept, 2 no face, 1 unreadable;" in words
+    assert "dedupe: 38 kept, 2 no face, 1 unreadable, 3 duplicate, 2 conflict;" in words
+    assert words.count("; in ") == 3
+
+
+def test_nothing_to_do(done, detector, capsys):
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*")}
+    capsys.readouterr()
+    prepare.prepare(done)
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before | {
+        done / ".lock": (done / ".lock").stat().st_mtime_ns
+    }
+    assert detector.calls == 1
+    assert capsys.readouterr().out.count("nothing to do") == 3
+
+
+def delete_tree(path):
+    for inner in sorted(path.rglob("*"), reverse=True):
+        inner.rmdir() if inner.is_dir() else inner.unlink()
+    path.rmdir()
+
+
+# What the user may do to the results, and how often the detector then has to run again.
+DAMAGE = {
+    "record gone": (lambda root: (root / prepare.RECORD).unlink(), 1),
+    "ledger gone": (lambda root: (root / ledger.NAME).unlink(), 1),
+    "screened folder gone": (lambda root: delete_tree(root / screen.FOLDER), 1),
+    "unique folder gone": (lambda root: delete_tree(root / dedupe.FOLDER), 0),
+    "a screened image gone": (
+        lambda root: (root / screen.FOLDER / screen.HIGH / "test/happy/10.png").unlink(),
+        1,
+    ),
+    "a unique image gone": (lambda root: (root / dedupe.FOLDER / "test/happy/10.png").unlink(), 0),
+    "an image slipped in": (
+        lambda root: (root / dedupe.FOLDER / "test/happy/x.png").write_bytes(b"x"),
+        0,
+    ),
+    "originals gone": (lambda root: delete_tree(root / archive.FOLDER), 0),
+    "ledger edited": (
+        lambda root: (root / ledger.NAME).write_text(
+            (root / ledger.NAME).read_text().replace('"duplicate"', '"kept"')
+        ),
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_only_what_is_missing_is_done_again(done, detector, damage):
+    change, screenings = DAMAGE[damage]
+    before = state(done)
+    change(done)
+    assert state(done) != before
+    prepare.prepare(done)
+    assert state(done) == before
+    assert detector.calls == 1 + screenings
+
+
+def test_a_changed_threshold_redoes_the_screening(done, detector):
+    before = state(done)
+    prepare.prepare(done, 0.2)
+    assert all(row.fate != ledger.NO_FACE for row in ledger.read(done))
+    assert "train/happy/70.png" not in names(done / dedupe.FOLDER)  # now a duplicate
+    assert detector.calls == 2
+    prepare.prepare(done, 0.5)
+    assert state(done) == before
+
+
+def test_a_changed_zip_redoes_everything(done, detector):
+    fewer = {path: what for path, what in PICTURES.items() if path != "train/sad/9.png"}
+    write_zip(done, fewer | {"train/sad/11.png": (picture(4321), ledger.KEPT)})
+    prepare.prepare(done)
+    assert "train/sad/11.png" in names(done / dedupe.FOLDER)
+    assert "train/sad/10.png" in names(done / dedupe.FOLDER)  # its duplicate is gone
+    assert "train/sad/9.png" not in names(done)
+    assert detector.calls == 2
+
+
+def test_a_changed_image_in_the_own_folder_redoes_the_screening(done, detector):
+    (done / archive.ZIP).unlink()
+    prepare.prepare(done)
+    assert detector.calls == 1
+    path = done / archive.FOLDER / "train/happy/20.png"
+    faceless = picture(20, face=False)
+    path.write_bytes(faceless)
+    prepare.prepare(done)
+    assert detector.calls == 2
+    fates = {row.path: row.fate for row in ledger.read(done)}
+    assert fates["train/happy/20.png"] == ledger.NO_FACE
+    assert path.read_bytes() == faceless
+
+
+def test_stages_one_by_one_end_the_same(done, tmp_path, detector):
+    root = write_zip(tmp_path / "steps")
+    assert prepare.prepare(root, last="unpack") == root / archive.FOLDER
+    assert not (root / screen.FOLDER).exists()
+    assert prepare.prepare(root, last="screen") == root / screen.FOLDER
+    assert not (root / dedupe.FOLDER).exists()
+    assert prepare.prepare(root) == root / dedupe.FOLDER
+    assert state(root) == state(done)
+
+
+def run_killed(root, after):
+    code = KILLED.format(here=str(Path(__file__).parent), root=str(root), after=after)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    )
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_point_does_no_harm(done, tmp_path, detector, no_pictures):
+    """SIGKILL before one of the changes that a run makes to the disk; the next run mends it."""
+    wanted = state(done)
+    whole = run_killed(write_zip(tmp_path / "whole"), after=10**6)
+    assert whole.returncode == 0, whole.stderr
+    changes = int(whole.stdout.split()[-1])
+    assert changes > 100
+    points = np.random.default_rng(8).choice(np.arange(1, changes + 1), 10, replace=False)
+    for after in (1, *sorted(points)):
+        root = write_zip(tmp_path / f"killed{after}")
+        assert run_killed(root, after).returncode == -signal.SIGKILL
+        prepare.prepare(root)
+        assert state(root) == wanted
+        assert not [path for path in root.rglob(".*") if path.name != ".lock"]
+
+
+class Killed(BaseException):
+    """Ends a run as a kill would; the tidying that it meets is switched off."""
+
+
+@pytest.mark.parametrize("change", ["threshold", "zip"])
+def test_a_kill_while_redoing_does_no_harm(
+    done, tmp_path, detector, no_pictures, monkeypatch, change
+):
+    """Stops before every rename of a second run, which replaces the results of the first."""
+    threshold = 0.2 if change == "threshold" else 0.5
+    changed = PICTURES | {"train/sad/11.png": (picture(4321), ledger.KEPT)}
+
+    def disturb(root):
+        if change == "zip":
+            write_zip(root, changed)
+
+    fresh = tmp_path / "fresh"
+    write_zip(fresh, changed if change == "zip" else PICTURES)
+    prepare.prepare(fresh, threshold)
+    wanted = state(fresh)
+    replace = Path.replace
+    after = 0
+    for after in range(100):
+        root = write_zip(tmp_path / f"redone{after}")
+        prepare.prepare(root)
+        disturb(root)
+        renames = iter(range(100))
+
+        def failing(self, target, renames=renames, after=after):
+            if next(renames) == after:
+                raise Killed
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", failing)
+        try:
+            prepare.prepare(root, threshold)
+        except Killed:
+            monkeypatch.setattr(Path, "replace", replace)
+            prepare.prepare(root, threshold)
+            assert state(root) == wanted
+        else:
+            monkeypatch.setattr(Path, "replace", replace)
+            assert state(root) == wanted
+            break
+    assert after > 6
+
+
+def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
+    def missing():
+        raise UserError(expected="the detector", found="no network", fix="copy it")
+
+    monkeypatch.setattr(screen, "Detector", missing)
+    root = write_zip(tmp_path / "root")
+    with pytest.raises(UserError, match="no network"):
+        prepare.prepare(root)
+    assert not (root / archive.FOLDER).exists()
+    prepare.prepare(root, last="unpack")  # needs none
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, 50, float("nan")])
+def test_bad_threshold(tmp_path, threshold):
+    with pytest.raises(UserError, match="0 to below 1"):
+        prepare.prepare(write_zip(tmp_path / "root"), threshold)
+
+
+def test_nothing_to_prepare(tmp_path):
+    with pytest.raises(UserError, match="put the zip at"):
+        prepare.prepare(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_record_is_told(done):
+    (done / prepare.RECORD).write_text("{")
+    with pytest.raises(UserError, match="JSON"):
+        prepare.prepare(done)
+
+
+def test_two_at_once(tmp_path):
+    """Two processes on the same folder, as in training on two hosts: one works, one waits."""
+    root = write_zip(tmp_path / "root")
+    code = KILLED.format(here=str(Path(__file__).parent), root=str(root), after=10**6)
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    words = sorted((process.communicate(timeout=120)[0] for process in both), key=len)
+    assert [process.returncode for process in both] == [0, 0]
+    assert [text.count("nothing to do") for text in words] == [3, 0]
+
+
+def test_pictures(tmp_path, detector):
+    """Drawn, large enough, and not blank; drawn again if deleted."""
+    root = write_zip(tmp_path / "root")
+    prepare.prepare(root)
+    folder = root / prepare.PICTURES
+    drawn = {"faces.png", "kept_and_left_out.png", "conflicting_labels.png"}
+    assert {path.name for path in folder.iterdir()} == drawn
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            assert image.width > 900
+            assert len(np.unique(np.asarray(image.convert("L")))) > 50
+    (folder / "faces.png").unlink()
+    prepare.prepare(root)
+    assert {path.name for path in folder.iterdir()} == drawn
+    assert detector.calls == 1
+
+
+def test_samples_are_the_same_for_the_same_seed(done, tmp_path):
+    images = archive.hashes(done / archive.FOLDER)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        pictures.samples(done / archive.FOLDER, images, seed, tmp_path / f"{name}.png")
+    a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_published_counts_add_up():
+    """The totals that the original states, in SPEC section 2."""
+    totals = {
+        stage: sum(sum(labels.values()) for labels in splits.values())
+        for stage, splits in tables.ORIGINAL.items()
+    }
+    assert totals == {"unpack": 20_214, "screen": 19_984, "dedupe": 19_137}
+
+
+@pytest.mark.parametrize("script", ["explore_data", "detect_faces", "remove_duplicates"])
+def test_scripts_answer_in_one_line(tmp_path, script):
+    path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
+    run = subprocess.run(
+        [sys.executable, path, "--data_dir", tmp_path], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("faceemo: error: expected the face images as")
+    assert run.stderr.count("\n") == 1
