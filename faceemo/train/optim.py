@@ -1,0 +1,114 @@
+"""Freezing: which leaf trains and which does not, decided here and nowhere else.
+
+A model names its blocks, bottom to top, each with a pattern over parameter paths. From them comes
+one tree of labels, and from the labels everything else: the optimiser's two branches, the gradients
+that are computed at all, what a checkpoint holds, and the printed plan.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import optax
+from flax import traverse_util
+
+from faceemo.models import Block, Model
+
+TRAIN, FREEZE = "train", "freeze"
+# Keras's Adam; optax's own default is 1e-8.
+ADAM_EPSILON = 1e-7
+
+
+def label(blocks: Sequence[Block], trained: frozenset[str], tree: Any) -> Any:
+    """A tree like `tree` (nested dicts) whose leaves are `TRAIN` or `FREEZE`.
+
+    Args:
+        blocks: the model's blocks; the pattern of exactly one must match each leaf's path whole.
+        trained: names of the blocks that train.
+        tree: parameters, or batch statistics.
+
+    Raises:
+        ValueError: naming every leaf that no block or more than one claims.
+    """
+    labels, problems = {}, []
+    for path in traverse_util.flatten_dict(tree, sep="/"):
+        owners = [block.name for block in blocks if re.fullmatch(block.pattern, path)]
+        if len(owners) != 1:
+            problems.append(f"{path} (claimed by {owners or 'no block'})")
+        labels[path] = TRAIN if trained.intersection(owners) else FREEZE
+    if problems:
+        raise ValueError(f"every leaf belongs to exactly one block; not so: {', '.join(problems)}")
+    return traverse_util.unflatten_dict(labels, sep="/")
+
+
+def label_params(model: Model, params: Any) -> Any:
+    """`label` for all of a model's parameters.
+
+    Raises:
+        ValueError: if a block claims no parameter, or `trained` names no block.
+    """
+    paths = list(traverse_util.flatten_dict(params, sep="/"))
+    idle = [
+        block.name
+        for block in model.blocks
+        if not any(re.fullmatch(block.pattern, path) for path in paths)
+    ]
+    unknown = model.trained - {block.name for block in model.blocks}
+    if idle or unknown:
+        raise ValueError(f"blocks without parameters: {idle}; trained but unknown: {list(unknown)}")
+    return label(model.blocks, model.trained, params)
+
+
+def make_optimizer(learning_rate: float, labels: Any) -> optax.GradientTransformation:
+    """Adam for the leaves that train; no state and no update for the others."""
+    return optax.multi_transform(
+        {TRAIN: optax.adam(learning_rate, eps=ADAM_EPSILON), FREEZE: optax.set_to_zero()}, labels
+    )
+
+
+def map_trained(function: Callable[..., Any], labels: Any, tree: Any, *others: Any) -> Any:
+    """Applies `function` to the leaves labelled `TRAIN` and leaves the others untouched."""
+    return jax.tree.map(
+        lambda name, leaf, *rest: function(leaf, *rest) if name == TRAIN else leaf,
+        labels,
+        tree,
+        *others,
+    )
+
+
+def freeze_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, Any]]:
+    """One row per block, bottom to top: what trains, what is frozen, how BatchNorm behaves.
+
+    Returns:
+        rows with 'block' (name), 'trained' and 'frozen' (numbers of parameters), and 'batch_norm'
+        ('-', 'frozen' or 'batch statistics').
+    """
+    sizes = {path: leaf.size for path, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    statistics = list(traverse_util.flatten_dict(batch_stats, sep="/"))
+    rows = []
+    for block in model.blocks:
+        size = sum(n for path, n in sizes.items() if re.fullmatch(block.pattern, path))
+        trains = block.name in model.trained
+        mode = "batch statistics" if trains else "frozen"
+        normalised = any(re.fullmatch(block.pattern, path) for path in statistics)
+        rows.append(
+            {
+                "block": block.name,
+                "trained": size if trains else 0,
+                "frozen": 0 if trains else size,
+                "batch_norm": mode if normalised else "-",
+            }
+        )
+    return rows
+
+
+def format_plan(rows: list[dict[str, Any]]) -> str:
+    """The rows of `freeze_plan` as a table with totals."""
+    trained, frozen = (sum(row[key] for row in rows) for key in ("trained", "frozen"))
+    rows = [*rows, {"block": "total", "trained": trained, "frozen": frozen, "batch_norm": ""}]
+    lines = [f"{'block':<10}{'trained':>14}{'frozen':>14}  BatchNorm"]
+    for row in rows:
+        line = f"{row['block']:<10}{row['trained']:>14,}{row['frozen']:>14,}  {row['batch_norm']}"
+        lines.append(line.rstrip())
+    return "\n".join(lines)

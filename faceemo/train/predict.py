@@ -1,0 +1,38 @@
+"""A whole split through the evaluation step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
+from faceemo.train.parallel import shard
+
+
+def predict_split(
+    step: Callable[[Any, Any, Any], Any],
+    params: Any,
+    batch_stats: Any,
+    split: Split,
+    batch_size: int,
+    *,
+    name: str,
+) -> np.ndarray:
+    """Logits float32 [N, C] of every image, in the split's order.
+
+    Args:
+        step: of `parallel.evaluate_on_devices`.
+        params: with a leading device axis.
+        batch_stats: with a leading device axis.
+        split: N images.
+        batch_size: images per step, over all devices; the last batch is padded, not dropped.
+        name: what the progress bar says.
+    """
+    rows = []
+    total = steps_per_epoch(len(split), batch_size)
+    batches = epoch_batches(split, batch_size)
+    for batch in tqdm(batches, name, total, unit="batch", leave=False, disable=None):
+        logits = np.asarray(step(params, batch_stats, shard(batch).images))
+        rows.append(logits.reshape(-1, logits.shape[-1])[: len(batch.labels)][batch.mask > 0])
+    return np.concatenate(rows)

@@ -1,0 +1,49 @@
+"""What a run's weights mean: the record that goes with every checkpoint."""
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from faceemo.config import CLASSES
+from faceemo.data.pipeline import Split
+from faceemo.models.preprocessing import Preprocessing
+
+_VERSIONED = ("faceemo", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def make_recipe(
+    config: ConfigDict,
+    preprocessing: Preprocessing,
+    weights: Mapping[str, Any],
+    splits: Mapping[str, Split],
+) -> dict[str, Any]:
+    """A JSON-able record of everything that shaped a run.
+
+    Args:
+        config: of the run.
+        preprocessing: that belongs to the weights.
+        weights: where the initial weights came from, of `faceemo.models.load_weights`.
+        splits: the images that training and validation see.
+    """
+    return {
+        "config": config.to_dict(),
+        "classes": list(CLASSES),
+        "preprocessing": preprocessing.to_dict(),
+        "weights": dict(weights),
+        "data": {name: digest(splits[name]) for name in ("train", "validation")},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _VERSIONED},
+        },
+    }
+
+
+def digest(split: Split) -> str:
+    """sha256 of a split's pixels and labels, in hex."""
+    total = hashlib.sha256(split.images.tobytes())
+    total.update(split.labels.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,116 @@
+"""One training step and one evaluation step: pure functions, all arithmetic on the device."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from faceemo.data.augment import LEVELS, augment, enlarge, image_keys
+from faceemo.data.pipeline import Batch
+from faceemo.models import Model
+from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.train.optim import FREEZE, map_trained
+from faceemo.train.state import TrainState
+
+Sums = dict[str, jax.Array]
+
+
+def make_train_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    labels: Any,
+    preprocessing: Preprocessing,
+    *,
+    augmentation: str,
+    class_weights: ArrayLike,
+    axis_name: str,
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
+    """Makes `step(state, batch, epoch) -> (state, sums)`, to be mapped over `axis_name`.
+
+    The result does not depend on how many devices share the batch, nor on its padding: losses and
+    gradients are sums over images, divided by the number of images on all devices, and an image's
+    randomness comes from its own index.
+
+    Args:
+        model: what is trained.
+        optimizer: of `optim.make_optimizer`.
+        labels: of `optim.label_params`.
+        preprocessing: that belongs to the weights.
+        augmentation: a key of `faceemo.data.augment.LEVELS`.
+        class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
+            the number of images, as Keras does, not by the sum of weights.
+        axis_name: of the mapped device axis.
+
+    Returns:
+        the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
+        'count', float32 scalars.
+    """
+    strength = LEVELS[augmentation]
+    weights = jnp.asarray(class_weights)
+
+    def step(state: TrainState, batch: Batch, epoch: jax.Array) -> tuple[TrainState, Sums]:
+        pairs = jax.vmap(jax.random.split)(image_keys(state.rng, epoch, batch.index))
+        augment_keys, dropout_keys = pairs[:, 0], pairs[:, 1]
+        images = augment(batch.images, augment_keys, strength, model.image_size)
+        inputs = preprocess(images, preprocessing)
+        count = jax.lax.psum(batch.mask.sum(), axis_name)
+
+        def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+            params = jax.tree.map(
+                lambda name, leaf: jax.lax.stop_gradient(leaf) if name == FREEZE else leaf,
+                labels,
+                params,
+            )
+            logits, batch_stats = model.apply(
+                params,
+                state.batch_stats,
+                inputs,
+                train=True,
+                mask=batch.mask,
+                keys=dropout_keys,
+                axis_name=axis_name,
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+            total = (losses * weights[batch.labels] * batch.mask).sum()
+            return total / count, (logits, batch_stats)
+
+        (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
+            state.params
+        )
+        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), labels, gradients)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
+        params = map_trained(jnp.add, labels, state.params, updates)
+        correct = ((logits.argmax(-1) == batch.labels) * batch.mask).sum()
+        sums = {
+            "loss": jax.lax.psum(value, axis_name) * count,
+            "correct": jax.lax.psum(correct, axis_name),
+            "count": count,
+        }
+        state = dataclasses.replace(
+            state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
+        )
+        return state, sums
+
+    return step
+
+
+def make_eval_step(
+    model: Model, preprocessing: Preprocessing
+) -> Callable[[Any, Any, ArrayLike], jax.Array]:
+    """Makes `step(params, batch_stats, images) -> logits`.
+
+    `images` is uint8 [B, H, W]; the logits are float32 [B, C]. Nothing is random and BatchNorm uses
+    its running statistics, so that a row depends on no other row.
+    """
+
+    def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
+        inputs = preprocess(enlarge(images, model.image_size), preprocessing)
+        logits, _ = model.apply(params, batch_stats, inputs)
+        return logits
+
+    return step

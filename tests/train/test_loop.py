@@ -1,0 +1,194 @@
+"""The loop: resuming, stopping, keeping the best, refusing what cannot go on."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from faceemo.errors import UserError
+from faceemo.train import loop, parallel
+from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.metrics import totals_of
+from faceemo.train.predict import predict_split
+from faceemo.train.recipe import make_recipe
+from faceemo.train.steps import make_eval_step
+from tests.train.tiny import GREY, make_model, make_splits, tiny_config
+
+
+def fit(workdir, model=None, splits=None, **changes):
+    """Trains the tiny model in `workdir`; returns (history, checkpoints)."""
+    model, config = model or make_model(noise=0.2), tiny_config(**changes)
+    splits = splits or make_splits()
+    workdir.mkdir(exist_ok=True)
+    recipe = make_recipe(config, GREY, {"source": "none"}, splits)
+    checkpoints = Checkpoints(workdir, recipe)
+    variables = model.init(config.seed)
+    history = loop.fit(config, model, variables, GREY, splits, checkpoints, workdir)
+    return history, checkpoints
+
+
+def results(history):
+    """What training computed, without how long it took."""
+    return [{k: v for k, v in row.items() if "second" not in k} for row in history]
+
+
+def stored(folder):
+    """Every array under WORKDIR/latest or WORKDIR/best, read by Orbax alone."""
+    (step,) = [path for path in folder.iterdir() if path.name.isdigit()]
+    trees = {
+        item: ocp.StandardCheckpointer().restore((step / item).absolute())
+        for item in ("weights", "training")
+        if (step / item).exists()
+    }
+    leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of four epochs without a break."""
+    workdir = tmp_path_factory.mktemp("straight")
+    return workdir, *fit(workdir, epochs=4, patience=0)
+
+
+def test_it_learns(straight):
+    _, history, _ = straight
+    assert len(history) == 4
+    assert history[-1]["validation/accuracy"] > 0.5
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path):
+    workdir, history, _ = straight
+    for epochs in (1, 3, 4):
+        again, _ = fit(tmp_path / "run", epochs=epochs, patience=0)
+    assert results(again) == results(history)
+    for name in ("latest", "best"):
+        one, two = stored(workdir / name), stored(tmp_path / "run" / name)
+        assert one.keys() == two.keys()
+        for path in one:
+            assert one[path].tobytes() == two[path].tobytes(), path
+
+
+def test_a_finished_run_does_nothing_more(straight, tmp_path):
+    workdir, history, _ = straight
+    shutil.copytree(workdir, tmp_path / "copy")
+    again, _ = fit(tmp_path / "copy", epochs=4, patience=0)
+    assert again == history
+
+
+def test_the_best_checkpoint_answers_as_it_did_in_its_epoch(straight):
+    """Restored weights give the very validation accuracy and loss that training recorded."""
+    _, history, checkpoints = straight
+    variables, upto = checkpoints.restore_best()
+    best = loop.best_epoch(history)
+    assert results(upto) == results(history[:best])
+    variables = parallel.replicate(variables)
+    step = parallel.evaluate_on_devices(make_eval_step(make_model(), GREY))
+    validation = make_splits()["validation"]
+    for size in (16, 7):
+        logits = predict_split(
+            step, variables["params"], variables["batch_stats"], validation, size, name="check"
+        )
+        values = totals_of(logits, validation.labels).compute()
+        assert values["accuracy"] == pytest.approx(history[best - 1]["validation/accuracy"])
+        assert values["loss"] == pytest.approx(history[best - 1]["validation/loss"], rel=1e-5)
+
+
+def test_frozen_leaves_are_stored_once_and_unchanged(straight):
+    workdir, _, _ = straight
+    trained = stored(workdir / "latest")
+    assert not any("low" in path for path in trained)
+    frozen = ocp.StandardCheckpointer().restore((workdir / "frozen/0/weights").absolute())
+    initial = make_model().init(tiny_config().seed)["params"]["backbone"]["low"]
+    assert frozen["params"].keys() == {"backbone"}
+    jax.tree.map(np.testing.assert_array_equal, frozen["params"]["backbone"], {"low": initial})
+
+
+def test_metrics_reach_tensorboard(straight):
+    workdir, history, _ = straight
+    events = EventAccumulator(str(workdir / "metrics")).Reload()
+    rows = events.Tensors("validation/accuracy")
+    values = [np.frombuffer(row.tensor_proto.tensor_content, np.float32) for row in rows]
+    assert [row.step for row in rows] == [5, 10, 15, 20]
+    wanted = [row["validation/accuracy"] for row in history]
+    np.testing.assert_allclose(np.concatenate(values), wanted, rtol=1e-6)
+
+
+def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch):
+    """Accuracies 0.2 0.5 0.5 0.4: with patience 2 the fourth epoch is the last, the second best."""
+    script = iter([0.2, 0.5, 0.5, 0.4, 0.9])
+    real = loop.totals_of
+
+    def scripted(logits, labels):
+        totals = real(logits, labels)
+        accuracy = totals.accuracy.replace(total=next(script) * totals.accuracy.count)
+        return totals.replace(accuracy=accuracy)
+
+    monkeypatch.setattr(loop, "totals_of", scripted)
+    history, checkpoints = fit(tmp_path / "run", epochs=9, patience=2)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert loop.best_epoch(history) == 2
+    assert len(checkpoints.restore_best()[1]) == 2
+    assert len(checkpoints.history()) == 4
+
+
+def test_a_crash_in_an_epoch_loses_no_finished_one(straight, tmp_path, monkeypatch):
+    _, history, _ = straight
+    predict, calls = loop.predict_split, []
+
+    def crash(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(loop, "predict_split", crash)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run", epochs=4, patience=0)
+    again, _ = fit(tmp_path / "run", epochs=4, patience=0)
+    assert len(calls) == 5, "two epochs, the crash, and the two that were missing"
+    assert results(again) == results(history)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was(tmp_path):
+    fit(tmp_path / "run", epochs=1)
+    model = make_model(noise=0.2)
+    sane = model.apply
+    model.apply = lambda *a, **k: (sane(*a, **k)[0] * np.nan, {})
+    with pytest.raises(UserError, match="learning_rate"):
+        fit(tmp_path / "run", model=model, epochs=2)
+    assert len(fit(tmp_path / "run", epochs=1)[0]) == 1
+
+
+def test_another_runs_workdir_is_refused_with_the_difference(straight, tmp_path):
+    workdir, _, _ = straight
+    shutil.copytree(workdir, tmp_path / "copy")
+    with pytest.raises(UserError, match=r"config\.learning_rate=0\.03 .*0\.5"):
+        fit(tmp_path / "copy", learning_rate=0.5)
+    other = make_splits()
+    other["train"].images[0, 0, 0] ^= 1
+    with pytest.raises(UserError, match=r"data\.train"):
+        fit(tmp_path / "copy", splits=other)
+
+
+def test_the_recipe_travels_with_every_checkpoint(straight):
+    workdir, _, _ = straight
+    recipe = read_recipe(workdir)
+    assert recipe["preprocessing"] == json.loads(json.dumps(GREY.to_dict()))
+    assert recipe["classes"] == ["happy", "neutral", "sad", "surprise"]
+    for name in ("latest", "best", "frozen"):
+        (step,) = [path for path in (workdir / name).iterdir() if path.name.isdigit()]
+        args = ocp.args.Composite(recipe=ocp.args.JsonRestore())
+        manager = ocp.CheckpointManager((workdir / name).absolute())
+        assert manager.restore(int(step.name), args=args).recipe == recipe
+
+
+def test_evaluating_before_training_says_what_to_do(tmp_path):
+    checkpoints = Checkpoints(tmp_path, {"config": {}})
+    with pytest.raises(UserError, match="--mode=train"):
+        checkpoints.restore_best()

@@ -1,0 +1,92 @@
+"""Freezing: what the labels say is what the optimiser does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from faceemo.models import Block
+from faceemo.train import optim
+from tests.train.tiny import make_model
+
+MODEL = make_model()
+PARAMS = MODEL.init(0)["params"]
+LABELS = optim.label_params(MODEL, PARAMS)
+
+
+def gradients():
+    return jax.tree.map(jnp.ones_like, PARAMS)
+
+
+def test_labels_follow_the_trained_blocks():
+    assert LABELS["backbone"]["low"] == {"kernel": "freeze", "bias": "freeze"}
+    assert LABELS["backbone"]["top"] == {"kernel": "train", "bias": "train"}
+    assert LABELS["head"]["predictions"] == {"kernel": "train", "bias": "train"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (MODEL.blocks[1:], "low/kernel.*no block"),
+        ((*MODEL.blocks, Block("again", "head/.*")), "head/predictions/kernel.*again"),
+    ],
+)
+def test_a_leaf_that_not_exactly_one_block_claims_is_an_error(blocks, message):
+    with pytest.raises(ValueError, match=message):
+        optim.label(blocks, MODEL.trained, PARAMS)
+
+
+def test_a_block_that_claims_nothing_is_an_error():
+    model = make_model()
+    model.blocks = (*model.blocks, Block("ghost", "backbone/ghost/.*"))
+    with pytest.raises(ValueError, match="ghost"):
+        optim.label_params(model, PARAMS)
+
+
+def test_a_trained_name_that_is_no_block_is_an_error():
+    with pytest.raises(ValueError, match="tpo"):
+        optim.label_params(make_model(trained=("tpo", "head")), PARAMS)
+
+
+def test_adam_moves_what_trains_and_has_no_state_for_the_rest():
+    optimizer = optim.make_optimizer(0.1, LABELS)
+    state = optimizer.init(PARAMS)
+    trained = sum(
+        leaf.size
+        for leaf, name in zip(jax.tree.leaves(PARAMS), jax.tree.leaves(LABELS), strict=True)
+        if name == "train"
+    )
+    assert sum(leaf.size for leaf in jax.tree.leaves(state)) == 2 * trained + 1  # and a counter
+    updates, _ = optimizer.update(gradients(), state, PARAMS)
+    moved = jax.tree.map(lambda leaf: bool((leaf != 0).all()), updates)
+    assert moved == jax.tree.map(lambda name: name == "train", LABELS)
+
+
+def test_adams_epsilon_is_that_of_keras():
+    """A gradient as small as epsilon halves the step: g / (|g| + eps)."""
+    optimizer = optim.make_optimizer(1.0, LABELS)
+    tiny = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-7), PARAMS)
+    updates, _ = optimizer.update(tiny, optimizer.init(PARAMS), PARAMS)
+    np.testing.assert_allclose(updates["head"]["predictions"]["bias"], -0.5, rtol=1e-3)
+
+
+def test_map_trained_leaves_even_the_sign_of_zero():
+    params = {"a": jnp.array([-0.0]), "b": jnp.array([-0.0])}
+    labels = {"a": "freeze", "b": "train"}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    result = optim.map_trained(jnp.add, labels, params, zeros)
+    assert np.signbit(result["a"]).all()
+    assert not np.signbit(result["b"]).any()
+    assert not np.signbit(optax.apply_updates(params, zeros)["a"]).any(), "the reason for it"
+
+
+def test_the_plan_counts_every_parameter_once():
+    rows = optim.freeze_plan(MODEL, PARAMS, {"backbone": {"top": {"mean": jnp.zeros(6)}}})
+    assert [(row["block"], row["trained"], row["frozen"]) for row in rows] == [
+        ("low", 0, 65),
+        ("top", 36, 0),
+        ("head", 28, 0),
+    ]
+    assert [row["batch_norm"] for row in rows] == ["-", "batch statistics", "-"]
+    assert optim.format_plan(rows).splitlines()[-1].split() == ["total", "64", "65"]

@@ -1,0 +1,122 @@
+"""The step: arithmetic against scikit-learn, indifference to devices, padding and order."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
+
+from faceemo.config import CLASSES
+from faceemo.data.pipeline import Batch, Split, epoch_batches
+from faceemo.train import loop, optim, state
+from faceemo.train.steps import make_eval_step, make_train_step
+from tests.train.tiny import GREY, make_model, make_split
+
+
+def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), steps=1):
+    """Some steps on one batch, cut over so many devices; the first copy of everything."""
+    model = make_model(noise=noise)
+    variables = model.init(0)
+    labels = optim.label_params(model, variables["params"])
+    optimizer = optim.make_optimizer(0.01, labels)
+    step = make_train_step(
+        model,
+        optimizer,
+        labels,
+        GREY,
+        augmentation=augmentation,
+        class_weights=np.array(weights, np.float32),
+        axis_name="batch",
+    )
+    mapped = jax.pmap(
+        step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
+    )
+    start = state.create(variables, optimizer, seed=5)
+    copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
+    cut = Batch(*(leaf.reshape(devices, -1, *leaf.shape[1:]) for leaf in batch))
+    for _ in range(steps):
+        copies, sums = mapped(copies, cut, 2)
+    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (copies, sums))
+    return start, *first
+
+
+def batch_of(n, size=8):
+    return next(epoch_batches(make_split(n, 3), size))
+
+
+def assert_close(tree, other):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, other)
+
+
+def test_two_devices_train_like_one():
+    batch = batch_of(8)
+    _, one, sums = run(batch, devices=1, steps=3)
+    _, two, other = run(batch, devices=2, steps=3)
+    assert_close((one.params, sums), (two.params, other))
+
+
+def test_padding_does_not_train():
+    """Five images in a batch of eight, one device holding one image, against five alone."""
+    _, padded, sums = run(batch_of(5), devices=2)
+    _, alone, other = run(batch_of(5, size=5), devices=1)
+    assert sums["count"] == 5
+    assert_close((padded.params, sums), (alone.params, other))
+
+
+def test_frozen_leaves_stay_bit_identical_and_trained_ones_move():
+    start, end, _ = run(batch_of(8), devices=2, steps=3)
+    for before, after in zip(
+        jax.tree.leaves(start.params["backbone"]["low"]),
+        jax.tree.leaves(end.params["backbone"]["low"]),
+        strict=True,
+    ):
+        assert np.asarray(before).tobytes() == np.asarray(after).tobytes()
+    for before, after in zip(
+        jax.tree.leaves([start.params["backbone"]["top"], start.params["head"]]),
+        jax.tree.leaves([end.params["backbone"]["top"], end.params["head"]]),
+        strict=True,
+    ):
+        assert (np.asarray(before) != np.asarray(after)).any()
+
+
+def test_weighted_loss_is_divided_by_images_not_by_weights():
+    batch, weights = batch_of(7), np.array([0.5, 2.0, 1.0, 3.0])
+    start, _, sums = run(batch, devices=2, augmentation="none", noise=0.0, weights=weights)
+    logits = make_eval_step(make_model(), GREY)(start.params, {}, jnp.asarray(batch.images))[:7]
+    labels = batch.labels[:7]
+    expected = log_loss(
+        labels,
+        softmax(np.asarray(logits, np.float64), axis=1),
+        sample_weight=weights[labels],
+        labels=range(4),
+    ) * (weights[labels].sum() / 7)
+    np.testing.assert_allclose(sums["loss"] / sums["count"], expected, rtol=1e-5)
+    assert sums["correct"] == (logits.argmax(-1) == labels).sum()
+
+
+def test_balanced_weights_are_scikit_learns():
+    split = make_split(50, 0)
+    ours = loop.class_weights(split, "balanced")
+    oracle = compute_class_weight("balanced", classes=np.arange(4), y=split.labels)
+    np.testing.assert_allclose(ours, oracle, rtol=1e-6)
+    np.testing.assert_array_equal(loop.class_weights(split, "none"), 1)
+
+
+def test_balanced_weights_without_a_class_name_it():
+    split = make_split(50, 0)
+    keep = split.labels != 2
+    part = Split(split.images[keep], split.labels[keep], ())
+    with pytest.raises(ValueError, match=CLASSES[2]):
+        loop.class_weights(part, "balanced")
+
+
+def test_randomness_comes_from_key_epoch_and_index():
+    """The same batch in another order of rows gives the same update."""
+    batch = batch_of(8)
+    order = np.random.default_rng(0).permutation(8)
+    shuffled = Batch(*(leaf[order] for leaf in batch))
+    _, one, _ = run(batch, devices=1)
+    _, two, _ = run(shuffled, devices=2)
+    assert_close(one.params, two.params)
