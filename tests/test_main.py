@@ -1,0 +1,114 @@
+"""The command as a user gives it: from a zip to a report, in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceemo.data import sample
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIG = "configs/vgg16.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
+
+
+def command(*arguments, **environment):
+    """Runs the command in the checkout; returns the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "faceemo.main", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"XLA_FLAGS": ""} | environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a small zip and the run that was trained on it; what the command printed."""
+    folder = tmp_path_factory.mktemp("main")
+    sample.write_zip(folder / "data", seed=3, counts={"train": 80, "validation": 40, "test": 16})
+    options = ("--config", f"{CONFIG},data_dir={folder / 'data'}", "--workdir", str(folder / "run"))
+    return folder, options, command(*options)
+
+
+@pytest.mark.slow
+def test_training_leaves_everything_that_it_names(trained):
+    folder, _, process = trained
+    assert process.returncode == 0, process.stderr
+    for line in ("report", "summary", "checkpoint", "metrics"):
+        (path,) = [x.split()[1] for x in process.stdout.splitlines() if x.startswith(line)]
+        assert Path(path).exists(), path
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert summary["epochs_run"] == 2
+    assert 1 <= summary["best_epoch"] <= 2
+    assert summary["params_trainable"] < summary["params_total"]
+    assert summary["val_accuracy_interval"][0] < summary["val_accuracy"]
+    assert summary["config"]["image_size"] == 32
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.slow
+def test_evaluation_restores_the_best_and_reports_on_test(trained):
+    folder, options, _ = trained
+    process = command(*options, "--mode=evaluate", "--split=test")
+    assert process.returncode == 0, process.stderr
+    assert (folder / "run" / "report" / "test" / "index.html").exists()
+    again = command(*options, "--mode=evaluate", "--split=validation")
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert f"validation: accuracy {summary['val_accuracy']:.4f}" in again.stdout
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_where_it_stood(trained):
+    """A finished run trains no further; two devices take the checkpoint of one."""
+    _, options, _ = trained
+    flags = "--xla_force_host_platform_device_count=2"
+    process = command(*options, "--config.epochs=3", XLA_FLAGS=flags)
+    assert process.returncode == 0, process.stderr
+    assert "continues after epoch 2" in process.stdout
+    assert "epoch  3" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config=configs/vgg16.py:12",), "variant from 0 to 11"),
+        (("--config=configs/vgg16.py:7,weights=lost.h5",), "'hed', 'imagenet', 'none'"),
+        (("--config=configs/vgg16.py:7", "--config.imagesize=48"), "image_size"),
+        (("--config=configs/vgg16.py:7", "--config.image_size=8"), "32 to 1024"),
+        (("--config=configs/lost.py",), "configs/lost.py"),
+        (("--config=configs/vgg16.py:7", "train"), "options only"),
+    ],
+)
+def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
+    process = command(*arguments)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.stderr.count("faceemo: error:") == 1
+
+
+def test_no_data_says_where_to_put_the_zip(tmp_path):
+    process = command(
+        f"--config=configs/vgg16.py:0,weights=none,image_size=32,data_dir={tmp_path}",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert process.returncode == 2
+    assert "Facial_emotion_images.zip" in process.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_plan_needs_no_data(tmp_path):
+    process = command("--config=configs/vgg16.py:0", "--mode=plan", f"--workdir={tmp_path / 'no'}")
+    assert process.returncode == 0, process.stderr
+    assert "14,714,688" in process.stdout, "all of VGG16's convolutions are frozen in variant 0"
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_the_package_does_not_import_tensorflow():
+    code = "import sys, faceemo.runs; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=200).returncode == 0
