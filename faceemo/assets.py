@@ -5,23 +5,16 @@ hashed again on every use: 60 MB take a tenth of a second, and a marker of size 
 see a flipped byte.
 """
 
-import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from faceemo import downloads
+from faceemo import downloads, staging
 from faceemo.downloads import Url, Wheel
 from faceemo.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may then fetch the same file twice, no worse
-    fcntl = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +146,7 @@ def fetch(name: str) -> Path:
         if _verified(path, asset):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
+        with staging.alone(path.parent):
             reasons = _ensure(name, asset, path)
     except OSError as error:
         reasons = [f"cache {path.parent}: {error}"]
@@ -193,12 +186,3 @@ def _ensure(name: str, asset: Asset, path: Path) -> list[str]:
             )
             return []
     return reasons
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing to the cache; released even if this one is killed."""
-    with (folder / ".lock").open("w") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -8,7 +8,7 @@ import jax
 import scipy.special
 from ml_collections import ConfigDict
 
-from faceemo import data, models
+from faceemo import data, models, staging
 from faceemo.analysis import report
 from faceemo.analysis.evaluate import Predictions, scores
 from faceemo.config import SPLITS
@@ -51,7 +51,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
     summary = _summary(model, recipe, history, best, predictions)
-    _write_json(workdir / "summary.json", summary)
+    with staging.file(workdir / "summary.json") as partial:
+        partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = report.write(
         workdir / "report" / "validation",
         split="validation",
@@ -156,12 +157,6 @@ def _summary(
         "platform": jax.default_backend(),
         **recipe,
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
 
 
 def _print_result(split: str, predictions: Predictions) -> None:

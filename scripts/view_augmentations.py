@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from faceemo import data, errors
+from faceemo import data, errors, staging
 from faceemo.analysis import augmentation_sheet, style
 from faceemo.config import make_config
-from faceemo.data import staging
 
 
 def main() -> None:

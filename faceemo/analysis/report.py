@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from faceemo import staging
 from faceemo.analysis import evaluate, figures, page, style
 from faceemo.analysis.evaluate import Predictions
 from faceemo.config import CLASSES
-from faceemo.data import staging
 from faceemo.errors import UserError
 
 FILES = (

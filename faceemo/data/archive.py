@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import staging
 from faceemo.errors import UserError
 
 FOLDER = "Facial_emotion_images"

@@ -17,8 +17,9 @@ import tensorflow_datasets as tfds
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, staging
+from faceemo.data import archive
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 

@@ -21,8 +21,9 @@ import imagehash
 from PIL import Image
 from tqdm import tqdm
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, ledger, staging
+from faceemo.data import archive, ledger
 from faceemo.data.ledger import Row
 
 FOLDER = "unique_images"

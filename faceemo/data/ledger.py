@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from faceemo.data import staging
+from faceemo import staging
 from faceemo.errors import UserError
 
 NAME = "ledger.jsonl"

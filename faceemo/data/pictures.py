@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, ledger, staging
+from faceemo.data import archive, ledger
 from faceemo.data.dedupe import row_order
 from faceemo.data.ledger import Row
 from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet

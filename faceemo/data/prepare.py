@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from faceemo.data import archive, dedupe, ledger, pictures, screen, staging, tables
+from faceemo import staging
+from faceemo.data import archive, dedupe, ledger, pictures, screen, tables
 from faceemo.data.ledger import Row
 from faceemo.errors import UserError
 

@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, ledger, staging
+from faceemo.data import archive, ledger
 from faceemo.data.drawing import draw_face
 from faceemo.data.things import THINGS, draw_thing
 from faceemo.errors import UserError

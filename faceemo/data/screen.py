@@ -22,9 +22,9 @@ import PIL
 from PIL import Image
 from tqdm import tqdm
 
-from faceemo import assets
+from faceemo import assets, staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, ledger, staging
+from faceemo.data import archive, ledger
 
 DETECTOR = "res10_300x300_ssd"
 FOLDER = "face_detection"

@@ -7,7 +7,7 @@ that are computed at all, what a checkpoint holds, and the printed plan.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import optax
@@ -84,7 +84,8 @@ def freeze_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, A
         rows with 'block' (name), 'trained' and 'frozen' (numbers of parameters), and 'batch_norm'
         ('-', 'frozen' or 'batch statistics').
     """
-    sizes = {path: leaf.size for path, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    leaves = cast(dict[str, Any], traverse_util.flatten_dict(params, sep="/"))
+    sizes = {path: leaf.size for path, leaf in leaves.items()}
     statistics = list(traverse_util.flatten_dict(batch_stats, sep="/"))
     rows = []
     for block in model.blocks:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, dedupe, ledger, pictures, prepare, screen, staging, tables
+from faceemo.data import archive, dedupe, ledger, pictures, prepare, screen, tables
 from faceemo.errors import UserError
 
 
@@ -275,6 +276,15 @@ def test_a_changed_threshold_redoes_the_screening(done, detector):
     assert detector.calls == 2
     prepare.prepare(done, 0.5)
     assert state(done) == before
+
+
+def test_pictures_of_older_results_do_not_stay(done):
+    for path in (done / prepare.PICTURES).iterdir():
+        path.write_text("old")
+    prepare.prepare(done)
+    assert {path.read_text() for path in (done / prepare.PICTURES).iterdir()} == {"old"}
+    prepare.prepare(done, 0.2)
+    assert {path.read_text() for path in (done / prepare.PICTURES).iterdir()} == {""}
 
 
 def test_a_changed_zip_redoes_everything(done, detector):

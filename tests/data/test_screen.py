@@ -127,9 +127,9 @@ def test_workers_do_not_matter(tmp_path, files, detector):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     paths = [tmp_path / name for name in files][:11]
-    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
     assert screen.Detector(workers=1).find(paths) == detector.find(paths)
-    assert cv2.getNumThreads() == threads
+    assert cv2.getNumThreads() == 2  # as before
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,8 @@ def test_what_cannot_be_decoded_is_booked(tmp_path, detector, name):
     row = rows[f"train/happy/{name}"]
     assert row.fate == ledger.UNREADABLE
     assert row.reason
+    if "cut" in name or "lacks" in name:
+        assert "truncated" in row.reason
     assert "0x" not in row.reason  # an address would differ from run to run
     assert row.face_confidence is None
     assert row.face_box is None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: run one preparation at a time
+except ImportError:  # Windows: run one process at a time
     fcntl = None
 
 
@@ -25,6 +25,8 @@ def folder(final: Path) -> Iterator[Path]:
     """
     partial = final.with_name(f".{final.name}.partial")
     old = final.with_name(f".{final.name}.old")
+    if old.exists() and not final.exists():
+        old.replace(final)  # a process was killed between the two renames below
     for leftover in (partial, old):
         if leftover.exists():
             shutil.rmtree(leftover)
@@ -36,7 +38,12 @@ def folder(final: Path) -> Iterator[Path]:
         raise
     if final.exists():
         final.replace(old)
-    partial.replace(final)
+    try:
+        partial.replace(final)
+    except OSError:
+        if old.exists():
+            old.replace(final)
+        raise
     if old.exists():
         shutil.rmtree(old)
 
@@ -56,7 +63,7 @@ def file(final: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Waits until no other process prepares `root`, and keeps others waiting meanwhile.
+    """Waits until no other process writes in `root`, and keeps others waiting meanwhile.
 
     The lock belongs to the open file: the system lifts it when the process ends, however it ends.
     """

@@ -1,0 +1,66 @@
+"""What is written appears whole or not at all, whenever the process dies."""
+
+import pytest
+
+from faceemo import staging
+
+
+def fill(final, text):
+    with staging.folder(final) as fresh:
+        (fresh / "a").write_text(text)
+
+
+def test_a_folder_replaces_the_former_one_whole(tmp_path):
+    final = tmp_path / "out"
+    fill(final, "one")
+    (final / "extra").write_text("x")
+    fill(final, "two")
+    assert [path.name for path in final.iterdir()] == ["a"]
+    assert (final / "a").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_while_filling_leaves_the_former_folder(tmp_path):
+    final = tmp_path / "out"
+    fill(final, "one")
+    with pytest.raises(KeyboardInterrupt), staging.folder(final) as fresh:
+        (fresh / "a").write_text("half")
+        raise KeyboardInterrupt
+    assert (final / "a").read_text() == "one"
+
+
+def test_death_between_the_two_renames_loses_nothing(tmp_path):
+    """The former folder is under its hidden name, the new one still under its own."""
+    final = tmp_path / "out"
+    fill(final, "one")
+    final.rename(tmp_path / ".out.old")
+    with pytest.raises(RuntimeError), staging.folder(final):
+        raise RuntimeError
+    assert (final / "a").read_text() == "one"
+
+
+def test_a_failing_rename_puts_the_former_folder_back(tmp_path, monkeypatch):
+    final = tmp_path / "out"
+    fill(final, "one")
+    replace = type(final).replace
+
+    def refuse(self, target):
+        if self.name == ".out.partial":
+            raise OSError("disk")
+        return replace(self, target)
+
+    monkeypatch.setattr(type(final), "replace", refuse)
+    with pytest.raises(OSError, match="disk"):
+        fill(final, "two")
+    assert (final / "a").read_text() == "one"
+
+
+def test_a_file_keeps_its_former_content_until_it_is_whole(tmp_path):
+    final = tmp_path / "new" / "out.json"
+    with staging.file(final) as partial:
+        partial.write_text("one")
+    with pytest.raises(RuntimeError), staging.file(final) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert final.read_text() == "one"
+    assert [path.name for path in final.parent.iterdir()] == ["out.json"]
