@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, ledger
+from faceemo.data import archive, ledger, sample
 from faceemo.data.dedupe import row_order
 from faceemo.data.ledger import Row
 from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet
@@ -64,7 +64,7 @@ def faces(root: Path, rows: Sequence[Row], path: Path) -> None:
     sections = [section for section in sections if section[2]]
     sheet = Sheet(
         "What the face detector sees",
-        "res10 SSD: box and confidence of the best detection in each image",
+        "res10 SSD: box and confidence of the best detection in each image" + _origin(root),
         width=across * apart - 0.12,
         height=sum(0.95 + down * -(-len(shown) // across) for _, _, shown, _ in sections) - 0.25,
     )
@@ -88,7 +88,6 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
 
     The right side has a larger scale, the same for all splits: what is left out is a few percent.
     """
-    del root  # the ledger is enough
     counts = collections.Counter((row.split, row.label, row.fate) for row in rows)
     totals = collections.Counter((row.split, row.label) for row in rows)
     lost = {key: 1 - counts[*key, ledger.KEPT] / total for key, total in totals.items()}
@@ -96,6 +95,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(11, 7.4), dpi=DPI)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
+    summary += _origin(root)
     figure.text(0.03, 0.945, "What became of the images", size=16, weight="bold", color=INK)
     figure.text(0.03, 0.905, summary, size=10, color=GREY)
     margins = {"left": 0.12, "right": 0.97, "top": 0.79, "bottom": 0.03}
@@ -145,14 +145,17 @@ def conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
         x += length + gap
         used = max(used, x - gap)
     images = sum(map(len, members))
-    what = f"{len(members):,} groups, {images:,} images" + (
-        f"; shown: the first {len(shown)}" if len(shown) < len(members) else ""
-    )
+    what = f"{len(members):,} groups, {images:,} images"
+    if len(shown) < len(members):
+        what += f"; shown: the first {len(shown)}"
     sheet = Sheet(
         "Same hash, different emotions",
-        f"{what}. Their labels cannot be trusted, so all of them are left out"
-        if members
-        else "No group of duplicates carries conflicting labels",
+        (
+            f"{what}. Their labels cannot be trusted, so all of them are left out"
+            if members
+            else "No group of duplicates carries conflicting labels"
+        )
+        + _origin(root),
         width=used,
         height=y + step - 0.2 if shown else 0.0,
     )
@@ -183,7 +186,8 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
     block = across * 1.04
     sheet = Sheet(
         "The images, as they come",
-        f"{len(images):,} in all; random ones of each class and split (seed {seed})",
+        f"{len(images):,} in all; random ones of each class and split (seed {seed})"
+        + _origin(folder.parent),
         width=len(SPLITS) * (block + gap) - gap + 1.6,
         height=len(CLASSES) * (down * 1.04 + 0.75) + 0.1,
     )
@@ -205,6 +209,11 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
                 x, y = index % across * 1.04, index // across * 1.04
                 sheet.image(pixels[..., ::-1], left + x, top + y)
     sheet.save(path)
+
+
+def _origin(root: Path) -> str:
+    """Says of drawn images that they are drawn."""
+    return f"; {sample.SOURCE}" if (root / sample.MANIFEST_NAME).exists() else ""
 
 
 def _pixels(root: Path, path: str) -> np.ndarray:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import archive, ledger
+from faceemo.data.canvas import SIDE
 from faceemo.data.drawing import draw_face
 from faceemo.data.things import THINGS, draw_thing
 from faceemo.errors import UserError
@@ -121,12 +122,14 @@ class _Album:
         return self.pictures[-1]
 
     def face(self, split: str, label: str) -> _Picture:
-        """A new face, unlike all others."""
+        """A new face, unlike all others, whose dHash outlives at least one way to re-encode it."""
         while True:
             rng = self.rng()
             data = _jpeg(draw_face(rng, label), int(rng.integers(88, 97)))
-            if self._distance(_dhash(data)) > _APART:
-                self._hashes.append(_dhash(data))
+            dhash = _dhash(data)
+            steady = _dhash(_jpeg(_brightened(data, 1), 90)) == dhash
+            if steady and self._distance(dhash) > _APART:
+                self._hashes.append(dhash)
                 return self.add(split, label, data)
 
     def copy(self, original: _Picture, split: str, label: str) -> _Picture:
@@ -160,15 +163,15 @@ class _Album:
 
     def _altered(self, original: _Picture, least: int, most: int) -> bytes:
         """A new version whose dHash differs in that many bits."""
-        pixels = np.asarray(Image.open(io.BytesIO(original.data))).astype(np.int16)
+        noise = 3.0 if most else 0.0
         while True:
             rng = self.rng()
-            noise = rng.integers(-3, 4, pixels.shape) if most else 0
-            changed = np.clip(pixels + int(rng.integers(-2, 3)) + noise, 0, 255)
-            data = _jpeg(changed.astype(np.uint8), int(rng.integers(75, 98)))
+            change = int(rng.integers(-2, 3)) + rng.uniform(-noise, noise, (SIDE, SIDE))
+            data = _jpeg(_brightened(original.data, change), int(rng.integers(75, 98)))
             distance = _bits(_dhash(data), _dhash(original.data))
             if data != original.data and least <= distance <= most:
                 return data
+            noise *= 1.05  # some faces are steadier than others
 
 
 def _plant(album: _Album, counts: dict[str, int]) -> list[_Flaw]:
@@ -232,7 +235,7 @@ def _plant(album: _Album, counts: dict[str, int]) -> list[_Flaw]:
             original = album.face("train", label)
             flaw("conflict", original, version(original, split, other))
         # the same grey under two classes: screening must come before the search for duplicates
-        grey = np.full((48, 48), (0, 128, 255, 128)[number], np.uint8)
+        grey = np.full((SIDE, SIDE), (0, 128, 255, 128)[number], np.uint8)
         flaw("blank", album.add("train", label, _jpeg(grey, 95)))
         for turn, split in enumerate(("train", "train", "validation")):
             thing = draw_thing(album.rng(), list(THINGS)[(3 * number + turn) % len(THINGS)])
@@ -273,6 +276,12 @@ def _manifest(album: _Album, flaws: list[_Flaw], seed: int, counts: dict[str, in
             if flaw.kind == "leak_test"
         ],
     }
+
+
+def _brightened(data: bytes, by: float | np.ndarray) -> np.ndarray:
+    """The pixels of a JPEG, `by` grey levels brighter."""
+    pixels = np.asarray(Image.open(io.BytesIO(data))).astype(np.float64)
+    return np.clip(np.round(pixels + by), 0, 255).astype(np.uint8)
 
 
 def _jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -3,17 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import traverse_util
 
-from faceemo import assets, downloads
 from faceemo.errors import UserError
-from faceemo.models import keras_weights, preprocessing, vgg16
+from faceemo.models import efficientnetb0, preprocessing, pretrained, resnet50v2, vgg16
 from faceemo.models.head import Head
 from faceemo.models.layers import Mode
 from faceemo.models.preprocessing import Preprocessing
@@ -64,6 +61,24 @@ BACKBONES: dict[str, Backbone] = {
         dense=vgg16.HEAD_LAYERS,
         extra_width=vgg16.EXTRA_WIDTH,
         dropout_rate=0.0,
+    ),
+    "resnet50v2": Backbone(
+        module=resnet50v2.ResNet50V2,
+        blocks=resnet50v2.BLOCKS,
+        preprocessing=preprocessing.PLUS_MINUS_ONE,
+        pooling="average",
+        dense=(),
+        extra_width=resnet50v2.EXTRA_WIDTH,
+        dropout_rate=0.0,
+    ),
+    "efficientnetb0": Backbone(
+        module=efficientnetb0.EfficientNetB0,
+        blocks=efficientnetb0.BLOCKS,
+        preprocessing=preprocessing.IDENTITY,
+        pooling="average",
+        dense=(),
+        extra_width=efficientnetb0.EXTRA_WIDTH,
+        dropout_rate=efficientnetb0.HEAD_DROPOUT,
     ),
 }
 
@@ -123,8 +138,7 @@ class Model:
 
     def logits(self, params: Any, features: jax.Array, mode: Mode | None = None) -> jax.Array:
         """What the head makes of `features`: float32 [B, num_classes]; `mode` None is inference."""
-        logits = self.head.apply({"params": params["head"]}, features, mode or Mode())
-        return jnp.asarray(logits, jnp.float32)
+        return jnp.asarray(self.head.apply({"params": params["head"]}, features, mode or Mode()))
 
     def apply(
         self,
@@ -230,46 +244,31 @@ def load_weights(
     Args:
         model: of `build`.
         variables: of `Model.init`.
-        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of an HDF5 file that Keras
-            wrote.
+        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of a file that Keras wrote:
+            HDF5 of either layout, or '.keras'.
 
     Returns:
-        The variables; the preprocessing that belongs to the weights; where they come from:
-        {'source': str, 'sha256': str or None}.
+        The variables, with the statistics that the file holds; the preprocessing that belongs to
+        the weights; where they come from: {'source': str, 'sha256': str or None}.
 
     Raises:
         UserError: if the weights cannot be had, or the file is not exactly this backbone.
     """
-    if weights == "none":
-        return variables, model.preprocessing, {"source": "none", "sha256": None}
-    named = f"{model.arch}.{weights}"
-    path = assets.fetch(named) if named in assets.ASSETS else Path(weights)
-    if not path.is_file():
-        raise UserError(
-            expected=f"weights for {model.arch}: a known name or the path of a file",
-            found=f"'{weights}', which is no file",
-            fix="check the path, or choose 'imagenet' or 'none'",
-        )
-    digest = downloads.file_digest(path, "sha256")
-    # Also when it comes by its path: what the weights expect does not depend on the way to them.
-    is_hed = digest == assets.HED_SHA256
-    leaves: dict[str, Any] = traverse_util.flatten_dict(variables["params"]["backbone"], sep="/")
-    expected = {name: leaf.shape for name, leaf in leaves.items()}
-    arrays = keras_weights.read(
-        path, expected, ignored=keras_weights.HED_SIDE_OUTPUTS if is_hed else ()
-    )
-    loaded = {
-        "params": {
-            "backbone": traverse_util.unflatten_dict(
-                {name: jnp.asarray(arrays[name]) for name in expected}, sep="/"
-            ),
-            "head": variables["params"]["head"],
-        },
-        "batch_stats": variables["batch_stats"],
-    }
-    spec = preprocessing.HED if is_hed else model.preprocessing
-    source = weights if named in assets.ASSETS else str(path)
-    return loaded, spec, {"source": source, "sha256": digest}
+    return pretrained.load(model.arch, variables, _layer_order(model), weights, model.preprocessing)
+
+
+def _layer_order(model: Model) -> tuple[str, ...]:
+    """The backbone's layers in the order in which they are first called."""
+    # Only while it is traced is the dict in that order; what comes out of JAX is sorted.
+    layers: dict[str, None] = {}
+
+    def trace(images: jax.Array) -> None:
+        variables = model.backbone.init(jax.random.key(0), images, Mode())
+        for collection in variables.values():
+            layers.update(dict.fromkeys(collection))
+
+    jax.eval_shape(trace, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
+    return tuple(layers)
 
 
 def _collection(batch_stats: Any) -> dict[str, Any]:

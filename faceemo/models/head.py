@@ -15,7 +15,7 @@ class Head(nn.Module):
         pooling: 'flatten', or 'average' over all positions.
         dense: (name, width) of the ReLU layers before the last, in order.
         dropout_rate: of the pooled features, in training.
-        dtype: of the computation; `predictions` is always computed in float32.
+        dtype: of the computation; that of `predictions` is never below float32.
     """
 
     num_classes: int
@@ -26,7 +26,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode) -> jax.Array:
-        """[B, h, w, C] -> float32 logits [B, num_classes]."""
+        """[B, h, w, C] -> logits [B, num_classes], float32 also where `dtype` is less."""
         if self.pooling == "flatten":
             hidden = features.reshape(len(features), -1)
         else:
@@ -36,4 +36,6 @@ class Head(nn.Module):
             hidden = dropout(hidden, self.dropout_rate, mode.keys, place=0)
         for name, width in self.dense:
             hidden = nn.relu(Dense(width, self.dtype, name=name)(hidden))
-        return Dense(self.num_classes, name="predictions")(hidden)
+        return Dense(
+            self.num_classes, jnp.promote_types(self.dtype, jnp.float32), name="predictions"
+        )(hidden)

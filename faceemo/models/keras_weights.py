@@ -2,11 +2,16 @@
 
 Two layouts are known. Legacy (`Model.save('x.h5')` and Keras's own downloads): attributes
 `layer_names` and `weight_names`, on the root or on the group `model_weights`. Keras 3
-(`x.weights.h5`): a group `vars` of numbered arrays per layer; newer versions note the layer's name
-there, older ones only number the layers of each class. Models inside models repeat either.
+(`x.weights.h5`, also inside `x.keras`): a group `vars` of numbered arrays per layer; newer versions
+note the layer's name there, older ones only number the layers of each class. Models inside models
+repeat either.
 """
 
+import contextlib
+import io
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +25,20 @@ from faceemo.errors import UserError
 HED_SIDE_OUTPUTS = ("dsn1", "dsn2", "dsn3", "dsn4", "dsn5", "fuse")
 # What Keras 3 saves of a compiled model's optimiser and of the random numbers of its dropout.
 TRAINING_STATE = ("optimizer", "seed_generator")
-# In which order Keras numbers the arrays of a layer, whatever its class.
-ORDER = ("kernel", "bias")
+# In which order Keras numbers the arrays of a layer, class after class.
+ORDER = (
+    *("kernel", "bias"),
+    *("gamma", "beta", "moving_mean", "moving_variance"),
+    *("mean", "variance", "count"),
+)
 # How the Keras of VGG16's download ended its variables: 'block1_conv1_W_1:0'.
 OLD_ENDINGS = {"W": "kernel", "b": "bias"}
+# What Keras 2 called a weight.
+OLD_WEIGHTS = {"depthwise_kernel": "kernel"}
+# The layer of these models that Keras names itself, with a count if it is not the first.
+AUTO_NAMED = re.compile(r"(normalization)_\d+")
+# Where Keras keeps the weights in its zip file.
+MEMBER = "model.weights.h5"
 
 Shape = tuple[int, ...]
 # HDF5 files and groups are Any below: h5py types what they hold as a union nobody can use.
@@ -47,23 +62,16 @@ def read(
         UserError: if the file is not a whole HDF5 file or of no known layout; else, naming all of
             them, if arrays are missing, left over, of another shape or not finite numbers.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            problems = [f"group {name} is missing" for name in ignored if name not in file]
-            found = _legacy(file, expected) or _keras3(file, expected, ignored)
-            # Shapes first: a damaged header may claim any size, so only what fits is read.
-            problems += _misfits(found, expected)
-            arrays = {
-                name: np.asarray(found[name][()], np.float32)
-                for name, shape in expected.items()
-                if name in found and found[name].shape == shape and _numeric(found[name])
-            }
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py makes of damaged files
-        raise UserError(
-            expected="a whole HDF5 file with Keras weights",
-            found=f"{path}, which cannot be read ({error})",
-            fix="fetch or write the file again",
-        ) from error
+    with _opened(path) as file:
+        problems = [f"group {name} is missing" for name in ignored if name not in file]
+        found = _legacy(file, expected) or _keras3(file, expected, ignored)
+        # Shapes first: a damaged header may claim any size, so only what fits is read.
+        problems += _misfits(found, expected)
+        arrays = {
+            name: np.asarray(found[name][()], np.float32)
+            for name, shape in expected.items()
+            if name in found and found[name].shape == shape and _numeric(found[name])
+        }
     problems += [
         f"{name} holds values that are not finite"
         for name, array in arrays.items()
@@ -76,6 +84,45 @@ def read(
             fix="let Keras write the weights of exactly this model (a backbone: include_top=False)",
         )
     return arrays
+
+
+def count_layers(path: Path, kind: str) -> int:
+    """How many layers are called `kind`, `kind`_1, ..., be they with weights or without.
+
+    Args:
+        path: of a file that `read` takes.
+        kind: such as Keras names a layer after its class: 'rescaling'.
+
+    Raises:
+        UserError: if the file is not a whole HDF5 file.
+    """
+    with _opened(path) as file:
+        layers = set(_names(file.get("model_weights", file), "layer_names"))
+        if not layers:
+            paths = []
+            file.visit(paths.append)
+            layers = {path.removesuffix("/vars") for path in paths if path.endswith("/vars")}
+    names = [layer.rpartition("/")[2] for layer in layers]
+    return sum(re.fullmatch(rf"{kind}(_\d+)?", name) is not None for name in names)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The HDF5 file at `path`, or in the zip file there; what goes wrong with it, in one error."""
+    try:
+        source: Any = path
+        if not h5py.is_hdf5(path) and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                source = io.BytesIO(archive.read(MEMBER))
+        with h5py.File(source, "r") as file:
+            yield file
+    # What h5py and zipfile make of damaged files.
+    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            expected="a whole HDF5 file with Keras weights, or a .keras file",
+            found=f"{path}, which cannot be read ({error})",
+            fix="fetch or write the file again",
+        ) from error
 
 
 def _misfits(found: Mapping[str, h5py.Dataset], expected: Mapping[str, Shape]) -> list[str]:
@@ -107,8 +154,8 @@ def _legacy(file: Any, expected: Mapping[str, Shape]) -> dict[str, h5py.Dataset]
             # The group knows the layer better than the variable, which Keras may have named after
             # 'block1_conv1_1'; but of a model inside the model, the group is the whole.
             layer, weight = _legacy_name(variable, group)
-            name = f"{group if group in layers else layer}/{weight}"
-            found[_unused(name, found)] = root[group][variable]
+            layer = group if group in layers else AUTO_NAMED.sub(r"\1", layer)
+            found[_unused(f"{layer}/{weight}", found)] = root[group][variable]
     return found
 
 
@@ -128,6 +175,7 @@ def _legacy_name(variable: str, group: str) -> tuple[str, str]:
     if old := re.fullmatch(r"(?:.*/)?([^/]+)_(W|b)(?:_\d+)?", variable):
         return old[1], OLD_ENDINGS[old[2]]
     path, _, weight = variable.rpartition("/")
+    weight = OLD_WEIGHTS.get(weight, weight)
     return path.rpartition("/")[2] or group, weight
 
 
@@ -143,7 +191,10 @@ def _keras3(
         for path, variables in _variable_groups(file)
         if path.partition("/")[0] not in ignored and not set(path.split("/")) & {*TRAINING_STATE}
     }
-    noted = {path: str(variables.attrs.get("name", "")) for path, variables in layers.items()}
+    noted = {
+        path: AUTO_NAMED.sub(r"\1", str(variables.attrs.get("name", "")))
+        for path, variables in layers.items()
+    }
     if not set(noted.values()) & set(weights):
         noted = _matched_by_number(list(layers), expected)
     found = {}
@@ -178,14 +229,22 @@ def _matched_by_number(paths: Sequence[str], expected: Mapping[str, Shape]) -> d
     layers: dict[str, list[str]] = {}
     for name, shape in expected.items():
         layer, _, weight = name.partition("/")
-        if weight == "kernel":
-            layers.setdefault("conv2d" if len(shape) == 4 else "dense", []).append(layer)
+        if kind := _class_of(weight, shape):
+            layers.setdefault(kind, []).append(layer)
     matched = {}
     for path in paths:
         kind = re.sub(r"_\d+$", "", path.rpartition("/")[2])
         if layers.get(kind):
             matched[path] = layers[kind].pop(0)
     return matched
+
+
+def _class_of(weight: str, shape: Shape) -> str | None:
+    """What Keras 3 calls layers of this class; None for all but the first weight of a layer."""
+    if weight == "kernel" and len(shape) == 4:
+        # One channel out for each channel in: no convolution of these models has only one in all.
+        return "depthwise_conv2d" if shape[-1] == 1 else "conv2d"
+    return {"kernel": "dense", "gamma": "batch_normalization", "mean": "normalization"}.get(weight)
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from faceemo.models.convolution import Padding, convolve, convolve_depthwise
 
 # Keras's defaults: Glorot's uniform distribution for kernels (JAX counts a convolution's fans as
 # Keras does), zeros for biases.
@@ -33,19 +34,6 @@ class Mode:
     axis_name: str | None = None
 
 
-def convolve(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str
-) -> jax.Array:
-    """Convolution [B, H, W, C] x [kh, kw, C, D] -> [B, H', W', D], of whatever dtype both have.
-
-    XLA's native one: for VGG16 on a CPU (48 and 96 px, batch 32) neither a product per kernel
-    position nor gathered patches was faster, forward or with gradients.
-    """
-    return lax.conv_general_dilated(
-        inputs, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
 class Conv(nn.Module):
     """Keras's Conv2D: parameters float32 `kernel` [kh, kw, C, features] and `bias` [features].
 
@@ -53,23 +41,25 @@ class Conv(nn.Module):
         features: channels that come out.
         kernel_size: height and width.
         strides: of the window, down and across.
-        padding: 'SAME' or 'VALID', as Keras means them.
+        padding: 'SAME' or 'VALID', as Keras means them, or zeros around: ((1, 1), (1, 1)).
         use_bias: whether there is a bias.
+        kernel_init: draws the initial kernel.
         dtype: of the computation and the result.
     """
 
     features: int
     kernel_size: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
-    padding: str = "SAME"
+    padding: Padding = "SAME"
     use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = glorot_uniform
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, H', W', features]."""
         shape = (*self.kernel_size, inputs.shape[-1], self.features)
-        kernel = self.param("kernel", glorot_uniform, shape, jnp.float32)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         outputs = convolve(
             inputs.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding
         )
@@ -77,6 +67,31 @@ class Conv(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             outputs += bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return outputs
+
+
+class DepthwiseConv(nn.Module):
+    """Keras's DepthwiseConv2D, 'same', without bias: parameter float32 `kernel` [kh, kw, C, 1].
+
+    Attributes:
+        kernel_size: height and width.
+        strides: of the window, down and across.
+        kernel_init: draws the initial kernel.
+        dtype: of the computation and the result.
+    """
+
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    kernel_init: nn.initializers.Initializer = glorot_uniform
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H', W', C]."""
+        shape = (*self.kernel_size, inputs.shape[-1], 1)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        return convolve_depthwise(
+            inputs.astype(self.dtype), kernel.astype(self.dtype), self.strides
+        )
 
 
 class Dense(nn.Module):
@@ -105,7 +120,9 @@ def max_pool(inputs: jax.Array, window: tuple[int, int], strides: Sequence[int])
     return nn.max_pool(inputs, window, strides)
 
 
-def dropout(inputs: jax.Array, rate: float, keys: jax.Array, place: int) -> jax.Array:
+def dropout(
+    inputs: jax.Array, rate: float, keys: jax.Array, place: int, *, whole: bool = False
+) -> jax.Array:
     """Zeroes each value with probability `rate` and scales the rest by 1 / (1 - rate).
 
     Args:
@@ -113,9 +130,11 @@ def dropout(inputs: jax.Array, rate: float, keys: jax.Array, place: int) -> jax.
         rate: from 0 to below 1.
         keys: PRNG keys [B], one per example.
         place: number of this dropout in the network, so that no two draw the same.
+        whole: an example is zeroed whole or not at all (stochastic depth).
     """
+    shape = (1,) * (inputs.ndim - 1) if whole else inputs.shape[1:]
 
     def kept(key: jax.Array) -> jax.Array:
-        return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, inputs.shape[1:])
+        return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, shape)
 
     return jnp.where(jax.vmap(kept)(keys), inputs / (1 - rate), 0).astype(inputs.dtype)

@@ -123,6 +123,9 @@ def fit(
         writer.flush()
         print(_sentence(row, best))
     writer.close()
+    last = parallel.unreplicate(state)
+    after = {"params": last.params, "batch_stats": last.batch_stats}
+    print(optim.audit(labels, variables, after))
     return history
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import jax
+import numpy as np
 import optax
 from flax import traverse_util
 
@@ -74,6 +75,34 @@ def map_trained(function: Callable[..., Any], labels: Any, tree: Any, *others: A
         labels,
         tree,
         *others,
+    )
+
+
+def audit(labels: Any, before: Any, after: Any) -> str:
+    """Compares every leaf, bit for bit, with what it was before training.
+
+    Args:
+        labels: of `label`.
+        before: arrays like `labels`.
+        after: NumPy arrays like `labels`.
+
+    Returns:
+        a sentence: how many leaves were frozen, and how many of those that train have moved.
+
+    Raises:
+        RuntimeError: if a frozen leaf has changed.
+    """
+    moved = jax.tree.map(
+        lambda old, new: np.asarray(old).tobytes() != np.asarray(new).tobytes(), before, after
+    )
+    pairs = list(zip(jax.tree.leaves(labels), jax.tree.leaves(moved), strict=True))
+    frozen = [changed for name, changed in pairs if name == FREEZE]
+    trained = [changed for name, changed in pairs if name == TRAIN]
+    if any(frozen):
+        raise RuntimeError(f"{sum(frozen)} of {len(frozen)} frozen leaves changed in training")
+    return (
+        f"frozen leaves: {len(frozen)}, all bit-identical to the start; "
+        f"trained leaves: {sum(trained)} of {len(trained)} moved"
     )
 
 

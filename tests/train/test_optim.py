@@ -90,3 +90,12 @@ def test_the_plan_counts_every_parameter_once():
     ]
     assert [row["batch_norm"] for row in rows] == ["-", "batch statistics", "-"]
     assert optim.format_plan(rows).splitlines()[-1].split() == ["total", "64", "65"]
+
+
+def test_the_audit_sees_a_single_flipped_bit_in_a_frozen_leaf():
+    after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
+    after["backbone"]["low"] = jax.tree.map(np.array, PARAMS["backbone"]["low"])
+    assert "4 of 4 moved" in optim.audit(LABELS, PARAMS, after)
+    after["backbone"]["low"]["bias"][3] = -0.0
+    with pytest.raises(RuntimeError, match="1 of 2 frozen leaves changed"):
+        optim.audit(LABELS, PARAMS, after)

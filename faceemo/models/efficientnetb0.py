@@ -1,0 +1,129 @@
+"""EfficientNetB0 (Tan and Le 2019) as keras.applications has it, without its top."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from faceemo.models.batch_norm import BatchNorm
+from faceemo.models.layers import Conv, DepthwiseConv, Mode, dropout
+
+# Of each block: side of the depthwise kernel, repeats, channels that come out, how many times the
+# channels that come in it widens them, stride of the first repeat.
+STAGES = (
+    (3, 1, 16, 1, 1),
+    (3, 2, 24, 6, 2),
+    (5, 2, 40, 6, 2),
+    (3, 3, 80, 6, 2),
+    (5, 3, 112, 6, 1),
+    (5, 4, 192, 6, 2),
+    (3, 1, 320, 6, 1),
+)
+BLOCKS = (
+    ("stem", r"backbone/(normalization/|stem_).*"),
+    *((f"block{n}", rf"backbone/block{n}[a-d]_.*") for n in range(1, len(STAGES))),
+    ("block7", r"backbone/(block7a|top)_.*"),
+)
+STEM_WIDTH, TOP_WIDTH, EXTRA_WIDTH = 32, 1280, 1280
+HEAD_DROPOUT = 0.2
+EPSILON = 1e-3  # Keras's default for BatchNorm
+# Probability that a residual branch is dropped, at the depth just beyond the last one.
+DROP_CONNECT = 0.2
+# Of red, green and blue in 0..1 on ImageNet.
+IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+
+kernel_initializer = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+
+
+class Normalization(nn.Module):
+    """Keras's layer: (x - mean) / sqrt(variance) for each channel.
+
+    Seven numbers in 'batch_stats', which come with pretrained weights and never change: `mean`
+    [3], `variance` [3] and, unused, `count` []. Without such weights it changes nothing.
+    """
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        shape = inputs.shape[-1:]
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        variance = self.variable("batch_stats", "variance", jnp.ones, shape, jnp.float32)
+        self.variable("batch_stats", "count", jnp.zeros, (), jnp.float32)
+        # Keras's epsilon() keeps the divisor from 0.
+        deviation = jnp.maximum(jnp.sqrt(variance.value), 1e-7)
+        return (inputs - mean.value.reshape(1, 1, 1, -1)) / deviation.reshape(1, 1, 1, -1)
+
+
+class EfficientNetB0(nn.Module):
+    """The convolutional trunk; it scales and normalises its input itself.
+
+    Attributes:
+        dtype: of the computation and the features.
+        drop_connect: see `DROP_CONNECT`; another one only to compare without.
+    """
+
+    dtype: jnp.dtype = jnp.dtype("float32")
+    drop_connect: float = DROP_CONNECT
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """[B, S, S, 3] in 0..255, S from 32 -> features [B, ceil(S / 32), ceil(S / 32), 1280].
+
+        The names of the layers are Keras's, and they are called in its order.
+        """
+
+        def convolved(hidden: jax.Array, name: str, width: int, kernel: int = 1, **rest):
+            layer = Conv(
+                width,
+                (kernel, kernel),
+                kernel_init=kernel_initializer,
+                dtype=self.dtype,
+                name=name,
+                **rest,
+            )
+            return layer(hidden)
+
+        def normalised(hidden: jax.Array, name: str, block: str) -> jax.Array:
+            return BatchNorm(EPSILON, block, self.dtype, name=name)(hidden, mode)
+
+        def squeezed(hidden: jax.Array, name: str, narrow: int) -> jax.Array:
+            """A gate for each channel, from all channels' averages."""
+            gate = hidden.mean((1, 2), keepdims=True)
+            gate = nn.swish(convolved(gate, f"{name}se_reduce", narrow))
+            return nn.sigmoid(convolved(gate, f"{name}se_expand", hidden.shape[-1]))
+
+        hidden = Normalization(name="normalization")(inputs * (1 / 255))
+        # Keras pads for strides by hand; at a known size that is what its 'same' does, even or odd.
+        hidden = convolved(hidden, "stem_conv", STEM_WIDTH, 3, strides=(2, 2), use_bias=False)
+        hidden = nn.swish(normalised(hidden, "stem_bn", "stem"))
+        depth, last_depth = 0, sum(stage[1] for stage in STAGES)
+        for number, (kernel, repeats, width, expand, first_stride) in enumerate(STAGES, start=1):
+            block = f"block{number}"
+            for repeat in range(repeats):
+                name = f"{block}{'abcd'[repeat]}_"
+                stride = first_stride if repeat == 0 else 1
+                entering, channels = hidden, hidden.shape[-1]
+                if expand > 1:
+                    hidden = convolved(
+                        hidden, f"{name}expand_conv", expand * channels, use_bias=False
+                    )
+                    hidden = nn.swish(normalised(hidden, f"{name}expand_bn", block))
+                depthwise = DepthwiseConv(
+                    (kernel, kernel),
+                    (stride, stride),
+                    kernel_init=kernel_initializer,
+                    dtype=self.dtype,
+                    name=f"{name}dwconv",
+                )
+                hidden = nn.swish(normalised(depthwise(hidden), f"{name}bn", block))
+                hidden *= squeezed(hidden, name, channels // 4)
+                hidden = convolved(hidden, f"{name}project_conv", width, use_bias=False)
+                hidden = normalised(hidden, f"{name}project_bn", block)
+                if stride == 1 and channels == width:
+                    rate = self.drop_connect * depth / last_depth
+                    if rate and block in mode.training and mode.keys is not None:
+                        # Place 0 is the head's; depth is at least 1 where the rate is not 0.
+                        hidden = dropout(hidden, rate, mode.keys, place=depth, whole=True)
+                    hidden += entering
+                depth += 1
+        hidden = convolved(hidden, "top_conv", TOP_WIDTH, use_bias=False)
+        return nn.swish(normalised(hidden, "top_bn", "block7"))

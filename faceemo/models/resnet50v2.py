@@ -1,0 +1,79 @@
+"""ResNet50V2 (He et al. 2016, pre-activation) as keras.applications has it, without its top."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from faceemo.models.batch_norm import BatchNorm
+from faceemo.models.layers import Conv, Mode, max_pool
+
+# Name, channels of the narrow convolutions, residual blocks, stride of the last of them.
+STACKS = (("conv2", 64, 3, 2), ("conv3", 128, 4, 2), ("conv4", 256, 6, 2), ("conv5", 512, 3, 1))
+BLOCKS = (
+    ("conv1", r"backbone/conv1_.*"),
+    ("conv2", r"backbone/conv2_.*"),
+    ("conv3", r"backbone/conv3_.*"),
+    ("conv4", r"backbone/conv4_.*"),
+    ("conv5", r"backbone/(conv5|post)_.*"),
+)
+EXTRA_WIDTH = 4096
+EPSILON = 1.001e-5
+# Keras pads with zeros of its own, also where its 'same' would put them elsewhere.
+ONE_AROUND = ((1, 1), (1, 1))
+THREE_AROUND = ((3, 3), (3, 3))
+
+
+class ResNet50V2(nn.Module):
+    """The convolutional trunk.
+
+    Attributes:
+        dtype: of the computation and the features.
+    """
+
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """Preprocessed [B, S, S, 3], S from 32 -> features [B, ceil(S / 32), ceil(S / 32), 2048].
+
+        The names of the layers are Keras's, and they are called in its order.
+        """
+
+        def convolved(
+            hidden: jax.Array, name: str, width: int, kernel: int = 1, *, stride: int = 1, **rest
+        ) -> jax.Array:
+            layer = Conv(
+                width, (kernel, kernel), (stride, stride), dtype=self.dtype, name=name, **rest
+            )
+            return layer(hidden)
+
+        def activated(hidden: jax.Array, name: str, block: str) -> jax.Array:
+            layer = BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")
+            return nn.relu(layer(hidden, mode))
+
+        hidden = convolved(inputs, "conv1_conv", 64, 7, stride=2, padding=THREE_AROUND)
+        # Zeros, although what they surround may be negative.
+        hidden = max_pool(jnp.pad(hidden, ((0, 0), *ONE_AROUND, (0, 0))), (3, 3), (2, 2))
+        for stack, width, count, last_stride in STACKS:
+            for number in range(1, count + 1):
+                name = f"{stack}_block{number}"
+                stride = last_stride if number == count else 1
+                preactivated = activated(hidden, f"{name}_preact", stack)
+                residual = convolved(preactivated, f"{name}_1_conv", width, use_bias=False)
+                residual = activated(residual, f"{name}_1", stack)
+                residual = convolved(
+                    residual,
+                    f"{name}_2_conv",
+                    width,
+                    3,
+                    stride=stride,
+                    padding=ONE_AROUND,
+                    use_bias=False,
+                )
+                residual = activated(residual, f"{name}_2", stack)
+                if number == 1:
+                    shortcut = convolved(preactivated, f"{name}_0_conv", 4 * width)
+                else:
+                    shortcut = hidden[:, ::stride, ::stride]
+                hidden = shortcut + convolved(residual, f"{name}_3_conv", 4 * width)
+        return activated(hidden, "post", "conv5")
