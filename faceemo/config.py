@@ -81,6 +81,9 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.batch_size = row.batch_size
     # 'none', or 'balanced': n / (classes * n_class)
     config.class_weights = row.class_weights
+    # where blocks train: 'keras' (batch statistics, moving average), 'frozen' (as in inference), or
+    # 'recalibrate' (statistics over all training images before each validation)
+    config.bn_policy = "keras"
     # side of the square that enters the backbone, pixels
     config.image_size = 224
     # passes over the training images, at the most
@@ -201,6 +204,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "unfreeze": _one_of(*UNFREEZE),
     "batch_size": _POSITIVE,
     "class_weights": _one_of("none", "balanced"),
+    "bn_policy": _one_of("keras", "frozen", "recalibrate"),
     "image_size": ("32 to 1024", lambda value: 32 <= value <= 1024),
     "epochs": _POSITIVE,
     "patience": _COUNT,

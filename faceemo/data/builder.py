@@ -19,11 +19,10 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive
+from faceemo.data import archive, dedupe
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 
-SOURCE = "unique_images"
 FOLDER = "tfds"
 
 
@@ -133,7 +132,7 @@ def load(root: Path, native_size: int) -> dict[str, Split]:
         UserError: if the folder is missing, not made of splits and classes, or holds a file that
             is no image (the message names it).
     """
-    source = root / SOURCE
+    source = root / dedupe.FOLDER
     if not source.is_dir():
         raise UserError(
             expected=f"prepared images in {source}",

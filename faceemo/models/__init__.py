@@ -96,6 +96,7 @@ class Model:
         preprocessing: the architecture's own; weights can bring another (`load_weights`).
         backbone: the trunk.
         head: the classifier.
+        moving_statistics: BatchNorm behaves as in inference in the blocks that train, too.
     """
 
     arch: str
@@ -106,6 +107,7 @@ class Model:
     preprocessing: Preprocessing
     backbone: nn.Module
     head: Head
+    moving_statistics: bool = False
 
     def init(self, seed: int) -> dict[str, Any]:
         """Random variables by Keras's initialisers, float32.
@@ -167,7 +169,7 @@ class Model:
             Logits float32 [B, num_classes], and `batch_stats`, updated where in training mode.
         """
         training = self.trained if train else frozenset()
-        mode = Mode(training=training, mask=mask, keys=keys, axis_name=axis_name)
+        mode = Mode(training, mask, keys, axis_name, self.moving_statistics)
         features, batch_stats = self.features(params, batch_stats, inputs, mode)
         return self.logits(params, features, mode), batch_stats
 
@@ -186,19 +188,10 @@ def build(config: Any, num_classes: int = 4) -> Model:
     """The network that a configuration describes.
 
     Args:
-        config: has the fields arch, image_size, unfreeze, extra_dense and dtype of
+        config: has the fields arch, image_size, unfreeze, extra_dense, dtype and bn_policy of
             `faceemo.config.make_config`.
         num_classes: number of logits.
-
-    Raises:
-        UserError: if there is no such architecture.
     """
-    if config.arch not in BACKBONES:
-        raise UserError(
-            expected=f"an architecture, one of {sorted(BACKBONES)}",
-            found=f"'{config.arch}', which is not built yet",
-            fix="choose another configuration",
-        )
     chosen = BACKBONES[config.arch]
     blocks = (*(Block(*block) for block in chosen.blocks), Block("head", r"head/.*"))
     dtype = jnp.dtype(config.dtype)
@@ -212,6 +205,7 @@ def build(config: Any, num_classes: int = 4) -> Model:
         preprocessing=chosen.preprocessing,
         backbone=chosen.module(dtype),
         head=Head(num_classes, chosen.pooling, chosen.dense + extra, chosen.dropout_rate, dtype),
+        moving_statistics=config.bn_policy == "frozen",
     )
 
 
@@ -244,8 +238,8 @@ def load_weights(
     Args:
         model: of `build`.
         variables: of `Model.init`.
-        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of a file that Keras wrote:
-            HDF5 of either layout, or '.keras'.
+        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of a file: Keras's
+            HDF5 of either layout, '.keras', or our own .npz (scripts/convert_weights.py).
 
     Returns:
         The variables, with the statistics that the file holds; the preprocessing that belongs to
@@ -257,15 +251,20 @@ def load_weights(
     return pretrained.load(model.arch, variables, _layer_order(model), weights, model.preprocessing)
 
 
+def places(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:
+    """Where in the file that `load_weights` reads each array stands, by 'layer/weight'."""
+    return pretrained.places(model.arch, variables, _layer_order(model), weights)
+
+
 def _layer_order(model: Model) -> tuple[str, ...]:
-    """The backbone's layers in the order in which they are first called."""
+    """The backbone's layers, those of one class in the order in which they are called."""
     # Only while it is traced is the dict in that order; what comes out of JAX is sorted.
     layers: dict[str, None] = {}
 
     def trace(images: jax.Array) -> None:
         variables = model.backbone.init(jax.random.key(0), images, Mode())
-        for collection in variables.values():
-            layers.update(dict.fromkeys(collection))
+        for collection in ("params", "batch_stats"):
+            layers.update(dict.fromkeys(variables.get(collection) or ()))
 
     jax.eval_shape(trace, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
     return tuple(layers)

@@ -40,7 +40,7 @@ class BatchNorm(nn.Module):
             "batch_stats", "moving_variance", jnp.ones, shape, jnp.float32
         )
         values = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
-        if self.block in mode.training:
+        if self.block in mode.training and not mode.moving_statistics:
             mean, variance = moments(values, mode.mask, mode.axis_name)
             moving_mean.value = _moved(moving_mean.value, mean)
             moving_variance.value = _moved(moving_variance.value, variance)

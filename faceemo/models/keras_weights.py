@@ -23,8 +23,8 @@ from faceemo.errors import UserError
 
 # Groups of the `hed` file that are no part of VGG16: edge maps at five scales and their fusion.
 HED_SIDE_OUTPUTS = ("dsn1", "dsn2", "dsn3", "dsn4", "dsn5", "fuse")
-# What Keras 3 saves of a compiled model's optimiser and of the random numbers of its dropout.
-TRAINING_STATE = ("optimizer", "seed_generator")
+# Where Keras 3 saves the state of a compiled model's optimiser.
+OPTIMIZER = "optimizer"
 # In which order Keras numbers the arrays of a layer, class after class.
 ORDER = (
     *("kernel", "bias"),
@@ -36,7 +36,7 @@ OLD_ENDINGS = {"W": "kernel", "b": "bias"}
 # What Keras 2 called a weight.
 OLD_WEIGHTS = {"depthwise_kernel": "kernel"}
 # The layer of these models that Keras names itself, with a count if it is not the first.
-AUTO_NAMED = re.compile(r"(normalization)_\d+")
+AUTO_NAMED = re.compile(r"^(normalization)_\d+$")
 # Where Keras keeps the weights in its zip file.
 MEMBER = "model.weights.h5"
 
@@ -66,7 +66,7 @@ def read(
         problems = [f"group {name} is missing" for name in ignored if name not in file]
         found = _legacy(file, expected) or _keras3(file, expected, ignored)
         # Shapes first: a damaged header may claim any size, so only what fits is read.
-        problems += _misfits(found, expected)
+        problems += misfits(found, expected)
         arrays = {
             name: np.asarray(found[name][()], np.float32)
             for name, shape in expected.items()
@@ -84,6 +84,15 @@ def read(
             fix="let Keras write the weights of exactly this model (a backbone: include_top=False)",
         )
     return arrays
+
+
+def places(
+    path: Path, expected: Mapping[str, Shape], ignored: Sequence[str] = ()
+) -> dict[str, str]:
+    """Where in the file each array of `read` stands: HDF5 path by 'layer/weight'."""
+    with _opened(path) as file:
+        found = _legacy(file, expected) or _keras3(file, expected, ignored)
+        return {name: found[name].name for name in expected if name in found}
 
 
 def count_layers(path: Path, kind: str) -> int:
@@ -125,8 +134,16 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _misfits(found: Mapping[str, h5py.Dataset], expected: Mapping[str, Shape]) -> list[str]:
-    """What is missing, left over, of another shape or not a number, a phrase each."""
+def misfits(found: Mapping[str, Any], expected: Mapping[str, Shape]) -> list[str]:
+    """What is missing, left over, of another shape or not a number, a phrase each.
+
+    Args:
+        found: anything with a shape and a dtype, by 'layer/weight'.
+        expected: the shapes that there should be.
+    """
+    if found and not set(found) & set(expected):
+        some = ", ".join(list(found)[:3])
+        return [f"none of them, but {len(found)} of another network: {some}, ..."]
     problems = [f"{name} is missing" for name in expected if name not in found]
     for name, dataset in found.items():
         if name not in expected:
@@ -138,7 +155,7 @@ def _misfits(found: Mapping[str, h5py.Dataset], expected: Mapping[str, Shape]) -
     return problems
 
 
-def _numeric(dataset: h5py.Dataset) -> bool:
+def _numeric(dataset: Any) -> bool:
     return dataset.dtype.kind in "fiu"
 
 
@@ -189,7 +206,7 @@ def _keras3(
     layers = {
         path: variables
         for path, variables in _variable_groups(file)
-        if path.partition("/")[0] not in ignored and not set(path.split("/")) & {*TRAINING_STATE}
+        if path.partition("/")[0] not in (*ignored, OPTIMIZER)
     }
     noted = {
         path: AUTO_NAMED.sub(r"\1", str(variables.attrs.get("name", "")))

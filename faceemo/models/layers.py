@@ -26,12 +26,15 @@ class Mode:
         keys: PRNG keys [B], one per example, so that an example's dropout does not depend on which
             device or batch it is in. None leaves dropout out.
         axis_name: of the mapped device axis that statistics are summed over; None for no such axis.
+        moving_statistics: BatchNorm uses and keeps its moving statistics also where a block is in
+            training mode.
     """
 
     training: frozenset[str] = frozenset()
     mask: jax.Array | None = None
     keys: jax.Array | None = None
     axis_name: str | None = None
+    moving_statistics: bool = False
 
 
 class Conv(nn.Module):

@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from faceemo import assets, downloads
 from faceemo.errors import UserError
-from faceemo.models import efficientnetb0, keras_weights, preprocessing
+from faceemo.models import efficientnetb0, keras_weights, own_weights, preprocessing
 from faceemo.models.preprocessing import Preprocessing
 
 COLLECTIONS = ("params", "batch_stats")
@@ -34,6 +34,39 @@ def load(
     """
     if weights == "none":
         return variables, usual, {"source": "none", "sha256": None}
+    path, expected = _locate(arch, weights), _expected(variables, layer_order)
+    named = f"{arch}.{weights}" in assets.ASSETS
+    digest = downloads.file_digest(path, "sha256")
+    if path.suffix == own_weights.SUFFIX:
+        arrays, spec = own_weights.read(path, arch, expected)
+    else:
+        ignored = _ignored(digest)
+        arrays = keras_weights.read(path, expected, ignored)
+        spec = preprocessing.HED if ignored else usual
+        if arch == "efficientnetb0":
+            _correct_normalization(arrays, path, official=named)
+    loaded = dict(variables)
+    for collection, names in _shapes(variables).items():
+        if names:
+            leaves = {name: jnp.asarray(arrays[name]) for name in names}
+            backbone = traverse_util.unflatten_dict(leaves, sep="/")
+            loaded[collection] = variables[collection] | {"backbone": backbone}
+    return loaded, spec, {"source": weights if named else str(path), "sha256": digest}
+
+
+def places(
+    arch: str, variables: dict[str, Any], layer_order: Sequence[str], weights: str
+) -> dict[str, str]:
+    """Where in the file that `load` reads each array stands, by 'layer/weight'."""
+    path, expected = _locate(arch, weights), _expected(variables, layer_order)
+    if path.suffix == own_weights.SUFFIX:
+        return {name: name for name in expected}
+    digest = downloads.file_digest(path, "sha256")
+    return keras_weights.places(path, expected, _ignored(digest))
+
+
+def _locate(arch: str, weights: str) -> Path:
+    """The file of weights, fetched if they are an asset."""
     named = f"{arch}.{weights}"
     path = assets.fetch(named) if named in assets.ASSETS else Path(weights)
     if not path.is_file():
@@ -42,31 +75,32 @@ def load(
             found=f"'{weights}', which is no file",
             fix="check the path, or choose 'imagenet' or 'none'",
         )
-    digest = downloads.file_digest(path, "sha256")
-    # Also when it comes by its path: what the weights expect does not depend on the way to them.
-    is_hed = digest == assets.HED_SHA256
+    return path
+
+
+def _ignored(digest: str) -> tuple[str, ...]:
+    """What of the file is no part of the backbone: something in the `hed` file alone.
+
+    It is known by its hash: what weights expect does not depend on the way to them.
+    """
+    return keras_weights.HED_SIDE_OUTPUTS if digest == assets.HED_SHA256 else ()
+
+
+def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The backbone's shapes by 'layer/weight', the layers as they follow each other."""
+    flat = {name: shape for names in _shapes(variables).values() for name, shape in names.items()}
+    order = {layer: place for place, layer in enumerate(layer_order)}
+    return dict(sorted(flat.items(), key=lambda item: order[item[0].partition("/")[0]]))
+
+
+def _shapes(variables: dict[str, Any]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """The backbone's shapes by 'layer/weight', in each collection."""
     shapes = {}
     for collection in COLLECTIONS:
         backbone = variables[collection].get("backbone", {})
         leaves: dict[str, Any] = traverse_util.flatten_dict(backbone, sep="/")
         shapes[collection] = {name: leaf.shape for name, leaf in leaves.items()}
-    expected = {name: shape for names in shapes.values() for name, shape in names.items()}
-    expected = dict(
-        sorted(expected.items(), key=lambda item: layer_order.index(item[0].partition("/")[0]))
-    )
-    arrays = keras_weights.read(
-        path, expected, ignored=keras_weights.HED_SIDE_OUTPUTS if is_hed else ()
-    )
-    if arch == "efficientnetb0":
-        _correct_normalization(arrays, path, official=named in assets.ASSETS)
-    loaded = dict(variables)
-    for collection, names in shapes.items():
-        if names:
-            leaves = {name: jnp.asarray(arrays[name]) for name in names}
-            backbone = traverse_util.unflatten_dict(leaves, sep="/")
-            loaded[collection] = variables[collection] | {"backbone": backbone}
-    source = weights if named in assets.ASSETS else str(path)
-    return loaded, preprocessing.HED if is_hed else usual, {"source": source, "sha256": digest}
+    return shapes
 
 
 def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, official: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
@@ -18,7 +19,9 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import optim, parallel
 from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.metrics import Totals, totals_of
+from faceemo.train.optim import TRAIN
 from faceemo.train.predict import predict_split
+from faceemo.train.recalibrate import make_moments_step, recalibrated
 from faceemo.train.state import TrainState, create
 from faceemo.train.steps import make_eval_step, make_train_step
 
@@ -84,6 +87,18 @@ def fit(
     train_step = parallel.train_on_devices(step)
     eval_step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
 
+    moments_step = None
+    if config.bn_policy == "recalibrate" and TRAIN in jax.tree.leaves(labels["batch_stats"]):
+        moments_step = parallel.measure_on_devices(
+            make_moments_step(
+                model,
+                preprocessing,
+                labels["batch_stats"],
+                augmentation=config.augmentation,
+                axis_name=parallel.AXIS,
+            )
+        )
+
     checkpoints.save_frozen(variables, labels)
     state, history = create(variables, optimizer, config.seed), []
     if (stored := checkpoints.restore_latest(state)) is not None:
@@ -99,6 +114,8 @@ def fit(
     while not _finished(history, config):
         start, epoch = time.perf_counter(), len(history)
         state, totals = _train_epoch(train_step, state, train, config, epoch, report)
+        if moments_step is not None:
+            state = recalibrated(moments_step, state, labels["batch_stats"], train, config, epoch)
         seconds = time.perf_counter() - start
         logits = predict_split(
             eval_step,

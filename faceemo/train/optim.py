@@ -120,7 +120,7 @@ def freeze_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, A
     for block in model.blocks:
         size = sum(n for path, n in sizes.items() if re.fullmatch(block.pattern, path))
         trains = block.name in model.trained
-        mode = "batch statistics" if trains else "frozen"
+        mode = "batch statistics" if trains and not model.moving_statistics else "frozen"
         normalised = any(re.fullmatch(block.pattern, path) for path in statistics)
         rows.append(
             {

@@ -20,6 +20,11 @@ def train_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
 
 
+def measure_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step(state, batch, epoch)` on every device; the state stays as it is."""
+    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None))
+
+
 def evaluate_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
     """`step(params, batch_stats, images)` on every device."""
     return jax.pmap(step, axis_name=AXIS)

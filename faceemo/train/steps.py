@@ -49,14 +49,12 @@ def make_train_step(
         the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
         'count', float32 scalars.
     """
-    strength = LEVELS[augmentation]
     weights = jnp.asarray(class_weights)
 
     def step(state: TrainState, batch: Batch, epoch: jax.Array) -> tuple[TrainState, Sums]:
-        pairs = jax.vmap(jax.random.split)(image_keys(state.rng, epoch, batch.index))
-        augment_keys, dropout_keys = pairs[:, 0], pairs[:, 1]
-        images = augment(batch.images, augment_keys, strength, model.image_size)
-        inputs = preprocess(images, preprocessing)
+        inputs, dropout_keys = augmented_inputs(
+            state, batch, epoch, model, preprocessing, augmentation
+        )
         count = jax.lax.psum(batch.mask.sum(), axis_name)
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
@@ -97,6 +95,23 @@ def make_train_step(
         return state, sums
 
     return step
+
+
+def augmented_inputs(
+    state: TrainState,
+    batch: Batch,
+    epoch: jax.Array,
+    model: Model,
+    preprocessing: Preprocessing,
+    augmentation: str,
+) -> tuple[jax.Array, jax.Array]:
+    """What the network is shown in training: float32 [B, S, S, 3], and keys [B] for its dropout.
+
+    Both depend on an image's own (key, epoch, index) and on nothing else.
+    """
+    pairs = jax.vmap(jax.random.split)(image_keys(state.rng, epoch, batch.index))
+    images = augment(batch.images, pairs[:, 0], LEVELS[augmentation], model.image_size)
+    return preprocess(images, preprocessing), pairs[:, 1]
 
 
 def make_eval_step(

@@ -28,12 +28,22 @@ class Oracle:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory) -> Oracle:
+    """VGG16, preprocessing, file layouts."""
+    return compute("keras_oracle.py", tmp_path_factory, assets.fetch("vgg16.hed"))
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory) -> Oracle:
+    """ResNet50V2, EfficientNetB0, BatchNorm, steps of Adam; a process of its own, as it is long."""
+    return compute("keras_networks.py", tmp_path_factory)
+
+
+def compute(program, tmp_path_factory, *arguments) -> Oracle:
     folder = tmp_path_factory.mktemp("keras")
     # This process's two-device flag means nothing to TensorFlow, and JAX is not to be started.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    program = Path(__file__).with_name("keras_oracle.py")
     done = subprocess.run(
-        [sys.executable, str(program), str(folder), str(assets.fetch("vgg16.hed"))],
+        [sys.executable, Path(__file__).with_name(program), folder, *arguments],
         env=environment,
         capture_output=True,
         text=True,

@@ -52,6 +52,7 @@ def make_model(trained=("top", "head"), noise=0.0):
             Block("head", r"head/.*"),
         ),
         preprocessing=GREY,
+        moving_statistics=False,
         init=init,
         apply=apply,
     )

@@ -1,0 +1,290 @@
+"""Run as a program: ResNet50V2 and EfficientNetB0 by Keras, and one step of Adam for all three.
+
+python keras_networks.py FOLDER
+
+Every weight and statistic is random, such that activations are of order one in all layers. Nothing
+of faceemo is used.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from keras_oracle import named, randomise, vgg16
+
+RNG = np.random.default_rng(20)
+SIZES = (96, 48, 75, 224)
+MAKERS = {
+    "vgg16": vgg16,
+    "resnet50v2": lambda size: keras.applications.ResNet50V2(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    ),
+    "efficientnetb0": lambda size: keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    ),
+}
+EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280}
+LEVELS = ("0", "1", "2", "3", "all")
+LEARNING_RATE = 1e-3
+
+
+def set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
+    """As Keras's, but a normalisation notices, too."""
+    model.set_weights(weights)
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
+
+
+def images(arch: str, size: int) -> np.ndarray:
+    """Preprocessed; coarse patches under noise, so that deep features differ over an image, too."""
+    low, high = {"vgg16": (-124, 152), "resnet50v2": (-1, 1), "efficientnetb0": (0, 255)}[arch]
+    patch = np.arange(size) * 4 // size
+    patches = RNG.uniform(low, high, (4, 4, 4, 3))[:, patch][:, :, patch]
+    return ((patches + RNG.uniform(low, high, patches.shape)) / 2).astype(np.float32)
+
+
+def draw(model: keras.Model) -> None:
+    """Random weights; BatchNorm's statistics are left to `settle`."""
+    for layer in model.layers:
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        for weight in layer.weights:
+            fan = np.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
+            spread = {"kernel": np.sqrt(2 / fan), "bias": 0.3, "beta": 0.3}.get(weight.name)
+            if weight.name == "count":
+                weight.assign(7)
+            elif spread:
+                weight.assign(RNG.normal(0, spread, weight.shape))
+            else:  # gamma, normalisation
+                weight.assign(RNG.uniform(0.3, 1.5, weight.shape))
+
+
+def without_dropout(model: keras.Model) -> keras.Model:
+    for layer in model.layers:
+        if isinstance(layer, layers.Dropout):
+            layer.rate = 0
+    return model
+
+
+def settle(model: keras.Model, batch: np.ndarray) -> None:
+    """Random statistics with which all layers' activations for `batch` are of order one.
+
+    They are the batch's own, moved, with gamma and beta moved by as much as makes up for it: else
+    the differences would add up, over EfficientNet's layers to activations in the thousands.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0
+    model(batch, training=True)
+    for norm in norms:
+        norm.momentum = 0.99
+        gamma, beta, mean, variance = norm.get_weights()
+        deviation = np.sqrt(variance + norm.epsilon)
+        shift = RNG.normal(0, 0.3, mean.shape) * deviation
+        moved = variance * RNG.uniform(0.6, 1.6, variance.shape)
+        norm.beta.assign(beta + gamma * shift / deviation)
+        norm.gamma.assign(gamma * np.sqrt(moved + norm.epsilon) / deviation)
+        norm.moving_mean.assign(mean + shift)
+        norm.moving_variance.assign(moved)
+
+
+def heads(arch: str) -> dict[str, list[layers.Layer]]:
+    """The layers of the head, without and with the extra one."""
+    pooling = layers.GlobalAveragePooling2D()
+    extra = layers.Dense(EXTRA_WIDTH[arch], activation="relu", name="fc_extra")
+    last = {"bias_initializer": "normal", "name": "predictions"}
+    return {
+        "plain": [pooling, layers.Dense(4, **last)],
+        "extra": [pooling, extra, layers.Dense(4, **last)],
+    }
+
+
+def networks(arch: str, folder: Path) -> dict[str, np.ndarray]:
+    """Features and logits at all sizes, statistics after a training pass; writes weight files.
+
+    The files and 'weights' are of the first size; 'norms' of each size is what it has instead.
+    """
+    results, first, tops = {}, None, heads(arch)
+    for size in SIZES:
+        batch = images(arch, size)
+        base = without_dropout(MAKERS[arch](size))
+        if first is None:
+            first = base
+            draw(base)
+        set_weights(base, first.get_weights())
+        settle(base, batch)
+        results |= {n: a for n, a in named(f"{arch}/norms{size}", base).items() if "bn/" in n}
+        results[f"{arch}/inputs{size}"] = batch
+        features = base(batch, training=False)
+        results[f"{arch}/features{size}"] = features.numpy()
+        for kind, top in tops.items():
+            hidden = features
+            for layer in top:
+                hidden = layer(hidden)
+            results[f"{arch}/logits{size}/{kind}"] = hidden.numpy()
+    results |= {
+        f"{arch}/head/{kind}/{layer.name}/{weight.name}": weight.numpy()
+        for kind, top in tops.items()
+        for layer in top
+        for weight in layer.weights
+    }
+    results |= named(f"{arch}/weights", first)
+    first.save(folder / f"{arch}.h5")
+    first.save_weights(folder / f"{arch}.weights.h5")
+    first.save(folder / f"{arch}.keras")
+    results[f"{arch}/training"] = first(results[f"{arch}/inputs96"], training=True).numpy()
+    moved = named(f"{arch}/moved", first)
+    return results | {name: array for name, array in moved.items() if "moving_" in name}
+
+
+def drop_rates() -> dict[str, np.ndarray]:
+    """Of the residual branches of EfficientNetB0."""
+    base = MAKERS["efficientnetb0"](48)
+    drops = [layer for layer in base.layers if isinstance(layer, layers.Dropout)]
+    return {f"drop_rates/{layer.name}": np.array(layer.rate) for layer in drops}
+
+
+def imagenet(folder: Path) -> dict[str, np.ndarray]:
+    """What Keras makes of EfficientNetB0's official file; here a random one stands in for it."""
+    official, batch = folder / "official.h5", images("efficientnetb0", 48)
+    module = sys.modules[keras.applications.EfficientNetB0.__module__]
+    module.file_utils.get_file = lambda *args, **rest: str(official)
+
+    def load() -> keras.Model:
+        return keras.applications.EfficientNetB0(
+            include_top=False, weights="imagenet", input_shape=(48, 48, 3), name="imagenet"
+        )
+
+    base = MAKERS["efficientnetb0"](48)
+    draw(base)
+    normalization = next(x for x in base.layers if isinstance(x, layers.Normalization))
+    numbers = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 0)
+    normalization.set_weights([np.float32(number) for number in numbers])
+    base.save(official)
+    settled = without_dropout(load())
+    settle(settled, batch)
+    base.set_weights(settled.get_weights())
+    base.save(official)
+
+    base = load()
+    for end in ("h5", "weights.h5", "keras"):
+        (base.save_weights if end == "weights.h5" else base.save)(folder / f"imagenet.{end}")
+    return {"imagenet/inputs": batch, "imagenet/features": base(batch).numpy()}
+
+
+def batch_norm() -> dict[str, np.ndarray]:
+    """One layer on its own, in training, with gradients; inputs far from 0."""
+    inputs = RNG.normal(50, 1, (6, 5, 4, 3)).astype(np.float32)
+    cotangent = RNG.normal(0, 1, inputs.shape).astype(np.float32)
+    layer = layers.BatchNormalization(epsilon=1.001e-5)
+    layer.build(inputs.shape)
+    for weight in layer.weights:
+        weight.assign(RNG.uniform(0.3, 1.5, weight.shape))
+    results = {f"batch_norm/{weight.name}": weight.numpy() for weight in layer.weights}
+    results["batch_norm/inference"] = layer(inputs).numpy()
+    watched = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        outputs = layer(watched, training=True)
+        total = tf.reduce_sum(outputs * cotangent)
+    gradients = tape.gradient(total, [watched, layer.gamma.value, layer.beta.value])
+    results |= {"batch_norm/inputs": inputs, "batch_norm/cotangent": cotangent}
+    results["batch_norm/outputs"] = outputs.numpy()
+    results["batch_norm/moved_mean"] = layer.moving_mean.numpy()
+    results["batch_norm/moved_variance"] = layer.moving_variance.numpy()
+    names = ("inputs", "gamma", "beta")
+    return results | {
+        f"batch_norm/gradient/{name}": gradient.numpy()
+        for name, gradient in zip(names, gradients, strict=True)
+    }
+
+
+def block_of(arch: str, layer: str) -> int:
+    """Number of the block, from the bottom, that a layer of the trunk belongs to."""
+    if arch == "vgg16":
+        return int(layer[5]) if layer.startswith("block") else 0
+    if arch == "resnet50v2":
+        return 5 if layer.startswith("post") else int(layer[4]) if layer[:4] == "conv" else 0
+    return 7 if layer.startswith("top") else int(layer[5]) if layer[:5] == "block" else 0
+
+
+def freeze(arch: str, base: keras.Model, level: str) -> None:
+    blocks = 7 if arch == "efficientnetb0" else 5
+    lowest = 0 if level == "all" else blocks - int(level) + 1
+    for layer in base.layers:
+        layer.trainable = block_of(arch, layer.name) >= lowest
+
+
+def thinned(array: np.ndarray) -> np.ndarray:
+    """About 50,000 values of a large array, of all channels."""
+    return array.ravel()[:: (array.size // 50_000) | 1]
+
+
+def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What one step of Adam in float64 changes, for each level, and the counts of weights."""
+    size = 32 if arch == "vgg16" else 48
+    base = without_dropout(MAKERS[arch](size))
+    hidden = base.output
+    if arch == "vgg16":
+        top = [layers.Flatten(), *(layers.Dense(4096, "relu", name=f"fc{n}") for n in (1, 2))]
+    else:
+        top = [layers.GlobalAveragePooling2D()]
+    for layer in [*top, layers.Dense(4, name="predictions")]:
+        hidden = layer(hidden)
+    whole = keras.Model(base.input, hidden)
+    if arch == "vgg16":
+        whole.load_weights(folder / "vgg16_whole.weights.h5")
+    else:
+        base.load_weights(folder / f"{arch}.h5")
+        whole.get_layer("predictions").set_weights([head["kernel"], head["bias"]])
+    batch = images(arch, size).astype(np.float64)
+    results = {f"{arch}/step/inputs": batch}
+    start = {weight.path: weight.numpy() for weight in whole.weights}
+    for level in LEVELS:
+        freeze(arch, base, level)
+        trained = [int(np.prod(w.shape)) for w in base.trainable_weights]
+        frozen = [int(np.prod(w.shape)) for w in base.non_trainable_weights]
+        results[f"{arch}/counts/{level}"] = np.array([sum(trained), sum(frozen)])
+        if level == "3":
+            continue
+        for weight in whole.weights:
+            weight.assign(start[weight.path])
+        optimizer = keras.optimizers.Adam(LEARNING_RATE)  # its epsilon is 1e-7
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        whole.compile(optimizer, loss, run_eagerly=True)
+        whole.train_on_batch(batch, np.array([0, 1, 2, 3]))
+        for weight in whole.weights:
+            name = "/".join(weight.path.split("/")[-2:])
+            change = thinned(weight.numpy().astype(np.float64) - start[weight.path])
+            if weight.trainable or "moving_" in name:
+                results[f"{arch}/step{level}/{name}"] = change
+    return results
+
+
+def main(folder: Path) -> None:
+    keras.utils.set_random_seed(20)
+    results = batch_norm()
+    for arch in ("resnet50v2", "efficientnetb0"):
+        results |= networks(arch, folder)
+    results |= imagenet(folder) | drop_rates()
+
+    base = vgg16(32)
+    hidden = layers.Flatten()(base.output)
+    for name, width in (("fc1", 4096), ("fc2", 4096), ("predictions", 4)):
+        hidden = layers.Dense(width, name=name)(hidden)
+    whole = keras.Model(base.input, hidden)
+    randomise(whole)
+    whole.save_weights(folder / "vgg16_whole.weights.h5")
+
+    keras.config.set_floatx("float64")
+    for arch in MAKERS:
+        head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
+        results |= steps(arch, folder, head)
+    np.savez(folder / "results.npz", **results)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,137 @@
+"""One step of Adam in float64 equals Keras's, whatever is frozen; so do the counts of weights."""
+
+import functools
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import traverse_util
+
+from faceemo import models
+from faceemo.config import VARIANTS, make_config
+from faceemo.models import keras_weights
+from faceemo.train import optim
+
+ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
+LEARNING_RATE = 1e-3
+TOLERANCE = 1e-6
+
+
+def start(networks, arch, model):
+    """The variables from which Keras's step started, float64."""
+    shapes = jax.eval_shape(model.init, 0)
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
+    if arch == "vgg16":
+        parts = [traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()]
+        expected = {name: leaf.shape for part in parts for name, leaf in part.items()}
+        arrays = keras_weights.read(networks.folder / "vgg16_whole.weights.h5", expected)
+        params = {
+            name: traverse_util.unflatten_dict({n: arrays[n] for n in part}, sep="/")
+            for name, part in zip(shapes["params"], parts, strict=True)
+        }
+        variables = {"params": params, "batch_stats": {}}
+    else:
+        path = str(networks.folder / f"{arch}.h5")
+        variables, _, _ = models.load_weights(model, variables, path)
+        for name in ("kernel", "bias"):
+            variables["params"]["head"]["predictions"][name] = networks.results[
+                f"{arch}/head/plain/predictions/{name}"
+            ]
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
+
+
+def step(model, variables, inputs):
+    """The variables after one step on four images of the four classes."""
+    labels = optim.label_params(model, variables["params"])
+    optimizer = optim.make_optimizer(LEARNING_RATE, labels)
+
+    def loss(params, statistics, inputs):
+        logits, statistics = model.apply(params, statistics, inputs, train=True)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(4))
+        return losses.mean(), statistics
+
+    @jax.jit
+    def run(params, statistics, inputs):
+        gradients, statistics = jax.grad(loss, has_aux=True)(params, statistics, inputs)
+        updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+        return optim.map_trained(jnp.add, labels, params, updates), statistics
+
+    params, statistics = run(variables["params"], variables["batch_stats"], inputs)
+    return {"params": params, "batch_stats": statistics}
+
+
+def thinned(array):
+    """As the oracle does."""
+    return array.ravel()[:: (array.size // 50_000) | 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["0", "1", "2", "all"])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_step_equals_keras(networks, arch, level):
+    inputs = networks.results[f"{arch}/step/inputs"]
+    config = make_config(arch, f"0,weights=none,unfreeze={level},image_size={inputs.shape[1]}")
+    config.dtype = "float64"
+    with jax.enable_x64(True):
+        model = models.build(config)
+        before = start(networks, arch, model)
+        after = jax.tree.map(np.asarray, step(model, before, inputs))
+    expected = networks.weights(f"{arch}/step{level}")
+    changes = jax.tree.map(lambda new, old: new - old, after, before)
+    trained = {block.name: block.pattern for block in model.blocks if block.name in model.trained}
+    seen, tiny = set(), set()
+    for collection, tree in changes.items():
+        for path, change in traverse_util.flatten_dict(tree, sep="/").items():
+            assert change.dtype == np.float64
+            name = path.partition("/")[2]
+            trains = any(re.fullmatch(pattern, path) for pattern in trained.values())
+            if not trains or name.startswith("normalization/"):
+                assert not change.any(), f"{path} is frozen"
+                assert not np.any(expected.get(name, 0))
+                continue
+            seen.add(name)
+            keras, ours = expected[name], thinned(change)
+            if collection == "params" and np.abs(keras).max() < 1e-3 * LEARNING_RATE:
+                # The true gradient is 0; Adam makes lr * g / (|g| + 1e-7) of its rounding.
+                tiny.add(name)
+                assert np.abs(ours).max() < 1e-3 * LEARNING_RATE, path
+            else:
+                difference = np.linalg.norm(ours - keras) / np.linalg.norm(keras)
+                assert difference < TOLERANCE, f"{path}: {difference}"
+    assert {n for n, a in expected.items() if np.any(a)} <= seen
+    # Nothing but biases before BatchNorm may hide behind the absolute bound.
+    assert all(re.fullmatch(r"conv\d_block\d_[03]_conv/bias|conv1_conv/bias", n) for n in tiny)
+    assert bool(tiny) == (arch == "resnet50v2" and level != "0")
+
+
+@functools.cache
+def sizes(arch, extra):
+    """Shapes of the variables at 224 px; they depend on nothing else."""
+    config = make_config(arch, f"0,weights=none,extra_dense={extra}")
+    return jax.eval_shape(models.build(config).init, 0)
+
+
+def dense(*widths):
+    return sum((below + 1) * above for below, above in itertools.pairwise(widths))
+
+
+@pytest.mark.parametrize("variant", range(12))
+@pytest.mark.parametrize("arch", ARCHS)
+def test_counts_equal_keras(networks, arch, variant):
+    row = VARIANTS[variant]
+    config = make_config(arch, f"{variant},weights=none")
+    model, shapes = models.build(config), sizes(arch, row.extra_dense)
+    plan = optim.freeze_plan(model, shapes["params"], shapes["batch_stats"])
+    trained, frozen = (sum(r[key] for r in plan) for key in ("trained", "frozen"))
+    # Keras counts BatchNorm's and the normalisation's statistics among the weights not trained.
+    statistics = sum(leaf.size for leaf in jax.tree.leaves(shapes["batch_stats"]))
+    extra = {"vgg16": [4096], "resnet50v2": [4096], "efficientnetb0": [1280]}[arch]
+    below = {"vgg16": [7 * 7 * 512, 4096, 4096], "resnet50v2": [2048], "efficientnetb0": [1280]}
+    head = dense(*below[arch], *(extra if row.extra_dense else []), 4)
+    keras_trained, keras_frozen = networks.results[f"{arch}/counts/{row.unfreeze}"]
+    assert trained == keras_trained + head
+    assert frozen + statistics == keras_frozen

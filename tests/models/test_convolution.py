@@ -1,0 +1,68 @@
+"""The formulations for the CPU compute what XLA's native convolution does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from faceemo.models import convolution
+
+RNG = np.random.default_rng(0)
+
+
+def draw(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def both_ways(monkeypatch, function, inputs, kernel):
+    """Result and gradients with the formulation for the CPU, and natively."""
+    results = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(convolution, "_on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        results.append(jax.jit(lambda *arrays: with_gradients(function, *arrays))(inputs, kernel))
+    return results
+
+
+def with_gradients(function, inputs, kernel):
+    outputs, pull = jax.vjp(function, inputs, kernel)
+    cotangent = jnp.sin(jnp.arange(outputs.size)).reshape(outputs.shape)
+    return outputs, *pull(cotangent.astype(outputs.dtype))
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (7, 8), (12, 9)])
+def test_depthwise(monkeypatch, side, stride, size):
+    def function(inputs, kernel):
+        return convolution.convolve_depthwise(inputs, kernel, (stride, stride))
+
+    ours, native = both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 1))
+    for a, b in zip(ours, native, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((1, 1), (1, 1))], ids=str)
+def test_one_by_one(monkeypatch, stride, padding):
+    def function(inputs, kernel):
+        return convolution.convolve(inputs, kernel, (stride, stride), padding)
+
+    ours, native = both_ways(monkeypatch, function, draw(2, 7, 8, 6), draw(1, 1, 6, 5))
+    for a, b in zip(ours, native, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
+def test_bfloat16_adds_up_in_float32():
+    inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(5, 5, 3, 1).astype(jnp.bfloat16)
+
+    def function(inputs, kernel):
+        return convolution.depthwise_by_shifts(inputs, kernel, (1, 1))
+
+    run = jax.jit(lambda *arrays: with_gradients(function, *arrays))
+    exact = run(inputs.astype(np.float32), kernel.astype(np.float32))
+    # Within one rounding at the end, of 1 in 256.
+    for ours, best in zip(run(inputs, kernel), exact, strict=True):
+        assert ours.dtype == jnp.bfloat16
+        np.testing.assert_allclose(np.asarray(ours, np.float32), best, rtol=1 / 128, atol=1e-2)

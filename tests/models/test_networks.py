@@ -1,0 +1,226 @@
+"""ResNet50V2 and EfficientNetB0 are what keras.applications has under these names."""
+
+import re
+
+import h5py
+import jax
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from faceemo import models
+from faceemo.config import make_config
+from faceemo.models import preprocessing
+from faceemo.models.layers import Mode
+
+ARCHS = ("resnet50v2", "efficientnetb0")
+CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280}
+SPECS = {"resnet50v2": preprocessing.PLUS_MINUS_ONE, "efficientnetb0": preprocessing.IDENTITY}
+
+
+def close(ours, keras, tolerance=1e-4):
+    """Within 1e-4 of the largest value."""
+    assert np.shape(ours) == keras.shape
+    np.testing.assert_allclose(
+        np.asarray(ours, np.float32), keras, rtol=0, atol=tolerance * np.abs(keras).max()
+    )
+
+
+def build(arch, size, **fields):
+    overrides = "".join(f",{name}={value}" for name, value in fields.items())
+    return models.build(make_config(arch, f"9,weights=none,image_size={size}{overrides}"))
+
+
+def empty(model):
+    """Variables to be filled: zeros."""
+    return jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(model.init, 0)
+    )
+
+
+def flat(variables, part="backbone"):
+    """Arrays by 'layer/weight', parameters and statistics side by side."""
+    trees = [variables[name].get(part, {}) for name in ("params", "batch_stats")]
+    return {n: a for tree in trees for n, a in traverse_util.flatten_dict(tree, sep="/").items()}
+
+
+def replaced(tree, arrays):
+    """The tree with those leaves changed that `arrays` has, by 'layer/weight'."""
+    leaves = traverse_util.flatten_dict(tree, sep="/")
+    return traverse_util.unflatten_dict({n: arrays.get(n, a) for n, a in leaves.items()}, sep="/")
+
+
+@pytest.fixture(scope="module", params=ARCHS)
+def arch(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def keras(networks, arch):
+    return networks.weights(arch)
+
+
+@pytest.fixture(scope="module")
+def loaded(networks, arch):
+    """Variables with Keras's backbone; its head is for each test to set."""
+    model = build(arch, 48)
+    return models.load_weights(model, empty(model), str(networks.folder / f"{arch}.h5"))[0]
+
+
+@pytest.mark.parametrize("layout", ["h5", "weights.h5", "keras", "numbers only"])
+def test_every_array_is_read_from_every_layout(networks, arch, keras, tmp_path, layout):
+    path = networks.folder / f"{arch}.{layout}"
+    if layout == "numbers only":  # as Keras 3 wrote before it noted names
+        path = tmp_path / "x.weights.h5"
+        path.write_bytes((networks.folder / f"{arch}.weights.h5").read_bytes())
+        with h5py.File(path, "a") as file:
+            file.visititems(lambda _, item: item.attrs.pop("name", None) and None)
+    model = build(arch, 48)
+    variables, spec, source = models.load_weights(model, empty(model), str(path))
+    written = {n.removeprefix("weights/"): a for n, a in keras.items() if n.startswith("weights/")}
+    found = flat(variables)
+    renamed = {re.sub(r"^normalization_\d+/", "normalization/", n): a for n, a in written.items()}
+    assert found.keys() == renamed.keys()
+    for name, array in renamed.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    assert spec == SPECS[arch]
+    assert source["source"] == str(path)
+
+
+@pytest.mark.parametrize("size", [48, 75, 96, 224])
+def test_inference_equals_keras(arch, keras, loaded, size):
+    norms = {
+        name.removeprefix(f"norms{size}/"): array
+        for name, array in keras.items()
+        if name.startswith(f"norms{size}/")
+    }
+    params = {"backbone": replaced(loaded["params"]["backbone"], norms)}
+    statistics = {"backbone": replaced(loaded["batch_stats"]["backbone"], norms)}
+    model = build(arch, size)
+    features, kept = jax.jit(model.features)(params, statistics, keras[f"inputs{size}"])
+    assert features.shape == (4, *[-(-size // 32)] * 2, CHANNELS[arch])
+    close(features, keras[f"features{size}"])
+    for name, array in flat({"params": {}, "batch_stats": kept}).items():
+        np.testing.assert_array_equal(
+            array, traverse_util.flatten_dict(statistics["backbone"], sep="/")[name]
+        )
+    for extra, kind in ((False, "plain"), (True, "extra")):
+        whole = build(arch, size, extra_dense=extra)
+        head = {n.removeprefix(f"head/{kind}/"): a for n, a in keras.items()}
+        head = replaced(empty(whole)["params"]["head"], head)
+        assert list(head) == ["predictions"] if kind == "plain" else ["fc_extra", "predictions"]
+        logits = whole.logits({"head": head}, features)
+        assert logits.dtype == np.float32
+        close(logits, keras[f"logits{size}/{kind}"])
+
+
+def test_training_pass_equals_keras(arch, keras, loaded):
+    model = build(arch, 96)
+    mode = Mode(model.trained)
+    features, moved = jax.jit(lambda p, s, x: model.features(p, s, x, mode))(
+        loaded["params"], loaded["batch_stats"], keras["inputs96"]
+    )
+    close(features, keras["training"])
+    before = flat({"params": {}, "batch_stats": loaded["batch_stats"]})
+    for name, array in flat({"params": {}, "batch_stats": moved}).items():
+        if "/moving_" in name:
+            close(array, keras[f"moved/{name}"])
+            # Only a hundredth of a statistic is new: the step alone is a sharper measure.
+            close(array - before[name], keras[f"moved/{name}"] - before[name], 1e-3)
+        else:
+            np.testing.assert_array_equal(array, before[name])
+
+
+def test_only_the_blocks_that_train_move_their_statistics(arch, keras, loaded):
+    model = build(arch, 48, unfreeze=1)
+    mode = Mode(model.trained)
+    _, moved = jax.jit(lambda p, s, x: model.features(p, s, x, mode))(
+        loaded["params"], loaded["batch_stats"], keras["inputs48"]
+    )
+    top = model.blocks[-2]
+    before = flat({"params": {}, "batch_stats": loaded["batch_stats"]})
+    for name, array in flat({"params": {}, "batch_stats": moved}).items():
+        moves = re.fullmatch(top.pattern, f"backbone/{name}") is not None
+        assert np.array_equal(array, before[name]) != moves, name
+
+
+def test_padding_of_a_batch_changes_nothing(arch, keras, loaded):
+    model = build(arch, 32)
+    inputs = keras["inputs48"][:, :32, :32]
+
+    def train(inputs, mask):
+        mode = Mode(model.trained, mask)
+        return model.features(loaded["params"], loaded["batch_stats"], inputs, mode)
+
+    features, moved = jax.jit(train)(inputs, None)
+    padded, mask = np.concatenate([inputs, inputs[:2] * 3]), np.float32([1, 1, 1, 1, 0, 0])
+    features_padded, moved_padded = jax.jit(train)(padded, mask)
+    close(features_padded[:4], np.asarray(features), 1e-3)
+    for ours, plain in zip(jax.tree.leaves(moved_padded), jax.tree.leaves(moved), strict=True):
+        close(ours, np.asarray(plain))
+
+
+def test_bfloat16_computes_coarsely_and_keeps_float32(arch, keras, loaded):
+    coarse = build(arch, 48, dtype="bfloat16")
+    mode = Mode(coarse.trained)
+    features, moved = jax.jit(lambda p, s, x: coarse.features(p, s, x, mode))(
+        loaded["params"], loaded["batch_stats"], keras["inputs48"]
+    )
+    assert features.dtype == jax.numpy.bfloat16
+    leaves = jax.tree.leaves((moved, jax.eval_shape(coarse.init, 0)))
+    assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}
+    features, _ = jax.jit(coarse.features)(
+        loaded["params"], loaded["batch_stats"], keras["inputs96"]
+    )
+    error = np.asarray(features, np.float32) - keras["features96"]
+    # Root mean square, against that of the features; random layers make much of roundings.
+    assert 1e-4 < np.linalg.norm(error) / np.linalg.norm(keras["features96"]) < 0.6
+    head = jax.tree.map(np.ones_like, empty(coarse)["params"]["head"])
+    assert coarse.logits({"head": head}, features).dtype == np.float32
+
+
+def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
+    model = build(arch, 48, extra_dense=True)
+    variables = jax.eval_shape(model.init, 0)
+    for collection in ("params", "batch_stats"):
+        owners = [
+            [block.name for block in model.blocks if re.fullmatch(block.pattern, path)]
+            for path in traverse_util.flatten_dict(variables[collection], sep="/")
+        ]
+        assert all(len(names) == 1 for names in owners)
+        without = {"head", "conv1"} if collection == "batch_stats" else set()
+        assert {names[0] for names in owners} == {b.name for b in model.blocks} - without
+    assert [block.name for block in model.blocks] == {
+        "resnet50v2": ["conv1", "conv2", "conv3", "conv4", "conv5", "head"],
+        "efficientnetb0": ["stem", *(f"block{n}" for n in range(1, 8)), "head"],
+    }[arch]
+
+
+@pytest.mark.parametrize("size", [32, 33, 63])
+def test_any_size_from_32_up(arch, size):
+    model = build(arch, size)
+    shape = jax.ShapeDtypeStruct((2, size, size, 3), np.float32)
+    variables = jax.eval_shape(model.init, 0)
+    logits, _ = jax.eval_shape(model.apply, variables["params"], variables["batch_stats"], shape)
+    assert logits.shape == (2, 4)
+
+
+@pytest.mark.slow
+def test_initial_values_are_keras_defaults(arch):
+    """Statistics of the identity, gammas 1, and kernels spread as Keras spreads them."""
+    drawn = jax.tree.map(np.asarray, build(arch, 32).init(3))
+    for name, array in flat(drawn).items():
+        if name.endswith(("gamma", "variance")):
+            assert (array == 1).all(), name
+        elif not name.endswith("kernel"):
+            assert (array == 0).all(), name
+        else:
+            height, width, inputs, outputs = array.shape
+            if arch == "resnet50v2":  # Glorot, uniform
+                spread = np.sqrt(2 / (height * width * (inputs + outputs)))
+                assert np.abs(array).max() <= np.sqrt(3) * spread * 1.0001
+            else:
+                spread = np.sqrt(2 / (height * width * outputs))
+                assert np.abs(array).max() <= 2 * spread / 0.8796 * 1.0001  # cut at two
+            np.testing.assert_allclose(array.std(), spread, rtol=5 / np.sqrt(array.size))
