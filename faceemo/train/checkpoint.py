@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
+from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.train.optim import FREEZE, TRAIN
 from faceemo.train.state import TrainState
@@ -135,11 +136,17 @@ class Checkpoints:
 
 
 def read_recipe(workdir: Path) -> dict[str, Any] | None:
-    """The recipe of the run in `workdir`, or None if there is no run."""
+    """The recipe of the run in `workdir`, or None if there is no run.
+
+    A field of the configuration that is younger than the run had its default in it.
+    """
     if not (workdir / "frozen" / "0").is_dir():
         return None
     args = ocp.args.Composite(recipe=ocp.args.JsonRestore())
-    return _open(workdir / "frozen").restore(0, args=args).recipe
+    recipe = _open(workdir / "frozen").restore(0, args=args).recipe
+    config = recipe["config"]
+    recipe["config"] = make_config(config["arch"], str(config["variant"])).to_dict() | config
+    return recipe
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.

@@ -280,6 +280,7 @@ def main(folder: Path) -> None:
     whole.save_weights(folder / "vgg16_whole.weights.h5")
 
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     for arch in MAKERS:
         head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
         results |= steps(arch, folder, head)

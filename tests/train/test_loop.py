@@ -189,6 +189,18 @@ def test_the_recipe_travels_with_every_checkpoint(straight):
 
 
 def test_evaluating_before_training_says_what_to_do(tmp_path):
-    checkpoints = Checkpoints(tmp_path, {"config": {}})
+    checkpoints = Checkpoints(tmp_path, {"config": tiny_config().to_dict()})
     with pytest.raises(UserError, match="--mode=train"):
         checkpoints.restore_best()
+
+
+def test_a_run_older_than_a_field_had_its_default(straight, tmp_path):
+    workdir, history, _ = straight
+    shutil.copytree(workdir, tmp_path / "copy")
+    metadata = tmp_path / "copy" / "frozen" / "0" / "recipe" / "metadata"
+    recipe = json.loads(metadata.read_text())
+    assert recipe["config"].pop("bn_policy") == "keras"
+    metadata.write_text(json.dumps(recipe))
+    assert fit(tmp_path / "copy", epochs=4, patience=0)[0] == history
+    with pytest.raises(UserError, match=r"bn_policy='keras' .this run: 'frozen'"):
+        fit(tmp_path / "copy", bn_policy="frozen")
