@@ -15,10 +15,9 @@ import optax
 from flax import traverse_util
 
 from faceemo.models import Block, Model
+from faceemo.train.adam import keras_adam
 
 TRAIN, FREEZE = "train", "freeze"
-# Keras's Adam; optax's own default is 1e-8.
-ADAM_EPSILON = 1e-7
 
 
 def label(blocks: Sequence[Block], trained: frozenset[str], tree: Any) -> Any:
@@ -64,7 +63,7 @@ def label_params(model: Model, params: Any) -> Any:
 def make_optimizer(learning_rate: float, labels: Any) -> optax.GradientTransformation:
     """Adam for the leaves that train; no state and no update for the others."""
     return optax.multi_transform(
-        {TRAIN: optax.adam(learning_rate, eps=ADAM_EPSILON), FREEZE: optax.set_to_zero()}, labels
+        {TRAIN: keras_adam(learning_rate), FREEZE: optax.set_to_zero()}, labels
     )
 
 

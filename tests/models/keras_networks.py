@@ -240,6 +240,9 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
     else:
         base.load_weights(folder / f"{arch}.h5")
         whole.get_layer("predictions").set_weights([head["kernel"], head["bias"]])
+    for layer in base.layers:
+        if isinstance(layer, layers.Rescaling):
+            layer.scale = np.float64(layer.scale)  # a Python number would become float32
     batch = images(arch, size).astype(np.float64)
     results = {f"{arch}/step/inputs": batch}
     start = {weight.path: weight.numpy() for weight in whole.weights}
