@@ -27,6 +27,10 @@ from faceemo.train.steps import make_eval_step, make_train_step
 
 # Between two looks at the device's sums, seconds: each look waits for the step under way.
 _REFRESH = 0.5
+# A short bar, so that all figures fit into a hundred columns.
+_BAR = (
+    "{desc} {percentage:.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_fmt}, left {remaining}{postfix}"
+)
 
 
 def fit(
@@ -195,6 +199,7 @@ def _train_epoch(
         total=min(len(split), steps * config.batch_size),
         desc=f"epoch {epoch + 1}/{config.epochs}",
         unit="img",
+        bar_format=_BAR,
         disable=None,
         leave=False,
     )
@@ -209,7 +214,8 @@ def _train_epoch(
                 values = {name: float(value) for name, value in totals.compute().items()}
                 _refuse_nonfinite(values["loss"], epoch, config)
                 bar.update(int(totals.accuracy.count) - bar.n)
-                bar.set_postfix(values | {"run left": _time_left(bar, epoch, config.epochs)})
+                shown = {name: f"{value:.3f}" for name, value in values.items()}
+                bar.set_postfix(shown | {"run left": _time_left(bar, epoch, config.epochs)})
                 report(epoch * steps + number)
                 pending, looked = [], time.perf_counter()
     return state, totals

@@ -11,20 +11,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
-from keras_oracle import named, randomise, vgg16
+from keras_oracle import named, randomise
+from keras_pieces import adam, batch_norm
 
 RNG = np.random.default_rng(20)
 SIZES = (96, 48, 75, 224)
 MAKERS = {
-    "vgg16": vgg16,
-    "resnet50v2": lambda size: keras.applications.ResNet50V2(
-        include_top=False, weights=None, input_shape=(size, size, 3)
-    ),
-    "efficientnetb0": lambda size: keras.applications.EfficientNetB0(
-        include_top=False, weights=None, input_shape=(size, size, 3)
-    ),
+    "vgg16": keras.applications.VGG16,
+    "resnet50v2": keras.applications.ResNet50V2,
+    "efficientnetb0": keras.applications.EfficientNetB0,
 }
 EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280}
 LEVELS = ("0", "1", "2", "3", "all")
@@ -37,6 +33,12 @@ def set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
     for layer in model.layers:
         if isinstance(layer, layers.Normalization):
             layer.finalize_state()
+
+
+def make(arch: str, size: int) -> keras.Model:
+    """The trunk; nothing in it is dropped."""
+    model = MAKERS[arch](include_top=False, weights=None, input_shape=(size, size, 3))
+    return without_dropout(model)
 
 
 def images(arch: str, size: int) -> np.ndarray:
@@ -110,7 +112,7 @@ def networks(arch: str, folder: Path) -> dict[str, np.ndarray]:
     results, first, tops = {}, None, heads(arch)
     for size in SIZES:
         batch = images(arch, size)
-        base = without_dropout(MAKERS[arch](size))
+        base = make(arch, size)
         if first is None:
             first = base
             draw(base)
@@ -142,7 +144,7 @@ def networks(arch: str, folder: Path) -> dict[str, np.ndarray]:
 
 def drop_rates() -> dict[str, np.ndarray]:
     """Of the residual branches of EfficientNetB0."""
-    base = MAKERS["efficientnetb0"](48)
+    base = keras.applications.EfficientNetB0(include_top=False, weights=None)
     drops = [layer for layer in base.layers if isinstance(layer, layers.Dropout)]
     return {f"drop_rates/{layer.name}": np.array(layer.rate) for layer in drops}
 
@@ -158,7 +160,7 @@ def imagenet(folder: Path) -> dict[str, np.ndarray]:
             include_top=False, weights="imagenet", input_shape=(48, 48, 3), name="imagenet"
         )
 
-    base = MAKERS["efficientnetb0"](48)
+    base = make("efficientnetb0", 48)
     draw(base)
     normalization = next(x for x in base.layers if isinstance(x, layers.Normalization))
     numbers = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 0)
@@ -173,33 +175,6 @@ def imagenet(folder: Path) -> dict[str, np.ndarray]:
     for end in ("h5", "weights.h5", "keras"):
         (base.save_weights if end == "weights.h5" else base.save)(folder / f"imagenet.{end}")
     return {"imagenet/inputs": batch, "imagenet/features": base(batch).numpy()}
-
-
-def batch_norm() -> dict[str, np.ndarray]:
-    """One layer on its own, in training, with gradients; inputs far from 0."""
-    inputs = RNG.normal(50, 1, (6, 5, 4, 3)).astype(np.float32)
-    cotangent = RNG.normal(0, 1, inputs.shape).astype(np.float32)
-    layer = layers.BatchNormalization(epsilon=1.001e-5)
-    layer.build(inputs.shape)
-    for weight in layer.weights:
-        weight.assign(RNG.uniform(0.3, 1.5, weight.shape))
-    results = {f"batch_norm/{weight.name}": weight.numpy() for weight in layer.weights}
-    results["batch_norm/inference"] = layer(inputs).numpy()
-    watched = tf.constant(inputs)
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        outputs = layer(watched, training=True)
-        total = tf.reduce_sum(outputs * cotangent)
-    gradients = tape.gradient(total, [watched, layer.gamma.value, layer.beta.value])
-    results |= {"batch_norm/inputs": inputs, "batch_norm/cotangent": cotangent}
-    results["batch_norm/outputs"] = outputs.numpy()
-    results["batch_norm/moved_mean"] = layer.moving_mean.numpy()
-    results["batch_norm/moved_variance"] = layer.moving_variance.numpy()
-    names = ("inputs", "gamma", "beta")
-    return results | {
-        f"batch_norm/gradient/{name}": gradient.numpy()
-        for name, gradient in zip(names, gradients, strict=True)
-    }
 
 
 def block_of(arch: str, layer: str) -> int:
@@ -226,7 +201,7 @@ def thinned(array: np.ndarray) -> np.ndarray:
 def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What one step of Adam in float64 changes, for each level, and the counts of weights."""
     size = 32 if arch == "vgg16" else 48
-    base = without_dropout(MAKERS[arch](size))
+    base = make(arch, size)
     hidden = base.output
     if arch == "vgg16":
         top = [layers.Flatten(), *(layers.Dense(4096, "relu", name=f"fc{n}") for n in (1, 2))]
@@ -261,7 +236,7 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
         whole.train_on_batch(batch, np.array([0, 1, 2, 3]))
         for weight in whole.weights:
             name = "/".join(weight.path.split("/")[-2:])
-            change = thinned(weight.numpy().astype(np.float64) - start[weight.path])
+            change = thinned(weight.numpy() - start[weight.path])
             if weight.trainable or "moving_" in name:
                 results[f"{arch}/step{level}/{name}"] = change
     return results
@@ -274,7 +249,7 @@ def main(folder: Path) -> None:
         results |= networks(arch, folder)
     results |= imagenet(folder) | drop_rates()
 
-    base = vgg16(32)
+    base = make("vgg16", 32)
     hidden = layers.Flatten()(base.output)
     for name, width in (("fc1", 4096), ("fc2", 4096), ("predictions", 4)):
         hidden = layers.Dense(width, name=name)(hidden)
@@ -284,6 +259,7 @@ def main(folder: Path) -> None:
 
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
+    results |= adam()
     for arch in MAKERS:
         head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
         results |= steps(arch, folder, head)

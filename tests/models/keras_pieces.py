@@ -1,0 +1,44 @@
+"""Part of `keras_networks.py`: one layer of BatchNorm, and Adam, on their own."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+RNG = np.random.default_rng(21)
+
+
+def batch_norm() -> dict[str, np.ndarray]:
+    """One layer on its own, in training, with gradients; inputs far from 0."""
+    inputs = RNG.normal(50, 1, (6, 5, 4, 3)).astype(np.float32)
+    cotangent = RNG.normal(0, 1, inputs.shape).astype(np.float32)
+    layer = layers.BatchNormalization(epsilon=1.001e-5)
+    layer.build(inputs.shape)
+    for weight in layer.weights:
+        weight.assign(RNG.uniform(0.3, 1.5, weight.shape))
+    results = {f"batch_norm/{weight.name}": weight.numpy() for weight in layer.weights}
+    results["batch_norm/inference"] = layer(inputs).numpy()
+    watched = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        outputs = layer(watched, training=True)
+        total = tf.reduce_sum(outputs * cotangent)
+    gradients = tape.gradient(total, [watched, layer.gamma.value, layer.beta.value])
+    results |= {"batch_norm/inputs": inputs, "batch_norm/cotangent": cotangent}
+    results["batch_norm/outputs"] = outputs.numpy()
+    results["batch_norm/moved_mean"] = layer.moving_mean.numpy()
+    results["batch_norm/moved_variance"] = layer.moving_variance.numpy()
+    for name, gradient in zip(("inputs", "gamma", "beta"), gradients, strict=True):
+        results[f"batch_norm/gradient/{name}"] = gradient.numpy()
+    return results
+
+
+def adam() -> dict[str, np.ndarray]:
+    """A variable after each of some steps with gradients from far below epsilon to far above."""
+    gradients = RNG.normal(0, 1, (5, 40)) * np.logspace(-10, 2, 40)
+    variable = keras.Variable(np.ones(40), dtype="float64")
+    optimizer, after = keras.optimizers.Adam(1e-3), []
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient, "float64")], [variable])
+        after.append(variable.numpy())
+    return {"adam/gradients": gradients, "adam/after": np.array(after)}
