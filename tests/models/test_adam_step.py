@@ -123,7 +123,6 @@ def test_optimizer_is_keras_adam_step_after_step(networks):
         for gradient, expected in zip(keras["gradients"], keras["after"], strict=True):
             updates, state = optimizer.update({"weight": jnp.asarray(gradient)}, state, params)
             params = optax.apply_updates(params, updates)
-            # To four digits of a step, where optax.adam would be off by up to half a step.
             np.testing.assert_allclose(
                 params["weight"], expected, rtol=0, atol=1e-4 * LEARNING_RATE
             )
