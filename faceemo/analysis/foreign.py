@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sklearn import metrics
 
@@ -13,7 +14,8 @@ from faceemo.data.foreign import SEEN, TWIN, UNSEEN
 from faceemo.errors import UserError
 
 ALL = "all"
-_ZERO: float = 0.0
+# What a ratio without a denominator counts as. scikit-learn infers the type from its 'warn'.
+_ZERO: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,9 +33,13 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
     shown = (remaining + [pair for pair in removed if pair not in remaining])[: _ACROSS * _DOWN]
     figure = Figure(figsize=(12, 5.2 + 1.5 * -(-len(shown) // _ACROSS)), dpi=DPI)
     high = figure.get_figheight()
-    style = {"color": INK, "weight": "bold"}
     figure.text(
-        0.03, 1 - 0.45 / high, "Images of one split that occur in another", size=16, **style
+        0.03,
+        1 - 0.45 / high,
+        "Images of one split that occur in another",
+        size=16,
+        color=INK,
+        weight="bold",
     )
     figure.text(
         0.03,
@@ -58,7 +62,7 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
             f"{len(removed):,} images occurred in another split, {len(remaining):,} still do; "
             f"{len(shown)} with their twins, those that remain first"
         )
-    figure.text(0.03, 1 - 4.75 / high, title, size=12, **style)
+    figure.text(0.03, 1 - 4.75 / high, title, size=12, color=INK, weight="bold")
     for index, pair in enumerate(shown):
         x = 0.03 + index % _ACROSS * 0.161
         y = 1 - (5.95 + index // _ACROSS * 1.5) / high

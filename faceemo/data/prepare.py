@@ -25,13 +25,14 @@ from faceemo.data import (
     measure,
     near,
     pictures,
+    recall,
     screen,
     tables,
 )
 from faceemo.data.decode import read_grey
 from faceemo.data.judge import judge, judge_faces
 from faceemo.data.ledger import Row
-from faceemo.data.rules import Rules
+from faceemo.data.rules import KEEP, Rules
 from faceemo.errors import UserError
 
 RECORD = "preparation.json"
@@ -251,6 +252,10 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         print(tables.counts_table("dedupe", counts))
         print("\nLeaks: images of one split that occur in another (before: all in the zip)")
         print(tables.leaks_table(found["before"], found["after"]))
+        manifest = recall.read_manifest(root)
+        if manifest and rules.policy != KEEP:
+            planted = recall.table(recall.recall(judged, manifest))
+            print(f"\nPlanted in this sample, and found\n{planted}")
         _close("dedupe", _tally(judged), root / dedupe.FOLDER, started)
     _draw(root, "dedupe", judged, rules)
 
