@@ -107,6 +107,8 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.policy = "original"
     # an image shows a face where the detector's confidence is above it
     config.face_threshold = 0.5
+    # see every image at 300 pixels, instead of first at less where that settles it
+    config.exact_screening = False
     # bits up to which two difference hashes propose a near duplicate
     config.near_distance = 2
     # of the pixels' fine structure, from which on it is one

@@ -20,7 +20,8 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
+    parser.add_argument("--exact", action="store_true", help="see every image at 300 pixels")
     rules.add_arguments(parser)
     options = parser.parse_args()
     with errors.reported():
-        prepare.prepare(options.data_dir, rules.of_options(options))
+        prepare.prepare(options.data_dir, rules.of_options(options), exact=options.exact)

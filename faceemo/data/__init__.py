@@ -28,5 +28,5 @@ def load(config: ConfigDict) -> dict[str, Split]:
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    prepare.prepare(root, rules.of_config(config))
+    prepare.prepare(root, rules.of_config(config), exact=config.exact_screening)
     return builder.load(root, config.native_size)

@@ -21,8 +21,8 @@ from faceemo.data import hashing, screen
 from faceemo.data.decode import Decoded, Pixels, decode
 
 NAME = "measured.jsonl"
-# Part of what identifies a finding: another release of OpenCV may compute other last digits.
-_MEASURED_BY = {"version": 1, "detector": screen.DETECTOR, "opencv": cv2.__version__}
+NAME_EXACT = "measured_exact.jsonl"
+_VERSION = 1  # change it when the same file gives other facts
 _BATCH = 32  # files between two lines of progress, or lost by a kill: a second's work
 _LEVELS = 32  # of grey, for `blank`: the noise of a JPEG stays within one
 
@@ -46,21 +46,36 @@ class Facts:
 
 
 class Store:
-    """root/measured.jsonl: the facts by the sha256 of the file."""
+    """root/measured.jsonl: the facts by the sha256 of the file.
 
-    def __init__(self, root: Path):
-        self._path = root / NAME
+    Args:
+        root: folder of the dataset.
+        exact: whether all faces are looked for at 300 pixels; such facts have a file of their own.
+    """
+
+    def __init__(self, root: Path, *, exact: bool = False):
+        self._path = root / (NAME_EXACT if exact else NAME)
+        # another release of OpenCV may compute other last digits
+        by = {"version": _VERSION, "detector": screen.name(exact), "opencv": cv2.__version__}
+        self._head = json.dumps(by) + "\n"
         self._text = ""
-        self.facts: dict[str, Facts] = {}
         if self._path.is_file():
             self._text = self._path.read_text(encoding="ascii", errors="replace")
-            self.facts = dict(_read(self._text.splitlines()))
+        self._begun = self._text.startswith(self._head)
+        self.facts = dict(_read(self._text.splitlines())) if self._begun else {}
+        if exact:
+            self.facts |= {
+                sha256: facts
+                for sha256, facts in Store(root).facts.items()
+                if facts.face_side == screen.SIDE or facts.problem
+            }
 
     def add(self, facts: Mapping[str, Facts]) -> None:
         """Takes facts over and writes them down, whole lines or, if killed, part of the last."""
-        if not self.facts:
+        if not self._begun:
             with staging.file(self._path) as partial:
-                partial.write_text(json.dumps(_MEASURED_BY) + "\n", encoding="ascii")
+                partial.write_text(self._head, encoding="ascii")
+            self._begun = True
         self.facts |= facts
         with self._path.open("a", encoding="ascii") as lines:
             # after a line that a kill cut off, this ends it
@@ -68,7 +83,7 @@ class Store:
 
     def tidy(self) -> None:
         """Sorts the file: its bytes depend on what was measured, not on when."""
-        text = json.dumps(_MEASURED_BY) + "\n" + "".join(_lines(self.facts))
+        text = self._head + "".join(_lines(self.facts))
         if self.facts and text != self._text:
             with staging.file(self._path) as partial:
                 partial.write_text(text, encoding="ascii")
@@ -165,14 +180,10 @@ def _lines(facts: Mapping[str, Facts]) -> Iterator[str]:
 
 def _read(lines: list[str]) -> Iterator[tuple[str, Facts]]:
     """The facts in lines that are whole; what a kill cut off is measured again."""
-    whole = []
-    for line in lines:
+    for line in lines[1:]:
         try:
-            whole.append(json.loads(line))
+            fields = json.loads(line)
         except ValueError:
             continue
-    if not whole or whole[0] != _MEASURED_BY:
-        return
-    for fields in whole[1:]:
         box = fields.pop("face_box")
         yield fields.pop("sha256"), Facts(**fields, face_box=tuple(box) if box else None)

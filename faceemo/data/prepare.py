@@ -57,13 +57,17 @@ _PICTURES: dict[str, dict[str, _Draw]] = {
 }
 
 
-def prepare(root: Path, rules: Rules | None = None, last: str = "dedupe") -> Path:
+def prepare(
+    root: Path, rules: Rules | None = None, last: str = "dedupe", *, exact: bool = False
+) -> Path:
     """Does what is missing up to the stage `last` and says what came of it.
 
     Args:
         root: the folder with Facial_emotion_images.zip or Facial_emotion_images.
         rules: what is kept; the original's if None.
         last: 'unpack', 'screen' or 'dedupe'.
+        exact: whether the detector sees every image at 300 pixels, as the original's did; without,
+            it settles most at smaller sides (`screen`), with the same fates at the threshold 0.5.
 
     Returns:
         The folder that `last` fills: for 'dedupe' root/unique_images, as <split>/<class>/<image>.
@@ -78,13 +82,19 @@ def prepare(root: Path, rules: Rules | None = None, last: str = "dedupe") -> Pat
     with staging.alone(root):
         record = _Record(root)
         # before the first long stage, not after it
-        new = last != "unpack" and not (root / measure.NAME).exists()
-        detector = screen.Detector() if new else None
+        new = last != "unpack" and not measure.Store(root, exact=exact).facts
+        detector = screen.Detector(exact=exact) if new else None
         originals = _unpack(root, record)
         if last == "unpack":
             return originals.folder
-        rows, booked = _measure(root, originals, detector)
-        rows = _screen(root, record, originals, rows, rules, booked)
+        inputs = {
+            "images": originals.fingerprint["images"],
+            "detector": screen.name(exact),
+            "threshold": rules.face_threshold,
+        }
+        known = record.inputs("screen").get("detector") == inputs["detector"]
+        rows, booked = _measure(root, originals, detector, exact, known)
+        rows = _screen(root, record, inputs, rows, rules, booked)
         if last == "dedupe":
             _dedupe(root, record, rows, rules)
     return root / _FOLDERS[last]
@@ -156,19 +166,24 @@ def _unpack(root: Path, record: _Record) -> archive.Originals:
 
 
 def _measure(
-    root: Path, originals: archive.Originals, detector: screen.Detector | None
+    root: Path,
+    originals: archive.Originals,
+    detector: screen.Detector | None,
+    exact: bool,
+    known: bool,
 ) -> tuple[list[Row], bool]:
     """The rows of the originals with all their measured fields, and whether the ledger had them.
 
-    What a search for suspect labels has written stays with its image.
+    The ledger's are taken if it is `known` what measured them. What a search for suspect labels
+    has written stays with its image.
     """
     booked = _booked(root)
-    if {row.path: row.sha256 for row in booked} == originals.images:
+    if known and {row.path: row.sha256 for row in booked} == originals.images:
         return booked, True
     started = time.monotonic()
-    store = measure.Store(root)
+    store = measure.Store(root, exact=exact)
     if missing := set(originals.images.values()) - store.facts.keys():
-        detector = detector or screen.Detector()
+        detector = detector or screen.Detector(exact=exact)
         measure.measure(originals.folder, originals.images, store, detector)
         spent = time.monotonic() - started
         print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {root / measure.NAME}")
@@ -201,17 +216,12 @@ def _booked(root: Path) -> list[Row]:
 def _screen(
     root: Path,
     record: _Record,
-    originals: archive.Originals,
+    inputs: dict[str, Any],
     rows: list[Row],
     rules: Rules,
     booked: bool,
 ) -> list[Row]:
     started = time.monotonic()
-    inputs = {
-        "images": originals.fingerprint["images"],
-        "detector": screen.DETECTOR,
-        "threshold": rules.face_threshold,
-    }
     judged = judge_faces(rows, rules)
     if record.has("screen") and record.inputs("screen") == inputs and booked:
         found = sum(row.has_face for row in judged)
@@ -226,6 +236,12 @@ def _screen(
     threshold = f"{rules.face_threshold:g}"
     print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
     print(tables.counts_table("screen", counts))
+    settled = sum(bool(row.face_side) and row.face_side != screen.SIDE for row in rows)
+    if rules.face_threshold > screen.FIRST_AGREES_TO and settled:
+        print(
+            f"  {settled:,} confidences were measured below {screen.SIDE} px, where they sufficed "
+            f"for thresholds up to {screen.FIRST_AGREES_TO}; --exact measures all at {screen.SIDE}"
+        )
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:
             print(f"  leaves the test split: {row.path} ({row.reason})")

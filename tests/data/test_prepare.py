@@ -98,10 +98,15 @@ class StandIn:
     workers = 2
     seen = 0
 
+    def __init__(self, exact=False):
+        self.side = 300 if exact else 96
+
     def look(self, images):
         StandIn.seen += len(images)
         return [
-            screen.Detection(0.9 if image[0, 0, 0] == 255 else 0.25, (4.0, 4.0, 40.0, 40.0))
+            screen.Detection(0.9, (4.0, 4.0, 40.0, 40.0), self.side)
+            if image[0, 0, 0] == 255
+            else screen.Detection(0.25, (4.0, 4.0, 40.0, 40.0))
             for image in images
         ]
 
@@ -151,7 +156,7 @@ def state(root):
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
         if path.is_file()
-        and path.name not in (".lock", measure.NAME)
+        and path.name not in (".lock", measure.NAME, measure.NAME_EXACT)
         and path.parent.name != prepare.PICTURES
     }
 
@@ -327,10 +332,34 @@ def test_rules_are_replayed_without_pixels(done, detector, monkeypatch):
     prepare.prepare(done, Rules(policy="strict", near_distance=0))
     # what leaks into test leaves the others
     assert "train/happy/20.png" not in names(done / dedupe.FOLDER)
-    assert "validation/neutral/20.png" not in names(done / dedupe.FOLDER)
+    assert "validation/neutral/10.png" not in names(done / dedupe.FOLDER)
     prepare.prepare(done)
     assert state(done) == before
     assert detector.seen == LOOKS
+
+
+def test_exact_screening_looks_at_what_was_settled_before(done, detector):
+    before = state(done)
+    settled = {row.sha256 for row in ledger.read(done) if row.face_side == 96}
+    assert 0 < len(settled) < LOOKS
+    prepare.prepare(done, exact=True)
+    assert detector.seen == LOOKS + len(settled)
+    assert {row.face_side for row in ledger.read(done)} == {300, None}
+    exact = state(done)
+    prepare.prepare(done, exact=True)
+    prepare.prepare(done)
+    assert state(done) == before  # what was exact once does not linger
+    prepare.prepare(done, exact=True)
+    assert state(done) == exact
+    assert detector.seen == LOOKS + len(settled)
+
+
+def test_a_threshold_beyond_what_was_checked_is_told(done, capsys):
+    capsys.readouterr()
+    prepare.prepare(done, Rules(face_threshold=0.4))
+    assert "--exact" not in capsys.readouterr().out
+    prepare.prepare(done, Rules(face_threshold=0.6))
+    assert "for thresholds up to 0.5; --exact measures all at 300" in capsys.readouterr().out
 
 
 def test_what_a_search_for_suspects_wrote_stays(done):
@@ -476,7 +505,7 @@ def test_a_kill_while_redoing_does_no_harm(
 
 
 def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
-    def missing():
+    def missing(exact):
         raise UserError(expected="the detector", found="no network", fix="copy it")
 
     monkeypatch.setattr(screen, "Detector", missing)

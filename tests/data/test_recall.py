@@ -20,6 +20,9 @@ class Told:
     workers = 2
     faceless: frozenset[str] = frozenset()
 
+    def __init__(self, exact=False):
+        pass
+
     def look(self, images):
         found = (hashlib.sha256(image.tobytes()).hexdigest() for image in images)
         return [screen.Detection(0.1 if one in Told.faceless else 0.9, None) for one in found]

@@ -69,6 +69,11 @@ def files():
 
 @pytest.fixture(scope="module")
 def detector():
+    return screen.Detector(exact=True)
+
+
+@pytest.fixture(scope="module")
+def fast():
     return screen.Detector()
 
 
@@ -107,9 +112,25 @@ def test_confidences_equal_the_plain_way(tmp_path, files, detector):
 def test_company_and_workers_do_not_matter(files, detector):
     images = [bgr(content) for content in files.values()][:11]
     together = detector.look(images)
-    assert screen.Detector(workers=1).look(images[::-1]) == together[::-1]
+    assert screen.Detector(workers=1, exact=True).look(images[::-1]) == together[::-1]
     assert [detector.look([image])[0] for image in images[:3]] == together[:3]
     assert detector.look([]) == []
+
+
+def test_what_is_settled_early_has_the_same_fate(files, detector, fast):
+    """And nothing but what is all but certain is settled early."""
+    images = [bgr(content) for content in files.values()]
+    exact, found = detector.look(images), fast.look(images)
+    for one, other in zip(found, exact, strict=True):
+        assert (one.confidence > 0.5) == (other.confidence > 0.5)
+        if one.side == screen.SIDE:
+            assert one == other
+        else:
+            assert one.confidence > screen._FIRST[one.side]
+    sides = [one.side for one in found]
+    assert all(sides.count(side) >= 3 for side in (*screen._FIRST, screen.SIDE))
+    assert screen.Detector(workers=1).look(images[::-1]) == found[::-1]
+    assert fast.look([]) == []
 
 
 @pytest.mark.parametrize(
