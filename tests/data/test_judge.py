@@ -306,12 +306,17 @@ def test_nothing_is_chained():
 
 
 def test_what_leaks_into_test_leaves_even_by_way_of_a_second_test_image():
-    """9 matches only the second of two test images that match each other."""
+    """8 and 9 match one each of two test images that match each other."""
     rows = [
         row("test", "sad", 1, "01"),
         row("test", "sad", 2, "02", similar=like("test/sad/1.jpg")),
+        row("train", "sad", 8, "08", similar=like("test/sad/1.jpg")),
         row("train", "sad", 9, "09", similar=like("test/sad/2.jpg")),
     ]
+    assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate", "duplicate"]
+    centres = [one.near_group for one in judge(rows, STRICT)]
+    assert centres == [f"test/sad/{number}.jpg" for number in (1, 2, 1, 2)]
+    del rows[2]
     assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate"]
     assert judge(rows, STRICT)[2].near_group == "test/sad/2.jpg"
 
