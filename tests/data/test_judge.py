@@ -184,7 +184,7 @@ def test_policy_original(rows, rules):
                 assert number < int(other.path.split("/")[-1].removesuffix(".jpg"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(ledgers(), some_rules)
 def test_policy_strict(rows, rules):
     rules = dataclasses.replace(rules, policy="strict", suspect_below=0.0)
@@ -207,7 +207,7 @@ def test_policy_strict(rows, rules):
     assert not any(sum(kinds[ANY].values()) for kinds in after.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(ledgers(), some_rules)
 def test_groups_are_stars(rows, rules):
     judged = {one.path: one for one in judge(rows, rules)}
