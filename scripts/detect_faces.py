@@ -6,16 +6,15 @@ Fills data/face_detection and data/ledger.jsonl, draws data/pictures/faces.png.
 """
 
 import argparse
-from pathlib import Path
 
 from faceemo import errors
-from faceemo.data import prepare
+from faceemo.data import prepare, wanted
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
+    wanted.add_arguments(parser)
     parser.add_argument(
         "--threshold",
         type=float,
@@ -24,4 +23,5 @@ if __name__ == "__main__":
     )
     options = parser.parse_args()
     with errors.reported():
-        prepare.prepare(options.data_dir, options.threshold, last="screen")
+        asked = wanted.of_options(options)
+        prepare.prepare(options.data_dir, options.threshold, last="screen", wanted=asked)

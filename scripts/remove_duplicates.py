@@ -7,16 +7,15 @@ conflicting_labels.png, and reports what leaks between the splits.
 """
 
 import argparse
-from pathlib import Path
 
 from faceemo import errors
-from faceemo.data import prepare
+from faceemo.data import prepare, wanted
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
+    wanted.add_arguments(parser)
     parser.add_argument(
         "--threshold",
         type=float,
@@ -25,4 +24,5 @@ if __name__ == "__main__":
     )
     options = parser.parse_args()
     with errors.reported():
-        prepare.prepare(options.data_dir, options.threshold)
+        asked = wanted.of_options(options)
+        prepare.prepare(options.data_dir, options.threshold, wanted=asked)

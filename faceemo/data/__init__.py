@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from faceemo.classes import classes_of
 from faceemo.data.pipeline import Split
 
 
@@ -17,16 +18,16 @@ def load(config: ConfigDict) -> dict[str, Split]:
     """The configured dataset, decoded; prepared first where that has not been done yet.
 
     Returns:
-        'train', 'validation' and 'test', ordered by path.
+        'train', 'validation' and 'test' (empty if there is none), ordered by path.
 
     Raises:
         UserError: if there is no data, or it is not usable.
     """
     # The builder brings TensorFlow along, and preparation OpenCV.
-    from faceemo.data import builder, prepare, sample
+    from faceemo.data import builder, prepare, sample, wanted
 
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    prepare.prepare(root)
-    return builder.load(root, config.native_size)
+    prepare.prepare(root, wanted=wanted.of_config(config))
+    return builder.load(root, config.native_size, classes_of(config))

@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import SPLITS
 from faceemo.data import archive, ledger
 from faceemo.data.ledger import Row
 
@@ -30,6 +30,7 @@ FOLDER = "unique_images"
 
 # Where a group that spans both splits keeps its image: the original project's choice.
 KEPT_SPLIT = {"happy": "train"} | dict.fromkeys(("neutral", "sad", "surprise"), "validation")
+_KEPT_ELSE = "validation"  # of classes that the original did not have
 
 # Which split is searched for images of which others.
 LEAKS = {
@@ -56,7 +57,7 @@ def dedupe(root: Path, rows: Sequence[Row]) -> list[Row]:
     judged = judge([_hashed(originals, row) for row in tqdm(rows, "hash", disable=None)])
     with staging.folder(root / FOLDER) as partial:
         for split in SPLITS:
-            for label in CLASSES:
+            for label in ledger.classes(rows):
                 (partial / split / label).mkdir(parents=True)
         for row in tqdm(judged, "copy", disable=None):
             if row.fate == ledger.KEPT:
@@ -86,6 +87,7 @@ def leaks(rows: Sequence[Row]) -> Leaks:
         rows: hashed rows. Those of a train or validation image without a hash have no twin.
     """
     result: Leaks = {}
+    labels = ledger.classes(rows)
     for name, (searched, others) in LEAKS.items():
         result[name] = {}
         for sameness, field in SAMENESS.items():
@@ -95,7 +97,7 @@ def leaks(rows: Sequence[Row]) -> Leaks:
                 for row in rows
                 if row.split == searched and getattr(row, field) in elsewhere
             )
-            result[name][sameness] = {label: found[label] for label in CLASSES}
+            result[name][sameness] = {label: found[label] for label in labels}
     return result
 
 
@@ -114,13 +116,13 @@ def _verdicts(members: Sequence[Row]) -> list[tuple[Row, str, str]]:
     """(row, fate, reason) for each member of one group."""
     counts = collections.Counter(row.label for row in members)
     if len(counts) > 1:
-        labels = ", ".join(f"{counts[label]} {label}" for label in CLASSES if counts[label])
+        labels = ", ".join(f"{counts[label]} {label}" for label in sorted(counts))
         return [
             (row, ledger.CONFLICT, f"images with this dHash disagree: {labels}") for row in members
         ]
     (label,) = counts
     splits = {row.split for row in members}
-    split = KEPT_SPLIT[label] if len(splits) > 1 else splits.pop()
+    split = KEPT_SPLIT.get(label, _KEPT_ELSE) if len(splits) > 1 else splits.pop()
     kept = min((row for row in members if row.split == split), key=lambda row: row_order(row.path))
     return [
         (row, ledger.KEPT, "")

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.data import archive, dedupe, ledger, pictures, screen, tables
+from faceemo.data import archive, dedupe, ledger, pictures, screen, sources, tables
 from faceemo.data.ledger import Row
+from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
 
-RECORD = "preparation.json"
+RECORD = sources.RECORD
 PICTURES = "pictures"
 THRESHOLD = 0.5  # the original's
 _FOLDERS = {"unpack": archive.FOLDER, "screen": screen.FOLDER, "dedupe": dedupe.FOLDER}
@@ -34,13 +35,19 @@ _PICTURES: dict[str, dict[str, Callable[[Path, Sequence[Row], Path], None]]] = {
 }
 
 
-def prepare(root: Path, screen_threshold: float = THRESHOLD, last: str = "dedupe") -> Path:
+def prepare(
+    root: Path,
+    screen_threshold: float = THRESHOLD,
+    last: str = "dedupe",
+    wanted: Wanted | None = None,
+) -> Path:
     """Does what is missing up to the stage `last` and says what came of it.
 
     Args:
-        root: the folder with Facial_emotion_images.zip or Facial_emotion_images.
+        root: the dataset's folder; the images are looked for in it (`sources.find`).
         screen_threshold: an image shows a face where the detector's confidence is above it, 0..1.
         last: 'unpack', 'screen' or 'dedupe'.
+        wanted: the source, the classes, the splits to make; the defaults if None.
 
     Returns:
         The folder that `last` fills: for 'dedupe' root/unique_images, as <split>/<class>/<image>.
@@ -57,12 +64,12 @@ def prepare(root: Path, screen_threshold: float = THRESHOLD, last: str = "dedupe
             found=f"{screen_threshold:g}",
             fix=f"the original used {THRESHOLD:g}",
         )
-    archive.check_present(root)
+    archive.check_present(root, wanted)
     with staging.alone(root):
         record = _Record(root)
         # before the first long stage, not after it
         detector = screen.Detector() if last != "unpack" and not record.has("screen") else None
-        originals = _unpack(root, record)
+        originals = _unpack(root, record, wanted)
         if last == "unpack":
             return originals.folder
         _screen(root, record, originals, screen_threshold, detector)
@@ -119,9 +126,9 @@ class _Record:
             partial.write_text(json.dumps(self._stages, indent=2) + "\n", encoding="utf-8")
 
 
-def _unpack(root: Path, record: _Record) -> archive.Originals:
+def _unpack(root: Path, record: _Record, wanted: Wanted | None) -> archive.Originals:
     started = time.monotonic()
-    originals = archive.originals(root, record.inputs("unpack"))
+    originals = archive.originals(root, record.inputs("unpack"), wanted)
     if record.inputs("unpack") == originals.fingerprint:
         print(f"unpack: nothing to do, {len(originals.images):,} images in {originals.folder}")
         return originals
@@ -129,9 +136,12 @@ def _unpack(root: Path, record: _Record) -> archive.Originals:
     for path in originals.images:
         split, label, _ = path.split("/")
         counts.setdefault(split, collections.Counter())[label] += 1
-    record.add("unpack", inputs=originals.fingerprint, counts=counts)
+    about = {"notes": originals.notes, "left_out": originals.left_out}
+    record.add("unpack", inputs=originals.fingerprint, counts=counts, **about)
+    for note in originals.notes:
+        print(f"unpack: {note}")
     print(f"\nImages in {originals.folder}\n{tables.counts_table('unpack', counts)}")
-    what = "unpacked from the zip" if originals.unpacked else "found"
+    what = "unpacked" if originals.unpacked else "found"
     _close("unpack", f"{len(originals.images):,} images {what}", originals.folder, started)
     return originals
 

@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from faceemo import assets, staging
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import SPLITS
 from faceemo.data import archive, ledger
 
 DETECTOR = "res10_300x300_ssd"
@@ -153,7 +153,7 @@ def screen(
     with staging.folder(root / FOLDER) as partial:
         for confidence in (HIGH, LOW):
             for split in SPLITS:
-                for label in CLASSES:
+                for label in ledger.classes(rows):
                     (partial / confidence / split / label).mkdir(parents=True)
         for row in tqdm(rows, "copy", disable=None):
             if row.fate != ledger.UNREADABLE:

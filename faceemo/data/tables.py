@@ -25,20 +25,26 @@ _PUBLISHED = {
         "test": (31, 32, 31, 32),
     },
 }
-ORIGINAL = {
+ORIGINAL: dict[str, Counts] = {
     stage: {split: dict(zip(CLASSES, row, strict=True)) for split, row in splits.items()}
     for stage, splits in _PUBLISHED.items()
 }
 
 
 def counts_table(stage: str, counts: Counts) -> str:
-    """`counts` after `stage` ('unpack', 'screen' or 'dedupe') above the original's, aligned."""
-    lines = [_line("", "", (*CLASSES, "all"))]
-    both = {"here": counts, "original": ORIGINAL[stage]}
+    """`counts` after `stage` ('unpack', 'screen' or 'dedupe'), aligned.
+
+    Above the original's, where the classes are the original's.
+    """
+    classes = _classes(counts)
+    lines = [_line("", "", (*classes, "all"))]
+    both: dict[str, Counts] = {"here": counts}
+    if classes == CLASSES:
+        both["original"] = ORIGINAL[stage]
     for split in (*SPLITS, "all"):
         for whose, numbers in both.items():
             splits = SPLITS if split == "all" else (split,)
-            row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in CLASSES]
+            row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in classes]
             lines.append(_line(split if whose == "here" else "", whose, _grouped(row)))
     return "\n".join(lines)
 
@@ -47,12 +53,17 @@ def leaks_table(before: Leaks, after: Leaks) -> str:
     """How many images of one split have a twin in another, before and after de-duplication."""
     lines = []
     for pair in before:
-        lines.append(_line(f"{pair}", "", (*CLASSES, "all")))
+        classes = _classes(before[pair])
+        lines.append(_line(f"{pair}", "", (*classes, "all")))
         for sameness in before[pair]:
             for when, numbers in (("before", before), ("after", after)):
-                row = [numbers[pair][sameness][label] for label in CLASSES]
+                row = [numbers[pair][sameness].get(label, 0) for label in classes]
                 lines.append(_line(sameness if when == "before" else "", when, _grouped(row)))
     return "\n".join(lines)
+
+
+def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    return tuple(sorted({label for labels in counts.values() for label in labels}))
 
 
 def _grouped(row: Sequence[int]) -> list[str]:
@@ -61,4 +72,4 @@ def _grouped(row: Sequence[int]) -> list[str]:
 
 def _line(first: str, second: str, cells: Sequence[str]) -> str:
     # 'validation in train' runs over into the second column, which is then empty
-    return f"  {first:<13}{second:<9}"[:24].ljust(24) + "".join(f"{cell:>10}" for cell in cells)
+    return f"  {first:<13}{second:<9}"[:24].ljust(24) + "".join(f" {cell:>9}" for cell in cells)
