@@ -34,6 +34,7 @@ class Originals:
     folder: Path
     images: dict[str, str]  # path below the folder ('train/happy/7.jpg') -> sha256, by path
     source: str | None  # sha256 of what they were made from; None if they are the user's own folder
+    within: bool  # whether that lies in the dataset's folder
     lacking: tuple[str, ...]  # splits that the source does not have
     wanted: Wanted
     unpacked: bool = False  # whether this call made the folder
@@ -45,6 +46,7 @@ class Originals:
         """What the next call needs to recognise them."""
         return {
             "source": self.source,
+            "within": self.within,
             "lacking": list(self.lacking),
             "images": _digest(self.images),
         } | self.wanted.record(self.lacking)
@@ -57,10 +59,10 @@ def check_present(root: Path, wanted: Wanted | None = None) -> None:
     """
     named = wanted.source if wanted else None
     if named is not None:
-        sources.find(root, named, made_here=False)
+        sources.find(root, named, from_within=False)
         root.mkdir(parents=True, exist_ok=True)
     elif not (root / ZIP).is_file() and not (root / FOLDER).is_dir():
-        sources.find(root, None, made_here=False)
+        sources.find(root, None, from_within=False)
 
 
 def originals(
@@ -84,25 +86,24 @@ def originals(
     wanted, recorded = wanted or Wanted(), recorded or {}
     check_present(root, wanted)
     folder = root / FOLDER
-    source = sources.find(root, wanted.source, made_here=bool(recorded.get("source")))
+    source = sources.find(root, wanted.source, from_within=bool(recorded.get("within")))
     if source.path.resolve() == folder.resolve():
-        return _own(folder, wanted)
+        return _own(folder, wanted, recorded)
     identity = source.sha256()
+    within = source.path.resolve().is_relative_to(root.resolve())
     images = hashes(folder) if folder.exists() else None
-    made_here = False
-    if images is not None:
-        made_here = bool(recorded.get("source")) and recorded["images"] == _digest(images)
-        if made_here:
-            lacking = tuple(recorded["lacking"])
-            known = Originals(folder, images, identity, lacking, wanted)
-            if recorded == known.fingerprint:
-                return known
+    made_here = images is not None and _was_made(images, recorded)
+    if images is not None and made_here:
+        lacking = tuple(recorded["lacking"])
+        known = Originals(folder, images, identity, within, lacking, wanted)
+        if recorded == known.fingerprint:
+            return known
     plan = _Plan(source, wanted)
     if images is not None and not made_here:
         _check_same(folder, images, plan)
-        return plan.done(folder, images, identity, unpacked=False)
+        return plan.done(folder, images, identity, within)
     _unpack(plan, folder)
-    return plan.done(folder, hashes(folder), identity, unpacked=True)
+    return plan.done(folder, hashes(folder), identity, within, unpacked=True)
 
 
 def hashes(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
@@ -150,7 +151,7 @@ class _Plan:
             for path, place in chosen.places.items()
         }
         self.left_out = chosen.left_out
-        said = [f"{found.form} in {source.path}", *found.notes]
+        said = [f"{found.form} in {source.path.name}", *found.notes]
         said += [f"'{name}' is {label}" for name, label in chosen.mapped.items()]
         if chosen.left_out:
             counts = (f"{name} {count:,}" for name, count in chosen.left_out.items())
@@ -158,18 +159,24 @@ class _Plan:
         self.notes = ("; ".join(said), *_about_splits(self.lacking, moved, wanted))
 
     def done(
-        self, folder: Path, images: dict[str, str], identity: str, unpacked: bool
+        self,
+        folder: Path,
+        images: dict[str, str],
+        identity: str | None,
+        within: bool,
+        unpacked: bool = False,
     ) -> Originals:
         """The originals that the plan leads to."""
         return Originals(
-            folder,
-            images,
-            identity,
-            self.lacking,
-            self._wanted,
-            unpacked,
-            self.notes,
-            self.left_out,
+            folder=folder,
+            images=images,
+            source=identity,
+            within=within,
+            lacking=self.lacking,
+            wanted=self._wanted,
+            unpacked=unpacked,
+            notes=self.notes,
+            left_out=self.left_out,
         )
 
 
@@ -205,8 +212,8 @@ def _about_splits(lacking: Sequence[str], moved: dict[str, str], wanted: Wanted)
     return lines
 
 
-def _own(folder: Path, wanted: Wanted) -> Originals:
-    """The user's folder, if it has the form already."""
+def _own(folder: Path, wanted: Wanted, recorded: Record) -> Originals:
+    """The user's folder, if it has the form already; or one made from what is not there now."""
     source = FolderSource(folder)
     plan = _Plan(source, wanted)
     elsewhere = sorted(path for path, place in plan.places.items() if path != place)
@@ -218,8 +225,16 @@ def _own(folder: Path, wanted: Wanted) -> Originals:
             fix=f"give the folder another name: {folder} is then made from it, and it is only read",
         )
     images = {name: sha for name, sha in hashes(folder).items() if name in plan.places}
-    done = plan.done(folder, images, "", unpacked=False)
-    return dataclasses.replace(done, source=None)
+    if _was_made(images, recorded):
+        identity, within, lacking = (recorded[name] for name in ("source", "within", "lacking"))
+        done = plan.done(folder, images, identity, within)
+        return dataclasses.replace(done, lacking=tuple(lacking))
+    return plan.done(folder, images, None, within=False)
+
+
+def _was_made(images: dict[str, str], recorded: Record) -> bool:
+    """Whether these are the images that an earlier call made of a source."""
+    return bool(recorded.get("source")) and recorded["images"] == _digest(images)
 
 
 def _unpack(plan: _Plan, folder: Path) -> None:

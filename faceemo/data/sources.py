@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-def find(root: Path, named: Path | None, made_here: bool) -> Source:
+def find(root: Path, named: Path | None, from_within: bool) -> Source:
     """The source of the dataset in `root`.
 
     That is the one that is named, or Facial_emotion_images.zip, or the folder of that name, or
@@ -57,8 +57,8 @@ def find(root: Path, named: Path | None, made_here: bool) -> Source:
     Args:
         root: the dataset's folder.
         named: by the user, or None.
-        made_here: whether the folder Facial_emotion_images was made from another source; then it
-            is one only if no other is left.
+        from_within: whether the folder Facial_emotion_images was made from another source in
+            `root`; then it is one itself only if no other is left.
 
     Raises:
         UserError: if there is none, or more than one.
@@ -74,31 +74,9 @@ def find(root: Path, named: Path | None, made_here: bool) -> Source:
     zip_path, folder = root / ZIP, root / FOLDER
     if zip_path.is_file():
         return _opened(zip_path)
-    if folder.is_dir() and not made_here:
+    if folder.is_dir() and not from_within:
         return FolderSource(folder)
-    candidates: list[Source] = []
-    if root.is_dir():
-        visible = [path for path in sorted(root.iterdir()) if not zips.is_litter(path.name)]
-        ends = (".zip", ".csv")
-        candidates += [_opened(path) for path in visible if path.suffix.casefold() in ends]
-        tree = FolderSource(root, _OUTPUTS)
-        try:
-            tree.layout()
-            candidates.append(tree)
-        except UserError:
-            # worth a message of its own only where there is nothing else
-            if not candidates and not folder.is_dir() and tree.files:
-                raise
-    if not candidates and folder.is_dir():
-        return FolderSource(folder)
-    if not candidates:
-        raise UserError(
-            expected=f"the face images as {zip_path} (or unpacked as {folder})",
-            found="neither, nor another zip, csv or folder of images",
-            fix=f"put the zip at {zip_path}, choose its folder with --data_dir "
-            "(--config.data_dir for training), or name any zip, folder or csv with --source "
-            "(--config.source)",
-        )
+    candidates = _candidates(root) if root.is_dir() else []
     if len(candidates) > 1:
         paths = [f"{source.path}" for source in candidates]
         raise UserError(
@@ -106,7 +84,33 @@ def find(root: Path, named: Path | None, made_here: bool) -> Source:
             found=f"{len(candidates)}: {some(paths, 5)}",
             fix="name one of them with --source (--config.source for training)",
         )
-    return candidates[0]
+    if candidates:
+        return candidates[0]
+    if folder.is_dir():
+        return FolderSource(folder)
+    raise UserError(
+        expected=f"the face images as {zip_path} (or unpacked as {folder})",
+        found="neither, nor another zip, csv or folder of images",
+        fix=f"put the zip at {zip_path}, choose its folder with --data_dir "
+        "(--config.data_dir for training), or name any zip, folder or csv with --source "
+        "(--config.source)",
+    )
+
+
+def _candidates(root: Path) -> list[Source]:
+    """What in `root` may be a source of images."""
+    files = [path for path in sorted(root.iterdir()) if not zips.is_litter(path.name)]
+    ends = (".zip", ".csv")
+    found = [_opened(path) for path in files if path.suffix.casefold() in ends]
+    tree = FolderSource(root, _OUTPUTS)
+    try:
+        if tree.files:
+            tree.layout()
+            found.append(tree)
+    except UserError:
+        if not found:  # of no concern beside another source
+            raise
+    return found
 
 
 def _opened(path: Path) -> Source:
