@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from faceemo.classes import classes_of
 from faceemo.data.pipeline import Split
 
 
@@ -24,10 +23,11 @@ def load(config: ConfigDict) -> dict[str, Split]:
         UserError: if there is no data, or it is not usable.
     """
     # The builder brings TensorFlow along, and preparation OpenCV.
-    from faceemo.data import builder, prepare, sample, wanted
+    from faceemo.data import builder, prepare, rules, sample, wanted
 
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    prepare.prepare(root, wanted=wanted.of_config(config))
-    return builder.load(root, config.native_size, classes_of(config))
+    asked = wanted.of_config(config)
+    prepare.prepare(root, rules.of_config(config), wanted=asked, exact=config.exact_screening)
+    return builder.load(root, config.native_size, asked.classes)

@@ -3,16 +3,17 @@
 import collections
 import dataclasses
 import hashlib
-import io
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
-import imagehash
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image
 
+from faceemo.data import hashing, ledger, measure, near
+from faceemo.data.decode import Pixels, decode
 from faceemo.errors import UserError
 
-NEAR = 2  # bits of dHash between images that may show the same; chained, which errs on one side
+_BATCH = 512  # images whose hashes are made at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,22 +75,27 @@ def assign(members: Iterable[Member], shares: Mapping[str, float], seed: int) ->
 
 
 def look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """A group for every image, the same where two may show the same: {path: group}.
+    """A group for every image, the same where any rules may take two for one: {path: group}.
 
-    Together are equal files, and images whose dHash, or that of their mirror image, differs in at
-    most `NEAR` bits, also by way of a third. The group's name is its least sha256.
+    Together are equal files, equal hashes and whatever `near.likenesses` notes, mirrored or not,
+    also by way of a third. The group's name is the least sha256 in it.
+
+    Args:
+        contents: path and bytes of each image. In memory stay 48x48 pixels of each.
     """
-    shas, hashes, mirrored = {}, {}, {}
-    for path, content in contents:
-        sha = shas[path] = hashlib.sha256(content).hexdigest()
-        if sha in hashes:
-            continue
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                hashes[sha] = _dhash(image)
-                mirrored[sha] = _dhash(ImageOps.mirror(image))
-        except Exception:  # decoders raise anything; screening books it, here its bytes do
-            hashes.pop(sha, None)
+    rows, shas, greys = [], {}, {}
+    for batch in _batches(contents):
+        for path, content in batch:
+            shas[path] = hashlib.sha256(content).hexdigest()
+        files = {path: decode(content).pixels for path, content in batch}
+        found = {path: pixels for path, pixels in files.items() if pixels}
+        plain = hashing.dhash([pixels.plain_grey for pixels in found.values()])
+        mirrored = hashing.dhash([pixels.plain_grey[:, ::-1] for pixels in found.values()])
+        for (path, pixels), one, other in zip(found.items(), plain, mirrored, strict=True):
+            rows.append(_row(path, pixels, int(one), int(other)))
+            grey = Image.fromarray(pixels.grey)
+            size = (near.SIDE, near.SIDE)
+            greys[path] = np.asarray(grey.resize(size, Image.Resampling.BILINEAR))
     parents = {sha: sha for sha in shas.values()}
 
     def leader(sha: str) -> str:
@@ -97,32 +103,41 @@ def look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
             parents[sha] = sha = parents[parents[sha]]
         return sha
 
-    for one, other in _near([*hashes.items(), *mirrored.items()]):
-        low, high = sorted((leader(one), leader(other)))
+    def join(one: str, other: str) -> None:
+        low, high = sorted((leader(shas[one]), leader(shas[other])))
         parents[high] = low
+
+    for field in ("pixels_sha256", "dhash"):
+        first: dict[str, str] = {}
+        for row in rows:
+            join(row.path, first.setdefault(getattr(row, field), row.path))
+    for path, others in near.likenesses(rows, lambda row: greys[row.path]).items():
+        for other in others:
+            join(path, other.path)
     return {path: leader(sha) for path, sha in shas.items()}
 
 
-def _near(hashes: Sequence[tuple[str, int]]) -> Iterable[tuple[str, str]]:
-    """The pairs whose hashes differ in at most `NEAR` bits.
+def _row(path: str, pixels: Pixels, dhash: int, mirrored: int) -> ledger.Row:
+    """As much of a ledger's row as tells what is alike."""
+    return ledger.Row(
+        path=path,
+        sha256="",
+        bytes=0,
+        split="train",
+        label="",
+        mode=None,
+        width=None,
+        height=None,
+        pixels_sha256=measure.pixels_sha256(pixels.grey),
+        blank=measure.blank(pixels.grey),
+        dhash=hashing.to_hex(dhash),
+        dhash_mirrored=hashing.to_hex(mirrored),
+        fate=ledger.KEPT,
+        reason="",
+    )
 
-    Of NEAR + 1 parts of the bits, such a pair has at least one in common.
-    """
-    owners = collections.defaultdict(list)
-    for sha, value in hashes:
-        owners[value].append(sha)
-    for same in owners.values():
-        yield from itertools.pairwise(same)
-    width = -(-64 // (NEAR + 1))
-    for part in range(NEAR + 1):
-        buckets = collections.defaultdict(list)
-        for value in owners:
-            buckets[value >> part * width & (1 << width) - 1].append(value)
-        for bucket in buckets.values():
-            for one, other in itertools.combinations(bucket, 2):
-                if (one ^ other).bit_count() <= NEAR:
-                    yield owners[one][0], owners[other][0]
 
-
-def _dhash(image: Image.Image) -> int:
-    return int(str(imagehash.dhash(image)), 16)
+def _batches(contents: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    contents = iter(contents)
+    while batch := list(itertools.islice(contents, _BATCH)):
+        yield batch

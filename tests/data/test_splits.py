@@ -118,21 +118,3 @@ def test_look_alikes_are_found():
     }
     shuffled = random.Random(0).sample(sorted(contents.items()), len(contents))
     assert splits.look_alikes(shuffled) == groups
-
-
-def test_near_pairs_are_those_of_all_pairs():
-    draw = random.Random(5)
-    values = [draw.getrandbits(64) for _ in range(60)]
-    for value in values[:30]:
-        for bits in (1, 2, 3):
-            flipped = sum(1 << bit for bit in draw.sample(range(64), bits))
-            values.append(value ^ flipped)
-    hashes = [(str(index), value) for index, value in enumerate(values)]
-    wanted = {
-        frozenset((a, b))
-        for a, one in hashes
-        for b, other in hashes
-        if a < b and (one ^ other).bit_count() <= splits.NEAR
-    }
-    assert len(wanted) >= 60
-    assert {frozenset(pair) for pair in splits._near(hashes)} == wanted
