@@ -87,12 +87,14 @@ def detect(source: str, files: Mapping[str, object]) -> Layout:
     form = "<split>/<class>/<image>"
     if not rooted:
         form, rest = "<class>/<image>, no splits", []
+        # without the name of a split above it, a folder is a class if there is an image in it
+        folders = {path.rpartition("/")[0] for path in files if _is_image(path)} - {""}
         for path in files:
-            above, slash, inner = path.rpartition("/")
-            root, _, label = above.rpartition("/")
-            if slash:
+            above, _, inner = path.rpartition("/")
+            if above in folders:
+                root, _, label = above.rpartition("/")
                 rooted[root][path] = Place("train", label, inner)
-            elif _is_image(path):
+            else:
                 rest.append(path)
     strays = sorted(path for path in rest if _is_image(path))
     if strays or not rooted:
@@ -118,9 +120,8 @@ def detect(source: str, files: Mapping[str, object]) -> Layout:
     notes += [f"'{name}' is {split_named(name)}" for name in renamed]
     if _use_fer_names(places):
         notes.append("PublicTest_ is validation, PrivateTest_ test")
-    beside = len(rest)
-    if beside:
-        notes.append(f"{beside:,} files that are no images lie beside them")
+    if rest:
+        notes.append(f"{len(rest):,} files that are no images lie beside them")
     return Layout(form, places, tuple(notes))
 
 
@@ -200,7 +201,7 @@ def check_complete(
     if missing:
         raise UserError(
             expected=f"images of {', '.join(classes)} in every split of {source}",
-            found=f"no image in {some(missing, len(missing))}"
+            found=f"no image in {some(missing, 6)}"
             + (f"; the classes there: {there_are}" if there_are else ""),
             fix="put images there, or say with classes what to recognise (classes=happy+sad) and "
             "with class_map what the names mean (class_map=happiness=happy)",
@@ -229,6 +230,10 @@ def _unknown(source: str, files: Iterable[str], problem: str) -> UserError:
 
 def _tree(files: Iterable[str]) -> str:
     """The first two levels with their numbers of files, indented."""
+
+    def files_in(count: int) -> str:
+        return f"{count:,} file{'s' if count > 1 else ''}"
+
     top: dict[str, collections.Counter] = {}
     for path in sorted(files):
         first, *more = path.split("/")
@@ -237,9 +242,9 @@ def _tree(files: Iterable[str]) -> str:
             inner[more[0] + ("/" if len(more) > 1 else "")] += 1
     lines = []
     for first, inner in top.items():
-        lines.append(f"{first:<40}{sum(inner.values()):,} files" if inner else first)
+        lines.append(f"{first:<40}{files_in(sum(inner.values()))}" if inner else first)
         for name, count in list(inner.items())[:4]:
-            lines.append(f"  {name:<38}{count:,} files" if name.endswith("/") else f"  {name}")
+            lines.append(f"  {name:<38}{files_in(count)}" if name.endswith("/") else f"  {name}")
         if len(inner) > 4:
             lines.append(f"  ... {len(inner) - 4:,} more")
     if len(lines) > _TREE_LINES:
