@@ -8,6 +8,7 @@ every step with the library's own call and its own settings. What each found goe
 
 import contextlib
 import functools
+import io
 import json
 import random
 import re
@@ -85,7 +86,7 @@ def faceemo_preparation(zip_path: Path, folder: Path) -> dict[str, str]:
     """The same by faceemo, ledger and leak audit included, its pictures not."""
     prepare._PICTURES = {stage: {} for stage in prepare._PICTURES}
     shutil.copyfile(zip_path, folder / archive.ZIP)
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(io.StringIO()):
         prepare.prepare(folder)
     return {row.path: row.fate for row in ledger.read(folder)}
 
@@ -134,7 +135,7 @@ def replayed(zip_path: Path, out: Path) -> None:
             "first": timing.seconds(lambda: faceemo_preparation(zip_path, folder)),
             "again": timing.seconds(lambda: faceemo_preparation(zip_path, folder)),
         }
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):
             strict = Rules(policy="strict", face_threshold=0.4)
             seconds["other rules"] = timing.seconds(lambda: prepare.prepare(folder, strict))
             # the same images under other names, as in another zip
