@@ -118,6 +118,12 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
             fix="run scripts/remove_duplicates.py",
         )
     hashes = archive.hashes(source, classes)
+    if not any(path.startswith("validation/") for path in hashes):
+        raise UserError(
+            expected=f"images in {source / 'validation'}",
+            found="none",
+            fix="see in ledger.jsonl why none is kept; policy=keep keeps what can be decoded",
+        )
     digest = hashlib.sha256(json.dumps([*classes, hashes]).encode()).hexdigest()[:16]
     # Part of the folder's name, so that nothing stale is ever read.
     data_dir = root / FOLDER / f"{digest}_{native_size}px"

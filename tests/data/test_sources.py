@@ -248,12 +248,20 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
     assert {number: label for number, (_, label, _) in fates(tmp_path).items()} == truth
     left = collections.Counter(p.split("/")[1] for p in given if p.split("/")[1] not in meaning)
     assert json.loads((tmp_path / sources.RECORD).read_text())["unpack"]["left_out"] == left
-    loaded = builder.load(tmp_path, 48, classes)
+    loaded = builder.load(tmp_path, 48, classes)  # also where cleaning has emptied a class
     for split in SPLITS:
         assert loaded[split].classes == tuple(classes)
         assert len(loaded[split].class_counts()) == len(classes)
         for label, path in zip(loaded[split].labels, loaded[split].paths, strict=True):
             assert classes[label] == path.split("/")[1] == truth[row_number(path)]
+
+
+@pytest.mark.parametrize("gone", ["train/sad", "validation/"])
+def test_what_cleaning_must_leave(tmp_path, images, gone):
+    kept = {path: content for path, content in images.items() if not path.startswith(gone)}
+    forms.write_folder(tmp_path / dedupe.FOLDER, kept)
+    with pytest.raises(UserError, match=gone.rstrip("/")):
+        builder.load(tmp_path, 48)
 
 
 def test_other_classes_replace_what_was_made_and_come_back_the_same(tmp_path, images):
