@@ -8,9 +8,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from faceemo import classes
+from faceemo.classes import CLASSES
 from faceemo.errors import UserError
 
-CLASSES = ("happy", "neutral", "sad", "surprise")
 SPLITS = ("train", "validation", "test")
 ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
 AUGMENTATIONS = ("none", "low", "mid", "high")
@@ -100,8 +101,20 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.weights = "imagenet"
     # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
     config.dataset = "folder"
-    # where the zip is and prepared data goes
+    # where prepared data goes, and where the images are looked for
     config.data_dir = "data"
+    # the images themselves, if they are elsewhere: a zip, a folder or FER2013's csv
+    config.source = ""
+    # what is recognised, in the order of the answers; the source's other classes are left out
+    config.classes = "+".join(CLASSES)
+    # names in the source that mean one of these: 'happiness=happy+joy=happy'
+    config.class_map = ""
+    # of the training images, for validation where the source has no validation split
+    config.validation_share = 0.1
+    # of the training images, for test where the source has no test split; 0 does without one
+    config.test_share = 0.0
+    # of the splits that are made so
+    config.split_seed = 1991921
     # what is left out of duplicates: 'original' (equal dHash in train and validation), 'strict' (no
     # duplicate of any kind in two splits; test stays whole) or 'keep' (nothing, faceless or not)
     config.policy = "original"
@@ -142,6 +155,9 @@ def validate(config: ConfigDict) -> ConfigDict:
         for field, (allowed, holds) in _RULES.items()
         if not holds(config[field])
     ]
+    problems = problems or classes.problems(config)
+    if config.validation_share + config.test_share >= 1:
+        problems.append("validation_share + test_share (take less than 1 together)")
     weights = WEIGHTS.get(config.arch, ())
     if config.weights not in weights and not Path(config.weights).is_file():
         problems.append(
@@ -168,7 +184,7 @@ def default_workdir(config: ConfigDict) -> Path:
     changed = [
         f"{field}={Path(str(config[field])).name}"
         for field in sorted(config)
-        if config[field] != plain[field] and field not in ("data_dir", "epochs", "patience")
+        if config[field] != plain[field] and field not in _NOT_NAMED
     ]
     return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
 
@@ -213,7 +229,10 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
     return _listed(values), lambda value: value in values
 
 
+# A run's folder need not say how far it goes or where its images are.
+_NOT_NAMED = ("data_dir", "source", "epochs", "patience")
 _COUNT = ("a whole number from 0", lambda value: value >= 0)
+_SEED = ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
 _POSITIVE = ("a whole number from 1", lambda value: value >= 1)
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "arch": _one_of(*ARCHS),
@@ -227,9 +246,14 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "image_size": ("32 to 1024", lambda value: 32 <= value <= 1024),
     "epochs": _POSITIVE,
     "patience": _COUNT,
-    "seed": ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
+    "seed": _SEED,
     "dtype": _one_of("float32", "bfloat16"),
     "dataset": _one_of("folder", "sample"),
+    "classes": (classes.CLASSES_TAKE, classes.are_classes),
+    "class_map": (classes.CLASS_MAP_TAKES, lambda value: not value or classes.is_class_map(value)),
+    "validation_share": ("above 0 and below 1", lambda value: 0 < value < 1),
+    "test_share": ("0 to below 1", lambda value: 0 <= value < 1),
+    "split_seed": _SEED,
     "policy": _one_of(*POLICIES),
     "face_threshold": ("0 to below 1", lambda value: 0 <= value < 1),
     # what the ledger has measured: pairs up to 4 bits apart whose pixels are alike from 0.5 on

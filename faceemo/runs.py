@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from faceemo import data, models, staging
 from faceemo.analysis import report
 from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.classes import classes_of
 from faceemo.config import SPLITS
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
@@ -25,7 +26,7 @@ from faceemo.train.steps import make_eval_step
 
 def plan(config: ConfigDict) -> None:
     """Prints what trains and what is frozen; needs neither data nor weights."""
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     variables = jax.eval_shape(lambda: model.init(config.seed))
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(rows))
@@ -37,7 +38,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
         what `workdir/summary.json` holds.
     """
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     # Before the data, which may take long: a missing file of weights is said at once.
     variables, preprocessing, source = models.load_weights(
         model, model.init(config.seed), config.weights
@@ -87,7 +88,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
     checkpoints = Checkpoints(
         workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
     )
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
@@ -114,7 +115,10 @@ def _predict(
     """The best epoch's answers on a split, and that epoch's number."""
     if name not in SPLITS or not len(split):
         raise UserError(
-            expected=f"images in the {name} split", found="none", fix="see the dataset's ledger"
+            expected=f"images in the {name} split",
+            found="none",
+            fix="evaluate on another --split; if the source has no such split, a new run with "
+            "test_share=0.1 sets some of its training images aside",
         )
     variables, history = checkpoints.restore_best()
     variables = parallel.replicate(variables)
@@ -123,7 +127,8 @@ def _predict(
         step, variables["params"], variables["batch_stats"], split, config.batch_size, name=name
     )
     probabilities = scipy.special.softmax(logits, axis=1)
-    return Predictions(probabilities, split.labels, split.paths, split.images), len(history)
+    answers = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+    return answers, len(history)
 
 
 def _summary(

@@ -10,18 +10,18 @@ rules are judged from the ledger, in seconds, and the same rules always give the
 """
 
 import argparse
-from pathlib import Path
 
 from faceemo import errors
-from faceemo.data import prepare, rules
+from faceemo.data import prepare, rules, wanted
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
+    wanted.add_arguments(parser)
     parser.add_argument("--exact", action="store_true", help="see every image at 300 pixels")
     rules.add_arguments(parser)
     options = parser.parse_args()
     with errors.reported():
-        prepare.prepare(options.data_dir, rules.of_options(options), exact=options.exact)
+        judged, asked = rules.of_options(options), wanted.of_options(options)
+        prepare.prepare(options.data_dir, judged, wanted=asked, exact=options.exact)

@@ -15,7 +15,6 @@ from PIL import Image
 
 from faceemo.analysis import evaluate, figures, style
 from faceemo.analysis.evaluate import Predictions
-from faceemo.config import CLASSES
 
 _THUMBNAIL = 96  # pixels: enough for the page, and larger images would swell it
 
@@ -48,7 +47,7 @@ def render(
         split=split,
         drawn=drawn,
         scores=scores,
-        classes=CLASSES,
+        classes=predictions.classes,
         light=style.LIGHT,
         dark=style.DARK,
         matrix=_matrix(scores),
@@ -71,7 +70,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
         return {name: (back, style.readable_on(back)) for name, back in backs.items()}
 
     rows = []
-    for true, counts in zip(CLASSES, scores["confusion"], strict=True):
+    for true, counts in zip(scores["classes"], scores["confusion"], strict=True):
         total = sum(counts)
         cells = [
             {
@@ -80,7 +79,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
                 "colours": colours(count / total if total else 0.0),
                 "link": f"{true}-{predicted}" if count and predicted != true else None,
             }
-            for predicted, count in zip(CLASSES, counts, strict=True)
+            for predicted, count in zip(scores["classes"], counts, strict=True)
         ]
         rows.append({"name": true, "total": total, "cells": cells})
     return rows
@@ -102,13 +101,13 @@ def _mistakes(predictions: Predictions) -> list[dict[str, Any]]:
             }
             for index, name in zip(shown, names, strict=True)
         ]
-        true, predicted = CLASSES[pair.true], CLASSES[pair.predicted]
+        true, predicted = (predictions.classes[i] for i in (pair.true, pair.predicted))
         groups.append(
             {
                 "link": f"{true}-{predicted}",
                 "true": true,
                 "predicted": predicted,
-                "title": figures.pair_title(pair),
+                "title": figures.pair_title(pair, predictions),
                 "count": figures.pair_count(pair, predictions, len(shown)),
                 "folder": folder,
                 "images": images,

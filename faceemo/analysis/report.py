@@ -10,7 +10,6 @@ from typing import Any
 from faceemo import staging
 from faceemo.analysis import evaluate, figures, page, style
 from faceemo.analysis.evaluate import Predictions
-from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
 FILES = (
@@ -120,7 +119,7 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
     """One row per image; nine digits give a float32 back exactly."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "predicted", *CLASSES])
+        rows.writerow(["path", "label", "predicted", *predictions.classes])
         for name, label, answer, row in zip(
             predictions.paths,
             predictions.labels,
@@ -128,7 +127,8 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
             predictions.probabilities,
             strict=True,
         ):
-            rows.writerow([name, CLASSES[label], CLASSES[answer], *(f"{p:.9g}" for p in row)])
+            words = (predictions.classes[label], predictions.classes[answer])
+            rows.writerow([name, *words, *(f"{p:.9g}" for p in row)])
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faceemo import staging
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import SPLITS
 from faceemo.data import archive, ledger, sample
 from faceemo.data.groups import row_order
 from faceemo.data.ledger import Row
@@ -93,6 +93,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     lost = {key: 1 - counts[*key, ledger.KEPT] / total for key, total in totals.items()}
     widest = 1.75 * max(0.02, *lost.values())  # room for the words at the bars' ends
     figure = Figure(figsize=(11, 7.4), dpi=DPI)
+    classes = ledger.classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
     summary += _origin(root)
@@ -103,10 +104,10 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     grid = figure.add_gridspec(len(SPLITS), 2, **margins, **sides)
     for line, split in enumerate(SPLITS):
         kept_axes, lost_axes = (figure.add_subplot(grid[line, side]) for side in (0, 1))
-        _bare(kept_axes, 1.0)
-        _bare(lost_axes, widest)
+        _bare(kept_axes, 1.0, len(classes))
+        _bare(lost_axes, widest, len(classes))
         figure.text(0.03, kept_axes.get_position().y1 + 0.012, split, weight="bold", color=INK)
-        for y, label in enumerate(CLASSES):
+        for y, label in enumerate(classes):
             of_class = {fate: counts[split, label, fate] for fate in _FATES}
             total = max(totals[split, label], 1)
             kept_axes.text(-0.02, y, label, size=10, va="center", ha="right", color=INK)
@@ -182,6 +183,7 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
         seed: of the draw.
         path: of the PNG.
     """
+    classes = sorted({name.split("/")[1] for name in images})
     across, down, gap = 6, 2, 0.5
     block = across * 1.04
     sheet = Sheet(
@@ -189,10 +191,10 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
         f"{len(images):,} in all; random ones of each class and split (seed {seed})"
         + _origin(folder.parent),
         width=len(SPLITS) * (block + gap) - gap + 1.6,
-        height=len(CLASSES) * (down * 1.04 + 0.75) + 0.1,
+        height=len(classes) * (down * 1.04 + 0.75) + 0.1,
     )
     draw = random.Random(seed)
-    for row, label in enumerate(CLASSES):
+    for row, label in enumerate(classes):
         top = row * (down * 1.04 + 0.75) + 0.5
         sheet.text(0, top + 0.6, label, size=12, color=INK, weight="bold")
         for column, split in enumerate(SPLITS):
@@ -222,10 +224,10 @@ def _pixels(root: Path, path: str) -> np.ndarray:
     return np.zeros((48, 48, 3), np.uint8) if pixels is None else pixels[..., ::-1]
 
 
-def _bare(axes: Axes, width: float) -> None:
+def _bare(axes: Axes, width: float, classes: int) -> None:
     """Leaves of `axes` only the room for a bar per class."""
     axes.set_xlim(0, width)
-    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
+    axes.set_ylim(classes - 0.5, -0.5)
     axes.axis("off")
 
 

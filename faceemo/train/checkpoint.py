@@ -150,7 +150,7 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.
-_MAY_DIFFER = ("epochs", "patience", "data_dir", "versions")
+_MAY_DIFFER = ("epochs", "patience", "data_dir", "source", "versions")
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.errors import UserError
 from faceemo.models import Model
@@ -161,15 +160,16 @@ def class_weights(split: Split, rule: str) -> np.ndarray:
     'none' is 1 everywhere; 'balanced' is n / (classes * n_class), scikit-learn's rule.
     """
     if rule == "none":
-        return np.ones(len(CLASSES), np.float32)
+        return np.ones(len(split.classes), np.float32)
     counts = split.class_counts()
     if not counts.all():
+        without = [name for name, n in zip(split.classes, counts, strict=True) if not n]
         raise UserError(
             expected="training images of every class for class_weights='balanced'",
-            found=f"none of {', '.join(c for c, n in zip(CLASSES, counts, strict=True) if not n)}",
+            found=f"none of {', '.join(without)}",
             fix="add images of that class, or set class_weights='none'",
         )
-    return (counts.sum() / (len(CLASSES) * counts)).astype(np.float32)
+    return (counts.sum() / (len(counts) * counts)).astype(np.float32)
 
 
 def _finished(history: list[dict[str, Any]], config: ConfigDict) -> bool:

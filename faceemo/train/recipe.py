@@ -8,7 +8,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split
 from faceemo.models.preprocessing import Preprocessing
 
@@ -31,7 +30,7 @@ def make_recipe(
     """
     return {
         "config": config.to_dict(),
-        "classes": list(CLASSES),
+        "classes": list(splits["train"].classes),
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
         "data": {name: digest(splits[name]) for name in ("train", "validation")},
