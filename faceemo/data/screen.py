@@ -182,8 +182,7 @@ def _row(path: str, sha256: str, finding: Finding, threshold: float) -> ledger.R
         label=label,
         face_confidence=finding.confidence,
         face_box=finding.box,
-        dhash=None,
-        duplicate_group=None,
+        has_face=fate == ledger.KEPT,
         fate=fate,
         reason=reason,
     )

@@ -31,7 +31,7 @@ def row(split, label, number, dhash, fate=ledger.KEPT, sha256=None):
         face_confidence=1.0,
         face_box=None,
         dhash=dhash,
-        duplicate_group=None,
+        has_face=fate not in (ledger.NO_FACE, ledger.UNREADABLE),
         fate=fate,
         reason="",
     )
