@@ -5,12 +5,16 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import dedupe, ledger, prepare, sample, tables
+from faceemo.data import ledger, prepare, sample, tables
 from faceemo.data.ledger import Row
 
 Counts = dict[str, dict[str, int]]  # split -> class -> images, zeros included
+Leaks = dict[
+    str, dict[str, dict[str, int]]
+]  # 'test in train' -> kind of likeness -> class -> images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class Census:
         images: path of every original below its folder, sorted.
         rows: the ledger's, in its order; empty before screening.
         stages: finished ones, of `prepare.STAGES`.
-        threshold: a face is where the detector's confidence is above it; None before screening.
+        record: of the finished stages, as the preparation wrote it.
         drawn: whether the images are drawings.
     """
 
@@ -32,8 +36,13 @@ class Census:
     images: tuple[str, ...]
     rows: tuple[Row, ...]
     stages: tuple[str, ...]
-    threshold: float | None
+    record: Mapping[str, Any]
     drawn: bool
+
+    @property
+    def threshold(self) -> float:
+        """A face is where the detector's confidence is above it; there is one after screening."""
+        return self.record["screen"]["inputs"]["threshold"]
 
     @property
     def comparable(self) -> bool:
@@ -64,28 +73,35 @@ class Census:
             result[row.split][row.label][row.fate] += 1
         return result
 
-    def leaks(self) -> tuple[dedupe.Leaks, dedupe.Leaks]:
-        """Images of one split that occur in another: among all, and among those kept."""
-        kept = [row for row in self.rows if row.fate == ledger.KEPT]
-        return dedupe.leaks(self.rows), dedupe.leaks(kept)
+    def leaks(self) -> tuple[Leaks, Leaks]:
+        """Images of one split that occur in another: among all, and among those kept.
+
+        As the finished search for duplicates recorded them.
+        """
+        found = self.record["dedupe"]["leaks"]
+        return found["before"], found["after"]
 
     def groups(self, fate: str) -> list[list[Row]]:
         """The groups of duplicates in which an image has `fate`, whole, by their first member.
 
-        In each the kept image comes first, the others in order of FER row.
+        In each the kept image comes first, the others by path.
         """
+        rules = self.record.get("dedupe", {}).get("inputs", {}).get("rules", {})
+        # Which kind of group decides an image's fate is a rule of the preparation.
+        strict = rules.get("policy") == "strict"
         members: dict[str, list[Row]] = collections.defaultdict(list)
         for row in self.rows:
-            if row.duplicate_group is not None:
-                members[row.duplicate_group].append(row)
+            key = row.near_group if strict else row.duplicate_group
+            if key is not None:
+                members[key].append(row)
 
         def order(row: Row) -> tuple:
-            return (row.fate != ledger.KEPT, *dedupe.row_order(row.path))
+            return row.fate != ledger.KEPT, len(row.path), row.path
 
         groups = [
             sorted(group, key=order)
             for group in members.values()
-            if any(row.fate == fate for row in group)
+            if len(group) > 1 and any(row.fate == fate for row in group)
         ]
         return sorted(groups, key=lambda group: order(group[0]))
 
@@ -111,6 +127,6 @@ def read(root: Path, hashes: Mapping[str, str]) -> Census:
         images=tuple(sorted(hashes)),
         rows=tuple(rows) if current else (),
         stages=tuple(stage for stage in prepare.STAGES if stage in finished),
-        threshold=record["screen"]["inputs"]["threshold"] if current else None,
+        record=record if current else {},
         drawn=(root / sample.MANIFEST_NAME).exists(),
     )

@@ -17,7 +17,7 @@ from faceemo import staging
 from faceemo.analysis import census, charts, galleries, looks, style, template
 from faceemo.analysis.census import Census
 from faceemo.config import SPLITS
-from faceemo.data import archive, dedupe, ledger, pictures, prepare
+from faceemo.data import archive, ledger, pictures, prepare
 from faceemo.data.sheet import BLUE, INK
 
 NAME = "exploration.html"
@@ -201,7 +201,6 @@ def _detector(counted: Census) -> dict[str, Any] | None:
     """The distribution of the detector's confidence per class; None before screening."""
     if "screen" not in counted.stages:
         return None
-    assert counted.threshold is not None  # it was screened
     rows = [row for row in counted.rows if row.face_confidence is not None]
     values = {
         label: np.array([row.face_confidence for row in rows if row.label == label], float)
@@ -262,7 +261,7 @@ def _leaks(counted: Census) -> dict[str, Any] | None:
     before, after = counted.leaks()
     totals = counted.counts("unpack")
     shares = [
-        numbers[label] / max(totals[dedupe.LEAKS[pair][0]][label], 1)
+        numbers[label] / max(totals[pair.split(" in ")[0]][label], 1)
         for pair, sames in before.items()
         for numbers in sames.values()
         for label in counted.classes
@@ -270,18 +269,18 @@ def _leaks(counted: Census) -> dict[str, Any] | None:
     widest = charts.ceiling(shares)
     pairs = []
     for pair, sames in before.items():
-        searched = dedupe.LEAKS[pair][0]
+        searched = pair.split(" in ")[0]
         rows = []
         for label in counted.classes:
             total = totals[searched][label]
             bars = [
                 {"sameness": sameness, "before": numbers[label],
                  "after": after[pair][sameness][label],
+                 "share": numbers[label] / total if total else None,
                  "width": 100 * numbers[label] / max(total, 1) / widest}
                 for sameness, numbers in sames.items()
             ]  # fmt: skip
-            share = max(bar["before"] for bar in bars) / total if total else None
-            rows.append({"label": label, "total": total, "bars": bars, "share": share})
+            rows.append({"label": label, "total": total, "bars": bars})
         found = sum(sum(numbers.values()) for numbers in sames.values())
         pairs.append({"pair": pair, "searched": searched, "rows": rows, "found": found,
                       "images": sum(totals[searched].values())})  # fmt: skip

@@ -18,7 +18,18 @@ from faceemo.config import CLASSES, SPLITS
 from faceemo.data import archive, ledger, sample
 from faceemo.data.dedupe import row_order
 from faceemo.data.ledger import Row
-from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet
+from faceemo.data.sheet import (
+    BLUE,
+    DPI,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    VERMILION,
+    Sheet,
+)
 
 FATES = {  # colour and words of each fate, in the order of the stacked bars
     ledger.KEPT: (BLUE, "kept"),
@@ -26,6 +37,7 @@ FATES = {  # colour and words of each fate, in the order of the stacked bars
     ledger.CONFLICT: (PURPLE, "conflicting labels"),
     ledger.NO_FACE: (VERMILION, "no face"),
     ledger.UNREADABLE: (INK, "unreadable"),
+    ledger.SUSPECT: (GREEN, "suspect label"),
 }
 _GROUPS_SHOWN = 60
 _MEMBERS_SHOWN = 6
