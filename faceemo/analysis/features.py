@@ -82,9 +82,7 @@ def trained(workdir: Path) -> Source:
     variables, _ = Checkpoints(workdir, recipe).restore_best()
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     about = f"{config.arch} as trained in {workdir}, at {config.image_size} pixels"
-    return _source(
-        config, models.build(config), variables, preprocessing, about, saw_labels=True
-    )
+    return _source(config, models.build(config), variables, preprocessing, about, saw_labels=True)
 
 
 def extract(source: Source, images: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def render(
         drawn=drawn,
         scores=scores,
         classes=CLASSES,
-        matrix=_matrix(scores),
+        matrix=matrix(CLASSES, scores["confusion"]),
         curves=[(name, template.uri(light), template.uri(dark)) for name, light, dark in curves],
         history=history,
         best_epoch=figures.best_epoch(history),
@@ -50,8 +50,13 @@ def render(
     )
 
 
-def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
-    """The confusion matrix as rows of cells for the page."""
+def matrix(classes: Sequence[str], table: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """A table of counts as rows of cells for a page; those off the diagonal link to 'row-column'.
+
+    Args:
+        classes: C names.
+        table: [C][C] counts.
+    """
     themes = {"light": style.LIGHT, "dark": style.DARK}
 
     def colours(share: float) -> dict[str, tuple[str, str]]:
@@ -60,7 +65,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
         return {name: (back, style.readable_on(back)) for name, back in backs.items()}
 
     rows = []
-    for true, counts in zip(CLASSES, scores["confusion"], strict=True):
+    for true, counts in zip(classes, table, strict=True):
         total = sum(counts)
         cells = [
             {
@@ -69,7 +74,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
                 "colours": colours(count / total if total else 0.0),
                 "link": f"{true}-{predicted}" if count and predicted != true else None,
             }
-            for predicted, count in zip(CLASSES, counts, strict=True)
+            for predicted, count in zip(classes, counts, strict=True)
         ]
         rows.append({"name": true, "total": total, "cells": cells})
     return rows

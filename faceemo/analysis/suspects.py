@@ -47,12 +47,12 @@ class Verdict:
 
     @property
     def scores(self) -> np.ndarray:
-        """float64 [N], the probability of each image's own label."""
+        """The probability of each image's own label: float64 [N]."""
         return self.probabilities[np.arange(len(self.labels)), self.labels]
 
     @property
     def predicted(self) -> np.ndarray:
-        """int [N], the most probable class."""
+        """The most probable class of each image: int [N]."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -62,7 +62,11 @@ class Verdict:
 
 
 def judge(
-    features: np.ndarray, labels: Sequence[str], groups: Sequence[str], seed: int, folds: int = FOLDS
+    features: np.ndarray,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    seed: int,
+    folds: int = FOLDS,
 ) -> Verdict:
     """Predicts every image out of fold and finds the suspects.
 
