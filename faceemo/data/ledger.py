@@ -142,3 +142,8 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
         labels = result.setdefault(row.split, {})
         labels[row.label] = labels.get(row.label, 0) + 1
     return result
+
+
+def classes(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The classes that occur in `rows`, sorted."""
+    return tuple(sorted({row.label for row in rows}))
