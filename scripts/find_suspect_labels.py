@@ -5,7 +5,8 @@
 
 Predicts every screened image by a model that never saw its label (logistic regression, out of
 fold, on the features of a frozen backbone), writes label_score and predicted_label into
-data/ledger.jsonl, and data/suspect_labels.html to look at. With --workdir the backbone is that of a
+data/ledger.jsonl, and data/suspect_labels.html to look at. Images are only left out if you ask for
+it (--drop_below), and never those of validation and test. With --workdir the backbone is that of a
 finished run: it has learnt the labels of the train images, so only the others are judged.
 """
 
@@ -29,13 +30,23 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=96, help="pixels; default: 96")
     parser.add_argument("--folds", type=int, default=suspects.FOLDS, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1991921, help="of the folds; %(default)s")
+    parser.add_argument(
+        "--drop_below",
+        type=float,
+        metavar="SCORE",
+        help="also leave out train images whose label is less probable, 0 to below 1; 0 takes "
+        "them back in; default: leave the images as they are",
+    )
     options = parser.parse_args()
     with errors.reported():
         if options.workdir:
             source = features.trained(options.workdir)
         else:
             source = features.pretrained(options.arch, options.weights, options.image_size)
-        print(f"page    {label_search.find(options.data_dir, source, options.seed, options.folds)}")
+        page = label_search.find(options.data_dir, source, options.seed, options.folds)
+        if options.drop_below is not None:
+            label_search.leave_out(options.data_dir, options.drop_below)
+        print(f"page    {page}")
 
 
 if __name__ == "__main__":

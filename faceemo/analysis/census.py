@@ -62,7 +62,9 @@ class Census:
 
     def published(self, stage: str) -> Counts | None:
         """The original's counts after `stage`, where they are comparable."""
-        return tables.ORIGINAL[stage] if self.comparable else None
+        if not self.comparable:
+            return None
+        return {split: dict(counts.items()) for split, counts in tables.ORIGINAL[stage].items()}
 
     def fates(self) -> dict[str, dict[str, collections.Counter[str]]]:
         """How many images of each split and class have each fate: {split: {class: fates}}."""

@@ -49,8 +49,7 @@ def write(
     """
     folder = root / archive.FOLDER
     counted = census.read(root, archive.hashes(folder) if hashes is None else hashes)
-    unreadable = {row.path for row in counted.rows if row.fate == ledger.UNREADABLE}
-    measured = looks.measure(folder, [name for name in counted.images if name not in unreadable])
+    measured = looks.measure(folder, counted.images)
     album = galleries.Album(root)
     text = template.render(
         "exploration.html.j2",
@@ -261,7 +260,7 @@ def _leaks(counted: Census) -> dict[str, Any] | None:
     before, after = counted.leaks()
     totals = counted.counts("unpack")
     shares = [
-        numbers[label] / max(totals[pair.split(" in ")[0]][label], 1)
+        numbers.get(label, 0) / max(totals[pair.split(" in ")[0]][label], 1)
         for pair, sames in before.items()
         for numbers in sames.values()
         for label in counted.classes
@@ -273,13 +272,12 @@ def _leaks(counted: Census) -> dict[str, Any] | None:
         rows = []
         for label in counted.classes:
             total = totals[searched][label]
-            bars = [
-                {"sameness": sameness, "before": numbers[label],
-                 "after": after[pair][sameness][label],
-                 "share": numbers[label] / total if total else None,
-                 "width": 100 * numbers[label] / max(total, 1) / widest}
-                for sameness, numbers in sames.items()
-            ]  # fmt: skip
+            bars = []
+            for sameness, numbers in sames.items():
+                found = numbers.get(label, 0)
+                bars.append({"sameness": sameness, "before": found,
+                             "after": after[pair][sameness].get(label, 0),
+                             "width": 100 * found / max(total, 1) / widest})  # fmt: skip
             rows.append({"label": label, "total": total, "bars": bars})
         found = sum(sum(numbers.values()) for numbers in sames.values())
         pairs.append({"pair": pair, "searched": searched, "rows": rows, "found": found,

@@ -19,6 +19,8 @@ LARGEST, OTHERS = 4, 3  # groups of duplicates shown: of all, and of each class
 MEMBERS = 6  # images shown of a group
 EXTREMES = 8
 
+_OF_GROUPS = (ledger.DUPLICATE, ledger.CONFLICT)
+
 Picture = dict[str, Any]  # source (None if it does not decode), path, name, split, label, note
 
 
@@ -84,7 +86,7 @@ def left_out(album: Album, census: Census, seed: int) -> list[dict[str, Any]]:
         if fate == ledger.KEPT or not rows:
             continue
         gallery: dict[str, Any] = {"fate": fate, "count": len(rows), "groups": [], "images": []}
-        groups = census.groups(fate)
+        groups = census.groups(fate) if fate in _OF_GROUPS else []
         if groups:
             chosen = _some_groups(groups, census.classes, f"{seed} {fate}")
             gallery["of"] = len(groups)

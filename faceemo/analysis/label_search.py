@@ -4,6 +4,8 @@ Nothing is left out by it. A model that has learnt the labels of some images can
 about those labels: images that a trained backbone has seen are not judged with it.
 """
 
+import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.analysis import features, suspects, suspects_page
 from faceemo.analysis.features import Source
-from faceemo.data import archive, ledger
-from faceemo.data.builder import read_grey
+from faceemo.data import archive, ledger, prepare, screen
+from faceemo.data.decode import read_grey
 from faceemo.data.ledger import Row
+from faceemo.data.rules import Rules
 from faceemo.errors import UserError
 
 
@@ -50,6 +53,31 @@ def find(root: Path, source: Source, seed: int, folds: int = suspects.FOLDS) -> 
         f"{root / ledger.NAME}"
     )
     return page
+
+
+def leave_out(root: Path, below: float) -> None:
+    """Judges the images anew: train images whose label scores lower than `below` are left out.
+
+    All other rules stay as they were; 0 takes the suspects back in.
+
+    Args:
+        root: folder of a prepared dataset whose labels have scores.
+        below: probability, 0 to below 1.
+
+    Raises:
+        UserError: if `below` is outside its range, or the duplicates were not searched for yet.
+    """
+    path = root / prepare.RECORD
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "dedupe" not in record:
+        raise UserError(
+            expected=f"prepared images in {root}, so that it is known by which rules",
+            found="none",
+            fix="run scripts/remove_duplicates.py",
+        )
+    inputs = record["dedupe"]["inputs"]
+    rules = dataclasses.replace(Rules(**inputs["rules"]), suspect_below=below)
+    prepare.prepare(root, rules, exact=inputs["detector"] == screen.name(True))
 
 
 def judgeable(rows: list[Row], source: Source) -> list[Row]:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from faceemo.data.decode import decode
+
 SIDE = 48  # pixels of a mean face: what FER2013's images have
 
 
@@ -55,6 +57,6 @@ def measure(folder: Path, paths: Sequence[str]) -> Looks:
 
 
 def read(path: Path) -> np.ndarray | None:
-    """The grey pixels of a file, uint8 [H, W], as the detector's library sees them; or None."""
-    content = np.fromfile(path, np.uint8)
-    return cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    """The grey pixels of a file, uint8 [H, W], as training sees them; None if it has none."""
+    pixels = decode(path.read_bytes()).pixels
+    return pixels.grey if pixels else None

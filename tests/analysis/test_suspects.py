@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from faceemo.analysis import features, label_search, suspects, suspects_page
+from faceemo.analysis import exploration, features, label_search, suspects, suspects_page
 from faceemo.config import CLASSES
 from faceemo.data import ledger, prepare, sample
 from faceemo.data.canvas import SIDE
@@ -124,6 +124,31 @@ def test_search_books_every_face_and_leaves_all_in(prepared, drawn, capsys):
     again = label_search.find(prepared, drawn, seed=1, folds=3)
     assert again.read_text("utf-8") == text
     assert ledger.read(prepared) == after
+
+
+def test_leaving_out_is_asked_for_and_can_be_undone(prepared, drawn):
+    label_search.find(prepared, drawn, seed=1, folds=3)
+    whole = {row.path: row for row in ledger.read(prepared)}
+    label_search.leave_out(prepared, 0.2)
+    gone = {row.path for row in ledger.read(prepared) if row.fate == ledger.SUSPECT}
+    assert gone == {
+        row.path
+        for row in whole.values()
+        if row.split == "train" and row.fate == ledger.KEPT and row.label_score < 0.2
+    }
+    assert gone
+    assert not any((prepared / "unique_images" / path).exists() for path in gone)
+    exploration.write(prepared, 0)
+    page = (prepared / exploration.NAME).read_text("utf-8")
+    assert f'Suspect label <span class="muted small">{len(gone)} images' in page
+    label_search.leave_out(prepared, 0.0)
+    assert {row.path: row for row in ledger.read(prepared)} == whole
+    assert all((prepared / "unique_images" / path).exists() for path in gone)
+
+
+def test_nothing_is_left_out_of_what_is_not_prepared(tmp_path):
+    with pytest.raises(UserError, match="remove_duplicates"):
+        label_search.leave_out(tmp_path, 0.1)
 
 
 def test_a_trained_backbone_does_not_judge_what_it_learnt(prepared, drawn):
