@@ -14,11 +14,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image
 
 from faceemo import staging
-from faceemo.analysis import census, charts, galleries, looks, style, template
+from faceemo.analysis import census, charts, cleaning, galleries, looks, style, template
 from faceemo.analysis.census import Census
 from faceemo.config import SPLITS
-from faceemo.data import archive, ledger, pictures, prepare
-from faceemo.data.sheet import BLUE, INK
+from faceemo.data import archive, ledger, prepare
 
 NAME = "exploration.html"
 
@@ -67,10 +66,10 @@ def write(
         light_charts=_light(counted, measured),
         extremes=galleries.extremes(album, counted, measured),
         detector=_detector(counted),
-        losses=_losses(counted),
-        leaks=_leaks(counted),
+        losses=cleaning.losses(counted),
+        leaks=cleaning.leaks(counted),
         left_out=galleries.left_out(album, counted, seed),
-        fates=_fates(),
+        fates=cleaning.looks_of_fates(),
         seed=seed,
         digest=_digest(root) if counted.rows else None,
     )
@@ -78,15 +77,6 @@ def write(
     with staging.file(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
-
-
-def _fates() -> dict[str, tuple[str, str]]:
-    """Colour in CSS and words of each fate, as in the PNGs of the preparation."""
-    themed = {BLUE: "var(--first)", INK: "var(--ink)"}
-    return {
-        fate: (themed.get(colour, colour), words)
-        for fate, (colour, words) in pictures.FATES.items()
-    }
 
 
 def _key(counted: Census) -> dict[str, Any]:
@@ -148,14 +138,17 @@ def _bars(counted: Census) -> list[dict[str, Any]]:
             {
                 "label": label,
                 "parts": [
-                    {"stage": stage, "count": numbers[split][label],
-                     "width": 100 * numbers[split][label] / most}
+                    {
+                        "stage": stage,
+                        "count": numbers[split][label],
+                        "width": 100 * numbers[split][label] / most,
+                    }
                     for stage, numbers in counts.items()
                 ],
                 "share": last[split][label] / total if total else None,
             }
             for label in counted.classes
-        ]  # fmt: skip
+        ]
         rows.append({"split": split, "total": total, "bars": bars})
     return rows
 
@@ -191,8 +184,16 @@ def _light(counted: Census, measured: looks.Looks) -> list[dict[str, Any]]:
     ):
         of_class = {label: values[labels == label] for label in counted.classes}
         rows, overall = charts.ridges(of_class, scale)
-        result.append({"title": title, "unit": unit, "rows": rows, "all": overall,
-                       "marks": scale.marks(), "form": ".0f"})  # fmt: skip
+        result.append(
+            {
+                "title": title,
+                "unit": unit,
+                "rows": rows,
+                "all": overall,
+                "marks": scale.marks(),
+                "form": ".0f",
+            }
+        )
     return result
 
 
@@ -208,81 +209,16 @@ def _detector(counted: Census) -> dict[str, Any] | None:
     ridges, overall = charts.ridges(values, _CONFIDENCE)
     below = {label: int((array <= counted.threshold).sum()) for label, array in values.items()}
     return {
-        "title": "Confidence of the best face", "unit": "0 to 1, spread out towards both ends",
-        "rows": ridges, "all": overall, "marks": _CONFIDENCE.marks(), "form": ".4f",
-        "below": below, "line": float(_CONFIDENCE.place(counted.threshold)),
+        "title": "Confidence of the best face",
+        "unit": "0 to 1, spread out towards both ends",
+        "rows": ridges,
+        "all": overall,
+        "marks": _CONFIDENCE.marks(),
+        "form": ".4f",
+        "below": below,
+        "line": float(_CONFIDENCE.place(counted.threshold)),
         "threshold": counted.threshold,
-    }  # fmt: skip
-
-
-def _losses(counted: Census) -> dict[str, Any] | None:
-    """Per split and class the share that each reason cost, here and in the original."""
-    if "screen" not in counted.stages:
-        return None
-    colours = _fates()
-    lost = {fate: look for fate, look in colours.items() if fate != ledger.KEPT}
-    originals = {
-        ledger.NO_FACE: colours[ledger.NO_FACE],
-        ledger.DUPLICATE: (colours[ledger.DUPLICATE][0], "duplicate or conflicting"),
     }
-    splits: dict[str, list[dict[str, Any]]] = {}
-    for split, classes in counted.fates().items():
-        splits[split] = []
-        for label, fates in classes.items():
-            bars = [_loss("here", fates, fates.total(), lost)]
-            if counted.comparable:
-                stages = [counted.published(stage) for stage in prepare.STAGES]
-                zipped, faces, unique = (stage[split][label] for stage in stages if stage)
-                found = {ledger.NO_FACE: zipped - faces, ledger.DUPLICATE: faces - unique}
-                bars.append(_loss("original", found, zipped, originals))
-            splits[split].append({"label": label, "bars": bars})
-    everything = [bar for rows in splits.values() for row in rows for bar in row["bars"]]
-    widest = charts.ceiling([bar["share"] or 0 for bar in everything])
-    for bar in everything:
-        bar["pieces"] = charts.stack(bar["counts"], max(bar["total"], 1), widest, bar["look"])
-    present = {row.fate for row in counted.rows}
-    legend = [look for fate, look in lost.items() if fate in present]
-    return {"splits": splits, "widest": widest, "legend": legend}
-
-
-def _loss(
-    whose: str, counts: Mapping[str, int], total: int, look: Mapping[str, tuple[str, str]]
-) -> dict[str, Any]:
-    out = sum(counts.get(fate, 0) for fate in look)
-    share = out / total if total else None
-    return {"whose": whose, "counts": counts, "total": total, "look": look, "share": share}
-
-
-def _leaks(counted: Census) -> dict[str, Any] | None:
-    """Per pair of splits and class how many images occur in the other; None before hashing."""
-    if "dedupe" not in counted.stages:
-        return None
-    before, after = counted.leaks()
-    totals = counted.counts("unpack")
-    shares = [
-        numbers.get(label, 0) / max(totals[pair.split(" in ")[0]][label], 1)
-        for pair, sames in before.items()
-        for numbers in sames.values()
-        for label in counted.classes
-    ]
-    widest = charts.ceiling(shares)
-    pairs = []
-    for pair, sames in before.items():
-        searched = pair.split(" in ")[0]
-        rows = []
-        for label in counted.classes:
-            total = totals[searched][label]
-            bars = []
-            for sameness, numbers in sames.items():
-                found = numbers.get(label, 0)
-                bars.append({"sameness": sameness, "before": found,
-                             "after": after[pair][sameness].get(label, 0),
-                             "width": 100 * found / max(total, 1) / widest})  # fmt: skip
-            rows.append({"label": label, "total": total, "bars": bars})
-        found = sum(sum(numbers.values()) for numbers in sames.values())
-        pairs.append({"pair": pair, "searched": searched, "rows": rows, "found": found,
-                      "images": sum(totals[searched].values())})  # fmt: skip
-    return {"pairs": pairs, "widest": widest}
 
 
 def _digest(root: Path) -> str:

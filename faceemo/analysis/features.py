@@ -110,9 +110,14 @@ def _source(
 ) -> Source:
     params = {"backbone": variables["params"]["backbone"]}  # the head can be large
     return Source(
-        model, params, variables["batch_stats"], preprocessing, about, saw_labels,
+        model,
+        params,
+        variables["batch_stats"],
+        preprocessing,
+        about,
+        saw_labels,
         config.native_size,
-    )  # fmt: skip
+    )
 
 
 def _shapes(model: Model) -> dict[str, Any]:

@@ -86,8 +86,15 @@ def _pairs(
             for index in indexes[:SHOWN]
         ]
         names = verdict.classes[label], verdict.classes[other]
-        pairs.append({"label": names[0], "other": names[1], "count": len(indexes),
-                      "link": "-".join(names), "images": images})  # fmt: skip
+        pairs.append(
+            {
+                "label": names[0],
+                "other": names[1],
+                "count": len(indexes),
+                "link": "-".join(names),
+                "images": images,
+            }
+        )
     return pairs
 
 
@@ -99,9 +106,13 @@ def _conflicts(album: Album, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
             groups[row.near_group or row.duplicate_group or row.path].append(row)
     return [
         [
-            {**album.picture(row.path), "score": row.label_score,
-             "predicted": row.predicted_label, "name": PurePosixPath(row.path).name}
+            {
+                **album.picture(row.path),
+                "score": row.label_score,
+                "predicted": row.predicted_label,
+                "name": PurePosixPath(row.path).name,
+            }
             for row in sorted(group, key=lambda row: row.path)
         ]
         for _, group in sorted(groups.items())
-    ]  # fmt: skip
+    ]
