@@ -21,6 +21,8 @@ setup(
     install_requires=[
         "absl-py",
         "array_record",
+        # confident learning; before 2.9 its licence was the AGPL
+        "cleanlab>=2.9",
         "clu",
         "flax>=0.12",
         "h5py",

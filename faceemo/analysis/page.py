@@ -1,22 +1,12 @@
 """The page of a report: one HTML file with everything inside, for any screen and for print."""
 
-import base64
-import functools
-import importlib.resources
-import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-import numpy as np
 from matplotlib.colors import to_hex
-from PIL import Image
 
-from faceemo.analysis import evaluate, figures, style
+from faceemo.analysis import evaluate, figures, style, template
 from faceemo.analysis.evaluate import Predictions
-
-_THUMBNAIL = 96  # pixels: enough for the page, and larger images would swell it
 
 
 def render(
@@ -42,16 +32,15 @@ def render(
         history: a row per epoch, see `report.write`.
         summary: about the run; mappings inside it become tables of their own.
     """
-    return _template().render(
+    return template.render(
+        "report.html.j2",
         title=title,
         split=split,
         drawn=drawn,
         scores=scores,
         classes=predictions.classes,
-        light=style.LIGHT,
-        dark=style.DARK,
-        matrix=_matrix(scores),
-        curves=[(name, _uri(light), _uri(dark)) for name, light, dark in curves],
+        matrix=matrix(predictions.classes, scores["confusion"]),
+        curves=[(name, template.uri(light), template.uri(dark)) for name, light, dark in curves],
         history=history,
         best_epoch=figures.best_epoch(history),
         groups=_mistakes(predictions),
@@ -60,8 +49,13 @@ def render(
     )
 
 
-def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
-    """The confusion matrix as rows of cells for the page."""
+def matrix(classes: Sequence[str], table: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """A table of counts as rows of cells for a page; those off the diagonal link to 'row-column'.
+
+    Args:
+        classes: C names.
+        table: [C][C] counts.
+    """
     themes = {"light": style.LIGHT, "dark": style.DARK}
 
     def colours(share: float) -> dict[str, tuple[str, str]]:
@@ -70,7 +64,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
         return {name: (back, style.readable_on(back)) for name, back in backs.items()}
 
     rows = []
-    for true, counts in zip(scores["classes"], scores["confusion"], strict=True):
+    for true, counts in zip(classes, table, strict=True):
         total = sum(counts)
         cells = [
             {
@@ -79,7 +73,7 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
                 "colours": colours(count / total if total else 0.0),
                 "link": f"{true}-{predicted}" if count and predicted != true else None,
             }
-            for predicted, count in zip(scores["classes"], counts, strict=True)
+            for predicted, count in zip(classes, counts, strict=True)
         ]
         rows.append({"name": true, "total": total, "cells": cells})
     return rows
@@ -95,7 +89,7 @@ def _mistakes(predictions: Predictions) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "path": predictions.paths[index],
-                "source": _uri(_thumbnail(predictions.images[index])),
+                "source": template.face(predictions.images[index]),
                 "probability": float(predictions.confidence[index]),
                 "of_true": float(predictions.probabilities[index, pair.true]),
             }
@@ -114,51 +108,3 @@ def _mistakes(predictions: Predictions) -> list[dict[str, Any]]:
             }
         )
     return groups
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    text = (
-        importlib.resources.files("faceemo.analysis").joinpath("report.html.j2").read_text("utf-8")
-    )
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = _number
-    environment.filters["fact"] = _fact
-    environment.filters["words"] = lambda key: str(key).replace("_", " ")
-    return environment.from_string(text)
-
-
-def _number(value: Any, form: str = ",") -> str:
-    """`value` in the given form; a dash for what is missing or not finite."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    if isinstance(value, float) and form == ",":
-        return f"{value:.4g}"
-    return format(value, form)
-
-
-def _fact(value: Any, name: str) -> str:
-    """`value` as the table of the run shows it; counts of parameters get thousands separators."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int) and name.startswith("params"):
-        return f"{value:,}"
-    if isinstance(value, int):  # a seed is a name, not a quantity
-        return str(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(_fact(part, name) for part in value)
-    return _number(value) if isinstance(value, float) else str(value)
-
-
-def _thumbnail(image: np.ndarray) -> bytes:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -18,14 +18,26 @@ from faceemo.config import SPLITS
 from faceemo.data import archive, ledger, sample
 from faceemo.data.groups import row_order
 from faceemo.data.ledger import Row
-from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet
+from faceemo.data.sheet import (
+    BLUE,
+    DPI,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    VERMILION,
+    Sheet,
+)
 
-_FATES = {  # colour and words of each fate, in the order of the stacked bars
+FATES = {  # colour and words of each fate, in the order of the stacked bars
     ledger.KEPT: (BLUE, "kept"),
     ledger.DUPLICATE: (ORANGE, "duplicate"),
     ledger.CONFLICT: (PURPLE, "conflicting labels"),
     ledger.NO_FACE: (VERMILION, "no face"),
     ledger.UNREADABLE: (INK, "unreadable"),
+    ledger.SUSPECT: (GREEN, "suspect label"),
 }
 _GROUPS_SHOWN = 60
 _MEMBERS_SHOWN = 6
@@ -108,7 +120,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
         _bare(lost_axes, widest, len(classes))
         figure.text(0.03, kept_axes.get_position().y1 + 0.012, split, weight="bold", color=INK)
         for y, label in enumerate(classes):
-            of_class = {fate: counts[split, label, fate] for fate in _FATES}
+            of_class = {fate: counts[split, label, fate] for fate in FATES}
             total = max(totals[split, label], 1)
             kept_axes.text(-0.02, y, label, size=10, va="center", ha="right", color=INK)
             _kept_bar(kept_axes, y, of_class[ledger.KEPT], total)
@@ -118,7 +130,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     figure.text(left, 0.85, "Kept", size=11, weight="bold", color=BLUE)
     figure.text(right, 0.85, "Left out", size=11, weight="bold", color=INK)
     figure.text(right + 0.075, 0.85, scale, size=8.5, color=GREY)
-    for fate, (colour, name) in _FATES.items():
+    for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and any(row.fate == fate for row in rows):
             figure.text(right, 0.82, "■", size=10, color=colour)
             figure.text(right + 0.016, 0.82, name, size=9, color=INK)
@@ -245,7 +257,7 @@ def _kept_bar(axes: Axes, y: int, kept: int, total: int) -> None:
 
 def _lost_bar(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None:
     start, words = 0.0, []
-    for fate, (colour, name) in _FATES.items():
+    for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and counts[fate]:
             axes.barh(y, counts[fate] / total, 0.7, left=start, color=colour)
             start += counts[fate] / total
