@@ -105,6 +105,8 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.native_size = 48
     # training steps per epoch; 0 uses every image
     config.steps_per_epoch = 0
+    # steps between checkpoints inside an epoch; 0 saves after every epoch, and when asked to stop
+    config.checkpoint_every_steps = 0
     config.lock()
     for field, text in overrides.items():
         if field not in config or field in ("arch", "variant"):
@@ -143,13 +145,17 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
+# A run may go on with another value of these.
+_NOT_IN_NAME = ("data_dir", "epochs", "patience", "checkpoint_every_steps")
+
+
 def default_workdir(config: ConfigDict) -> Path:
     """A folder under checkpoints/ named after the variant and the fields changed from it."""
     plain = make_config(config.arch, str(config.variant))
     changed = [
         f"{field}={Path(str(config[field])).name}"
         for field in sorted(config)
-        if config[field] != plain[field] and field not in ("data_dir", "epochs", "patience")
+        if config[field] != plain[field] and field not in _NOT_IN_NAME
     ]
     return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
 
@@ -213,4 +219,5 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dataset": _one_of("folder", "sample"),
     "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
     "steps_per_epoch": _COUNT,
+    "checkpoint_every_steps": _COUNT,
 }

@@ -7,11 +7,11 @@ Each kind says with --help what it compares. The peers need the extra: pip insta
 
 import argparse
 
-from benchmarks import models, timing
+from benchmarks import models, scaling, timing
 
 from faceemo import errors
 
-KINDS = {"models": models}
+KINDS = {"models": models, "scaling": scaling}
 
 
 def main() -> None:
