@@ -18,7 +18,6 @@ from tests.train.processes import assert_identical, results
 from tests.train.test_loop import fit
 from tests.train.tiny import GREY, make_splits, tiny_config
 
-
 # Slow enough that accuracy still grows after the first epoch.
 RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.003}
 
