@@ -132,6 +132,8 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.native_size = 48
     # training steps per epoch; 0 uses every image
     config.steps_per_epoch = 0
+    # steps between checkpoints inside an epoch; 0 saves after every epoch, and when asked to stop
+    config.checkpoint_every_steps = 0
     config.lock()
     for field, text in overrides.items():
         if field not in config or field in ("arch", "variant"):
@@ -230,7 +232,7 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
 
 
 # A run's folder need not say how far it goes or where its images are.
-_NOT_NAMED = ("data_dir", "source", "epochs", "patience")
+_NOT_NAMED = ("data_dir", "source", "epochs", "patience", "checkpoint_every_steps")
 _COUNT = ("a whole number from 0", lambda value: value >= 0)
 _SEED = ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
 _POSITIVE = ("a whole number from 1", lambda value: value >= 1)
@@ -262,4 +264,5 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "suspect_below": ("0 to below 1", lambda value: 0 <= value < 1),
     "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
     "steps_per_epoch": _COUNT,
+    "checkpoint_every_steps": _COUNT,
 }

@@ -44,7 +44,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         model, model.init(config.seed), config.weights
     )
     splits = data.load(config)
-    workdir.mkdir(parents=True, exist_ok=True)
+    if parallel.is_first():
+        workdir.mkdir(parents=True, exist_ok=True)
     recipe = make_recipe(config, preprocessing, source, splits)
     checkpoints = Checkpoints(workdir, recipe)
     history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
@@ -52,6 +53,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
     summary = _summary(model, recipe, history, best, predictions)
+    if not parallel.is_first():
+        return summary
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = report.write(
@@ -90,13 +93,16 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
     )
     model = models.build(config, len(classes_of(config)))
     predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    history = checkpoints.history()
+    if not parallel.is_first():
+        return
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
     page = report.write(
         workdir / "report" / split,
         split=split,
         predictions=predictions,
-        history=checkpoints.history(),
+        history=history,
         summary=summary,
     )
     _print_result(split, predictions)
@@ -143,6 +149,7 @@ def _summary(
     result = scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
+    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
     return {
         "arch": config["arch"],
         "variant": config["variant"],
@@ -160,6 +167,7 @@ def _summary(
         "seed": config["seed"],
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
+        **({"warnings": warnings} if warnings else {}),
         **recipe,
     }
 

@@ -13,7 +13,7 @@ from faceemo.data.augment import LEVELS, augment, enlarge, image_keys
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train.optim import FREEZE, map_trained
+from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 
 Sums = dict[str, jax.Array]
@@ -47,7 +47,7 @@ def make_train_step(
 
     Returns:
         the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
-        'count', float32 scalars.
+        'count', float32 scalars; 'broken_gradients', int32, how many values are not finite.
     """
     weights = jnp.asarray(class_weights)
 
@@ -84,10 +84,18 @@ def make_train_step(
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, labels, state.params, updates)
         correct = ((logits.argmax(-1) == batch.labels) * batch.mask).sum()
+        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
             "correct": jax.lax.psum(correct, axis_name),
             "count": count,
+            "broken_gradients": sum(
+                number
+                for name, number in zip(
+                    jax.tree.leaves(labels), jax.tree.leaves(broken), strict=True
+                )
+                if name == TRAIN
+            ),
         }
         state = dataclasses.replace(
             state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
@@ -114,6 +122,11 @@ def augmented_inputs(
     return preprocess(images, preprocessing), pairs[:, 1]
 
 
+def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
+    """What the network is shown of images uint8 [B, H, W] otherwise: float32 [B, S, S, 3]."""
+    return preprocess(enlarge(images, model.image_size), preprocessing)
+
+
 def make_eval_step(
     model: Model, preprocessing: Preprocessing
 ) -> Callable[[Any, Any, ArrayLike], jax.Array]:
@@ -124,7 +137,7 @@ def make_eval_step(
     """
 
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
-        inputs = preprocess(enlarge(images, model.image_size), preprocessing)
+        inputs = plain_inputs(images, model, preprocessing)
         logits, _ = model.apply(params, batch_stats, inputs)
         return logits
 
