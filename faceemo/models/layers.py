@@ -118,6 +118,16 @@ class Dense(nn.Module):
         return outputs + bias.astype(self.dtype).reshape(1, -1)
 
 
+class Given(nn.Module):
+    """The trunk of a network whose inputs are features already."""
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """The inputs themselves."""
+        del mode  # the same in training and in inference
+        return inputs
+
+
 def max_pool(inputs: jax.Array, window: tuple[int, int], strides: Sequence[int]) -> jax.Array:
     """Largest value of each window, without padding: an odd last row or column is left out."""
     return nn.max_pool(inputs, window, strides)

@@ -2,7 +2,8 @@
 
     WORKDIR/frozen/0       the leaves that never change, written once
     WORKDIR/latest/STEP    the leaves that train, the optimiser, the history: what training needs
-    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far
+    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far; their
+                           moving average where there is one
 
 Each also holds the recipe: configuration, classes, preprocessing, where the weights came from.
 Two managers instead of one with two policies, because the optimiser, two thirds of a state, is of
@@ -19,6 +20,7 @@ from flax import traverse_util
 
 from faceemo.config import make_config
 from faceemo.errors import UserError
+from faceemo.train.average import averaged
 from faceemo.train.optim import FREEZE, TRAIN
 from faceemo.train.state import TrainState
 
@@ -78,7 +80,10 @@ class Checkpoints:
             "weights": ocp.args.StandardSave(_select(variables, labels, TRAIN)),
         }
         if best and step not in self._best.all_steps():
-            self._best.save(step, args=ocp.args.Composite(**items))
+            shown = averaged(state)
+            variables = {"params": shown.params, "batch_stats": shown.batch_stats}
+            weights = ocp.args.StandardSave(_select(variables, labels, TRAIN))
+            self._best.save(step, args=ocp.args.Composite(**items | {"weights": weights}))
         items["training"] = ocp.args.StandardSave(_training(state))
         self._latest.save(step, args=ocp.args.Composite(**items))
 
@@ -145,12 +150,12 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
     args = ocp.args.Composite(recipe=ocp.args.JsonRestore())
     recipe = _open(workdir / "frozen").restore(0, args=args).recipe
     config = recipe["config"]
-    recipe["config"] = make_config(config["arch"], str(config["variant"])).to_dict() | config
+    recipe["config"] = make_config(config["arch"]).to_dict() | config
     return recipe
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.
-_MAY_DIFFER = ("epochs", "patience", "data_dir", "versions")
+_MAY_DIFFER = ("epochs", "patience", "data_dir", "cache_features", "versions")
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
@@ -182,7 +187,8 @@ def _open(folder: Path) -> ocp.CheckpointManager:
 
 
 def _training(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "rng": state.rng, "opt_state": state.opt_state}
+    training = {"step": state.step, "rng": state.rng, "opt_state": state.opt_state}
+    return training if state.average is None else training | {"average": state.average}
 
 
 def _select(tree: dict[str, Any], labels: dict[str, Any], wanted: str) -> dict[str, Any]:

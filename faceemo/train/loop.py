@@ -1,7 +1,8 @@
 """The training loop: epochs of steps, validation, the best checkpoint, early stopping."""
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from faceemo.config import CLASSES
-from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
+from faceemo.data.pipeline import Batch, Split, epoch_batches, steps_per_epoch
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import optim, parallel
+from faceemo.train import average, features, optim, parallel
 from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.metrics import Totals, totals_of
+from faceemo.train.mixing import MixedBatch, mixing_of, with_partners
 from faceemo.train.optim import TRAIN
 from faceemo.train.predict import predict_split
 from faceemo.train.recalibrate import make_moments_step, recalibrated
+from faceemo.train.schedule import make_schedule
 from faceemo.train.state import TrainState, create
 from faceemo.train.steps import make_eval_step, make_train_step
 
@@ -67,7 +70,6 @@ def fit(
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
-    train, validation = splits["train"], splits["validation"]
     labels = {
         "params": optim.label_params(model, variables["params"]),
         "batch_stats": optim.label(model.blocks, model.trained, variables["batch_stats"]),
@@ -78,18 +80,32 @@ def fit(
     overview.write_text(parameter_overview.get_parameter_overview(variables["params"]) + "\n")
     print(f"every parameter with its shape: {overview}")
 
-    optimizer = optim.make_optimizer(config.learning_rate, labels["params"])
+    stage = features.stage(config, model, variables, preprocessing, splits)
+    train, validation = stage.splits["train"], stage.splits["validation"]
+    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
+    optimizer = optim.make_optimizer(
+        make_schedule(config, steps),
+        labels["params"],
+        blocks=model.blocks,
+        layer_decay=config.layer_decay,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+    )
     step = make_train_step(
-        model,
+        stage.model,
         optimizer,
         labels["params"],
-        preprocessing,
+        stage.preprocessing,
         augmentation=config.augmentation,
         class_weights=class_weights(train, config.class_weights),
         axis_name=parallel.AXIS,
+        label_smoothing=config.label_smoothing,
+        erasing=config.erasing,
+        mixing=mixing_of(config),
+        ema=config.ema,
     )
     train_step = parallel.train_on_devices(step)
-    eval_step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
+    eval_step = parallel.evaluate_on_devices(make_eval_step(stage.model, stage.preprocessing))
 
     moments_step = None
     if config.bn_policy == "recalibrate" and TRAIN in jax.tree.leaves(labels["batch_stats"]):
@@ -105,12 +121,13 @@ def fit(
 
     checkpoints.save_frozen(variables, labels)
     state, history = create(variables, optimizer, config.seed), []
+    if config.ema:
+        state = dataclasses.replace(state, average=average.start(variables, labels))
     if (stored := checkpoints.restore_latest(state)) is not None:
         state, history = stored
         print(f"continues after epoch {len(history)}")
     state = parallel.replicate(state)
 
-    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
     writer = metric_writers.create_default_writer(workdir / "metrics", asynchronous=False)
     report = periodic_actions.ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
@@ -119,12 +136,21 @@ def fit(
         start, epoch = time.perf_counter(), len(history)
         state, totals = _train_epoch(train_step, state, train, config, epoch, report)
         if moments_step is not None:
-            state = recalibrated(moments_step, state, labels["batch_stats"], train, config, epoch)
+            fresh = recalibrated(
+                moments_step,
+                average.averaged(state),
+                labels["batch_stats"],
+                train,
+                config,
+                epoch,
+            )
+            state = average.with_statistics(state, fresh.batch_stats)
+        shown = average.averaged(state)
         seconds = time.perf_counter() - start
         logits = predict_split(
             eval_step,
-            state.params,
-            state.batch_stats,
+            shown.params,
+            shown.batch_stats,
             validation,
             config.batch_size,
             name="validation",
@@ -192,9 +218,11 @@ def _train_epoch(
     """Runs one epoch, numbered from 0; returns the state and the sums over its images."""
     totals, pending = Totals.of(), []
     steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
-    batches = epoch_batches(
+    batches: Iterator[Batch | MixedBatch] = epoch_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, steps=config.steps_per_epoch
     )
+    if mixing_of(config):
+        batches = with_partners(batches, split, config.seed, epoch)
     bar = tqdm(
         total=min(len(split), steps * config.batch_size),
         desc=f"epoch {epoch + 1}/{config.epochs}",

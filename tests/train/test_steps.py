@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
-from faceemo.data.pipeline import Batch, Split, epoch_batches
+from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.train import loop, optim, state
 from faceemo.train.steps import make_eval_step, make_train_step
 from tests.train.tiny import GREY, make_model, make_split
@@ -35,7 +35,7 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     )
     start = state.create(variables, optimizer, seed=5)
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
-    cut = Batch(*(leaf.reshape(devices, -1, *leaf.shape[1:]) for leaf in batch))
+    cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
     for _ in range(steps):
         copies, sums = mapped(copies, cut, 2)
     first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (copies, sums))
@@ -116,7 +116,7 @@ def test_randomness_comes_from_key_epoch_and_index():
     """The same batch in another order of rows gives the same update."""
     batch = batch_of(8)
     order = np.random.default_rng(0).permutation(8)
-    shuffled = Batch(*(leaf[order] for leaf in batch))
+    shuffled = jax.tree.map(lambda leaf: leaf[order], batch)
     _, one, _ = run(batch, devices=1)
     _, two, _ = run(shuffled, devices=2)
     assert_close(one.params, two.params)
