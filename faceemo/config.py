@@ -106,6 +106,8 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.native_size = 48
     # training steps per epoch; 0 uses every image
     config.steps_per_epoch = 0
+    # steps between checkpoints inside an epoch; 0 saves after every epoch, and when asked to stop
+    config.checkpoint_every_steps = 0
     # 'auto' keeps the features of a frozen trunk that sees the same images in every epoch; 'off'
     config.cache_features = "auto"
     _beyond_the_study(config)
@@ -179,13 +181,14 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
+# A run may go on with another value of these; of epochs too, unless a schedule ends with them.
+_NOT_IN_NAME = {"data_dir", "patience", "checkpoint_every_steps", "cache_features"}
+
+
 def default_workdir(config: ConfigDict) -> Path:
     """A folder under checkpoints/ named after the variant and the fields changed from it."""
     plain = make_config(config.arch, str(config.variant))
-    # The same run from another place, at another pace, or further (unless a schedule ends with it).
-    unnamed = {"data_dir", "patience", "cache_features"}
-    if config.schedule == "constant":
-        unnamed.add("epochs")
+    unnamed = _NOT_IN_NAME | ({"epochs"} if config.schedule == "constant" else set())
     changed = [
         f"{field}={Path(str(config[field])).name}"
         for field in sorted(config)
@@ -257,6 +260,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dataset": _one_of("folder", "sample"),
     "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
     "steps_per_epoch": _COUNT,
+    "checkpoint_every_steps": _COUNT,
     "cache_features": _one_of("auto", "off"),
     "schedule": _one_of("constant", "cosine"),
     "warmup_epochs": _AMOUNT,

@@ -1,4 +1,4 @@
-"""The three things the command does, each from a configuration to files on disk."""
+"""What the command does, each from a configuration to files on disk."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report
+from faceemo.analysis import report, style
 from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.analysis.range_test import range_test_figure
 from faceemo.config import SPLITS
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
@@ -18,6 +19,7 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, optim, parallel
 from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
 from faceemo.train.recipe import make_recipe
 from faceemo.train.steps import make_eval_step
@@ -29,6 +31,8 @@ def plan(config: ConfigDict) -> None:
     variables = jax.eval_shape(lambda: model.init(config.seed))
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(rows))
+    if config.layer_decay != 1:
+        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -43,7 +47,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         model, model.init(config.seed), config.weights
     )
     splits = data.load(config)
-    workdir.mkdir(parents=True, exist_ok=True)
+    if parallel.is_first():
+        workdir.mkdir(parents=True, exist_ok=True)
     recipe = make_recipe(config, preprocessing, source, splits)
     checkpoints = Checkpoints(workdir, recipe)
     history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
@@ -51,6 +56,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
     summary = _summary(model, recipe, history, best, predictions)
+    if not parallel.is_first():
+        return summary
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = report.write(
@@ -67,6 +74,26 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     print(f"metrics     {workdir / 'metrics'}")
     print(f"            tensorboard --logdir {workdir / 'metrics'}")
     return summary
+
+
+def lr_find(config: ConfigDict, workdir: Path) -> None:
+    """Tries learning rates, prints how the loss went, draws it and suggests one."""
+    model = models.build(config)
+    variables, preprocessing, _ = models.load_weights(
+        model, model.init(config.seed), config.weights
+    )
+    train = data.load(config)["train"]
+    test = range_test(config, model, variables, preprocessing, train)
+    subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
+    figure = range_test_figure(
+        test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
+    )
+    picture = workdir / "lr_find.png"
+    with staging.file(picture) as partial:
+        style.save(figure, partial)
+    print(test.table())
+    print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
+    print(f"picture     {picture}")
 
 
 def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
@@ -89,13 +116,16 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
     )
     model = models.build(config)
     predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    history = checkpoints.history()
+    if not parallel.is_first():
+        return
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
     page = report.write(
         workdir / "report" / split,
         split=split,
         predictions=predictions,
-        history=checkpoints.history(),
+        history=history,
         summary=summary,
     )
     _print_result(split, predictions)
@@ -138,6 +168,7 @@ def _summary(
     result = scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
+    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
     return {
         "arch": config["arch"],
         "variant": config["variant"],
@@ -155,6 +186,7 @@ def _summary(
         "seed": config["seed"],
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
+        **({"warnings": warnings} if warnings else {}),
         **recipe,
     }
 

@@ -131,7 +131,8 @@ def _compute(
     batches = epoch_batches(split, batch_size)
     label = f"features of {name}"
     for batch in tqdm(batches, label, total, unit="batch", leave=False, disable=None):
-        features = np.asarray(step(params, batch_stats, parallel.shard(batch).images))
+        images = parallel.shard(batch).images
+        features = parallel.unreplicate(step(params, batch_stats, images))
         features = features.reshape(-1, *features.shape[2:])[: len(batch.labels)]
         rows.append(features[batch.mask > 0])
     return np.concatenate(rows)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from faceemo.data.pipeline import Batch, Split
+from faceemo.data.pipeline import Batch, Split, epoch_batches
 
 # Keeps the draws of partners apart from those of the order, which have the same seed and epoch.
 _STREAM = 1
@@ -66,6 +66,23 @@ def with_partners(
         labels = split.labels[index] * real
         other = Batch(images.astype(split.images.dtype), labels.astype(np.int32), batch.mask, index)
         yield MixedBatch(*batch, other)
+
+
+def training_batches(
+    split: Split, config: ConfigDict, epoch: int, start: int = 0
+) -> Iterator[Batch | MixedBatch]:
+    """What an epoch, numbered from 0, trains on, from batch `start` on; mixed if so configured."""
+    batches = epoch_batches(
+        split,
+        config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        steps=config.steps_per_epoch,
+        start=start,
+    )
+    if mixing_of(config):
+        return with_partners(batches, split, config.seed, epoch)
+    return batches
 
 
 def mix(

@@ -109,6 +109,13 @@ def layer_rates(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]
     return {block.name: layer_decay**depth for depth, block in enumerate(reversed(blocks))}
 
 
+def format_rates(model: Model, learning_rate: float, layer_decay: float) -> str:
+    """One line: the (highest) learning rate of each block that trains, the head first."""
+    factors = layer_rates(model.blocks, layer_decay).items()
+    shown = [f"{name} {f * learning_rate:.1e}" for name, f in factors if name in model.trained]
+    return f"learning rates: {', '.join(shown)}"
+
+
 def _scaled(rate: Rate, factor: float) -> Rate:
     return (lambda count: factor * rate(count)) if callable(rate) else factor * rate
 

@@ -16,7 +16,7 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import average
 from faceemo.train.mixing import MixedBatch, Mixing, mix
-from faceemo.train.optim import FREEZE, map_trained
+from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 
 Sums = dict[str, jax.Array]
@@ -63,7 +63,7 @@ def make_train_step(
 
     Returns:
         the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
-        'count', float32 scalars.
+        'count', float32 scalars; 'broken_gradients', int32, how many values are not finite.
     """
     weights = jnp.asarray(class_weights)
 
@@ -117,10 +117,18 @@ def make_train_step(
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, labels, state.params, updates)
         hits = sum(((logits.argmax(-1) == named) * share).sum() for named, share in targets)
+        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
             "correct": jax.lax.psum(hits, axis_name),
             "count": count,
+            "broken_gradients": sum(
+                number
+                for name, number in zip(
+                    jax.tree.leaves(labels), jax.tree.leaves(broken), strict=True
+                )
+                if name == TRAIN
+            ),
         }
         state = dataclasses.replace(
             state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
@@ -176,6 +184,11 @@ def _folded(keys: jax.Array, number: int) -> jax.Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
+def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
+    """What the network is shown of images uint8 [B, H, W] otherwise: float32 [B, S, S, 3]."""
+    return preprocess(enlarge(images, model.image_size), preprocessing)
+
+
 def make_eval_step(
     model: Model, preprocessing: Preprocessing | None
 ) -> Callable[[Any, Any, ArrayLike], jax.Array]:
@@ -189,7 +202,7 @@ def make_eval_step(
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
         inputs = images
         if preprocessing is not None:
-            inputs = preprocess(enlarge(images, model.image_size), preprocessing)
+            inputs = plain_inputs(images, model, preprocessing)
         logits, _ = model.apply(params, batch_stats, inputs)
         return logits
 

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
-from faceemo.train import loop, optim, state
+from faceemo.train import assembly, optim, state
 from faceemo.train.steps import make_eval_step, make_train_step
 from tests.train.tiny import GREY, make_model, make_split
 
@@ -98,10 +98,10 @@ def test_weighted_loss_is_divided_by_images_not_by_weights():
 
 def test_balanced_weights_are_scikit_learns():
     split = make_split(50, 0)
-    ours = loop.class_weights(split, "balanced")
+    ours = assembly.class_weights(split, "balanced")
     oracle = compute_class_weight("balanced", classes=np.arange(4), y=split.labels)
     np.testing.assert_allclose(ours, oracle, rtol=1e-6)
-    np.testing.assert_array_equal(loop.class_weights(split, "none"), 1)
+    np.testing.assert_array_equal(assembly.class_weights(split, "none"), 1)
 
 
 def test_balanced_weights_without_a_class_name_it():
@@ -109,7 +109,7 @@ def test_balanced_weights_without_a_class_name_it():
     keep = split.labels != 2
     part = Split(split.images[keep], split.labels[keep], ())
     with pytest.raises(ValueError, match=CLASSES[2]):
-        loop.class_weights(part, "balanced")
+        assembly.class_weights(part, "balanced")
 
 
 def test_randomness_comes_from_key_epoch_and_index():

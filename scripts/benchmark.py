@@ -1,0 +1,36 @@
+"""Measures faceemo beside its peers, in one run on this machine.
+
+    python scripts/benchmark.py models --archs efficientnetb0 --sizes 96
+
+Each kind says with --help what it compares. The peers need the extra: pip install '.[bench]'.
+"""
+
+import argparse
+
+from benchmarks import models, scaling, timing
+
+from faceemo import errors
+
+KINDS = {"models": models, "scaling": scaling}
+
+
+def main() -> None:
+    """Reads the arguments and runs one kind of benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for name, module in KINDS.items():
+        own = kinds.add_parser(
+            name, help=str(module.__doc__).partition("\n")[0], description=module.__doc__
+        )
+        own.formatter_class = argparse.RawDescriptionHelpFormatter
+        module.add_arguments(own)
+    options = parser.parse_args()
+    print(timing.machine())
+    with errors.reported():
+        KINDS[options.kind].run(options)
+
+
+if __name__ == "__main__":
+    main()
