@@ -126,16 +126,23 @@ def _compute(
             model, preprocessing, params, batch_stats, images
         )
     )
-    params, batch_stats = (parallel.replicate(variables[n]) for n in ("params", "batch_stats"))
-    total, rows = steps_per_epoch(len(split), batch_size), []
+    params = parallel.replicate({"backbone": variables["params"]["backbone"]})
+    batch_stats = parallel.replicate(variables["batch_stats"])
+    total, result, done = steps_per_epoch(len(split), batch_size), None, 0
     batches = epoch_batches(split, batch_size)
     label = f"features of {name}"
     for batch in tqdm(batches, label, total, unit="batch", leave=False, disable=None):
         images = parallel.shard(batch).images
         features = parallel.unreplicate(step(params, batch_stats, images))
         features = features.reshape(-1, *features.shape[2:])[: len(batch.labels)]
-        rows.append(features[batch.mask > 0])
-    return np.concatenate(rows)
+        features = features[batch.mask > 0]
+        if result is None:
+            # Not a list to be joined at the end: that would take the memory twice.
+            result = np.empty((len(split), *features.shape[1:]), features.dtype)
+        result[done : done + len(features)] = features
+        done += len(features)
+    assert result is not None
+    return result
 
 
 def _settings(
