@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo import classes
+from faceemo.best import BEST
 from faceemo.classes import CLASSES
 from faceemo.errors import UserError
 
@@ -59,21 +60,21 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     Args:
         arch: one of `ARCHS`.
         arg: what follows the colon of `--config configs/vgg16.py:7,image_size=96`: a variant's
-            number (default 7) and `field=value` pairs, separated by commas.
+            number (default 7) or 'best', and `field=value` pairs, separated by commas.
 
     Raises:
         UserError: if `arg` names an unknown field, or a value that the field does not take.
     """
-    number, overrides = _parse_arg(arg)
-    row = VARIANTS[number]
+    variant, overrides = _parse_arg(arg)
+    row = VARIANTS[variant if isinstance(variant, int) else 9]
     config = ConfigDict()
     # 'vgg16', 'resnet50v2' or 'efficientnetb0'
     config.arch = arch
-    # row of VARIANTS (0-11) that the six fields below it start from
-    config.variant = number
+    # row of VARIANTS (0-11) that the six fields below it start from, or 'best' (see best.py)
+    config.variant = variant
     # 'none', 'low' (shift, zoom, flip), 'mid' (+ rotation) or 'high' (+ contrast and gamma)
     config.augmentation = row.augmentation
-    # of Adam, constant
+    # of Adam; the highest of a schedule, and the head's under layer_decay
     config.learning_rate = row.learning_rate
     # how many of the top convolutional blocks train: '0' to '3' or 'all'; the head always does
     config.unfreeze = row.unfreeze
@@ -134,16 +135,47 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.steps_per_epoch = 0
     # steps between checkpoints inside an epoch; 0 saves after every epoch, and when asked to stop
     config.checkpoint_every_steps = 0
+    # 'auto' keeps the features of a frozen trunk that sees the same images in every epoch; 'off'
+    config.cache_features = "auto"
+    _beyond_the_study(config)
     config.lock()
+    if variant == "best":
+        config.update(BEST[arch])
     for field, text in overrides.items():
         if field not in config or field in ("arch", "variant"):
             raise UserError(
                 expected=f"a field after ':', one of {_listed(set(config) - {'arch', 'variant'})}",
                 found=f"'{field}'",
-                fix=f"write it as 'configs/{arch}.py:{number},image_size=96'",
+                fix=f"write it as 'configs/{arch}.py:{variant},image_size=96'",
             )
         config[field] = _typed(field, text, type(config[field]))
     return validate(config)
+
+
+def _beyond_the_study(config: ConfigDict) -> None:
+    """Adds what no variant of the study has; every default changes nothing."""
+    # of the learning rate after warm-up: 'constant', or 'cosine' (to zero at the last of `epochs`)
+    config.schedule = "constant"
+    # epochs, or a part of one, in which the learning rate rises from almost zero
+    config.warmup_epochs = 0.0
+    # factor of the learning rate from each block to the one below it, counted from the head; 1 is
+    # the same rate for all
+    config.layer_decay = 1.0
+    # AdamW's: every step takes learning_rate * weight_decay of each kernel away; 0 is Adam
+    config.weight_decay = 0.0
+    # the longest gradient, over all leaves that train; longer ones are shortened; 0 for none
+    config.clip_norm = 0.0
+    # share of each target that is spread evenly over all classes
+    config.label_smoothing = 0.0
+    # alpha of the beta distribution by which each image is blended with another; 0 for none
+    config.mixup = 0.0
+    # likewise, for the area in which another image is pasted; with mixup, either one at even odds
+    config.cutmix = 0.0
+    # probability that a rectangle of an image becomes noise
+    config.erasing = 0.0
+    # decay per step of a moving average of the parameters, which is what validation sees and what
+    # the best checkpoint holds; 0 for none
+    config.ema = 0.0
 
 
 def validate(config: ConfigDict) -> ConfigDict:
@@ -166,6 +198,10 @@ def validate(config: ConfigDict) -> ConfigDict:
             f"weights={config.weights!r} (for {config.arch} takes {_listed(weights)} or the path "
             "of a file that exists)"
         )
+    if config.warmup_epochs >= config.epochs > 0:
+        problems.append(
+            f"warmup_epochs={config.warmup_epochs:g} (takes less than epochs, {config.epochs})"
+        )
     if problems:
         raise UserError(
             expected="every field within its range",
@@ -183,31 +219,32 @@ def rule(field: str) -> tuple[str, Callable[[Any], bool]]:
 def default_workdir(config: ConfigDict) -> Path:
     """A folder under checkpoints/ named after the variant and the fields changed from it."""
     plain = make_config(config.arch, str(config.variant))
+    unnamed = _NOT_NAMED | ({"epochs"} if config.schedule == "constant" else set())
     changed = [
         f"{field}={Path(str(config[field])).name}"
         for field in sorted(config)
-        if config[field] != plain[field] and field not in _NOT_NAMED
+        if config[field] != plain[field] and field not in unnamed
     ]
     return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
 
 
-def _parse_arg(arg: str | None) -> tuple[int, dict[str, str]]:
+def _parse_arg(arg: str | None) -> tuple[int | str, dict[str, str]]:
     """Splits '7,image_size=96' into 7 and {'image_size': '96'}."""
-    number, overrides = 7, {}
+    variant, overrides = 7, {}
     for position, part in enumerate(filter(None, (arg or "").split(","))):
         field, equals, value = part.partition("=")
         if equals and re.fullmatch(r"\w+", field) and field not in overrides:
             overrides[field] = value
-        elif position == 0 and part in map(str, range(len(VARIANTS))):
-            number = int(part)
+        elif position == 0 and part in map(str, _NAMES):
+            variant = "best" if part == "best" else int(part)
         else:
             raise UserError(
-                expected=f"a variant from 0 to {len(VARIANTS) - 1}, then field=value pairs (each "
-                "field once), separated by commas",
+                expected=f"a variant from 0 to {len(VARIANTS) - 1} or 'best', then field=value "
+                "pairs (each field once), separated by commas",
                 found=f"'{part}' in ':{arg}'",
                 fix="write for example ':7' or ':7,image_size=96,dataset=sample'",
             )
-    return number, overrides
+    return variant, overrides
 
 
 def _typed(field: str, text: str, kind: type) -> Any:
@@ -231,16 +268,20 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
     return _listed(values), lambda value: value in values
 
 
-# A run's folder need not say how far it goes or where its images are.
-_NOT_NAMED = ("data_dir", "source", "epochs", "patience", "checkpoint_every_steps")
+# A run may go on with another value of these; of epochs too, unless a schedule ends with them.
+_NOT_NAMED = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
+_NAMES = (*range(len(VARIANTS)), "best")
+_FACTOR = ("a number above 0 and at most 1", lambda value: 0 < value <= 1)
+_SHARE = ("a number from 0 to below 1", lambda value: 0 <= value < 1)
+_AMOUNT = ("a number from 0", lambda value: 0 <= value < float("inf"))
 _COUNT = ("a whole number from 0", lambda value: value >= 0)
 _SEED = ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
 _POSITIVE = ("a whole number from 1", lambda value: value >= 1)
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "arch": _one_of(*ARCHS),
-    "variant": (f"0 to {len(VARIANTS) - 1}", lambda value: 0 <= value < len(VARIANTS)),
+    "variant": (f"0 to {len(VARIANTS) - 1} or 'best'", lambda value: value in _NAMES),
     "augmentation": _one_of(*AUGMENTATIONS),
-    "learning_rate": ("a number above 0 and at most 1", lambda value: 0 < value <= 1),
+    "learning_rate": _FACTOR,
     "unfreeze": _one_of(*UNFREEZE),
     "batch_size": _POSITIVE,
     "class_weights": _one_of("none", "balanced"),
@@ -265,4 +306,15 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
     "steps_per_epoch": _COUNT,
     "checkpoint_every_steps": _COUNT,
+    "cache_features": _one_of("auto", "off"),
+    "schedule": _one_of("constant", "cosine"),
+    "warmup_epochs": _AMOUNT,
+    "layer_decay": _FACTOR,
+    "weight_decay": _AMOUNT,
+    "clip_norm": _AMOUNT,
+    "label_smoothing": _SHARE,
+    "mixup": _AMOUNT,
+    "cutmix": _AMOUNT,
+    "erasing": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "ema": _SHARE,
 }

@@ -24,9 +24,10 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder; default: one 
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "evaluate", "plan"],
+    ["train", "evaluate", "plan", "lr_find"],
     "train: prepare data if need be, train or go on, report; evaluate: restore the best epoch and "
-    "report on --split; plan: print what trains and what is frozen, without data",
+    "report on --split; plan: print what trains and what is frozen, without data; lr_find: try "
+    "learning rates from the initial weights and suggest one",
 )
 _SPLIT = flags.DEFINE_enum(
     "split", "validation", ["validation", "test"], "what --mode=evaluate reports on"
@@ -62,6 +63,8 @@ def _run(config: ConfigDict, workdir: Path) -> None:
     try:
         if _MODE.value == "plan":
             runs.plan(config)
+        elif _MODE.value == "lr_find":
+            runs.lr_find(config, workdir)
         elif _MODE.value == "train":
             runs.train(config, workdir)
         else:

@@ -1,4 +1,4 @@
-"""The three things the command does, each from a configuration to files on disk."""
+"""What the command does, each from a configuration to files on disk."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report
+from faceemo.analysis import report, style
 from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.analysis.range_test import range_test_figure
 from faceemo.classes import classes_of
 from faceemo.config import SPLITS
 from faceemo.data.pipeline import Split
@@ -19,6 +20,7 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, optim, parallel
 from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
 from faceemo.train.recipe import make_recipe
 from faceemo.train.steps import make_eval_step
@@ -30,6 +32,8 @@ def plan(config: ConfigDict) -> None:
     variables = jax.eval_shape(lambda: model.init(config.seed))
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(rows))
+    if config.layer_decay != 1:
+        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -71,6 +75,26 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     print(f"metrics     {workdir / 'metrics'}")
     print(f"            tensorboard --logdir {workdir / 'metrics'}")
     return summary
+
+
+def lr_find(config: ConfigDict, workdir: Path) -> None:
+    """Tries learning rates, prints how the loss went, draws it and suggests one."""
+    model = models.build(config)
+    variables, preprocessing, _ = models.load_weights(
+        model, model.init(config.seed), config.weights
+    )
+    train = data.load(config)["train"]
+    test = range_test(config, model, variables, preprocessing, train)
+    subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
+    figure = range_test_figure(
+        test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
+    )
+    picture = workdir / "lr_find.png"
+    with staging.file(picture) as partial:
+        style.save(figure, partial)
+    print(test.table())
+    print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
+    print(f"picture     {picture}")
 
 
 def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:

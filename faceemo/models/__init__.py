@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, preprocessing, pretrained, resnet50v2, vgg16
 from faceemo.models.head import Head
-from faceemo.models.layers import Mode
+from faceemo.models.layers import Given, Mode
 from faceemo.models.preprocessing import Preprocessing
 
 
@@ -172,6 +172,10 @@ class Model:
         mode = Mode(training, mask, keys, axis_name, self.moving_statistics)
         features, batch_stats = self.features(params, batch_stats, inputs, mode)
         return self.logits(params, features, mode), batch_stats
+
+    def without_trunk(self) -> "Model":
+        """The same network for inputs that are its trunk's features; variables stay as they are."""
+        return dataclasses.replace(self, backbone=Given())
 
 
 # Compiled, so that XLA drops the forward pass and only draws the parameters.

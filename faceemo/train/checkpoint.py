@@ -3,7 +3,8 @@
     WORKDIR/frozen/0       the leaves that never change, written once
     WORKDIR/latest/N       the leaves that train, the optimiser, the place in the run: what training
                            needs; N = steps taken + epochs finished
-    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far
+    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far; their
+                           moving average where there is one
 
 Each also holds the recipe (configuration, classes, preprocessing, where the weights came from) and
 the digests. `latest` and `best` keep the checkpoint before the newest too, in case that is damaged.
@@ -20,6 +21,7 @@ from flax import traverse_util
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
+from faceemo.train.average import averaged
 from faceemo.train.digest import digests, like, named_leaves
 from faceemo.train.optim import FREEZE, TRAIN
 from faceemo.train.progress import Progress
@@ -83,7 +85,9 @@ class Checkpoints:
         weights = _select(variables, labels, TRAIN)
         records = {"recipe": self._recipe, "history": progress.to_dict()}
         if best:
-            self._best.write(step, records, {"weights": weights})
+            shown = averaged(state)
+            variables = {"params": shown.params, "batch_stats": shown.batch_stats}
+            self._best.write(step, records, {"weights": _select(variables, labels, TRAIN)})
         training = traverse_util.unflatten_dict(named_leaves(_training(state)), sep="/")
         number = step + len(progress.history)
         self._latest.write(number, records, {"weights": weights, "training": training})
@@ -183,7 +187,8 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
         if (found := series.newest_sound(["recipe"])) is not None:
             recipe = found[1]["recipe"]
             config = recipe["config"]
-            defaults = make_config(config["arch"], str(config["variant"])).to_dict()
+            # Not the variant's: 'best' may have come to differ, and it names its fields anyway.
+            defaults = make_config(config["arch"]).to_dict()
             return recipe | {"config": defaults | config}
     if any(series.numbers() for series in _series(workdir)):
         raise UserError(
@@ -195,7 +200,10 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.
-_MAY_DIFFER = ("epochs", "patience", "checkpoint_every_steps", "data_dir", "source", "versions")
+_MAY_DIFFER = (
+    *("epochs", "patience", "checkpoint_every_steps", "cache_features"),
+    *("data_dir", "source", "versions"),
+)
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
+from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import parallel, watchdog
 from faceemo.train.interrupt import Stopped
 from faceemo.train.metrics import Totals
+from faceemo.train.mixing import training_batches
 from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
 
@@ -56,14 +57,7 @@ def train_epoch(
     """
     epoch = len(progress.history)
     steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
-    batches = epoch_batches(
-        split,
-        config.batch_size,
-        seed=config.seed,
-        epoch=epoch,
-        steps=config.steps_per_epoch,
-        start=progress.batch,
-    )
+    batches = training_batches(split, config, epoch, progress.batch)
     bar = tqdm(
         total=min(len(split), steps * config.batch_size),
         initial=int(progress.totals.accuracy.count),

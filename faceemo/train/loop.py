@@ -7,25 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-import optax
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split, steps_per_epoch
-from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import interrupt, optim, parallel, watchdog
+from faceemo.train import assembly, features, interrupt, optim, parallel, watchdog
+from faceemo.train.average import averaged, with_statistics
 from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.epoch import train_epoch
 from faceemo.train.metrics import Totals, totals_of
 from faceemo.train.optim import TRAIN
 from faceemo.train.predict import predict_split
 from faceemo.train.progress import Progress, best_epoch, finished
-from faceemo.train.recalibrate import make_moments_step, recalibrated
-from faceemo.train.state import TrainState, create
-from faceemo.train.steps import make_eval_step, make_train_step
+from faceemo.train.recalibrate import recalibrated
+from faceemo.train.schedule import make_schedule
+from faceemo.train.state import TrainState
 
 
 def fit(
@@ -65,19 +63,14 @@ def fit(
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
-    train, validation = splits["train"], splits["validation"]
+    train = splits["train"]
     for name in ("train", "validation"):
         watchdog.refuse_foreign_labels(splits[name], splits[name].classes, model.num_classes, name)
-    labels = {
-        "params": optim.label_params(model, variables["params"]),
-        "batch_stats": optim.label(model.blocks, model.trained, variables["batch_stats"]),
-    }
-    _describe(model, variables, workdir)
-    optimizer = optim.make_optimizer(config.learning_rate, labels["params"])
-    train_step, eval_step, moments_step = _mapped_steps(
-        config, model, optimizer, labels, preprocessing, train
-    )
-    state, progress = create(variables, optimizer, config.seed), Progress()
+    labels = assembly.labels_of(model, variables)
+    _describe(config, model, variables, workdir)
+    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
+    optimizer = assembly.optimizer_of(config, make_schedule(config, steps), model, labels)
+    state, progress = assembly.first_state(config, variables, optimizer, labels), Progress()
     watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, config.augmentation)
 
     checkpoints.save_frozen(variables, labels)
@@ -87,10 +80,17 @@ def fit(
         print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
+    shown = features.stage(config, model, variables, preprocessing, splits)
+    train, validation = shown.splits["train"], shown.splits["validation"]
+    train_step = assembly.training_step(
+        config, shown.model, optimizer, labels, shown.preprocessing, train
+    )
+    eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
+    moments_step = assembly.moments_step(config, model, labels, preprocessing)
+
     def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
         checkpoints.save(parallel.unreplicate(state), labels, progress, best=best)
 
-    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
     writer = metric_writers.create_default_writer(
         workdir / "metrics", just_logging=not parallel.is_first(), asynchronous=False
     )
@@ -118,14 +118,21 @@ def fit(
             )
             began = time.perf_counter() - progress.seconds
             if moments_step is not None:
-                state = recalibrated(
-                    _after(pause, moments_step), state, labels["batch_stats"], train, config, epoch
+                fresh = recalibrated(
+                    _after(pause, moments_step),
+                    averaged(state),
+                    labels["batch_stats"],
+                    train,
+                    config,
+                    epoch,
                 )
+                state = with_statistics(state, fresh.batch_stats)
             seconds = time.perf_counter() - began
+            validated = averaged(state)
             logits = predict_split(
                 _after(pause, eval_step),
-                state.params,
-                state.batch_stats,
+                validated.params,
+                validated.batch_stats,
                 validation,
                 config.batch_size,
                 name="validation",
@@ -164,48 +171,17 @@ def fit(
     return list(progress.history)
 
 
-def _describe(model: Model, variables: dict[str, Any], workdir: Path) -> None:
+def _describe(config: ConfigDict, model: Model, variables: dict[str, Any], workdir: Path) -> None:
     """Says what trains, and writes down every parameter."""
     plan = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(plan))
+    if config.layer_decay != 1:
+        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
     if parallel.is_first():
         overview = workdir / "parameters.txt"
         table = parameter_overview.get_parameter_overview(variables["params"])
         overview.write_text(f"{table}\n")
         print(f"every parameter with its shape: {overview}")
-
-
-def _mapped_steps(
-    config: ConfigDict,
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    labels: dict[str, Any],
-    preprocessing: Preprocessing,
-    train: Split,
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any] | None]:
-    """The steps of training, evaluation and, where statistics are measured apart, of that."""
-    step = make_train_step(
-        model,
-        optimizer,
-        labels["params"],
-        preprocessing,
-        augmentation=config.augmentation,
-        class_weights=class_weights(train, config.class_weights),
-        axis_name=parallel.AXIS,
-    )
-    moments_step = None
-    if config.bn_policy == "recalibrate" and TRAIN in jax.tree.leaves(labels["batch_stats"]):
-        moments_step = parallel.measure_on_devices(
-            make_moments_step(
-                model,
-                preprocessing,
-                labels["batch_stats"],
-                augmentation=config.augmentation,
-                axis_name=parallel.AXIS,
-            )
-        )
-    eval_step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
-    return parallel.train_on_devices(step), eval_step, moments_step
 
 
 def _after(pause: Callable[[], None], step: Callable[..., Any]) -> Callable[..., Any]:
@@ -216,24 +192,6 @@ def _after(pause: Callable[[], None], step: Callable[..., Any]) -> Callable[...,
         return step(*args)
 
     return call
-
-
-def class_weights(split: Split, rule: str) -> np.ndarray:
-    """Factors of the images' losses, float32 [C].
-
-    'none' is 1 everywhere; 'balanced' is n / (classes * n_class), scikit-learn's rule.
-    """
-    if rule == "none":
-        return np.ones(len(split.classes), np.float32)
-    counts = split.class_counts()
-    if not counts.all():
-        without = [name for name, n in zip(split.classes, counts, strict=True) if not n]
-        raise UserError(
-            expected="training images of every class for class_weights='balanced'",
-            found=f"none of {', '.join(without)}",
-            fix="add images of that class, or set class_weights='none'",
-        )
-    return (counts.sum() / (len(counts) * counts)).astype(np.float32)
 
 
 def _named(split: str, totals: Totals) -> dict[str, float]:

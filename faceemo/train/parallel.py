@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from faceemo.data.pipeline import Batch
 from faceemo.errors import UserError
+from faceemo.train.mixing import MixedBatch
 
 AXIS = "batch"
 # Bytes that go over the network at once: every device has them in memory meanwhile.
@@ -158,7 +159,7 @@ def unreplicate(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], tree)
 
 
-def shard(batch: Batch) -> Batch:
+def shard(batch: Batch | MixedBatch) -> Any:
     """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
 
     A batch that does not divide is padded with rows of mask 0, which count nowhere. Every process
@@ -172,4 +173,4 @@ def shard(batch: Batch) -> Batch:
         padding = [(0, rows * devices - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
         return np.pad(leaf, padding).reshape(devices, rows, *leaf.shape[1:])[first : first + local]
 
-    return Batch(*map(cut, batch))
+    return jax.tree.map(cut, batch)
