@@ -21,5 +21,5 @@ if __name__ == "__main__":
         asked = wanted.of_options(options)
         folder = prepare.prepare(options.data_dir, last="unpack", wanted=asked)
         picture = options.data_dir / prepare.PICTURES / "samples.png"
-        pictures.samples(folder, archive.hashes(folder, asked.classes), options.seed, picture)
+        pictures.samples(folder, archive.hashes(folder), options.seed, picture)
         print(f"picture {picture}")
