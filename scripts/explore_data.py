@@ -23,7 +23,7 @@ if __name__ == "__main__":
     with errors.reported():
         asked = wanted.of_options(options)
         folder = prepare.prepare(options.data_dir, last="unpack", wanted=asked)
-        hashes = archive.hashes(folder, asked.classes)
+        hashes = archive.hashes(folder)
         picture = options.data_dir / prepare.PICTURES / "samples.png"
         pictures.samples(folder, hashes, options.seed, picture)
         print(f"picture {picture}")

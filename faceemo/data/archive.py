@@ -19,7 +19,7 @@ from faceemo.config import SPLITS
 from faceemo.data import layout, sources, splits
 from faceemo.data.layout import Place, some
 from faceemo.data.sources import FOLDER, ZIP, FolderSource, Source
-from faceemo.data.wanted import Wanted
+from faceemo.data.wanted import Wanted, of_record
 from faceemo.errors import UserError
 
 __all__ = ["FOLDER", "ZIP", "Originals", "check_present", "hashes", "originals"]
@@ -77,13 +77,14 @@ def originals(
     Args:
         root: the dataset's folder.
         recorded: the `fingerprint` of an earlier call, or None.
-        wanted: the source, the classes, the splits to make; the defaults if None.
+        wanted: the source, the classes, the splits to make; if None as recorded, or the defaults.
 
     Raises:
         UserError: if there is no source or more than one, if it and the folder disagree, or if
             either of them is damaged, unsafe or of no known layout.
     """
-    wanted, recorded = wanted or Wanted(), recorded or {}
+    recorded = recorded or {}
+    wanted = wanted or of_record(recorded)
     check_present(root, wanted)
     folder = root / FOLDER
     source = sources.find(root, wanted.source, from_within=bool(recorded.get("within")))

@@ -73,7 +73,7 @@ def prepare(
         root: the dataset's folder; the images are looked for in it (`sources.find`).
         rules: what is kept; the original's if None.
         last: 'unpack', 'screen' or 'dedupe'.
-        wanted: the source, the classes, the splits to make; the defaults if None.
+        wanted: the source, the classes, the splits to make; None: as before, at first the defaults.
         exact: whether the detector sees every image at 300 pixels, as the original's did; without,
             it settles most at smaller sides (`screen`), with the same fates at the threshold 0.5.
 

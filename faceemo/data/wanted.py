@@ -53,31 +53,45 @@ def of_config(config: ConfigDict) -> Wanted:
     )
 
 
+def of_record(record: Mapping[str, Any]) -> Wanted:
+    """What a `Wanted.record` was made from, as far as it mattered; the defaults for {}."""
+    if "classes" not in record:
+        return Wanted()
+    made = dict(record["made"])
+    changes = {"split_seed": made.pop("seed")} if made else {}
+    shares = {f"{split}_share": share for split, share in made.items()}
+    classes, class_map = tuple(record["classes"]), record["class_map"]
+    return Wanted(classes=classes, class_map=class_map, **shares, **changes)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Gives a script the options of `of_options`, with the configuration's names and defaults."""
+    """Gives a script the options of `of_options`, with the configuration's names."""
     defaults = make_config("vgg16")
-    group = parser.add_argument_group("the images")
+    group = parser.add_argument_group("the images (default: as they were prepared before)")
     group.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
     helps = {
         "source": "the zip, folder or csv, if it is not in data_dir",
-        "classes": "joined by '+'",
+        "classes": f"joined by '+'; at first {defaults.classes}",
         "class_map": "what the source's names mean: 'happiness=happy+joy=happy'",
-        "validation_share": "of train, where there is no validation split",
-        "test_share": "of train, where there is no test split; 0 does without",
+        "validation_share": "of train, where there is no validation split; at first "
+        f"{defaults.validation_share:g}",
+        "test_share": "of train, where there is no test split; at first none",
         "split_seed": "of the splits that are made so",
     }
     for field in _FIELDS:
-        default = defaults[field]
-        said = helps[field] + (f"; default: {default}" if default != "" else "")
-        group.add_argument(f"--{field}", type=type(default), default=default, help=said)
+        group.add_argument(f"--{field}", type=type(defaults[field]), help=helps[field])
 
 
-def of_options(options: argparse.Namespace) -> Wanted:
-    """What a script's options ask for.
+def of_options(options: argparse.Namespace) -> Wanted | None:
+    """What a script's options ask for; None if they ask for nothing in particular.
 
     Raises:
         UserError: if one of them is out of its range.
     """
+    given = {field: getattr(options, field) for field in _FIELDS}
+    given = {field: value for field, value in given.items() if value is not None}
+    if not given:
+        return None
     config = make_config("vgg16")
-    config.update({field: getattr(options, field) for field in _FIELDS})
+    config.update(given)
     return of_config(validate(config))

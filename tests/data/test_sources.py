@@ -1,11 +1,12 @@
 """Every form of a source through the whole preparation: the same images meet the same fates."""
 
+import argparse
 import collections
 import dataclasses
 import json
 import re
 import typing
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import imagehash
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, builder, dedupe, ledger, prepare, screen, sources
+from faceemo.data import archive, builder, dedupe, ledger, prepare, screen, sources, wanted
 from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
 from tests.data import forms
@@ -270,7 +271,9 @@ def test_other_classes_replace_what_was_made_and_come_back_the_same(tmp_path, im
     first = {p: p.read_bytes() for p in (tmp_path / dedupe.FOLDER).rglob("*.jpg")}
     prepare.prepare(tmp_path, wanted=Wanted(classes=FER))
     assert ledger.classes(ledger.read(tmp_path)) == FER
-    prepare.prepare(tmp_path)
+    prepare.prepare(tmp_path)  # nobody asks for other classes: they stay
+    assert ledger.classes(ledger.read(tmp_path)) == FER
+    prepare.prepare(tmp_path, wanted=Wanted())
     assert {p: p.read_bytes() for p in (tmp_path / dedupe.FOLDER).rglob("*.jpg")} == first
 
 
@@ -306,6 +309,21 @@ def test_own_folder_is_read_where_it_is_or_told_to_be_renamed(tmp_path, images, 
     own.rename(tmp_path / "mine")
     prepare.prepare(tmp_path, wanted=Wanted(class_map={"angry": "happy"}))
     assert len(fates(tmp_path)) == len(usual) + 1
+
+
+def test_the_scripts_ask_for_the_same(tmp_path):
+    parser = argparse.ArgumentParser()
+    wanted.add_arguments(parser)
+    assert wanted.of_options(parser.parse_args([])) is None
+    asked = wanted.of_options(
+        parser.parse_args(["--classes", "sad+happy", "--source", "x.zip", "--test_share", "0.2"])
+    )
+    assert asked == Wanted(classes=("sad", "happy"), source=Path("x.zip"), test_share=0.2)
+    for lacking in ((), ("test",), ("validation", "test")):
+        record = json.loads(json.dumps(asked.record(lacking)))
+        assert wanted.of_record(record).record(lacking) == asked.record(lacking)
+    with pytest.raises(UserError, match="at least two different names"):
+        wanted.of_options(parser.parse_args(["--classes", "sad"]))
 
 
 def test_two_candidates_are_not_guessed_between(tmp_path, images):
