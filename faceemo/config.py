@@ -139,7 +139,7 @@ def validate(config: ConfigDict) -> ConfigDict:
     """
     problems = [
         f"{field}={config[field]!r} (takes {allowed})"
-        for field, (allowed, holds) in RULES.items()
+        for field, (allowed, holds) in _RULES.items()
         if not holds(config[field])
     ]
     weights = WEIGHTS.get(config.arch, ())
@@ -155,6 +155,11 @@ def validate(config: ConfigDict) -> ConfigDict:
             fix="change what stands behind the config's ':' or its --config.FIELD=VALUE",
         )
     return config
+
+
+def rule(field: str) -> tuple[str, Callable[[Any], bool]]:
+    """What `field` takes, in words and as a test."""
+    return _RULES[field]
 
 
 def default_workdir(config: ConfigDict) -> Path:
@@ -210,8 +215,7 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
 
 _COUNT = ("a whole number from 0", lambda value: value >= 0)
 _POSITIVE = ("a whole number from 1", lambda value: value >= 1)
-# What each field takes, in words and as a test.
-RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "arch": _one_of(*ARCHS),
     "variant": (f"0 to {len(VARIANTS) - 1}", lambda value: 0 <= value < len(VARIANTS)),
     "augmentation": _one_of(*AUGMENTATIONS),

@@ -7,11 +7,11 @@ Each kind says with --help what it compares. The peers need the extra: pip insta
 
 import argparse
 
-from benchmarks import models, timing
+from benchmarks import data, models, timing
 
 from faceemo import errors
 
-KINDS = {"models": models}
+KINDS = {"models": models, "data": data}
 
 
 def main() -> None:

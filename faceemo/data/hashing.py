@@ -24,7 +24,7 @@ _PRECISION = 22  # bits of Pillow's weights behind the point
 _LOBES = 3  # of the Lanczos filter
 # Pixels shrunk together: 0.6 MB as float64 stay in the cache, and BLAS does not call its threads.
 _CHUNK = 2**16 + 2**13
-_FEW = 48  # images of one size that are not worth a comparison with Pillow
+_FEW = 16  # images of one size that are not worth a comparison with Pillow
 _LARGE = 2**16  # pixels of an image from which on Pillow is as fast
 _PROBES = 40  # random images per size; the two orders differ in every third pixel
 

@@ -5,7 +5,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from faceemo.config import POLICIES, RULES
+from faceemo.config import POLICIES, rule
 from faceemo.errors import UserError
 
 ORIGINAL, STRICT, KEEP = POLICIES
@@ -37,7 +37,7 @@ class Rules:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            takes, holds = RULES[field.name]
+            takes, holds = rule(field.name)
             value = getattr(self, field.name)
             if not holds(value):
                 raise UserError(
@@ -55,7 +55,7 @@ def of_config(config: ConfigDict) -> Rules:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """An option of a script for every rule."""
     for field in dataclasses.fields(Rules):
-        takes, _ = RULES[field.name]
+        takes, _ = rule(field.name)
         parser.add_argument(
             f"--{field.name}",
             type=type(field.default),

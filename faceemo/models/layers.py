@@ -1,7 +1,6 @@
 """Layers that compute what Keras's compute, and the one record that steers a forward pass."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -116,11 +115,6 @@ class Dense(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         outputs = inputs.astype(self.dtype) @ kernel.astype(self.dtype)
         return outputs + bias.astype(self.dtype).reshape(1, -1)
-
-
-def max_pool(inputs: jax.Array, window: tuple[int, int], strides: Sequence[int]) -> jax.Array:
-    """Largest value of each window, without padding: an odd last row or column is left out."""
-    return nn.max_pool(inputs, window, strides)
 
 
 def dropout(

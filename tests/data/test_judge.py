@@ -306,12 +306,17 @@ def test_nothing_is_chained():
 
 
 def test_what_leaks_into_test_leaves_even_by_way_of_a_second_test_image():
-    """9 matches only the second of two test images that match each other."""
+    """8 and 9 match one each of two test images that match each other."""
     rows = [
         row("test", "sad", 1, "01"),
         row("test", "sad", 2, "02", similar=like("test/sad/1.jpg")),
+        row("train", "sad", 8, "08", similar=like("test/sad/1.jpg")),
         row("train", "sad", 9, "09", similar=like("test/sad/2.jpg")),
     ]
+    assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate", "duplicate"]
+    centres = [one.near_group for one in judge(rows, STRICT)]
+    assert centres == [f"test/sad/{number}.jpg" for number in (1, 2, 1, 2)]
+    del rows[2]
     assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate"]
     assert judge(rows, STRICT)[2].near_group == "test/sad/2.jpg"
 
@@ -351,11 +356,15 @@ def test_row_order():
         ("face_threshold", -0.1),
         ("face_threshold", 1.0),
         ("face_threshold", float("nan")),
-        ("near_distance", 5),
-        ("near_similarity", 0.2),
+        ("near_distance", near.FARTHEST + 1),
+        ("near_similarity", near.LEAST - 0.01),
         ("suspect_below", 1.0),
     ],
 )
 def test_rules_out_of_range(field, value):
     with pytest.raises(UserError, match=field):
         Rules(**{field: value})
+
+
+def test_rules_reach_as_far_as_what_is_measured():
+    Rules(near_distance=near.FARTHEST, near_similarity=near.LEAST)

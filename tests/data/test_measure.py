@@ -203,6 +203,10 @@ def test_a_cut_line_costs_one_file(tmp_path):
     path = tmp_path / measure.NAME
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
+    # a second kill, before the file was tidied
+    measure.measure(tmp_path, write(tmp_path, files), measure.Store(tmp_path), StandIn())
+    assert measure.Store(tmp_path).facts == wanted
+    path.write_bytes(whole[:-40])
     detector = StandIn()
     assert measured(tmp_path, files, detector).facts == wanted
     assert detector.seen == 1

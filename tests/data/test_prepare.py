@@ -426,6 +426,22 @@ def test_stages_one_by_one_end_the_same(done, tmp_path, detector):
     assert state(root) == state(done)
 
 
+@pytest.mark.parametrize("policy", ["original", "strict"])
+def test_bytes_do_not_depend_on_the_order_of_files_or_on_workers(
+    tmp_path, detector, no_pictures, monkeypatch, policy
+):
+    results = []
+    for turn, workers in enumerate((1, 2, 5)):
+        monkeypatch.setattr(detector, "workers", workers)
+        monkeypatch.setattr(measure, "_BATCH", (3, 32, 1)[turn])
+        names = np.random.default_rng(turn).permutation(list(PICTURES)).tolist()
+        root = write_zip(tmp_path / f"{turn}", {name: PICTURES[name] for name in names})
+        prepare.prepare(root, Rules(policy=policy))
+        results.append({**state(root), measure.NAME: (root / measure.NAME).read_bytes()})
+        del results[-1][archive.ZIP], results[-1][prepare.RECORD]  # hold the zip itself, its hash
+    assert results[0] == results[1] == results[2]
+
+
 def run_killed(runs):
     """Prepares each (root, after) and gives what its process said."""
     runs = [(str(root), after) for root, after in runs]
