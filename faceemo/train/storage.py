@@ -1,13 +1,15 @@
 """A folder of numbered checkpoints: written whole or not at all, checked when they are read."""
 
+import contextlib
 import functools
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orbax.checkpoint as ocp
+from absl import logging
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from faceemo.errors import UserError
@@ -61,12 +63,13 @@ class Series:
         }
         args |= {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
         try:
-            self._writer.save(number, args=ocp.args.Composite(**args))
+            with _quiet():
+                self._writer.save(number, args=ocp.args.Composite(**args))
         except (OSError, ValueError, RuntimeError) as error:
             self.prune()
             raise UserError(
                 expected=f"a checkpoint to be written in {self.folder}",
-                found=" ".join(str(error).split())[:300],
+                found=f"... {' '.join(str(error).split())[-200:]}",
                 fix="make room there, then give the same command again: it goes on from the "
                 "checkpoint before, which is whole",
             ) from error
@@ -149,3 +152,14 @@ class Series:
             multiprocessing_options=_FIRST_ALONE,
         )
         return ocp.CheckpointManager(self.folder, options=options)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax tells the log what it also raises, with a traceback for each of its threads."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -15,7 +15,7 @@ SIZE = 32
 GREY = Preprocessing(reverse_channels=False, scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
 
 
-def make_model(trained=("top", "head"), noise=0.0, statistics=False):
+def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
     """Three layers in three blocks; `noise` is a dropout whose draws come from the images' keys.
 
     With `statistics`, the features lose their mean: the batch's in training, else a moving one.
@@ -23,7 +23,7 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False):
 
     def init(seed):
         keys = jax.random.split(jax.random.PRNGKey(seed), 3)
-        shapes = {"low": (4 * 3, 5), "top": (5, 6), "head": (6, 4)}
+        shapes = {"low": (4 * 3, 5), "top": (5, width), "head": (width, 4)}
         layers = {
             name: {
                 "kernel": jax.random.normal(key, shape) / shape[0] ** 0.5,
@@ -32,7 +32,7 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False):
             for key, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
         head = {"predictions": layers.pop("head")}
-        moving = {"backbone": {"top": {"moving_mean": jnp.zeros(6)}}} if statistics else {}
+        moving = {"backbone": {"top": {"moving_mean": jnp.zeros(width)}}} if statistics else {}
         return {"params": {"backbone": layers, "head": head}, "batch_stats": moving}
 
     def apply(params, stats, x, *, train=False, mask=None, keys=None, axis_name=None):
