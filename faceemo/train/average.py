@@ -55,7 +55,8 @@ def with_statistics(state: TrainState, batch_stats: Any) -> TrainState:
     state = dataclasses.replace(state, batch_stats=batch_stats)
     if state.average is None:
         return state
-    fresh = _map(lambda mean, leaf: leaf, state)["batch_stats"]
+    # Copies: the step is given the whole state's memory to use, and each array but once.
+    fresh = _map(lambda mean, leaf: jnp.copy(leaf), state)["batch_stats"]
     return dataclasses.replace(state, average=state.average | {"batch_stats": fresh})
 
 
