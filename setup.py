@@ -44,7 +44,10 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "keras>=3", "pyright", "pytest", "pytest-timeout", "ruff"],
+        "test": [
+            *("hypothesis", "keras>=3", "pyright", "ruff"),
+            *("pytest", "pytest-timeout", "pytest-xdist", "filelock"),
+        ],
         "bench": ["keras>=3", "torch"],
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],

@@ -8,4 +8,5 @@ install '.[test]'
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/pyright
-.venv/bin/python -m pytest "$@"
+# Two at a time; the tests of one file share what it prepares.
+.venv/bin/python -m pytest -n 2 --dist loadfile "$@"

@@ -1,40 +1,51 @@
 """Convolutions, in whichever formulation is fastest where the program runs.
 
-XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at two kinds
+XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at three kinds
 (jax 0.10.2, 2 cores, batch 32): a 1x1 convolution is faster as a product of matrices (with its
 gradients 1.5 to 5 times at 96 px), a depthwise one as a sum of shifted products (forward 15 to 60
-times at 96 px). Other kernels stay native there, too: neither a product per kernel position nor
-gathered patches was faster. All formulations compute the same numbers up to rounding.
+times at 96 px), and the gradient of a kernel over many positions as a product with patches (2 to 6
+times at 48 and 96 px; from 12 px down native is as fast). What stays native is as fast as the
+alternatives tried: a product per kernel position, gathered patches, Winograd's transforms. All
+formulations compute the same numbers up to rounding.
 """
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from faceemo.models.depthwise import depthwise_by_shifts
+
 # 'SAME' or 'VALID', as Keras means them, or zeros around: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
+_Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+# From so many positions of the result on, the gradient of the kernel is had from patches.
+_MANY = 400
 
 
 def convolve(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
     """Convolution [B, H, W, C] x [kh, kw, C, D] -> [B, H', W', D], of whatever dtype both have."""
+    if not on_cpu():
+        return _native(inputs, kernel, strides, padding)
     # A 1x1 window needs no padding, so that 'SAME' and 'VALID' are one.
-    if _on_cpu() and kernel.shape[:2] == (1, 1) and isinstance(padding, str):
+    if kernel.shape[:2] == (1, 1) and isinstance(padding, str):
         inputs = inputs[:, :: strides[0], :: strides[1]]
         outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel[0, 0]
         return outputs.reshape(*inputs.shape[:-1], -1)
-    return lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=_LAYOUT)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], strides, padding)
+    return _with_patches(inputs, kernel, strides, tuple(map(tuple, padding)))
 
 
 def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
     """Each channel with its own kernel, 'SAME': [B, H, W, C] x [kh, kw, C, 1] -> [B, H', W', C]."""
-    if _on_cpu():
+    if on_cpu():
         return depthwise_by_shifts(inputs, kernel, strides)
     return lax.conv_general_dilated(
         inputs,
@@ -46,128 +57,76 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
     )
 
 
-def _on_cpu() -> bool:
+def on_cpu() -> bool:
+    """Whether programs are compiled for the CPU."""
     return jax.default_backend() == "cpu"
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise_by_shifts(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+def _native(
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
-    """`convolve_depthwise` as a sum of shifted multiples; elementwise, so XLA makes it one loop."""
-    padded = jnp.pad(inputs, _padding(inputs.shape, kernel.shape, strides))
-    wide = _accumulator(inputs.dtype)
-    shape = _strided(inputs.shape, strides)
-    total = jnp.zeros(shape, wide)
-    for row, column in _positions(kernel.shape):
-        window = _window(padded, (row, column), shape[1:3], strides)
-        total += window.astype(wide) * _spread(kernel[row, column, :, 0]).astype(wide)
-    return total.astype(inputs.dtype)
+    return lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=_LAYOUT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _with_patches(
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
+) -> jax.Array:
+    """Native, but for the gradient of the kernel."""
+    return _native(inputs, kernel, strides, padding)
 
 
 def _forward(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return depthwise_by_shifts(inputs, kernel, strides), (inputs, kernel)
+    return _native(inputs, kernel, strides, padding), (inputs, kernel)
 
 
 def _backward(
-    strides: tuple[int, int], saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+    strides: tuple[int, int],
+    padding: _Pads,
+    saved: tuple[jax.Array, jax.Array],
+    gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradients of inputs and kernel.
-
-    Left to automatic differentiation, a sum over images and positions per kernel position would
-    recompute the incoming gradient each time, and XLA does not vectorise sums over slices: 5 to 15
-    times slower than what stands here.
-    """
     inputs, kernel = saved
-    # What computes it is long; once is enough.
-    gradient = lax.optimization_barrier(gradient)
-    to_inputs = _gradient_of_inputs(inputs.shape, kernel, strides, gradient)
-    return to_inputs, _gradient_of_kernel(inputs, kernel, strides, gradient)
+    # Linear in each, so that XLA drops the forward pass, and what nobody asks for.
+    _, pull = jax.vjp(lambda x, k: _native(x, k, strides, padding), inputs, kernel)
+    to_inputs, to_kernel = pull(gradient)
+    if gradient.shape[1] * gradient.shape[2] >= _MANY:
+        to_kernel = _gradient_of_kernel(inputs, kernel, strides, padding, gradient)
+    return to_inputs, to_kernel
 
 
-depthwise_by_shifts.defvjp(_forward, _backward)
-
-
-def _gradient_of_inputs(
-    shape: Sequence[int], kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
-) -> jax.Array:
-    """The same shifted sum, with the kernel turned round and the gradient spread by the strides."""
-    around = [(0, 0, 0)]
-    for axis, (before, _) in zip((1, 2), _padding(shape, kernel.shape, strides)[1:3], strict=True):
-        reach, stride = kernel.shape[axis - 1] - 1, strides[axis - 1]
-        spread = (gradient.shape[axis] - 1) * stride + 1
-        around.append((reach - before, shape[axis] + before - spread, stride - 1))
-    padded = lax.pad(gradient, jnp.zeros((), gradient.dtype), (*around, (0, 0, 0)))
-    # Between the padding and the sum, which would else ask of every element whether it is padding.
-    padded = lax.optimization_barrier(padded)
-    wide = _accumulator(gradient.dtype)
-    total = jnp.zeros(shape, wide)
-    for row, column in _positions(kernel.shape):
-        window = _window(padded, (row, column), shape[1:3], (1, 1))
-        weight = kernel[kernel.shape[0] - 1 - row, kernel.shape[1] - 1 - column, :, 0]
-        total += window.astype(wide) * _spread(weight).astype(wide)
-    return total.astype(gradient.dtype)
+_with_patches.defvjp(_forward, _backward)
 
 
 def _gradient_of_kernel(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
+    inputs: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: _Pads,
+    gradient: jax.Array,
 ) -> jax.Array:
-    """Summed image after image, position by position, and only at the end over positions."""
-    padded = jnp.pad(inputs, _padding(inputs.shape, kernel.shape, strides))
-    positions = list(_positions(kernel.shape))
-    wide = _accumulator(gradient.dtype)
-    size = gradient.shape[1:3]
+    """Image after image, so that the patches of one stay in the cache: one product each."""
+    padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
+    height, width = gradient.shape[1:3]
+    positions = list(itertools.product(range(kernel.shape[0]), range(kernel.shape[1])))
+    wide = jnp.promote_types(gradient.dtype, jnp.float32)
 
-    def add(
-        totals: list[jax.Array], image: tuple[jax.Array, jax.Array]
-    ) -> tuple[list[jax.Array], None]:
-        values, weights = (part[None].astype(wide) for part in image)
-        windows = [_window(values, position, size, strides) for position in positions]
-        return [t + (w * weights)[0] for t, w in zip(totals, windows, strict=True)], None
+    def add(total: jax.Array, image: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        values, weights = image
+        windows = [
+            values[
+                row : row + (height - 1) * strides[0] + 1 : strides[0],
+                column : column + (width - 1) * strides[1] + 1 : strides[1],
+            ]
+            for row, column in positions
+        ]
+        patches = jnp.concatenate(windows, -1).reshape(height * width, -1)
+        return total + jnp.matmul(
+            patches.T, weights.reshape(height * width, -1), preferred_element_type=wide
+        ), None
 
-    zeros = [jnp.zeros(gradient.shape[1:], wide)] * len(positions)
-    totals, _ = lax.scan(add, zeros, (padded, gradient))
-    sums = lax.optimization_barrier([total.sum((0, 1)) for total in totals])
-    return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
-
-
-def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """What to add up in: as native convolutions do, float32 for bfloat16."""
-    return jnp.promote_types(dtype, jnp.float32)
-
-
-def _positions(kernel_shape: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return itertools.product(range(kernel_shape[0]), range(kernel_shape[1]))
-
-
-def _strided(shape: Sequence[int], strides: tuple[int, int]) -> tuple[int, ...]:
-    """Of the result with 'SAME' padding."""
-    return (shape[0], -(-shape[1] // strides[0]), -(-shape[2] // strides[1]), shape[3])
-
-
-def _padding(
-    shape: Sequence[int], kernel_shape: Sequence[int], strides: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Zeros before and after each axis for 'SAME'; an odd one goes after."""
-    small = _strided(shape, strides)
-    pairs = []
-    for axis in (1, 2):
-        reach = (small[axis] - 1) * strides[axis - 1] + kernel_shape[axis - 1]
-        total = max(reach - shape[axis], 0)
-        pairs.append((total // 2, total - total // 2))
-    return [(0, 0), *pairs, (0, 0)]
-
-
-def _window(
-    padded: jax.Array, start: tuple[int, int], size: Sequence[int], strides: tuple[int, int]
-) -> jax.Array:
-    """Every stride-th row and column from `start`, `size` of them."""
-    stops = [first + (n - 1) * s + 1 for first, n, s in zip(start, size, strides, strict=True)]
-    batch, _, _, channels = padded.shape
-    return lax.slice(padded, (0, *start, 0), (batch, *stops, channels), (1, *strides, 1))
-
-
-def _spread(per_channel: jax.Array) -> jax.Array:
-    return per_channel.reshape(1, 1, 1, -1)
+    zeros = jnp.zeros((len(positions) * inputs.shape[-1], kernel.shape[-1]), wide)
+    total, _ = lax.scan(add, zeros, (padded, gradient))
+    return total.reshape(kernel.shape).astype(kernel.dtype)

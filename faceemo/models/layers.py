@@ -1,7 +1,6 @@
 """Layers that compute what Keras's compute, and the one record that steers a forward pass."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -126,11 +125,6 @@ class Given(nn.Module):
         """The inputs themselves."""
         del mode  # the same in training and in inference
         return inputs
-
-
-def max_pool(inputs: jax.Array, window: tuple[int, int], strides: Sequence[int]) -> jax.Array:
-    """Largest value of each window, without padding: an odd last row or column is left out."""
-    return nn.max_pool(inputs, window, strides)
 
 
 def dropout(

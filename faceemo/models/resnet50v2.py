@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Conv, Mode, max_pool
+from faceemo.models.layers import Conv, Mode
+from faceemo.models.pooling import max_pool
 
 # Name, channels of the narrow convolutions, residual blocks, stride of the last of them.
 STACKS = (("conv2", 64, 3, 2), ("conv3", 128, 4, 2), ("conv4", 256, 6, 2), ("conv5", 512, 3, 1))
@@ -53,7 +54,7 @@ class ResNet50V2(nn.Module):
 
         hidden = convolved(inputs, "conv1_conv", 64, 7, stride=2, padding=THREE_AROUND)
         # Zeros, although what they surround may be negative.
-        hidden = max_pool(jnp.pad(hidden, ((0, 0), *ONE_AROUND, (0, 0))), (3, 3), (2, 2))
+        hidden = max_pool(jnp.pad(hidden, ((0, 0), *ONE_AROUND, (0, 0))), side=3, stride=2)
         for stack, width, count, last_stride in STACKS:
             for number in range(1, count + 1):
                 name = f"{stack}_block{number}"

@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.layers import Conv, Mode, max_pool
+from faceemo.models.layers import Conv, Mode
+from faceemo.models.pooling import max_pool
 
 # Channels of the 3x3 convolutions in each block; a 2x2 maximum follows every block.
 CHANNELS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
@@ -33,5 +34,5 @@ class VGG16(nn.Module):
             for position, width in enumerate(widths, start=1):
                 name = f"block{block}_conv{position}"
                 hidden = nn.relu(Conv(width, (3, 3), dtype=self.dtype, name=name)(hidden))
-            hidden = max_pool(hidden, (2, 2), (2, 2))
+            hidden = max_pool(hidden, side=2, stride=2)
         return hidden

@@ -22,7 +22,7 @@ from faceemo.models import Model
 from faceemo.models.batch_norm import MOMENTUM
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
-from faceemo.train.optim import TRAIN, map_trained
+from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 from faceemo.train.steps import augmented_inputs
 
@@ -42,6 +42,7 @@ def make_moments_step(
     The result holds mean and variance of this batch alone, over all devices, where `labels` (of the
     statistics) say that they train. Images and dropout are those of the training step.
     """
+    labels = _moving(labels)
 
     def step(state: TrainState, batch: Batch, epoch: jax.Array) -> Any:
         inputs, keys = augmented_inputs(state, batch, epoch, model, preprocessing, augmentation)
@@ -97,12 +98,22 @@ def recalibrated(
     for path in pooled:
         if path[-1] == _VARIANCE:
             pooled[path] = np.maximum(pooled[path] - pooled[*path[:-1], _MEAN] ** 2, 0)
-    names, old = _flat(labels), _flat(parallel.unreplicate(state.batch_stats))
+    names, old = _flat(_moving(labels)), _flat(parallel.unreplicate(state.batch_stats))
     fresh = {
         path: pooled[path].astype(np.float32) if names[path] == TRAIN else old[path] for path in old
     }
     statistics = parallel.replicate(traverse_util.unflatten_dict(fresh))
     return dataclasses.replace(state, batch_stats=statistics)
+
+
+def _moving(labels: Any) -> Any:
+    """`labels` with all frozen but BatchNorm's: EfficientNet's normalisation is no average."""
+    return traverse_util.unflatten_dict(
+        {
+            path: name if path[-1] in (_MEAN, _VARIANCE) else FREEZE
+            for path, name in _flat(labels).items()
+        }
+    )
 
 
 def _flat(tree: Any) -> dict[tuple[str, ...], Any]:

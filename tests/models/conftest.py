@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -39,7 +40,19 @@ def networks(tmp_path_factory) -> Oracle:
 
 
 def compute(program, tmp_path_factory, *arguments) -> Oracle:
-    folder = tmp_path_factory.mktemp("keras")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # where the workers meet
+    folder = folder / program.removesuffix(".py")
+    folder.mkdir(exist_ok=True)
+    with filelock.FileLock(folder / "lock"):
+        if not (folder / "results.npz").exists():
+            run(program, folder, *arguments)
+    with np.load(folder / "results.npz") as results:
+        return Oracle(folder, dict(results))
+
+
+def run(program, folder, *arguments) -> None:
     # This process's two-device flag means nothing to TensorFlow, and JAX is not to be started.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     done = subprocess.run(
@@ -51,5 +64,3 @@ def compute(program, tmp_path_factory, *arguments) -> Oracle:
         check=False,
     )
     assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"
-    with np.load(folder / "results.npz") as results:
-        return Oracle(folder, dict(results))

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo.models import convolution
+from faceemo.models import convolution, pooling
+from faceemo.models.depthwise import depthwise_by_shifts
 
 RNG = np.random.default_rng(0)
 
@@ -18,7 +19,7 @@ def both_ways(monkeypatch, function, inputs, kernel):
     """Result and gradients with the formulation for the CPU, and natively."""
     results = []
     for on_cpu in (True, False):
-        monkeypatch.setattr(convolution, "_on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        monkeypatch.setattr(convolution, "on_cpu", lambda on_cpu=on_cpu: on_cpu)
         results.append(jax.jit(lambda *arrays: with_gradients(function, *arrays))(inputs, kernel))
     return results
 
@@ -55,11 +56,57 @@ def test_one_by_one(monkeypatch, stride, padding):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.parametrize(
+    ("side", "stride", "padding"),
+    [(3, 1, "SAME"), (3, 2, "SAME"), (3, 2, "VALID"), (7, 2, ((3, 3), (3, 3)))],
+    ids=str,
+)
+# Few positions and many: another way to the gradient of the kernel.
+@pytest.mark.parametrize("size", [(9, 8), (43, 46)])
+def test_any_kernel(monkeypatch, side, stride, padding, size):
+    def function(inputs, kernel):
+        return convolution.convolve(inputs, kernel, (stride, stride), padding)
+
+    ours, native = both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 5))
+    for a, b in zip(ours, native, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
+def test_the_kernels_gradient_adds_up_in_float32():
+    inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(3, 3, 3, 4).astype(jnp.bfloat16)
+
+    def function(inputs, kernel):
+        return convolution.convolve(inputs, kernel, (1, 1), "SAME")
+
+    run = jax.jit(lambda *arrays: with_gradients(function, *arrays))
+    exact = run(inputs.astype(np.float32), kernel.astype(np.float32))[2]
+    ours = run(inputs, kernel)[2]
+    assert ours.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(ours, np.float32), exact, rtol=1 / 128, atol=1e-2)
+
+
+@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2)])
+@pytest.mark.parametrize("size", [(6, 8), (7, 9)])
+def test_pooling(monkeypatch, side, stride, size):
+    # Small whole numbers: most windows hold their largest value more than once.
+    inputs = RNG.integers(0, 3, (2, *size, 5)).astype(np.float32)
+    results = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(pooling, "on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        outputs, pull = jax.vjp(lambda x: pooling.max_pool(x, side, stride), inputs)
+        results.append(
+            (outputs, *pull(jnp.arange(outputs.size, dtype=np.float32).reshape(outputs.shape)))
+        )
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_bfloat16_adds_up_in_float32():
     inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(5, 5, 3, 1).astype(jnp.bfloat16)
 
     def function(inputs, kernel):
-        return convolution.depthwise_by_shifts(inputs, kernel, (1, 1))
+        return depthwise_by_shifts(inputs, kernel, (1, 1))
 
     run = jax.jit(lambda *arrays: with_gradients(function, *arrays))
     exact = run(inputs.astype(np.float32), kernel.astype(np.float32))

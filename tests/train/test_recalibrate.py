@@ -6,15 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from faceemo import models
+from faceemo.config import make_config
 from faceemo.data.augment import enlarge
 from faceemo.models.batch_norm import BatchNorm
 from faceemo.models.layers import Mode
 from faceemo.models.preprocessing import preprocess
-from faceemo.train import parallel
+from faceemo.train import optim, parallel
 from faceemo.train.recalibrate import make_moments_step, recalibrated
 from faceemo.train.state import TrainState
 from tests.train.tiny import GREY, SIZE, make_split, tiny_config
 
+KEY = jax.random.PRNGKey(0)
 LABELS = {"trained": dict.fromkeys(("moving_mean", "moving_variance"), "train")} | {
     "frozen": dict.fromkeys(("moving_mean", "moving_variance"), "freeze")
 }
@@ -46,7 +49,7 @@ def test_statistics_are_those_of_all_training_images():
     """Five batches on two devices, the last of them padded: each image counts once."""
     model, params, stats = make_model()
     split, config = make_split(70, 0), tiny_config(augmentation="none")
-    state = parallel.replicate(TrainState(jnp.int32(0), params, stats, (), jax.random.PRNGKey(0)))
+    state = parallel.replicate(TrainState(jnp.int32(0), params, stats, (), KEY))
     step = make_moments_step(model, GREY, LABELS, augmentation="none", axis_name=parallel.AXIS)
     mapped = parallel.measure_on_devices(step)
     after = parallel.unreplicate(recalibrated(mapped, state, LABELS, split, config, 0).batch_stats)
@@ -58,3 +61,32 @@ def test_statistics_are_those_of_all_training_images():
         after["trained"]["moving_variance"], inputs.var((0, 1, 2)), rtol=1e-4
     )
     jax.tree.map(np.testing.assert_array_equal, after["frozen"], jax.device_get(stats["frozen"]))
+
+
+def test_normalisation_that_came_with_the_weights_stays():
+    """EfficientNetB0's stands beside BatchNorm's statistics, in a block that trains."""
+    config = make_config(
+        "efficientnetb0",
+        "9,weights=none,image_size=32,native_size=8,batch_size=16,augmentation=none",
+    )
+    model = models.build(config)
+    variables = model.init(0)
+    normalization = variables["batch_stats"]["backbone"]["normalization"]
+    normalization |= {"mean": jnp.float32([1, 2, 3]), "variance": jnp.float32([4, 5, 6])}
+    labels = optim.label(model.blocks, model.trained, variables["batch_stats"])
+    split = make_split(16, 0)
+    state = parallel.replicate(TrainState(jnp.int32(0), **variables, opt_state=(), rng=KEY))
+    step = make_moments_step(model, GREY, labels, augmentation="none", axis_name=parallel.AXIS)
+    mapped = parallel.measure_on_devices(step)
+    after = parallel.unreplicate(recalibrated(mapped, state, labels, split, config, 0).batch_stats)
+    jax.tree.map(np.testing.assert_array_equal, after["backbone"]["normalization"], normalization)
+    stem = model.features(
+        variables["params"],
+        variables["batch_stats"],
+        preprocess(enlarge(split.images, 32), GREY),
+        Mode(model.trained),
+    )[1]["backbone"]["stem_bn"]
+    # One step from mean 0 and variance 1 leaves a hundredth of the batch's own.
+    for name, start in (("moving_mean", 0), ("moving_variance", 1)):
+        batch = (stem[name] - 0.99 * start) * 100
+        np.testing.assert_allclose(after["backbone"]["stem_bn"][name], batch, rtol=1e-3, atol=1e-3)
