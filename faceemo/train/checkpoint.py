@@ -22,7 +22,7 @@ from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.average import averaged
-from faceemo.train.digest import like, named_leaves
+from faceemo.train.digest import digests, like, named_leaves
 from faceemo.train.optim import FREEZE, TRAIN
 from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
@@ -37,12 +37,14 @@ class Checkpoints:
         recipe: JSON-able; what the weights mean. A workdir that holds another recipe is refused.
 
     Raises:
-        UserError: if `workdir` belongs to a run with another recipe; the message names the fields.
+        UserError: if `workdir` belongs to a run with another recipe, or the processes of this one
+            do not have the same; the message names the fields.
     """
 
     def __init__(self, workdir: Path, recipe: dict[str, Any]):
         self._workdir = workdir
         self._recipe = recipe
+        parallel.refuse_disagreement(digests({}, _binding(recipe)))
         found = read_recipe(workdir)
         if found is not None:
             _refuse_difference(workdir, recipe, found)
@@ -209,11 +211,11 @@ _MAY_DIFFER = (
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
-    wanted, found = (_flat(recipe) for recipe in (wanted, found))
+    wanted, found = (_binding(recipe) for recipe in (wanted, found))
     different = [
         f"{name}={found.get(name)!r} (this run: {wanted.get(name)!r})"
         for name in sorted(wanted.keys() | found.keys())
-        if wanted.get(name) != found.get(name) and not set(name.split(".")) & set(_MAY_DIFFER)
+        if wanted.get(name) != found.get(name)
     ]
     if different:
         raise UserError(
@@ -223,10 +225,15 @@ def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, A
         )
 
 
-def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
-    # Orbax's JSON turns tuples into lists
+def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
+    """By dotted name: what may not differ between starts of a run, nor between its processes."""
     flat = traverse_util.flatten_dict(recipe, sep=".")
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in flat.items()}
+    return {
+        # Orbax's JSON turns tuples into lists
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in flat.items()
+        if not set(name.split(".")) & set(_MAY_DIFFER)
+    }
 
 
 def _series(workdir: Path) -> tuple[Series, Series, Series]:

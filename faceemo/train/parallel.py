@@ -5,7 +5,7 @@ The step functions know only the axis's name. To leave `jax.pmap`, change this f
 
 import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -79,6 +79,27 @@ def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
         return result
 
     return call
+
+
+def refuse_disagreement(digests: Mapping[str, str]) -> None:
+    """Ends a run whose processes do not have the same; all have to call it with the same names.
+
+    Raises:
+        UserError: in every process, with the names of what differs.
+    """
+    if jax.process_count() == 1:
+        return
+    gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
+    rows = np.array([list(bytes.fromhex(digest)) for digest in digests.values()], np.uint8)
+    everyones = unreplicate(gather(np.stack([rows] * jax.local_device_count())))
+    differs = (everyones != everyones[0]).any(axis=(0, 2))
+    if differs.any():
+        names = ", ".join(name for name, differ in zip(digests, differs, strict=True) if differ)
+        raise UserError(
+            expected="the same run in every process",
+            found=f"processes with different {names}",
+            fix="give every process the same options, and every host the same data and weights",
+        )
 
 
 def _broadcast(content: bytes) -> bytes:

@@ -16,6 +16,10 @@ from faceemo.train.digest import differences, digests, sealed
 _DIGEST = "digest"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
 _DAMAGED = "damaged-"
+# The other processes of a run do not take part.
+_FIRST_ALONE = MultiprocessingOptions(
+    primary_host=0, active_processes={0}, barrier_sync_key_prefix="faceemo"
+)
 
 
 class Series:
@@ -118,8 +122,10 @@ class Series:
         present = {path.name for path in place.iterdir()}
         args = {name: ocp.args.JsonRestore() for name in {*records, _DIGEST} & present}
         args |= {name: ocp.args.StandardRestore() for name in present.intersection(arrays)}
-        with ocp.CheckpointManager(self.folder, options=_options(read_only=True)) as manager:
-            stored = dict(manager.restore(number, args=ocp.args.Composite(**args)).items())
+        # Not by a manager: a read-only one warns that it is one.
+        handler = ocp.CompositeCheckpointHandler()
+        with ocp.Checkpointer(handler, multiprocessing_options=_FIRST_ALONE) as reader:
+            stored = dict(reader.restore(place, args=ocp.args.Composite(**args)).items())
         seal = stored.pop(_DIGEST, None)
         items = {name: {} for name in arrays} | stored
         if seal is None:
@@ -136,16 +142,10 @@ class Series:
     @functools.cached_property
     def _writer(self) -> ocp.CheckpointManager:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return ocp.CheckpointManager(self.folder, options=_options(max_to_keep=self._keep))
-
-
-def _options(**options: Any) -> ocp.CheckpointManagerOptions:
-    return ocp.CheckpointManagerOptions(
-        create=False,
-        enable_async_checkpointing=False,
-        # The other processes of a run do not take part.
-        multiprocessing_options=MultiprocessingOptions(
-            primary_host=0, active_processes={0}, barrier_sync_key_prefix="faceemo"
-        ),
-        **options,
-    )
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._keep,
+            create=False,
+            enable_async_checkpointing=False,
+            multiprocessing_options=_FIRST_ALONE,
+        )
+        return ocp.CheckpointManager(self.folder, options=options)

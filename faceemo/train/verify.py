@@ -71,7 +71,7 @@ def verify(folder: Path, arguments: Sequence[str], kills: int, seed: int) -> boo
     ends = {0: "the run had ended", EXIT_CODE: "saved, as its exit code says"}
     print(f"SIGTERM: {ends.get(process.returncode, 'before training began')}")
     _finish(_start(killed, arguments))
-    return _verdict(straight, killed)
+    return verdict(straight, killed)
 
 
 def _start(workdir: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
@@ -101,13 +101,13 @@ def _await_save(process: subprocess.Popen[str], workdir: Path, number: int) -> N
         time.sleep(_LOOK)
 
 
-def _verdict(straight: Path, killed: Path) -> bool:
+def verdict(straight: Path, killed: Path) -> bool:
     """Compares every leaf and every metric of the two folders; says how it ends."""
     one, two = _contents(straight), _contents(killed)
     different = sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
     leaves = sum(bool(re.search("weights|training", name)) for name in one)
     if different:
-        print(f"NOT IDENTICAL: {len(different)} of {len(one)}: {', '.join(different[:10])}")
+        print(f"NOT IDENTICAL: {len(different)} of {len(one)}: {', '.join(different)}")
     else:
         print(
             f"IDENTICAL: {leaves} arrays of parameters, optimiser and statistics and all metrics "

@@ -4,7 +4,6 @@ Some of it ends the run (there is nothing to be had from going on), the collapse
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from faceemo.data.augment import LEVELS
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train.state import TrainState
 from faceemo.train.steps import augmented_inputs, plain_inputs
 
@@ -28,8 +27,7 @@ _COLLAPSED = 0.1
 _SAMPLE = 64
 # How many times the contrast of one split may be that of the other, and how far apart their means
 # may be as a share of all that pixels can be. Scaling twice makes a contrast 255 times smaller;
-# subtracting VGG16's mean twice moves images by 0.4 to 0.5. Rotation, zoom, gamma and unlike
-# pictures stay well within both.
+# shifts, zooms, rotations and pictures of another day stay well within both.
 _CONTRAST, _DISTANCE = 4.0, 0.35
 
 
@@ -156,22 +154,29 @@ def _contradicted(split: Split, classes: Sequence[str]) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Range:
-    """Of the pixels of some images: their middle, and the contrast of the middle image."""
+class _Look:
+    """Of one channel of some images: all their values' limits and mean, the middle contrast."""
 
+    low: float
+    high: float
     mean: float
     contrast: float
 
     @classmethod
-    def of(cls, images: Any) -> "_Range":
-        images = np.asarray(images, np.float32).reshape(len(images), -1)
-        return cls(float(images.mean()), float(np.median(np.ptp(images, axis=1))))
+    def of(cls, images: Any) -> "_Look":
+        values = np.asarray(images, np.float32).reshape(len(images), -1)
+        contrast = float(np.median(np.ptp(values, axis=1)))
+        return cls(float(values.min()), float(values.max()), float(values.mean()), contrast)
 
-    def disagrees(self, other: "_Range", span: float, *, stretched: bool) -> bool:
-        """Whether `other`, of validation, is another scale; `stretched` images may have more."""
-        narrow = self.contrast * _CONTRAST < other.contrast
-        wide = other.contrast * _CONTRAST < self.contrast and not stretched
-        return narrow or wide or abs(self.mean - other.mean) > _DISTANCE * span
+    def is_like(self, other: "_Look", span: float, *, stretched: bool) -> bool:
+        """Whether `other`, of validation, is on the same scale; `stretched` images lie elsewhere.
+
+        Stretching widens an image to all of the span, wherever it was.
+        """
+        if self.contrast * _CONTRAST < other.contrast:
+            return False
+        wide = other.contrast * _CONTRAST < self.contrast
+        return stretched or not (wide or abs(self.mean - other.mean) > _DISTANCE * span)
 
 
 def refuse_unlike_pixels(
@@ -184,7 +189,8 @@ def refuse_unlike_pixels(
     """Ends a run whose network would be shown other pixels in training than in validation.
 
     Compares what comes out of augmentation and preprocessing: contrast and mean of some images of
-    either split. More contrast in training is no fault where the level stretches it by design.
+    either split, and their limits with those of pixels from 0 to 255. More contrast in training,
+    and another mean, are no fault where the level stretches contrast by design.
 
     Args:
         splits: 'train' and 'validation'.
@@ -199,15 +205,26 @@ def refuse_unlike_pixels(
     train, validation = (_sample(splits[name]) for name in ("train", "validation"))
     if not len(train.labels) or not len(validation.labels):
         return
-    shown = functools.partial(augmented_inputs, model=model, preprocessing=preprocessing)
-    inputs, _ = jax.jit(lambda: shown(state, train, jnp.int32(0), augmentation=augmentation))()
-    ours = _Range.of(inputs)
-    theirs = _Range.of(jax.jit(lambda: plain_inputs(validation.images, model, preprocessing))())
+
+    def trained() -> jax.Array:
+        return augmented_inputs(state, train, jnp.int32(0), model, preprocessing, augmentation)[0]
+
+    def validated() -> jax.Array:
+        return plain_inputs(validation.images, model, preprocessing)
+
+    # All channels are the same but for their means.
+    ours, theirs = (_Look.of(jax.jit(inputs)()[..., 0]) for inputs in (trained, validated))
+    limits = preprocess(jnp.array([0.0, 255.0]).reshape(2, 1, 1), preprocessing)[:, 0, 0, 0]
+    low, high = map(float, limits)
+    slack = 0.01 * (high - low)
+    within = (
+        low - slack <= min(ours.low, theirs.low) and max(ours.high, theirs.high) <= high + slack
+    )
     stretched = LEVELS[augmentation].stretch
-    if not ours.disagrees(theirs, 255 * preprocessing.scale, stretched=stretched):
+    if within and ours.is_like(theirs, high - low, stretched=stretched):
         return
-    before = _Range.of(train.images), _Range.of(validation.images)
-    if before[0].disagrees(before[1], 255, stretched=stretched):
+    before = _Look.of(train.images), _Look.of(validation.images)
+    if not before[0].is_like(before[1], 255, stretched=stretched):
         cause = "the files of the two splits were prepared differently"
         fix = "look at both (scripts/explore_data.py) and bring them to the same range, 0 to 255"
     else:
@@ -218,11 +235,14 @@ def refuse_unlike_pixels(
         )
     raise UserError(
         expected="training and validation images of like brightness and contrast after "
-        "preprocessing",
-        found=f"mean {ours.mean:.4g} and contrast {ours.contrast:.4g} in training, "
-        f"{theirs.mean:.4g} and {theirs.contrast:.4g} in validation; likely {cause}",
+        f"preprocessing, within {low:.4g} to {high:.4g}",
+        found=f"{_said(ours)} in training, {_said(theirs)} in validation; likely {cause}",
         fix=fix,
     )
+
+
+def _said(look: _Look) -> str:
+    return f"{look.low:.4g} to {look.high:.4g} (mean {look.mean:.4g}, contrast {look.contrast:.4g})"
 
 
 def _sample(split: Split) -> Batch:

@@ -18,12 +18,15 @@ from tests.train.processes import assert_identical, results
 from tests.train.test_loop import fit
 from tests.train.tiny import GREY, make_splits, tiny_config
 
+# Slow enough that accuracy still grows after the first epoch.
+RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.003}
+
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     """A run of three epochs that has two checkpoints in `best`; its folder and its history."""
     workdir = tmp_path_factory.mktemp("three") / "run"
-    history, _ = fit(workdir, epochs=3, patience=0)
+    history, _ = fit(workdir, **RUN)
     assert len(list((workdir / "best").glob("[0-9]*"))) == 2
     return workdir, history
 
@@ -64,7 +67,7 @@ def test_a_flipped_bit_that_orbax_restores_is_found(copy, three, capsys):
     """The run goes back one checkpoint, says so, and ends as if nothing had happened."""
     newest = numbers(copy / "latest")[-1]
     flip(copy / "latest" / str(newest))
-    history, _ = fit(copy, epochs=3, patience=0)
+    history, _ = fit(copy, **RUN)
     said = capsys.readouterr()
     assert f"latest/{newest} is damaged" in said.err
     assert "weights/params/" in said.err, "the leaf is named"
@@ -82,7 +85,7 @@ def test_a_changed_record_is_found(copy, capsys, victim):
     text = record.read_text()
     place = next(at for at in range(len(text) // 2, len(text)) if text[at] in "12345678")
     record.write_text(text[:place] + str(int(text[place]) + 1) + text[place + 1 :])
-    fit(copy, epochs=3, patience=0)
+    fit(copy, **RUN)
     said = capsys.readouterr()
     found = f"latest/{newest} is damaged" in said.err
     # Training does not read that recipe as long as the one beside the frozen leaves is sound.
@@ -93,7 +96,7 @@ def test_a_changed_record_is_found(copy, capsys, victim):
 def test_a_lost_file_is_found(copy, capsys):
     newest = numbers(copy / "latest")[-1]
     shutil.rmtree(copy / "latest" / str(newest) / "training")
-    fit(copy, epochs=3, patience=0)
+    fit(copy, **RUN)
     said = capsys.readouterr()
     assert f"latest/{newest} is damaged" in said.err
     assert "continues after epoch 2" in said.out
@@ -103,7 +106,7 @@ def test_without_a_sound_one_nothing_is_trained_over(copy):
     for number in numbers(copy / "latest"):
         flip(copy / "latest" / str(number))
     with pytest.raises(UserError, match="remove that folder to train from the start"):
-        fit(copy, epochs=3, patience=0)
+        fit(copy, **RUN)
 
 
 def test_a_damaged_best_falls_back_to_the_best_before(copy, three, capsys):
@@ -120,7 +123,7 @@ def test_damaged_frozen_leaves_are_written_again_by_training(copy, three, capsys
     flip(copy / "frozen" / "0")
     with pytest.raises(UserError, match="--mode=train"):
         Checkpoints(copy, recipe()).restore_best()
-    fit(copy, epochs=3, patience=0)
+    fit(copy, **RUN)
     assert "frozen/0 is damaged" in capsys.readouterr().err
     shutil.rmtree(copy / "frozen" / "damaged-0")
     assert_identical(copy, three[0])
@@ -133,7 +136,7 @@ def test_leftovers_of_killed_saves_go_and_nothing_else(copy):
         (copy / series / "mine.txt").write_text("stays")
     Checkpoints(copy, recipe()).restore_best()
     assert list(copy.glob("*/*tmp*")), "who only reads removes nothing: another may be writing"
-    fit(copy, epochs=3, patience=0)
+    fit(copy, **RUN)
     assert not list(copy.glob("*/*tmp*"))
     assert len(list(copy.glob("*/mine.txt"))) == 2
 
@@ -153,10 +156,10 @@ def test_a_full_disk_loses_nothing_that_was_there(copy, three, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(storage.ocp.CheckpointManager, "save", limited)
         with pytest.raises(UserError, match="make room"):
-            fit(copy, epochs=5, patience=0)
+            fit(copy, **RUN | {"epochs": 5})
     assert_identical(copy, three[0])
     assert not list(copy.glob("*/*tmp*"))
-    assert len(fit(copy, epochs=5, patience=0)[0]) == 5
+    assert len(fit(copy, **RUN | {"epochs": 5})[0]) == 5
 
 
 def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
@@ -176,14 +179,14 @@ def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch
         checkpoint, "_training", lambda state: real(state) | {"ema": np.zeros(3, np.float32)}
     )
     with pytest.raises(UserError, match="a difference in ema"):
-        fit(copy, epochs=4, patience=0)
+        fit(copy, **RUN | {"epochs": 4})
 
 
 def test_what_a_killed_epoch_left_in_best_does_not_count(copy, three):
     """Killed between the two saves of an epoch: best is of an epoch that latest does not have."""
     last = max(numbers(copy / "latest"))
     shutil.rmtree(copy / "latest" / str(last))
-    history, checkpoints = fit(copy, epochs=3, patience=0)
+    history, checkpoints = fit(copy, **RUN)
     assert results(history) == results(three[1])
     assert results(checkpoints.restore_best()[1]) == results(three[1])
 
@@ -194,7 +197,7 @@ def test_a_run_older_than_digests_goes_on_with_a_warning(copy, three, capsys):
     for record in copy.glob("latest/*/history/metadata"):
         epochs = json.loads(record.read_text())["epochs"]
         record.write_text(json.dumps({"epochs": epochs}))
-    history, _ = fit(copy, epochs=3, patience=0)
+    history, _ = fit(copy, **RUN)
     assert results(history) == results(three[1])
     assert "before digests" in capsys.readouterr().err
 
@@ -225,4 +228,4 @@ def test_names_survive_what_orbax_makes_of_a_tuple(tmp_path):
 
 
 def recipe():
-    return make_recipe(tiny_config(epochs=3, patience=0), GREY, {"source": "none"}, make_splits())
+    return make_recipe(tiny_config(**RUN), GREY, {"source": "none"}, make_splits())

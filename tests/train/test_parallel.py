@@ -82,6 +82,20 @@ def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_of_different_runs_are_refused(tmp_path):
+    changed = [RUN, RUN | {"seed": 3, "batch_size": 20}]
+    port = free_port()
+    processes = [
+        start(tmp_path / "run", changes, options=("--process", process, "--port", port))
+        for process, changes in enumerate(changed)
+    ]
+    for code, _, errors in finish(*processes):
+        assert code == 2
+        assert "different config.batch_size, config.seed" in errors
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.slow
 def test_one_of_two_processes_is_asked_to_stop_and_both_do(tmp_path):
     processes = two(tmp_path, {"epochs": 5000, "patience": 0})
     limit = time.monotonic() + 120
