@@ -130,7 +130,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path, capsys, damage):
     capsys.readouterr()
     again = fit(tmp_path / "two")
     printed = capsys.readouterr().out
-    assert ("damaged" in printed) == (damage != "no record")
+    assert ("are damaged" in printed) == (damage != "no record")
     assert "features of 70 images: computed once" in printed
     assert "features of 30 images: from" in printed
     assert results(again) == results(whole)

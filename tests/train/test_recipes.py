@@ -252,8 +252,10 @@ def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
         assert np.asarray(before).tobytes() == after.tobytes()
     assert not jax.tree.leaves(states[-1].average["params"]["backbone"]["low"])
     shown = average.averaged(states[-1])
-    assert shown.params["backbone"]["low"] is low
-    assert (shown.params["head"]["predictions"]["kernel"] != low["kernel"].sum()).all()
+    for name in ("kernel", "bias"):
+        assert shown.params["backbone"]["low"][name] is low[name]
+        averaged = shown.params["head"]["predictions"][name]
+        assert (averaged != states[-1].params["head"]["predictions"][name]).all()
 
 
 def test_each_of_them_changes_the_training():
