@@ -55,16 +55,15 @@ class Twins:
             self._splits[kind] = {
                 value: {row.split for row in group} for value, group in groups.items()
             }
-        # Likenesses are noted once, between the first rows with those pixels; here both ways.
-        pixels = {row.path: row.pixels_sha256 for row in rows}
-        self._near: dict[str, list[tuple[str, Likeness]]] = collections.defaultdict(list)
-        for row in rows:
-            for likeness in row.similar:
-                one, other = row.pixels_sha256, pixels.get(likeness.path)
-                near_enough = near.matches(likeness, rules.near_distance, rules.near_similarity)
-                if one and other and near_enough:
-                    self._near[one].append((other, likeness))
-                    self._near[other].append((one, likeness))
+        self._near: dict[str, list[Likeness]] = {}
+        for pixels, same in self._same[PIXELS].items():
+            # only what is there can be a twin
+            self._near[pixels] = [
+                likeness
+                for likeness in same[0].similar
+                if likeness.pixels_sha256 in self._same[PIXELS]
+                and near.matches(likeness, rules.near_distance, rules.near_similarity)
+            ]
 
     def splits(self, row: Row, kind: str) -> set[str]:
         """The other splits that hold a twin of `row` in one of `KINDS`.
@@ -77,9 +76,9 @@ class Twins:
         else:
             found = {
                 split
-                for other, likeness in self._near.get(row.pixels_sha256 or "", ())
+                for likeness in self._near.get(row.pixels_sha256 or "", ())
                 if likeness.mirrored == (kind == MIRRORED)
-                for split in self._splits[PIXELS][other]
+                for split in self._splits[PIXELS][likeness.pixels_sha256]
             }
         return found - {row.split}
 
@@ -96,11 +95,11 @@ class Twins:
             yield twin, Place(row)
         likenesses = sorted(
             self._near.get(row.pixels_sha256 or "", ()),
-            key=lambda one: (-one[1].similarity, one[1].distance, one[1].mirrored, one[0]),
+            key=lambda one: (-one.similarity, one.distance, one.mirrored, one.pixels_sha256),
         )
-        for other, likeness in likenesses:
+        for likeness in likenesses:
             place = Place(row, likeness.distance, likeness.similarity, likeness.mirrored)
-            for twin in self._same[PIXELS][other]:
+            for twin in self._same[PIXELS][likeness.pixels_sha256]:
                 yield twin, place
         for twin in self.equals(row, DHASH):
             yield twin, Place(row, 0, None)

@@ -30,7 +30,8 @@ FATES = (KEPT, NO_FACE, UNREADABLE, DUPLICATE, CONFLICT, SUSPECT)
 class Likeness:
     """Another image whose difference hash is near, and how alike the two really are."""
 
-    path: str  # of the other: the first path with those pixels
+    pixels_sha256: str  # of the other
+    path: str  # the first with those pixels, for people to look it up
     distance: int  # bits in which the hashes differ
     similarity: float  # of the pixels, -1..1 (`near.similarity`)
     mirrored: bool  # whether the other is compared after a flip from left to right
@@ -58,7 +59,7 @@ class Row:
     face_side: int | None = None  # side at which the detector saw it, pixels
     dhash: str | None = None  # 64-bit difference hash, 16 hexadecimal digits
     dhash_mirrored: str | None = None  # that of the image flipped from left to right
-    similar: tuple[Likeness, ...] = ()  # to images before it; only for the first with its pixels
+    similar: tuple[Likeness, ...] = ()  # to other pixels; the same for all with the same pixels
 
     # judged
     has_face: bool = False  # whether the confidence is above the threshold

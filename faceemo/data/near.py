@@ -38,7 +38,8 @@ def likenesses(
         read: the grey image of a row, uint8 [48, 48].
 
     Returns:
-        {path: its likenesses to images with smaller paths}, those without any left out.
+        {pixels_sha256: its likenesses}, those without any left out. Every pair stands on both
+        sides, so that any selection of rows holds all there is to know of the pairs within it.
     """
     first: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: row.path):
@@ -54,14 +55,19 @@ def likenesses(
             flipped = pixels[other][:, ::-1] if mirrored else pixels[other]
             similarity = round(float(fine(pixels[one]) @ fine(flipped)), 4)
             if similarity >= LEAST:
-                likeness = Likeness(
-                    path=images[one].path,
-                    distance=distance,
-                    similarity=similarity,
-                    mirrored=bool(mirrored),
-                )
-                found[images[other].path].append(likeness)
-    return {path: tuple(some) for path, some in found.items()}
+                for here, there in ((one, other), (other, one)):
+                    likeness = Likeness(
+                        pixels_sha256=images[there].pixels_sha256 or "",
+                        path=images[there].path,
+                        distance=distance,
+                        similarity=similarity,
+                        mirrored=bool(mirrored),
+                    )
+                    found[images[here].pixels_sha256 or ""].append(likeness)
+    return {
+        pixels: tuple(sorted(some, key=lambda one: (one.path, one.mirrored)))
+        for pixels, some in found.items()
+    }
 
 
 def matches(likeness: Likeness, distance: int, similarity: float) -> bool:

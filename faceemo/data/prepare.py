@@ -213,7 +213,9 @@ def _measure(
         names = {"path": path, "sha256": sha256, "split": split, "label": label}
         rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
     found = near.likenesses(rows, lambda row: read_grey(originals.folder / row.path, near.SIDE))
-    return [dataclasses.replace(row, similar=found.get(row.path, ())) for row in rows], False
+    return [
+        dataclasses.replace(row, similar=found.get(row.pixels_sha256 or "", ())) for row in rows
+    ], False
 
 
 def _booked(root: Path) -> list[Row]:

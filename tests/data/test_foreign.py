@@ -7,6 +7,7 @@ import pytest
 from faceemo.data import foreign, ledger
 from faceemo.data.rules import Rules
 from faceemo.errors import UserError
+from tests.data.likeness import alike
 
 ROW = ledger.Row(
     path="",
@@ -22,27 +23,28 @@ ROW = ledger.Row(
 )
 
 
-def row(path, *similar, **fields):
-    likenesses = [
-        ledger.Likeness(path=other, distance=distance, similarity=similarity, mirrored=mirrored)
-        for other, distance, similarity, mirrored in similar
-    ]
+def row(path, **fields):
     own = {"path": path, "sha256": f"s{path}", "pixels_sha256": f"p{path}", "dhash": f"d{path}"}
-    return dataclasses.replace(ROW, **own | fields, similar=tuple(likenesses))
+    return dataclasses.replace(ROW, **own | fields)
 
 
-ROWS = [
-    row("train/sad/10.jpg"),
-    row("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
-    row("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
-    row("validation/sad/92.jpg", ("train/sad/10.jpg", 2, 0.8, False)),
-    row("validation/sad/93.jpg", ("train/sad/10.jpg", 1, 0.8, True)),
-    row("validation/sad/94.jpg", ("train/sad/10.jpg", 3, 0.8, False)),  # too far
-    row("validation/sad/95.jpg", ("train/sad/10.jpg", 1, 0.6, False)),  # not alike
-    row("validation/sad/96.jpg", ("validation/sad/92.jpg", 1, 0.9, False)),  # would be a chain
-    row("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
-    row("test/sad/face.jpg"),
-]
+ROWS = alike(
+    [
+        row("train/sad/10.jpg"),
+        row("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
+        row("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
+        *(row(f"validation/sad/{number}.jpg") for number in range(92, 97)),
+        row("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
+        row("test/sad/face.jpg"),
+    ],
+    [
+        ("train/sad/10.jpg", "validation/sad/92.jpg", 2, 0.8, False),
+        ("train/sad/10.jpg", "validation/sad/93.jpg", 1, 0.8, True),
+        ("train/sad/10.jpg", "validation/sad/94.jpg", 3, 0.8, False),  # too far
+        ("train/sad/10.jpg", "validation/sad/95.jpg", 1, 0.6, False),  # not alike
+        ("validation/sad/92.jpg", "validation/sad/96.jpg", 1, 0.9, False),  # would be a chain
+    ],
+)
 
 
 def group(trained, **rules):

@@ -26,8 +26,12 @@ ROW = ledger.Row(
     pixels_sha256="cd" * 32,
     blank=0.125,
     similar=(
-        ledger.Likeness(path="train/sad/3.jpg", distance=2, similarity=0.991, mirrored=True),
-        ledger.Likeness(path="test/sad/4.jpg", distance=0, similarity=1.0, mirrored=False),
+        ledger.Likeness(
+            pixels_sha256="ef", path="train/sad/3.jpg", distance=2, similarity=0.991, mirrored=True
+        ),
+        ledger.Likeness(
+            pixels_sha256="fe", path="test/sad/4.jpg", distance=0, similarity=1.0, mirrored=False
+        ),
     ),
     has_face=True,
     near_group="train/sad/3.jpg",

@@ -103,9 +103,9 @@ def plain(rows, read):
                 flipped = read(row)[:, ::-1] if mirrored else read(row)
                 similarity = float(near.fine(read(other)) @ near.fine(flipped))
                 if distance <= near.FARTHEST and similarity >= near.LEAST:
-                    found.setdefault(row.path, []).append(
-                        (other.path, distance, pytest.approx(similarity, abs=1e-4), bool(mirrored))
-                    )
+                    alike = distance, pytest.approx(similarity, abs=1e-4), bool(mirrored)
+                    for here, there in ((row, other), (other, row)):
+                        found.setdefault(here.pixels_sha256, []).append((there.path, *alike))
     return found
 
 
@@ -129,11 +129,14 @@ def test_pairs_are_those_of_a_comparison_of_every_pair(monkeypatch):
     assert len(wanted) > 10
     assert any(mirrored for pairs in wanted.values() for *_, mirrored in pairs)
     assert {
-        path: sorted((one.path, one.distance, one.similarity, one.mirrored) for one in likenesses)
-        for path, likenesses in found.items()
+        pixels: [(one.path, one.distance, one.similarity, one.mirrored) for one in likenesses]
+        for pixels, likenesses in found.items()
     } == {
-        path: sorted(pairs, key=lambda pair: (pair[0], pair[1])) for path, pairs in wanted.items()
+        pixels: sorted(pairs, key=lambda pair: (pair[0], pair[3]))
+        for pixels, pairs in wanted.items()
     }
+    pixels = {row.path: row.pixels_sha256 for row in rows}
+    assert all(one.pixels_sha256 == pixels[one.path] for some in found.values() for one in some)
     assert near.likenesses(rows[::-1], read) == found
 
 
@@ -151,15 +154,15 @@ def test_equal_pixels_are_compared_once_and_blank_ones_never():
         return read(row)
 
     found = near.likenesses(rows, watched)
-    assert list(found) == ["train/sad/001.png"]
-    assert found["train/sad/001.png"][0].path == "train/sad/000.png"
+    assert found.keys() == {rows[0].pixels_sha256, rows[1].pixels_sha256}
+    assert found[rows[1].pixels_sha256][0].path == "train/sad/000.png"
     assert set(looked_at) == {"train/sad/000.png", "train/sad/001.png"}
     lost = [dataclasses.replace(row, pixels_sha256=None, dhash=None, blank=None) for row in rows]
     assert near.likenesses(lost, read) == {}
 
 
 def test_thresholds():
-    like = ledger.Likeness(path="x", distance=2, similarity=0.7, mirrored=False)
+    like = ledger.Likeness(pixels_sha256="ef", path="x", distance=2, similarity=0.7, mirrored=False)
     assert near.matches(like, 2, 0.7)
     assert not near.matches(like, 1, 0.7)
     assert not near.matches(like, 2, 0.71)

@@ -32,7 +32,11 @@ ROWS = [
         path="train/happy/\x1b[31m9.jpg",
         label="happy",
         blank=0.5,
-        similar=(ledger.Likeness(path="a/b/c.jpg", distance=2, similarity=0.75, mirrored=True),),
+        similar=(
+            ledger.Likeness(
+                pixels_sha256="ef", path="a/b/c.jpg", distance=2, similarity=0.75, mirrored=True
+            ),
+        ),
         fate=ledger.DUPLICATE,
         reason="same dHash as train/happy/3.jpg, which is kept",
     ),
