@@ -15,6 +15,7 @@ SPLITS = ("train", "validation", "test")
 ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
 AUGMENTATIONS = ("none", "low", "mid", "high")
 UNFREEZE = ("0", "1", "2", "3", "all")
+POLICIES = ("original", "strict", "keep")
 WEIGHTS = {
     "vgg16": ("imagenet", "hed", "none"),
     "resnet50v2": ("imagenet", "none"),
@@ -101,6 +102,19 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.dataset = "folder"
     # where the zip is and prepared data goes
     config.data_dir = "data"
+    # what is left out of duplicates: 'original' (equal dHash in train and validation), 'strict' (no
+    # duplicate of any kind in two splits; test stays whole) or 'keep' (nothing, faceless or not)
+    config.policy = "original"
+    # an image shows a face where the detector's confidence is above it
+    config.face_threshold = 0.5
+    # see every image at 300 pixels, instead of first at less where that settles it
+    config.exact_screening = False
+    # bits up to which two difference hashes propose a near duplicate
+    config.near_distance = 2
+    # of the pixels' fine structure, from which on it is one
+    config.near_similarity = 0.7
+    # train images whose label is less probable are left out (scripts/find_suspect_labels.py)
+    config.suspect_below = 0.0
     # side at which the decoded grey images are kept, pixels
     config.native_size = 48
     # training steps per epoch; 0 uses every image
@@ -147,6 +161,11 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 # A run may go on with another value of these.
 _NOT_IN_NAME = ("data_dir", "epochs", "patience", "checkpoint_every_steps")
+
+
+def rule(field: str) -> tuple[str, Callable[[Any], bool]]:
+    """What `field` takes, in words and as a test."""
+    return _RULES[field]
 
 
 def default_workdir(config: ConfigDict) -> Path:
@@ -217,6 +236,12 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
     "dtype": _one_of("float32", "bfloat16"),
     "dataset": _one_of("folder", "sample"),
+    "policy": _one_of(*POLICIES),
+    "face_threshold": ("0 to below 1", lambda value: 0 <= value < 1),
+    # what the ledger has measured: pairs up to 4 bits apart whose pixels are alike from 0.5 on
+    "near_distance": ("0 to 4", lambda value: 0 <= value <= 4),
+    "near_similarity": ("0.5 to 1", lambda value: 0.5 <= value <= 1),
+    "suspect_below": ("0 to below 1", lambda value: 0 <= value < 1),
     "native_size": ("8 to 1024", lambda value: 8 <= value <= 1024),
     "steps_per_epoch": _COUNT,
     "checkpoint_every_steps": _COUNT,

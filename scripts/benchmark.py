@@ -7,11 +7,11 @@ Each kind says with --help what it compares. The peers need the extra: pip insta
 
 import argparse
 
-from benchmarks import models, scaling, timing
+from benchmarks import data, models, scaling, timing
 
 from faceemo import errors
 
-KINDS = {"models": models, "scaling": scaling}
+KINDS = {"models": models, "data": data, "scaling": scaling}
 
 
 def main() -> None:

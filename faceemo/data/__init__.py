@@ -23,10 +23,10 @@ def load(config: ConfigDict) -> dict[str, Split]:
         UserError: if there is no data, or it is not usable.
     """
     # The builder brings TensorFlow along, and preparation OpenCV.
-    from faceemo.data import builder, prepare, sample
+    from faceemo.data import builder, prepare, rules, sample
 
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    prepare.prepare(root)
+    prepare.prepare(root, rules.of_config(config), exact=config.exact_screening)
     return builder.load(root, config.native_size)

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import archive, dedupe
+from faceemo.data.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 
@@ -77,42 +78,6 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
             Image.fromarray(image).save(png, "PNG", compress_level=1)
             png.seek(0)
             yield key, {"image": png, "label": path.split("/")[1], "path": path}
-
-
-def read_grey(path: Path, size: int) -> np.ndarray:
-    """The image at `path` as a grey square, whatever its mode and shape: uint8 [size, size].
-
-    An EXIF rotation is applied, transparency ignored, 16 bits scaled to 8, an oblong squeezed;
-    resizing is bilinear and antialiased. An 8-bit grey image of this size comes back unchanged.
-
-    Raises:
-        UserError: if it cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            grey = _grey(ImageOps.exif_transpose(image))
-            if grey.size != (size, size):
-                grey = grey.resize((size, size), Image.Resampling.BILINEAR)
-            return np.array(grey)
-    except Exception as error:  # decoders raise anything on damaged input
-        raise UserError(
-            expected=f"an image that can be decoded at {path}",
-            found=f"{type(error).__name__}: {error}",
-            fix="delete it, or run scripts/detect_faces.py and scripts/remove_duplicates.py, "
-            "which set such files aside",
-        ) from error
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """8-bit grey. Pillow's own conversion would clip what has more than 8 bits."""
-    if image.mode.startswith("I"):
-        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range no format defines")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")
-    return image.convert("L")
 
 
 def load(root: Path, native_size: int) -> dict[str, Split]:

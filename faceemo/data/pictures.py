@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import archive, ledger, sample
-from faceemo.data.dedupe import row_order
+from faceemo.data.groups import row_order
 from faceemo.data.ledger import Row
 from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet
 

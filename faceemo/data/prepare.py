@@ -7,6 +7,7 @@ The originals are only ever read.
 """
 
 import collections
+import dataclasses
 import hashlib
 import json
 import time
@@ -15,59 +16,87 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.data import archive, dedupe, ledger, pictures, screen, tables
+from faceemo.data import (
+    archive,
+    dedupe,
+    leak_picture,
+    leaks,
+    ledger,
+    measure,
+    near,
+    pictures,
+    recall,
+    screen,
+    tables,
+)
+from faceemo.data.decode import read_grey
+from faceemo.data.judge import judge, judge_faces
 from faceemo.data.ledger import Row
+from faceemo.data.rules import KEEP, Rules
 from faceemo.errors import UserError
 
 RECORD = "preparation.json"
 PICTURES = "pictures"
-THRESHOLD = 0.5  # the original's
 _FOLDERS = {"unpack": archive.FOLDER, "screen": screen.FOLDER, "dedupe": dedupe.FOLDER}
 STAGES = tuple(_FOLDERS)
+_Draw = Callable[[Path, Sequence[Row], Rules, Path], None]
+
+
+def _without_rules(draw: Callable[[Path, Sequence[Row], Path], None]) -> _Draw:
+    return lambda root, rows, rules, path: draw(root, rows, path)
+
+
 # Drawn when their stage is finished: {file: what draws it}.
-_PICTURES: dict[str, dict[str, Callable[[Path, Sequence[Row], Path], None]]] = {
-    "screen": {"faces.png": pictures.faces},
+_PICTURES: dict[str, dict[str, _Draw]] = {
+    "screen": {"faces.png": _without_rules(pictures.faces)},
     "dedupe": {
-        "kept_and_left_out.png": pictures.fates,
-        "conflicting_labels.png": pictures.conflicts,
+        "kept_and_left_out.png": _without_rules(pictures.fates),
+        "conflicting_labels.png": _without_rules(pictures.conflicts),
+        "leaks.png": leak_picture.draw,
     },
 }
 
 
-def prepare(root: Path, screen_threshold: float = THRESHOLD, last: str = "dedupe") -> Path:
+def prepare(
+    root: Path, rules: Rules | None = None, last: str = "dedupe", *, exact: bool = False
+) -> Path:
     """Does what is missing up to the stage `last` and says what came of it.
 
     Args:
         root: the folder with Facial_emotion_images.zip or Facial_emotion_images.
-        screen_threshold: an image shows a face where the detector's confidence is above it, 0..1.
+        rules: what is kept; the original's if None.
         last: 'unpack', 'screen' or 'dedupe'.
+        exact: whether the detector sees every image at 300 pixels, as the original's did; without,
+            it settles most at smaller sides (`screen`), with the same fates at the threshold 0.5.
 
     Returns:
         The folder that `last` fills: for 'dedupe' root/unique_images, as <split>/<class>/<image>.
 
     Raises:
-        UserError: if the images are missing, damaged or not laid out as they should be, the
-            detector cannot be had, or the threshold is out of range. The detector is looked for
-            before any long work.
+        UserError: if the images are missing, damaged or not laid out as they should be, or the
+            detector cannot be had. The detector is looked for before any long work.
     """
     root = Path(root)
-    if not 0 <= screen_threshold < 1:
-        raise UserError(
-            expected="a face threshold from 0 to below 1",
-            found=f"{screen_threshold:g}",
-            fix=f"the original used {THRESHOLD:g}",
-        )
+    rules = rules or Rules()
     archive.check_present(root)
     with staging.alone(root):
         record = _Record(root)
         # before the first long stage, not after it
-        detector = screen.Detector() if last != "unpack" and not record.has("screen") else None
+        new = last != "unpack" and not measure.Store(root, exact=exact).facts
+        detector = screen.Detector(exact=exact) if new else None
         originals = _unpack(root, record)
         if last == "unpack":
             return originals.folder
-        _screen(root, record, originals, screen_threshold, detector)
+        inputs = {
+            "images": originals.fingerprint["images"],
+            "detector": screen.name(exact),
+            "threshold": rules.face_threshold,
+        }
+        known = record.inputs("screen").get("detector") == inputs["detector"]
+        rows, booked = _measure(root, originals, detector, exact, known)
+        rows = _screen(root, record, inputs, rows, rules, booked)
         if last == "dedupe":
-            _dedupe(root, record)
+            _dedupe(root, record, rows, rules)
     return root / _FOLDERS[last]
 
 
@@ -136,72 +165,115 @@ def _unpack(root: Path, record: _Record) -> archive.Originals:
     return originals
 
 
+def _measure(
+    root: Path,
+    originals: archive.Originals,
+    detector: screen.Detector | None,
+    exact: bool,
+    known: bool,
+) -> tuple[list[Row], bool]:
+    """The rows of the originals with all their measured fields, and whether the ledger had them.
+
+    The ledger's are taken if it is `known` what measured them. What a search for suspect labels
+    has written stays with its image.
+    """
+    booked = _booked(root)
+    if known and {row.path: row.sha256 for row in booked} == originals.images:
+        return booked, True
+    started = time.monotonic()
+    store = measure.Store(root, exact=exact)
+    if missing := set(originals.images.values()) - store.facts.keys():
+        detector = detector or screen.Detector(exact=exact)
+        measure.measure(originals.folder, originals.images, store, detector)
+        spent = time.monotonic() - started
+        print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {root / measure.NAME}")
+    store.tidy()
+    predicted = {
+        (row.path, row.sha256): {
+            "label_score": row.label_score,
+            "predicted_label": row.predicted_label,
+        }
+        for row in booked
+    }
+    rows = []
+    for path, sha256 in originals.images.items():
+        split, label, _ = path.split("/")
+        facts = vars(store.facts[sha256]) | predicted.get((path, sha256), {})
+        names = {"path": path, "sha256": sha256, "split": split, "label": label}
+        rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
+    found = near.likenesses(rows, lambda row: read_grey(originals.folder / row.path, near.SIDE))
+    return [dataclasses.replace(row, similar=found.get(row.path, ())) for row in rows], False
+
+
+def _booked(root: Path) -> list[Row]:
+    """The ledger as it is; nothing if there is none, or one that this version cannot read."""
+    try:
+        return ledger.read(root)
+    except UserError:
+        return []  # what it said is found out again
+
+
 def _screen(
     root: Path,
     record: _Record,
-    originals: archive.Originals,
-    threshold: float,
-    detector: screen.Detector | None,
-) -> None:
+    inputs: dict[str, Any],
+    rows: list[Row],
+    rules: Rules,
+    booked: bool,
+) -> list[Row]:
     started = time.monotonic()
-    inputs = {
-        "images": originals.fingerprint["images"],
-        "detector": screen.DETECTOR,
-        "threshold": threshold,
-    }
-    if record.has("screen") and record.inputs("screen") == inputs and _books(root, originals):
-        rows = ledger.read(root)
-        found = sum(row.has_face for row in rows)
+    judged = judge_faces(rows, rules)
+    if record.has("screen") and record.inputs("screen") == inputs and booked:
+        found = sum(row.has_face for row in judged)
         print(f"screen: nothing to do, {found:,} with a face in {root / screen.FOLDER}")
-    else:
-        record.forget("screen")
-        rows = screen.screen(root, originals.images, threshold, detector or screen.Detector())
-        ledger.write(root, rows)
-        counts = ledger.counts([row for row in rows if row.has_face])
-        record.add("screen", inputs=inputs, counts=counts)
-        print(f"\nImages with a face (res10 SSD, confidence above {threshold:g})")
-        print(tables.counts_table("screen", counts))
-        for row in rows:
-            if row.split == "test" and not row.has_face:
-                print(f"  leaves the test split: {row.path} ({row.reason})")
-        _close("screen", _tally(rows), root / screen.FOLDER, started)
-    _draw(root, "screen", rows)
+        _draw(root, "screen", judged, rules)
+        return rows
+    record.forget("screen")
+    screen.fill(root, judged)
+    ledger.write(root, judged)
+    counts = ledger.counts([row for row in judged if row.has_face])
+    record.add("screen", inputs=inputs, counts=counts)
+    threshold = f"{rules.face_threshold:g}"
+    print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
+    print(tables.counts_table("screen", counts))
+    settled = sum(bool(row.face_side) and row.face_side != screen.SIDE for row in rows)
+    if rules.face_threshold > screen.FIRST_AGREES_TO and settled:
+        print(
+            f"  {settled:,} confidences were measured below {screen.SIDE} px, where they sufficed "
+            f"for thresholds up to {screen.FIRST_AGREES_TO}; --exact measures all at {screen.SIDE}"
+        )
+    for row in judged:
+        if row.split == "test" and row.fate != ledger.KEPT:
+            print(f"  leaves the test split: {row.path} ({row.reason})")
+    _close("screen", _tally(judged), root / screen.FOLDER, started)
+    _draw(root, "screen", judged, rules)
+    return judged
 
 
-def _dedupe(root: Path, record: _Record) -> None:
+def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
     started = time.monotonic()
-    inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "across": dedupe.KEPT_SPLIT}
-    booked = _sha256(root / ledger.NAME)
-    if (
-        record.has("dedupe")
-        and record.inputs("dedupe") == inputs
-        and record["dedupe"]["ledger"] == booked
-    ):
-        rows = ledger.read(root)
+    inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": vars(rules)}
+    judged = judge(rows, rules)
+    if record.has("dedupe") and record.inputs("dedupe") == inputs and judged == rows:
         print(f"dedupe: nothing to do, {_tally(rows)} in {root / dedupe.FOLDER}")
     else:
         record.forget("dedupe")
-        rows = dedupe.dedupe(root, ledger.read(root))
-        ledger.write(root, rows)
-        kept = [row for row in rows if row.fate == ledger.KEPT]
+        dedupe.fill(root, judged)
+        ledger.write(root, judged)
+        kept = [row for row in judged if row.fate == ledger.KEPT]
         counts = ledger.counts(kept)
-        leaks = {"before": dedupe.leaks(rows), "after": dedupe.leaks(kept)}
-        record.add(
-            "dedupe", inputs=inputs, counts=counts, leaks=leaks, ledger=_sha256(root / ledger.NAME)
-        )
-        print("\nUnique images (dHash over train and validation)")
+        found = {"before": leaks.count(judged, rules), "after": leaks.count(kept, rules)}
+        record.add("dedupe", inputs=inputs, counts=counts, leaks=found)
+        print(f"\nUnique images (policy '{rules.policy}')")
         print(tables.counts_table("dedupe", counts))
         print("\nLeaks: images of one split that occur in another (before: all in the zip)")
-        print(tables.leaks_table(leaks["before"], leaks["after"]))
-        _close("dedupe", _tally(rows), root / dedupe.FOLDER, started)
-    _draw(root, "dedupe", rows)
-
-
-def _books(root: Path, originals: archive.Originals) -> bool:
-    """Whether the ledger is there and about these images."""
-    if not (root / ledger.NAME).is_file():
-        return False
-    return {row.path: row.sha256 for row in ledger.read(root)} == originals.images
+        print(tables.leaks_table(found["before"], found["after"]))
+        manifest = recall.read_manifest(root)
+        if manifest and rules.policy != KEEP:
+            planted = recall.table(recall.recall(judged, manifest))
+            print(f"\nPlanted in this sample, and found\n{planted}")
+        _close("dedupe", _tally(judged), root / dedupe.FOLDER, started)
+    _draw(root, "dedupe", judged, rules)
 
 
 def _tally(rows: Sequence[Row]) -> str:
@@ -214,12 +286,12 @@ def _tally(rows: Sequence[Row]) -> str:
     )
 
 
-def _draw(root: Path, stage: str, rows: Sequence[Row]) -> None:
+def _draw(root: Path, stage: str, rows: Sequence[Row], rules: Rules) -> None:
     """Draws the pictures of `stage` that are missing."""
     for name, draw in _PICTURES[stage].items():
         path = root / PICTURES / name
         if not path.exists():
-            draw(root, rows, path)
+            draw(root, rows, rules, path)
             print(f"{stage}: picture {path}")
 
 
@@ -232,7 +304,3 @@ def _listing(folder: Path) -> str:
     files = (path for path in folder.rglob("*") if path.is_file())
     lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}\n" for path in files)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,9 +1,12 @@
-"""The text tables of the preparation: counts beside the original's, and leaks."""
+"""The text tables of the preparation: counts beside the original's, leaks, the ledger itself."""
 
+import collections
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data.dedupe import Leaks
+from faceemo.data.leaks import Leaks
+from faceemo.data.ledger import FATES, Likeness, Row
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> class -> images
 
@@ -46,13 +49,69 @@ def counts_table(stage: str, counts: Counts) -> str:
 def leaks_table(before: Leaks, after: Leaks) -> str:
     """How many images of one split have a twin in another, before and after de-duplication."""
     lines = []
-    for pair in before:
-        lines.append(_line(f"{pair}", "", (*CLASSES, "all")))
-        for sameness in before[pair]:
+    for pair, kinds in before.items():
+        if not any(sum(labels.values()) for labels in kinds.values()):
+            lines.append(f"  {pair}: none, by any measure")
+            continue
+        labels = list(next(iter(kinds.values())))
+        lines.append(_line(pair, "", (*labels, "all")))
+        for kind in kinds:
             for when, numbers in (("before", before), ("after", after)):
-                row = [numbers[pair][sameness][label] for label in CLASSES]
-                lines.append(_line(sameness if when == "before" else "", when, _grouped(row)))
+                row = [numbers[pair][kind].get(label, 0) for label in labels]
+                lines.append(_line(kind if when == "before" else "", when, _grouped(row)))
     return "\n".join(lines)
+
+
+# What `ledger_table` shows unless told otherwise.
+LEDGER_COLUMNS = (
+    "path", "fate", "face_confidence", "blank", "near_group", "near_distance", "near_similarity",
+    "leaks", "reason",
+)  # fmt: skip
+
+
+def ledger_table(
+    rows: Sequence[Row],
+    columns: Sequence[str] = LEDGER_COLUMNS,
+    sort: str | None = None,
+    limit: int = 0,
+) -> str:
+    """Rows as aligned text, a line each under the names of the fields, and a line of counts.
+
+    Args:
+        rows: of a ledger.
+        columns: fields.
+        sort: a field; the largest come first, those without it last. None keeps the order.
+        limit: lines at the most; 0 prints all.
+    """
+    if sort:
+        known = [row for row in rows if getattr(row, sort) not in (None, ())]
+        unknown = [row for row in rows if getattr(row, sort) in (None, ())]
+        rows = sorted(known, key=lambda row: getattr(row, sort), reverse=True) + unknown
+    shown = rows[:limit] if limit else rows
+    cells = [[_cell(getattr(row, column)) for column in columns] for row in shown]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (columns, *cells)
+    ]
+    fates = collections.Counter(row.fate for row in rows)
+    counted = ", ".join(f"{fates[fate]:,} {fate}" for fate in FATES if fates[fate])
+    hidden = f"; the first {len(shown):,} are shown" if len(shown) < len(rows) else ""
+    return "\n".join([*lines, f"{len(rows):,} images{f': {counted}' if rows else ''}{hidden}"])
+
+
+def _cell(value: Any) -> str:
+    """A field in few characters that no terminal takes for commands."""
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple):
+        return " ".join(_cell(part) for part in value)
+    if isinstance(value, Likeness):
+        mirrored = ", mirrored" if value.mirrored else ""
+        return f"{_cell(value.path)} ({value.distance} bits, {value.similarity:.2f}{mirrored})"
+    return "".join(character if character.isprintable() else "?" for character in str(value))
 
 
 def _grouped(row: Sequence[int]) -> list[str]:

@@ -92,6 +92,13 @@ def side_by_side(
     return seconds, failed
 
 
+def seconds(task: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Median, smallest, largest."""
     return statistics.median(values), min(values), max(values)

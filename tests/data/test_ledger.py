@@ -20,8 +20,24 @@ ROW = ledger.Row(
     label="happy",
     face_confidence=0.99987316,
     face_box=(2.88, -0.55, 45.99, 48.55),
+    face_side=300,
     dhash="701990a464a4c6c2",
-    duplicate_group=None,
+    dhash_mirrored="c3d3dada9ee6f98f",
+    pixels_sha256="cd" * 32,
+    blank=0.125,
+    similar=(
+        ledger.Likeness(path="train/sad/3.jpg", distance=2, similarity=0.991, mirrored=True),
+        ledger.Likeness(path="test/sad/4.jpg", distance=0, similarity=1.0, mirrored=False),
+    ),
+    has_face=True,
+    near_group="train/sad/3.jpg",
+    near_distance=2,
+    near_similarity=0.991,
+    near_mirrored=True,
+    label_conflict=True,
+    leaks=("test", "validation"),
+    label_score=0.25,
+    predicted_label="sad",
     fate=ledger.KEPT,
     reason="",
 )
@@ -33,7 +49,14 @@ UNREADABLE = dataclasses.replace(
     height=None,
     face_confidence=None,
     face_box=None,
+    face_side=None,
     dhash=None,
+    dhash_mirrored=None,
+    pixels_sha256=None,
+    blank=None,
+    similar=(),
+    leaks=(),
+    problem="OSError: image file is truncated",
     fate=ledger.UNREADABLE,
     reason="OSError: image file is truncated\n(0 bytes)",
 )
@@ -73,13 +96,21 @@ def test_a_failed_write_leaves_the_old_ledger(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "{}", '{"path": "x"}', json.dumps(vars(ROW) | {"colour": "red"})]
+    "line",
+    ["{", "[]", "{}", '{"path": "x"}', json.dumps(vars(ROW) | {"similar": [], "colour": "red"})],
 )
 def test_a_bad_line_is_named(tmp_path, line):
     ledger.write(tmp_path, [ROW])
     with (tmp_path / ledger.NAME).open("a") as lines:
         lines.write(line + "\n")
     with pytest.raises(UserError, match="line 2"):
+        ledger.read(tmp_path)
+
+
+def test_an_older_ledger_is_told_from_a_damaged_one(tmp_path):
+    older = {name: value for name, value in vars(ROW).items() if name != "blank"} | {"similar": []}
+    (tmp_path / ledger.NAME).write_text(json.dumps(older) + "\n")
+    with pytest.raises(UserError, match=r"no blank, as an older faceemo.*remove_duplicates\.py"):
         ledger.read(tmp_path)
 
 

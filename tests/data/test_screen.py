@@ -67,33 +67,14 @@ def files():
     return result
 
 
-def broken_files():
-    whole = jpeg(face(1), quality=90)
-    return {
-        "cut at 60%.jpg": whole[: len(whole) * 6 // 10],
-        "lacks 40 bytes.jpg": whole[:-40],
-        "lacks one byte.jpg": whole[:-1],
-        "header only.jpg": whole[:200],
-        "empty.jpg": b"",
-        "text.jpg": b"<html>404</html>",
-        "cut.png": png(Image.fromarray(face(1)))[:-300],
-    }
+@pytest.fixture(scope="module")
+def detector():
+    return screen.Detector(exact=True)
 
 
 @pytest.fixture(scope="module")
-def detector():
+def fast():
     return screen.Detector()
-
-
-def write(root, files, split="train", label="happy"):
-    """Puts `files` into a class folder of the originals; returns {path: content hash}."""
-    for s in SPLITS:
-        for c in CLASSES:
-            (root / archive.FOLDER / s / c).mkdir(parents=True, exist_ok=True)
-            (root / archive.FOLDER / s / c / "0.jpg").write_bytes(jpeg(face(99)))
-    for name, content in files.items():
-        (root / archive.FOLDER / split / label / name).write_bytes(content)
-    return archive.hashes(root / archive.FOLDER)
 
 
 def plain_confidences(paths):
@@ -111,25 +92,45 @@ def plain_confidences(paths):
     return np.array(result)
 
 
+def bgr(content):
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
 def test_confidences_equal_the_plain_way(tmp_path, files, detector):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    paths = [tmp_path / name for name in files]
-    wanted = plain_confidences(paths)
-    found = np.array([finding.confidence for finding in detector.find(paths)], np.float32)
-    np.testing.assert_array_equal(found, wanted)
+    wanted = plain_confidences([tmp_path / name for name in files])
+    found = detector.look([bgr(content) for content in files.values()])
+    np.testing.assert_array_equal(np.float32([one.confidence for one in found]), wanted)
     # the images must be hard enough to tell right from nearly right
     assert 10 < (wanted > 0.5).sum() < len(wanted) - 5
     assert ((wanted > 0.1) & (wanted < 0.9)).sum() >= 3
 
 
-def test_workers_do_not_matter(tmp_path, files, detector):
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    paths = [tmp_path / name for name in files][:11]
-    cv2.setNumThreads(2)
-    assert screen.Detector(workers=1).find(paths) == detector.find(paths)
-    assert cv2.getNumThreads() == 2  # as before
+def test_company_and_workers_do_not_matter(files, detector):
+    images = [bgr(content) for content in files.values()][:11]
+    together = detector.look(images)
+    assert screen.Detector(workers=1, exact=True).look(images[::-1]) == together[::-1]
+    assert [detector.look([image])[0] for image in images[:3]] == together[:3]
+    assert detector.look([]) == []
+
+
+def test_what_is_settled_early_has_the_same_fate(files, detector, fast):
+    """And nothing but what is all but certain is settled early."""
+    images = [bgr(content) for content in files.values()]
+    exact, found = detector.look(images), fast.look(images)
+    for one, other in zip(found, exact, strict=True):
+        assert (one.confidence > 0.5) == (other.confidence > 0.5)
+        if one.side == screen.SIDE:
+            assert one == other
+        else:
+            assert one.confidence > screen._FIRST[one.side]
+    sides = [one.side for one in found]
+    assert all(sides.count(side) >= 3 for side in (*screen._FIRST, screen.SIDE))
+    assert screen.Detector(workers=1).look(images[::-1]) == found[::-1]
+    assert fast.look([]) == []
 
 
 @pytest.mark.parametrize(
@@ -137,91 +138,45 @@ def test_workers_do_not_matter(tmp_path, files, detector):
 )
 def test_the_box_is_where_the_face_is(tmp_path, detector, side, left, top):
     place = (left, top, left + side, top + side)
-    for seed in range(3):
-        pixels = placed(seed, side, left, top)
-        (tmp_path / f"{seed}.jpg").write_bytes(jpeg(pixels, quality=90))
-    for finding in detector.find(sorted(tmp_path.iterdir())):
-        assert finding.confidence > 0.5
-        corners = np.array([finding.box, place])
+    pictures = [jpeg(placed(seed, side, left, top), quality=90) for seed in range(3)]
+    for found in detector.look([bgr(picture) for picture in pictures]):
+        assert found.confidence > 0.5
+        corners = np.array([found.box, place])
         low, high = corners[:, :2].max(0), corners[:, 2:].min(0)
         shared = np.prod(np.maximum(high - low, 0))
         areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
         assert shared / (areas.sum() - shared) > 0.5
 
 
-def test_facts_in_the_ledger(tmp_path, files, detector):
-    images = write(tmp_path, files)
-    rows = {row.path: row for row in screen.screen(tmp_path, images, 0.5, detector)}
-    assert list(rows) == list(images)
-    for name, content in files.items():
-        row = rows[f"train/happy/{name}"]
-        with Image.open(io.BytesIO(content)) as image:
-            assert (row.mode, row.width, row.height) == (image.mode, *image.size)
-        assert (row.bytes, row.sha256) == (len(content), images[row.path])
-        assert (row.split, row.label) == ("train", "happy")
-        assert row.face_confidence is not None
-        assert row.fate == (ledger.KEPT if row.face_confidence > 0.5 else ledger.NO_FACE)
-        assert bool(row.reason) == (row.fate != ledger.KEPT)
+def row(path, **fields):
+    split, label, _ = path.split("/")
+    nothing = dict.fromkeys(("mode", "width", "height"))
+    whole = {"sha256": path, "bytes": 1, "fate": ledger.KEPT, "reason": ""} | nothing | fields
+    return ledger.Row(path=path, split=split, label=label, **whole)
 
 
-def test_copies_by_confidence_byte_for_byte(tmp_path, files, detector):
-    images = write(tmp_path, files | broken_files(), "test", "sad")
-    rows = screen.screen(tmp_path, images, 0.5, detector)
+def test_copies_by_confidence_byte_for_byte(tmp_path):
+    rows = [
+        row("train/happy/1.jpg", has_face=True),
+        row("train/happy/2.jpg", has_face=False),
+        row("test/sad/3.jpg", has_face=True, fate=ledger.DUPLICATE),
+        row("test/sad/4.jpg", problem="cut off"),
+    ]
+    for index, one in enumerate(rows):
+        path = tmp_path / archive.FOLDER / one.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes([index]) * 9)
+    screen.fill(tmp_path, rows)
     folder = tmp_path / screen.FOLDER
-    assert {path.name for path in folder.iterdir()} == {screen.HIGH, screen.LOW}
-    for name, fate in ((screen.HIGH, ledger.KEPT), (screen.LOW, ledger.NO_FACE)):
-        copies = {
-            path.relative_to(folder / name).as_posix(): path.read_bytes()
-            for path in (folder / name).rglob("*.*")
-        }
-        wanted = {row.path for row in rows if row.fate == fate}
-        assert wanted
-        assert copies == {path: (tmp_path / archive.FOLDER / path).read_bytes() for path in wanted}
+    copies = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.jpg")
+    }
+    assert copies == {
+        f"{screen.HIGH}/train/happy/1.jpg": b"\0" * 9,
+        f"{screen.LOW}/train/happy/2.jpg": b"\1" * 9,
+        f"{screen.HIGH}/test/sad/3.jpg": b"\2" * 9,
+    }
+    for name in (screen.HIGH, screen.LOW):
+        assert {path.name for path in (folder / name).iterdir()} == set(SPLITS)
         for split in SPLITS:
-            assert {path.name for path in (folder / name / split).iterdir()} == set(CLASSES)
-
-
-def test_the_threshold_decides(tmp_path, files, detector):
-    images = write(tmp_path, {name: files[name] for name in list(files)[10:34]})
-    for threshold in (0.0, 0.3, 0.95):
-        rows = screen.screen(tmp_path, images, threshold, detector)
-        high = {path.name for path in (tmp_path / screen.FOLDER / screen.HIGH).rglob("*.jpg")}
-        for row in rows:
-            assert row.face_confidence is not None
-            assert row.has_face == (row.face_confidence > threshold)
-            assert row.path.split("/")[-1] in high or not row.has_face
-
-
-@pytest.mark.parametrize("name", broken_files())
-def test_what_cannot_be_decoded_is_booked(tmp_path, detector, name):
-    images = write(tmp_path, {name: broken_files()[name]})
-    rows = {row.path: row for row in screen.screen(tmp_path, images, 0.5, detector)}
-    row = rows[f"train/happy/{name}"]
-    assert row.fate == ledger.UNREADABLE
-    assert row.reason
-    if "cut" in name or "lacks" in name:
-        assert "truncated" in row.reason
-    assert "0x" not in row.reason  # an address would differ from run to run
-    assert row.face_confidence is None
-    assert row.face_box is None
-    assert row.bytes == len(broken_files()[name])
-    assert not list((tmp_path / screen.FOLDER).rglob(name))
-    assert all(row.fate == ledger.KEPT for path, row in rows.items() if name not in path)
-
-
-def test_opencv_alone_would_not_notice(tmp_path):
-    """Why Pillow reads every file first: the original's imread fills the rest of these."""
-    for name in ("cut at 60%.jpg", "lacks 40 bytes.jpg", "lacks one byte.jpg"):
-        (tmp_path / name).write_bytes(broken_files()[name])
-        assert cv2.imread(str(tmp_path / name)) is not None
-
-
-def test_equal_files_are_looked_at_once(tmp_path, detector, monkeypatch):
-    images = write(tmp_path, {"1.jpg": jpeg(face(1)), "2.jpg": jpeg(face(1))})
-    looked_at = []
-    find = detector.find
-    monkeypatch.setattr(detector, "find", lambda files: looked_at.extend(files) or find(files))
-    rows = screen.screen(tmp_path, images, 0.5, detector)
-    assert len(looked_at) == len(set(images.values())) == 2
-    assert len(rows) == len(images) == 14
-    assert len({row.face_confidence for row in rows}) == 2
+            assert {path.name for path in (folder / name / split).iterdir()} == {"happy", "sad"}

@@ -1,0 +1,98 @@
+"""From the bytes of an image file to pixels: what cannot be decoded is told, never replaced."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL
+from PIL import Image, ImageOps
+
+from faceemo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Pixels:
+    """One image as everyone who measures it wants it."""
+
+    grey: np.ndarray  # uint8 [h, w], upright: what training sees, before resizing
+    plain_grey: np.ndarray  # uint8 [H, W]: what imagehash sees
+    bgr: np.ndarray  # uint8 [h, w, 3]: what the face detector sees
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Decoded:
+    """A file: its header, and its pixels or the problem with them."""
+
+    bytes: int  # size of the file
+    mode: str | None = None  # Pillow's name; None, like the size, if not even the header is read
+    width: int | None = None  # pixels, as stored
+    height: int | None = None
+    pixels: Pixels | None = None
+    problem: str = ""  # why it cannot be decoded
+
+
+def decode(content: bytes) -> Decoded:
+    """Decodes a file.
+
+    OpenCV decodes for the detector, as it did in the original. But it fills what a truncated JPEG
+    lacks with grey and says nothing, so Pillow, which does complain, reads every file first.
+    """
+    found = Decoded(bytes=len(content))
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
+            image.load()
+            plain_grey = np.asarray(image.convert("L"))
+            grey = np.asarray(to_grey(ImageOps.exif_transpose(image)))
+        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except PIL.UnidentifiedImageError:
+        # Pillow's own message holds a memory address
+        return dataclasses.replace(found, problem="not an image file")
+    except Exception as error:  # decoders raise anything on damaged input
+        return dataclasses.replace(found, problem=f"{type(error).__name__}: {error}")
+    if bgr is None:
+        return dataclasses.replace(found, problem="a format that OpenCV does not read")
+    return dataclasses.replace(found, pixels=Pixels(grey=grey, plain_grey=plain_grey, bgr=bgr))
+
+
+def read_grey(path: Path, size: int) -> np.ndarray:
+    """The image at `path` as a grey square, whatever its mode and shape: uint8 [size, size].
+
+    An EXIF rotation is applied, transparency ignored, 16 bits scaled to 8, an oblong squeezed;
+    resizing is bilinear and antialiased. An 8-bit grey image of this size comes back unchanged.
+
+    Raises:
+        UserError: if it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            grey = to_grey(ImageOps.exif_transpose(image))
+            if grey.size != (size, size):
+                grey = grey.resize((size, size), Image.Resampling.BILINEAR)
+            return np.array(grey)
+    except Exception as error:  # decoders raise anything on damaged input
+        raise UserError(
+            expected=f"an image that can be decoded at {path}",
+            found=f"{type(error).__name__}: {error}",
+            fix="delete it, or run scripts/detect_faces.py and scripts/remove_duplicates.py, "
+            "which set such files aside",
+        ) from error
+
+
+def to_grey(image: Image.Image) -> Image.Image:
+    """8-bit grey, without transparency. Pillow alone would clip what has more than 8 bits.
+
+    Raises:
+        ValueError: if the pixels are floating-point numbers.
+    """
+    if image.mode.startswith("I"):
+        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range no format defines")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    return image.convert("L")

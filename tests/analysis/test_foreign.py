@@ -1,0 +1,94 @@
+"""Scores on seen and unseen images against counts made by hand; the command from end to end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from faceemo.analysis import foreign
+from faceemo.data import ledger
+from faceemo.errors import UserError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "audit_foreign.py"
+HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
+
+
+def predictions():
+    """100 seen images, 90 right; 50 unseen, 30 right; 2 twins, 1 right."""
+    answers, seen = {}, {}
+    for number in range(152):
+        group = "seen" if number < 100 else "unseen" if number < 150 else "twin seen"
+        right = number < 90 or 100 <= number < 130 or number == 150
+        label = "sad" if number % 2 else "happy"
+        other = "happy" if number % 2 else "sad"
+        path = f"validation/{label}/{number}.jpg"
+        answers[path] = (label, label if right else other)
+        seen[path] = group
+    return answers, seen
+
+
+def test_scores():
+    found = foreign.scores(*predictions())
+    assert {group: (score.right, score.images) for group, score in found.items()} == {
+        "all": (121, 152),
+        "seen": (90, 100),
+        "twin seen": (1, 2),
+        "unseen": (30, 50),
+    }
+    interval = stats.binomtest(90, 100).proportion_ci(method="wilson")
+    assert found["seen"].interval == pytest.approx(tuple(interval))
+    assert found["seen"].macro_f1 == pytest.approx(0.9, abs=1e-3)  # 5 of each class are wrong
+
+
+def test_empty_groups_are_left_out_and_unknown_images_told():
+    answers, seen = predictions()
+    assert list(foreign.scores(answers, dict.fromkeys(seen, "unseen"))) == ["all", "unseen"]
+    with pytest.raises(UserError, match="--data_dir"):
+        foreign.scores(answers, {})
+
+
+def test_difference_has_the_published_interval():
+    """Newcombe's table II, case (a): 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
+
+    def score(right, total):
+        interval = stats.binomtest(right, total).proportion_ci(method="wilson")
+        return foreign.Score(total, right, tuple(interval), 0)
+
+    one, other = score(56, 70), score(48, 80)
+    assert foreign.difference(one, other) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+
+
+@pytest.mark.parametrize("text", ["", HEADER, "path,label\na,sad\n"])
+def test_other_files_are_refused(tmp_path, text):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match="path, label, predicted"):
+        foreign.read_predictions(path)
+
+
+def run(*options):
+    command = [sys.executable, SCRIPT, *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command(tmp_path):
+    answers, _ = predictions()
+    plain = {"bytes": 1, "mode": "L", "width": 48, "height": 48, "fate": "kept", "reason": ""}
+    rows = [
+        ledger.Row(path=path, sha256=path, split="validation", label=label, **plain)
+        for path, (label, _) in answers.items()
+    ]
+    ledger.write(tmp_path, rows)
+    table = tmp_path / "predictions.csv"
+    lines = [f"{path},{label},{answer},1,0,0,0\n" for path, (label, answer) in answers.items()]
+    table.write_text(HEADER + "".join(lines))
+    done = run("--data_dir", tmp_path, "--rows", "0-99", "--predictions", table)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["validation", "100", "0", "52"] in lines
+    assert ["seen", "100", "0.900", "0.826", "to", "0.945", "0.900"] in lines
+    assert "it is +30.4 points better" in done.stdout
+    wrong = run("--data_dir", tmp_path, "--rows", "9-0")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

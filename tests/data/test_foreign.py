@@ -1,0 +1,93 @@
+"""What another model has seen, twins included; the formats in which that is told."""
+
+import dataclasses
+
+import pytest
+
+from faceemo.data import foreign, ledger
+from faceemo.data.rules import Rules
+from faceemo.errors import UserError
+
+ROW = ledger.Row(
+    path="",
+    sha256="",
+    bytes=1,
+    split="train",
+    label="sad",
+    mode="L",
+    width=48,
+    height=48,
+    fate=ledger.KEPT,
+    reason="",
+)
+
+
+def row(path, *similar, **fields):
+    likenesses = [
+        ledger.Likeness(path=other, distance=distance, similarity=similarity, mirrored=mirrored)
+        for other, distance, similarity, mirrored in similar
+    ]
+    own = {"path": path, "sha256": f"s{path}", "pixels_sha256": f"p{path}", "dhash": f"d{path}"}
+    return dataclasses.replace(ROW, **own | fields, similar=tuple(likenesses))
+
+
+ROWS = [
+    row("train/sad/10.jpg"),
+    row("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
+    row("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
+    row("validation/sad/92.jpg", ("train/sad/10.jpg", 2, 0.8, False)),
+    row("validation/sad/93.jpg", ("train/sad/10.jpg", 1, 0.8, True)),
+    row("validation/sad/94.jpg", ("train/sad/10.jpg", 3, 0.8, False)),  # too far
+    row("validation/sad/95.jpg", ("train/sad/10.jpg", 1, 0.6, False)),  # not alike
+    row("validation/sad/96.jpg", ("validation/sad/92.jpg", 1, 0.9, False)),  # would be a chain
+    row("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
+    row("test/sad/face.jpg"),
+]
+
+
+def group(trained, **rules):
+    found = foreign.seen(ROWS, trained, Rules(**rules))
+    assert list(found) == [one.path for one in ROWS]
+    groups = {kind: [] for kind in (foreign.SEEN, foreign.TWIN, foreign.UNSEEN)}
+    for path, kind in sorted(found.items()):
+        groups[kind].append(path.split("/")[-1].removesuffix(".jpg"))
+    del groups[foreign.UNSEEN]
+    return groups
+
+
+def test_twins_of_seen_images():
+    wanted = {"seen": ["10"], "twin seen": ["90", "91", "92", "93", "97"]}
+    assert group({10}) == wanted
+    assert group({"strain/sad/10.jpg"}) == {
+        "seen": ["10", "97"],
+        "twin seen": ["90", "91", "92", "93"],
+    }
+    assert group({10}, near_distance=3)["twin seen"] == ["90", "91", "92", "93", "94", "97"]
+    assert group({10}, near_similarity=0.9)["twin seen"] == ["90", "91", "97"]
+    assert group(set()) == {"seen": [], "twin seen": []}
+    assert group(range(90, 92)) == {"seen": ["90", "91"], "twin seen": ["10", "92", "93"]}
+
+
+def test_fer_rows():
+    for name in ("28709.jpg", "Training_28709.jpg", "x_028709.png"):
+        assert foreign.fer_row(f"train/sad/{name}") == 28709
+    for name in ("face28709.jpg", "a.jpg", "28709a.jpg"):
+        assert foreign.fer_row(f"train/sad/{name}") is None
+
+
+def test_rows_are_read_with_both_ends():
+    assert foreign.parse_rows("0-3,7, 9 - 10") == {0, 1, 2, 3, 7, 9, 10}
+    for text in ("", "3-1", "-4", "1-", "a", "1;2", "1e3"):
+        with pytest.raises(UserError, match="0-28708"):
+            foreign.parse_rows(text)
+
+
+def test_files_hold_rows_ranges_and_hashes(tmp_path):
+    path = tmp_path / "trained.txt"
+    path.write_text(f"# rows\n5\n7-9 # more\n\n{'AB' * 32}  train/sad/1.jpg\n{'cd' * 32}\n")
+    assert foreign.read_trained(path) == {5, 7, 8, 9, "ab" * 32, "cd" * 32}
+    path.write_text("5\nfive\n")
+    with pytest.raises(UserError, match="line 2"):
+        foreign.read_trained(path)
+    with pytest.raises(UserError, match="No such file"):
+        foreign.read_trained(tmp_path / "nothing.txt")

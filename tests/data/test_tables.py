@@ -1,0 +1,103 @@
+"""The ledger as a table, and the command that prints it."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceemo.data import ledger, tables
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "show_ledger.py"
+ROW = ledger.Row(
+    path="train/sad/7.jpg",
+    sha256="ab",
+    bytes=1,
+    split="train",
+    label="sad",
+    mode="L",
+    width=48,
+    height=48,
+    blank=0.25,
+    face_confidence=0.987654321,
+    fate=ledger.KEPT,
+    reason="",
+)
+ROWS = [
+    ROW,
+    dataclasses.replace(ROW, path="test/sad/8.jpg", split="test", leaks=("train", "validation")),
+    dataclasses.replace(
+        ROW,
+        path="train/happy/\x1b[31m9.jpg",
+        label="happy",
+        blank=0.5,
+        similar=(ledger.Likeness(path="a/b/c.jpg", distance=2, similarity=0.75, mirrored=True),),
+        fate=ledger.DUPLICATE,
+        reason="same dHash as train/happy/3.jpg, which is kept",
+    ),
+    dataclasses.replace(ROW, path="train/sad/x.jpg", blank=None, fate=ledger.UNREADABLE),
+]
+
+
+def test_a_line_per_image_and_the_counts():
+    lines = tables.ledger_table(ROWS).splitlines()
+    assert lines[0].split() == list(tables.LEDGER_COLUMNS)
+    assert lines[1].split() == ["train/sad/7.jpg", "kept", "0.9877", "0.25", *["-"] * 4]
+    assert "train validation" in lines[2]
+    assert lines[3].endswith("same dHash as train/happy/3.jpg, which is kept")
+    assert lines[-1] == "4 images: 2 kept, 1 unreadable, 1 duplicate"
+    starts = {line.index(fate) for line, fate in zip(lines, ["fate", "kept", "kept"], strict=False)}
+    assert len(starts) == 1  # aligned
+
+
+def test_names_cannot_command_the_terminal():
+    assert "\x1b" not in tables.ledger_table(ROWS)
+
+
+def test_sorted_limited_and_chosen():
+    lines = tables.ledger_table(ROWS, ("path", "similar"), "blank", 2).splitlines()
+    assert lines[1].endswith("a/b/c.jpg (2 bits, 0.75, mirrored)")
+    assert lines[2].startswith("train/sad/7.jpg")
+    assert lines[3:] == ["4 images: 2 kept, 1 unreadable, 1 duplicate; the first 2 are shown"]
+    everything = tables.ledger_table(ROWS, ("path",), "blank").splitlines()
+    assert everything[4] == "train/sad/x.jpg"  # nothing to sort by: last
+    assert tables.ledger_table([]).splitlines()[-1] == "0 images"
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], 4),
+        (["--fate", "kept"], 2),
+        (["--label", "happy"], 1),
+        (["--split", "test"], 1),
+        (["--leaks", "validation"], 1),
+        (["--path", "sad/7"], 1),
+    ],
+)
+def test_the_command_filters(tmp_path, options, shown):
+    ledger.write(tmp_path, ROWS)
+    command = [sys.executable, SCRIPT, "--data_dir", tmp_path, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"{shown} image")
+
+
+def test_the_command_answers_in_one_line(tmp_path):
+    command = [sys.executable, SCRIPT, "--data_dir", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "detect_faces.py" in done.stderr
+
+
+def test_leaks_are_listed_where_there_are_any():
+    some = {"near": {"happy": 1, "sad": 1200}}
+    none = {"near": {"happy": 0, "sad": 0}}
+    before = {"validation in train": some, "test in train": none}
+    after = dict.fromkeys(before, none)
+    lines = tables.leaks_table(before, after).splitlines()
+    assert lines[0].split() == ["validation", "in", "train", "happy", "sad", "all"]
+    assert lines[1].split() == ["near", "before", "1", "1,200", "1,201"]
+    assert lines[2].split() == ["after", "0", "0", "0"]
+    assert lines[3:] == ["  test in train: none, by any measure"]
