@@ -111,9 +111,10 @@ def look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         first: dict[str, str] = {}
         for row in rows:
             join(row.path, first.setdefault(getattr(row, field), row.path))
-    for path, others in near.likenesses(rows, lambda row: greys[row.path]).items():
+    shown_by = {row.pixels_sha256: row.path for row in rows}
+    for pixels, others in near.likenesses(rows, lambda row: greys[row.path]).items():
         for other in others:
-            join(path, other.path)
+            join(shown_by[pixels], other.path)
     return {path: leader(sha) for path, sha in shas.items()}
 
 

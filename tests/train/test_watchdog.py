@@ -74,7 +74,7 @@ def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, mon
     bias = variables["params"]["head"]["predictions"]["bias"]
     variables["params"]["head"]["predictions"]["bias"] = bias.at[1].set(50.0)
     splits = make_splits()
-    monkeypatch.setattr(runs.models, "build", lambda config: model)
+    monkeypatch.setattr(runs.models, "build", lambda *_: model)
     monkeypatch.setattr(
         runs.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
     )
