@@ -1,6 +1,6 @@
 """Suspect labels: which images a model that never saw their label would call something else.
 
-A logistic regression on a frozen backbone's features predicts every image out of fold: trained on
+A logistic regression on features that know no labels predicts every image out of fold: trained on
 the other folds, none of which holds a duplicate of it. Confident learning (Northcutt, Jiang and
 Chuang, JAIR 70, 2021; the package cleanlab) then estimates how many labels of each class are wrong
 in favour of which other, and which images those most likely are.
