@@ -42,10 +42,10 @@ def find(
         rows = ledger.read(root)
         judged = judgeable(rows, source)
         images = _read(root / archive.FOLDER, judged, source.native_size if source else shapes.SIDE)
-        found = shapes.describe(images)
+        found = [shapes.describe(images)]
         about = "oriented gradients"
         if source:
-            found = np.hstack([found, features.extract(source, images)])
+            found.append(features.extract(source, images))
             about += f" and {source.about}"
         labels = [row.label for row in judged]
         verdict = suspects.judge(found, labels, suspects.groups_of(judged), seed, folds)
