@@ -1,13 +1,15 @@
 """Finds labels that are probably wrong, and shows the images; leaves nothing out by itself.
 
     python scripts/find_suspect_labels.py --data_dir data
+    python scripts/find_suspect_labels.py --data_dir data --arch vgg16 --weights imagenet
     python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/vgg16-7
 
 Predicts every screened image by a model that never saw its label (logistic regression, out of
-fold, on the features of a frozen backbone), writes label_score and predicted_label into
+fold, on the image's oriented gradients), writes label_score and predicted_label into
 data/ledger.jsonl, and data/suspect_labels.html to look at. Images are only left out if you ask for
-it (--drop_below), and never those of validation and test. With --workdir the backbone is that of a
-finished run: it has learnt the labels of the train images, so only the others are judged.
+it (--drop_below), and never those of validation and test. With
+--arch a frozen pretrained backbone judges along; with --workdir that of a finished run: it has
+learnt the labels of the train images, so only the others are judged.
 """
 
 import argparse
@@ -24,8 +26,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
-    parser.add_argument("--workdir", type=Path, help="of a finished run, instead of --arch")
-    parser.add_argument("--arch", default="vgg16", choices=ARCHS, help="default: vgg16")
+    parser.add_argument("--workdir", type=Path, help="of a finished run")
+    parser.add_argument("--arch", choices=ARCHS, help="of a pretrained backbone")
     parser.add_argument("--weights", default="imagenet", help="as in training; default: imagenet")
     parser.add_argument("--image_size", type=int, default=96, help="pixels; default: 96")
     parser.add_argument("--folds", type=int, default=suspects.FOLDS, help="default: %(default)s")
@@ -39,11 +41,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     with errors.reported():
+        source = None
         if options.workdir:
             source = features.trained(options.workdir)
-        else:
+        elif options.arch:
             source = features.pretrained(options.arch, options.weights, options.image_size)
-        page = label_search.find(options.data_dir, source, options.seed, options.folds)
+        page = label_search.find(options.data_dir, options.seed, source=source, folds=options.folds)
         if options.drop_below is not None:
             label_search.leave_out(options.data_dir, options.drop_below)
         print(f"page    {page}")

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.analysis import features, suspects, suspects_page
+from faceemo.analysis import features, shapes, suspects, suspects_page
 from faceemo.analysis.features import Source
 from faceemo.data import archive, ledger, prepare, screen
 from faceemo.data.decode import read_grey
@@ -22,13 +22,16 @@ from faceemo.data.rules import Rules
 from faceemo.errors import UserError
 
 
-def find(root: Path, source: Source, seed: int, folds: int = suspects.FOLDS) -> Path:
+def find(
+    root: Path, seed: int, *, source: Source | None = None, folds: int = suspects.FOLDS
+) -> Path:
     """Scores every label, books score and predicted label, writes the page; returns its path.
 
     Args:
         root: folder of a prepared dataset.
-        source: the backbone; with one that was trained on labels, train images are not judged.
         seed: of the folds.
+        source: a backbone that judges along with the images' edges; with one that was trained on
+            labels, train images are not judged.
         folds: how many.
 
     Raises:
@@ -38,16 +41,20 @@ def find(root: Path, source: Source, seed: int, folds: int = suspects.FOLDS) -> 
     with staging.alone(root):
         rows = ledger.read(root)
         judged = judgeable(rows, source)
-        images = _read(root / archive.FOLDER, judged, source.native_size)
-        found = features.extract(source, images)
+        images = _read(root / archive.FOLDER, judged, source.native_size if source else shapes.SIDE)
+        found = [shapes.describe(images)]
+        about = "oriented gradients"
+        if source:
+            found.append(features.extract(source, images))
+            about += f" and {source.about}"
         labels = [row.label for row in judged]
         verdict = suspects.judge(found, labels, suspects.groups_of(judged), seed, folds)
         rows = suspects.booked(rows, judged, verdict)
         ledger.write(root, rows)
-        page = suspects_page.write(root, rows, judged, verdict, source.about, folds)
+        page = suspects_page.write(root, rows, judged, verdict, about, folds)
     kept = sum(judged[index].fate == ledger.KEPT for index in verdict.suspects)
     print(
-        f"labels: {len(judged):,} judged by {source.about}, {folds} folds, which agree with "
+        f"labels: {len(judged):,} judged by {about}, {folds} folds, which agree with "
         f"{verdict.accuracy:.1%} of them; {len(verdict.suspects):,} suspects, {kept:,} of them "
         f"kept; {time.monotonic() - started:.0f} s; nothing is left out; scores in "
         f"{root / ledger.NAME}"
@@ -80,21 +87,19 @@ def leave_out(root: Path, below: float) -> None:
     prepare.prepare(root, rules, exact=inputs["detector"] == screen.name(True))
 
 
-def judgeable(rows: list[Row], source: Source) -> list[Row]:
+def judgeable(rows: list[Row], source: Source | None = None) -> list[Row]:
     """The rows whose labels `source` can judge: of faces, and not what it was trained on.
 
     Raises:
         UserError: if there are none.
     """
-    found = [
-        row for row in rows if row.has_face and not (source.saw_labels and row.split == "train")
-    ]
+    learnt = source is not None and source.saw_labels
+    found = [row for row in rows if row.has_face and not (learnt and row.split == "train")]
     if not found:
         raise UserError(
-            expected="screened images" + (" outside train" if source.saw_labels else ""),
+            expected="screened images" + (" outside train" if learnt else ""),
             found="none in the ledger",
-            fix="run scripts/remove_duplicates.py"
-            + (", or leave --workdir out" if source.saw_labels else ""),
+            fix="run scripts/remove_duplicates.py" + (", or leave --workdir out" if learnt else ""),
         )
     return found
 

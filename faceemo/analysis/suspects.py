@@ -1,6 +1,6 @@
 """Suspect labels: which images a model that never saw their label would call something else.
 
-A logistic regression on a frozen backbone's features predicts every image out of fold: trained on
+A logistic regression on features that know no labels predicts every image out of fold: trained on
 the other folds, none of which holds a duplicate of it. Confident learning (Northcutt, Jiang and
 Chuang, JAIR 70, 2021; the package cleanlab) then estimates how many labels of each class are wrong
 in favour of which other, and which images those most likely are.
@@ -23,8 +23,8 @@ from faceemo.data.ledger import Row
 from faceemo.errors import UserError
 
 FOLDS = 5
-COMPONENTS = 256  # of the features: more make the regression slower, not better (measured)
-_PENALTY = 0.01  # inverse strength, of features with unit variance
+COMPONENTS = 300  # of each kind of features
+_PENALTY = 0.01  # inverse strength, of components with unit variance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def judge(
     """Predicts every image out of fold and finds the suspects.
 
     Args:
-        features: float [N, D].
+        features: float [N, D] of each kind.
         labels: N class names.
         groups: N names; images of one group are always in the same fold.
         seed: of the folds.
@@ -101,12 +101,12 @@ def judge(
 
 
 def out_of_fold(
-    features: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int, folds: int
+    features: Sequence[np.ndarray], labels: np.ndarray, groups: Sequence[str], seed: int, folds: int
 ) -> np.ndarray:
     """Class probabilities float64 [N, C], each row by a model that saw neither it nor its group.
 
     Args:
-        features: float [N, D].
+        features: float [N, D] of each kind.
         labels: int [N], 0 to C - 1.
         groups: of N images, by name.
         seed: of the folds.
@@ -115,16 +115,22 @@ def out_of_fold(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     _, members = np.unique(np.asarray(groups), return_inverse=True)
     probabilities = np.zeros((len(labels), labels.max() + 1))
-    parts = splitter.split(features, labels, members)
+    parts = splitter.split(labels, labels, members)
     for others, fold in tqdm(parts, "folds", folds, disable=None):
-        model = make_pipeline(
-            StandardScaler(),
-            PCA(min(COMPONENTS, features.shape[1], len(others)), whiten=False, random_state=seed),
-            LogisticRegression(C=_PENALTY, max_iter=1000),
-        )
-        model.fit(features[others], labels[others])
-        probabilities[np.ix_(fold, model.classes_)] = model.predict_proba(features[fold])
+        # Each kind by itself: the one with the larger numbers would else be all that counts.
+        reduced = [_reduced(kind, others, seed) for kind in features]
+        inputs = np.hstack(reduced)
+        model = LogisticRegression(C=_PENALTY, max_iter=1000)
+        model.fit(inputs[others], labels[others])
+        probabilities[np.ix_(fold, model.classes_)] = model.predict_proba(inputs[fold])
     return probabilities
+
+
+def _reduced(kind: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    """Principal components with unit variance, of what the rows `others` alone tell."""
+    count = min(COMPONENTS, kind.shape[1], len(others))
+    reduce = make_pipeline(PCA(count, random_state=seed), StandardScaler())
+    return reduce.fit(kind[others]).transform(kind)
 
 
 def groups_of(rows: Sequence[Row]) -> list[str]:

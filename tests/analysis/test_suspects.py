@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from faceemo.analysis import exploration, features, label_search, suspects, suspects_page
+from faceemo.analysis import exploration, features, label_search, shapes, suspects, suspects_page
 from faceemo.config import CLASSES
 from faceemo.data import ledger, prepare, sample
 from faceemo.data.canvas import SIDE
@@ -42,7 +42,7 @@ def test_planted_labels_are_found_among_clouds():
     points, truth = clouds(0)
     given, wrong = plant(truth, 60, 1)
     names = np.array(CLASSES)[given]
-    verdict = suspects.judge(points, names.tolist(), [str(i) for i in range(600)], 7)
+    verdict = suspects.judge([points], names.tolist(), [str(i) for i in range(600)], 7)
     assert verdict.classes == CLASSES
     assert found_at(np.argsort(verdict.scores), wrong) > 0.8  # chance: 0.1
     assert len(wrong & set(verdict.suspects.tolist())) / len(verdict.suspects) > 0.8
@@ -62,7 +62,7 @@ def test_duplicates_never_judge_each_other():
     labels = np.repeat(rng.integers(0, 4, 300), 2)
 
     def accuracy(groups):
-        found = suspects.out_of_fold(points, labels, groups, 0, 5)
+        found = suspects.out_of_fold([points], labels, groups, 0, 5)
         return (found.argmax(axis=1) == labels).mean()
 
     assert accuracy([f"pair {i // 2}" for i in range(600)]) < 0.35
@@ -73,7 +73,7 @@ def test_same_seed_same_verdict():
     points, labels = clouds(5, n=200)
     names = np.array(CLASSES)[labels].tolist()
     groups = [str(i) for i in range(200)]
-    one, two, other = (suspects.judge(points, names, groups, seed) for seed in (1, 1, 2))
+    one, two, other = (suspects.judge([points], names, groups, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
     assert not np.array_equal(one.probabilities, other.probabilities)
 
@@ -81,7 +81,7 @@ def test_same_seed_same_verdict():
 def test_too_few_images_are_refused():
     points, _ = clouds(5, n=12)
     with pytest.raises(UserError, match="5 images or more"):
-        suspects.judge(points, ["happy"] * 10 + ["sad"] * 2, list("abcdefghijkl"), 0)
+        suspects.judge([points], ["happy"] * 10 + ["sad"] * 2, list("abcdefghijkl"), 0)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def drawn():
 
 def test_search_books_every_face_and_leaves_all_in(prepared, drawn, capsys):
     before = ledger.read(prepared)
-    page = label_search.find(prepared, drawn, seed=1, folds=3)
+    page = label_search.find(prepared, 1, source=drawn, folds=3)
     after = ledger.read(prepared)
     assert "nothing is left out" in capsys.readouterr().out
     for old, new in zip(before, after, strict=True):
@@ -121,13 +121,13 @@ def test_search_books_every_face_and_leaves_all_in(prepared, drawn, capsys):
     scores = {row.path: row.label_score for row in after}
     for path, score in shown.items():
         assert f"{scores[html.unescape(path)]:.3f}" == score
-    again = label_search.find(prepared, drawn, seed=1, folds=3)
+    again = label_search.find(prepared, 1, source=drawn, folds=3)
     assert again.read_text("utf-8") == text
     assert ledger.read(prepared) == after
 
 
-def test_leaving_out_is_asked_for_and_can_be_undone(prepared, drawn):
-    label_search.find(prepared, drawn, seed=1, folds=3)
+def test_leaving_out_is_asked_for_and_can_be_undone(prepared):
+    label_search.find(prepared, 1, folds=3)
     whole = {row.path: row for row in ledger.read(prepared)}
     label_search.leave_out(prepared, 0.2)
     gone = {row.path for row in ledger.read(prepared) if row.fate == ledger.SUSPECT}
@@ -172,24 +172,23 @@ def test_features_do_not_depend_on_the_batch(drawn):
     np.testing.assert_allclose(features.extract(drawn, images[65:]), found[65:], atol=1e-5)
 
 
-@pytest.mark.slow
-def test_planted_labels_are_found_among_drawn_faces(record_property):
-    """The whole judge with real pretrained weights; chance finds a tenth."""
+def test_planted_labels_are_found_among_drawn_faces():
+    """Chance finds a tenth: recall and precision at k are then 0.1."""
     rng = np.random.default_rng(11)
     truth = np.arange(480) % len(CLASSES)
     faces = np.stack([draw_face(rng, CLASSES[label]) for label in truth]).astype(np.uint8)
     given, wrong = plant(truth, 48, 2)
-    found = features.extract(features.pretrained("vgg16", "hed", 96), faces)
+    found = shapes.describe(faces)
     names = np.array(CLASSES)[given].tolist()
-    verdict = suspects.judge(found, names, [str(i) for i in range(len(truth))], 3)
+    verdict = suspects.judge([found], names, [str(i) for i in range(len(truth))], 3)
     at_k = found_at(np.argsort(verdict.scores), wrong)
     among = set(verdict.suspects.tolist())
     precision, recall = len(wrong & among) / len(among), len(wrong & among) / len(wrong)
     print(json.dumps({"at k": at_k, "precision": precision, "recall": recall,
                       "suspects": len(among), "agree": verdict.accuracy}))  # fmt: skip
-    assert at_k > 0.4
-    assert precision > 0.3
-    assert recall > 0.4
+    assert at_k > 0.4  # measured: 0.54
+    assert precision > 0.25  # 0.36, of 94 suspects
+    assert recall > 0.55  # 0.71
 
 
 def test_page_says_when_there_are_none(prepared):
