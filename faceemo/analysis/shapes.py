@@ -24,5 +24,5 @@ def describe(images: np.ndarray) -> np.ndarray:
     for image in images:
         if image.shape != (SIDE, SIDE):
             image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        rows.append(np.concatenate([one.compute(image).ravel() for one in descriptors]))
-    return np.stack(rows)
+        rows.append(np.concatenate([np.ravel(one.compute(image)) for one in descriptors]))
+    return np.stack(rows).astype(np.float32, copy=False)

@@ -62,7 +62,7 @@ class Verdict:
 
 
 def judge(
-    features: np.ndarray,
+    features: Sequence[np.ndarray],
     labels: Sequence[str],
     groups: Sequence[str],
     seed: int,
