@@ -9,19 +9,7 @@ conflicting_labels,leaks}.png, and reports what leaks between the splits. Nothin
 rules are judged from the ledger, in seconds, and the same rules always give the same files.
 """
 
-import argparse
-
-from faceemo import errors
-from faceemo.data import prepare, rules, wanted
+from faceemo.data import command
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    wanted.add_arguments(parser)
-    parser.add_argument("--exact", action="store_true", help="see every image at 300 pixels")
-    rules.add_arguments(parser)
-    options = parser.parse_args()
-    with errors.reported():
-        judged, asked = rules.of_options(options), wanted.of_options(options)
-        prepare.prepare(options.data_dir, judged, wanted=asked, exact=options.exact)
+    command.run(__doc__, "dedupe")

@@ -14,7 +14,7 @@ from faceemo.models.layers import Conv
 from faceemo.train import features, loop
 from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.recipe import make_recipe
-from tests.train.test_loop import results, stored
+from tests.train.processes import assert_identical, results
 from tests.train.tiny import GREY, SIZE, make_splits, tiny_config
 
 OPTIONS = {"augmentation": "none", "unfreeze": "0", "epochs": 3, "patience": 0}
@@ -72,11 +72,7 @@ def test_history_and_parameters_are_those_of_training_without(tmp_path, capsys, 
     again = fit(tmp_path / "again", model, **changes)
     assert "features of 70 images: from" in capsys.readouterr().out
     assert results(plain) == results(cached) == results(again)
-    for name in ("latest", "best"):
-        one, two = stored(tmp_path / "plain" / name), stored(tmp_path / "cached" / name)
-        assert one.keys() == two.keys()
-        for path in one:
-            assert one[path].tobytes() == two[path].tobytes(), path
+    assert_identical(tmp_path / "plain", tmp_path / "cached")
 
 
 def test_features_are_the_size_that_the_head_takes(tmp_path):

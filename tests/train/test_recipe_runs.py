@@ -7,7 +7,8 @@ from faceemo.train import assembly, loop, parallel
 from faceemo.train.metrics import totals_of
 from faceemo.train.predict import predict_split
 from tests.train import test_features
-from tests.train.test_loop import fit, results, stored
+from tests.train.processes import assert_identical, results
+from tests.train.test_loop import fit, stored
 from tests.train.tiny import GREY, make_model, make_splits
 
 RECIPE = {
@@ -64,11 +65,7 @@ def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path, monkeypatch
     again, _ = fit(tmp_path / "run", model(options["bn_policy"]), **options)
     assert len(calls) == 6
     assert results(again) == results(history)
-    for name in ("latest", "best"):
-        one, two = stored(workdir / name), stored(tmp_path / "run" / name)
-        assert one.keys() == two.keys()
-        for path in one:
-            assert one[path].tobytes() == two[path].tobytes(), path
+    assert_identical(workdir, tmp_path / "run")
 
 
 def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
