@@ -17,7 +17,7 @@ def keep() -> None:
     by its code, the devices, its own version and its options: another model, size or batch is
     another file. A folder that the user has named ($JAX_COMPILATION_CACHE_DIR) stays.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(assets.cache_dir() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH)
         jax.config.update("jax_compilation_cache_max_size", _LIMIT)

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     """
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        zip_path, count = drawn(options.zip, options.images, options.seed, out)
+        zip_path, count = _draw(options, out)
         programs = {who: [sys.executable, _PROGRAM, who, str(zip_path), name] for who in _WHO}
         print(f"\n{count:,} images of {options.zip}; medians of {options.rounds} rounds (range)")
         seconds, failed = timing.side_by_side(programs, ("prepare", "hash"), options.rounds)
@@ -74,30 +74,27 @@ def run(options: argparse.Namespace) -> None:
         print(f"  of {size:>3}: {middle:,.0f} ({low:,.0f}-{high:,.0f})")
 
 
-def drawn(path: Path, images: int, seed: int, out: Path) -> tuple[Path, int]:
-    """A zip in `out` of some images of the one at `path`, and their number.
-
-    At least four of every folder, and as many of all as `images` says; 0 is all.
-    """
-    if not path.is_file():
+def _draw(options: argparse.Namespace, out: Path) -> tuple[Path, int]:
+    """A zip of some of the images, at least four in every folder, and their number."""
+    if not options.zip.is_file():
         raise UserError(
-            expected=f"a zip of face images at {path}",
+            expected=f"a zip of face images at {options.zip}",
             found="no such file",
             fix=f"name one with --zip; `{sample.__name__}.write_zip` draws one",
         )
-    with zipfile.ZipFile(path) as source:
+    with zipfile.ZipFile(options.zip) as source:
         names = sorted(name for name in source.namelist() if name.endswith(".jpg"))
-        draw = random.Random(seed)
+        draw = random.Random(options.seed)
         draw.shuffle(names)
         folders: dict[str, int] = {}
         chosen = []
         for name in names:
             folder = name.rpartition("/")[0]
             folders[folder] = folders.get(folder, 0) + 1
-            if folders[folder] <= 4 or not images:
+            if folders[folder] <= 4 or not options.images:
                 chosen.append(name)
         rest = [name for name in names if name not in set(chosen)]
-        chosen += rest[: max(images - len(chosen), 0)]
+        chosen += rest[: max(options.images - len(chosen), 0)]
         with zipfile.ZipFile(out / archive.ZIP, "w") as target:
             for name in sorted(chosen):
                 target.writestr(zipfile.ZipInfo(name), source.read(name))

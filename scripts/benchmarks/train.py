@@ -11,7 +11,7 @@ Sections, all by default, each side by side in this run, with medians and spread
                 not kept, and in Keras; the histories of the first three must be identical
   startup       the first step with an empty and with a filled cache of compiled programs
   memory        of a run of each variant, and the host's share of a step's time
-  bfloat16      an epoch beside float32, and what a run ends in
+  bfloat16      steps beside float32, and what a run of two epochs ends in
 
 Both sides read the same prepared images and start from random weights. In 'workflow' variant 0
 keeps no features, so that both do the same work. Ratios are the other's time over faceemo's: above
@@ -43,25 +43,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
     parser.add_argument("--zip", type=Path, help="of face images; drawn ones by default")
     parser.add_argument(
-        "--images", type=int, default=140, help="drawn at random from the zip; 0: all"
+        "--images", type=int, default=96, help="training images, a third more for validation"
     )
     parser.add_argument(
-        "--run_images", type=int, default=872, help="likewise, of 'features' and 'bfloat16'"
+        "--run_images", type=int, default=576, help="likewise, of features and bfloat16"
     )
     parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
     parser.add_argument(
-        "--arch", default="efficientnetb0", choices=ARCHS, help="of 'features' and 'bfloat16'"
+        "--arch",
+        default="efficientnetb0",
+        choices=ARCHS,
+        help="of 'features', 'startup', 'bfloat16'",
     )
     parser.add_argument("--variants", nargs="+", type=int, default=[0, 1, 7, 9])
     parser.add_argument("--size", type=int, default=96, help="pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--large_variants", nargs="*", type=int, default=[9], help="of 'workflow' at 224 pixels"
+        "--large_variants", nargs="*", type=int, default=[9], help="of workflow at 224 px"
     )
-    parser.add_argument("--large_batch", type=int, default=8, help="images a step at 224 pixels")
-    parser.add_argument("--steps", type=int, default=2, help="at 224 pixels, and of 'memory'")
+    parser.add_argument("--large_batch", type=int, default=8, help="images a step at 224 px")
+    parser.add_argument("--steps", type=int, default=2, help="at 224 px, of memory and bfloat16")
     parser.add_argument(
-        "--levels", nargs="+", default=UNFREEZE, choices=UNFREEZE, help="of 'freezing'"
+        "--levels", nargs="+", default=["0", "1", "all"], choices=UNFREEZE, help="of freezing"
     )
 
 
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints the sections as they are measured.
 
     Raises:
-        UserError: if there is no zip at --zip.
+        UserError: if there is no zip at --zip, or it has too few images.
         AssertionError: if two results differ that must be the same.
     """
     with tempfile.TemporaryDirectory() as name:

@@ -1,12 +1,13 @@
 """The sections of `train.py` on what a step costs: operations, memory, compiling."""
 
-import os
 import tempfile
+from typing import Any
 
 from . import timing
 from .train_bench import Bench, ask, complain, program, shown
 
 _MIB = 2**20
+_TIMES = ("before", "first", "second")
 
 
 def freezing(bench: Bench) -> None:
@@ -39,28 +40,30 @@ def freezing(bench: Bench) -> None:
 def startup(bench: Bench) -> None:
     """The first step, in processes that find no compiled programs and in others that do."""
     options = bench.options
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    print(f"seconds of the first step at {options.size} px, variant 9, median of {options.rounds}")
-    for arch in options.archs:
-        arg = bench.arg(9, options.images, image_size=options.size)
-        found = {"cold": [], "warm": []}
-        for _ in range(options.rounds):
-            with tempfile.TemporaryDirectory(dir=bench.out) as cache:
-                for rows in found.values():
-                    rows.append(ask("train_alone", "start", arch, arg, FACEEMO_CACHE=cache))
-        for name, rows in found.items():
-            cells = (f"{key} {shown([row[key] for row in rows])}" for key in ("before", "first"))
-            print(f"  {arch:<15} {name}  {'  '.join(cells)}", flush=True)
-        losses = {row["loss"] for rows in found.values() for row in rows}
-        if len(losses) > 1:
-            raise AssertionError(f"a kept program gave another loss: {losses}")
-    del environment
+    print(
+        f"seconds at {options.size} px, variant 9, median of {options.rounds} (range): before the "
+        "first step, first step, second step; without and with kept programs"
+    )
+    arg = bench.arg(9, options.images, image_size=options.size)
+    found: dict[str, list[dict[str, Any]]] = {"cold": [], "warm": []}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory(dir=bench.out) as cache:
+            for rows in found.values():
+                rows.append(ask("train_alone", "start", options.arch, arg, FACEEMO_CACHE=cache))
+    for name, rows in found.items():
+        cells = (f"{key} {shown([row[key] for row in rows])}" for key in _TIMES)
+        print(f"  {options.arch} {name}  {'  '.join(cells)}", flush=True)
+    losses = {row["loss"] for rows in found.values() for row in rows}
+    if len(losses) > 1:
+        raise AssertionError(f"a kept program gave another loss: {losses}")
 
 
 def memory(bench: Bench) -> None:
     """Bytes of every variant, and the host's share of a step."""
     options = bench.options
-    print(f"MiB at {options.size} px; the host's share of {options.steps} steps, nothing overlapped")
+    print(
+        f"MiB at {options.size} px; the host's share of {options.steps} steps, nothing overlapped"
+    )
     for arch in options.archs:
         for variant in options.variants:
             arg = bench.arg(

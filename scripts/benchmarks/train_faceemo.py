@@ -53,7 +53,7 @@ class Run(NamedTuple):
         config = make_config(arch, arg)
         model = models.build(config)
         start = models.load_weights(model, model.init(config.seed), config.weights)
-        return cls(config, model, *start, data.load(config))
+        return cls(config, model, *start, loaded(config))
 
 
 class Stepping:
@@ -64,7 +64,7 @@ class Stepping:
         labels = assembly.labels_of(run.model, run.variables)
         optimizer = assembly.optimizer_of(run.config, run.config.learning_rate, run.model, labels)
         train = run.splits["train"]
-        self.step = assembly.training_step(
+        self.step: Any = assembly.training_step(
             run.config, run.model, optimizer, labels, run.preprocessing, train
         )
         self.evaluate = assembly.evaluation_step(run.model, run.preprocessing)
@@ -97,6 +97,12 @@ class Stepping:
             self.run.config.batch_size,
             name="validation",
         )
+
+
+def loaded(config: ConfigDict) -> dict[str, Split]:
+    """The images; what is said about them goes where it does not disturb."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return data.load(config)
 
 
 def epochs(arch: str, arg: str) -> Tasks:
@@ -143,7 +149,7 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
     """A task for each level: from stored images to the network's inputs."""
     config = make_config(arch, arg)
     preprocessing = models.build(config).preprocessing
-    batch = next(epoch_batches(data.load(config)["train"], config.batch_size))
+    batch = next(epoch_batches(loaded(config)["train"], config.batch_size))
     keys = image_keys(jax.random.PRNGKey(0), jax.numpy.int32(0), batch.index)
 
     def task(level: str) -> Callable[[], object]:

@@ -4,7 +4,7 @@ python train_flops.py ARCH SIZE BATCH LEVEL...
 
 Prints JSON, {level: {what: number}}. 'counted' are the operations that XLA's cost analysis finds in
 the step as it is formulated for GPUs and TPUs and before XLA rewrites it: the formulation for CPUs
-has loops, of which the analysis counts one pass, and what XLA makes of grouped convolutions on a CPU
+has loops, of which the analysis counts one pass, and what XLA makes of grouped convolutions there
 multiplies by zeros. 'least' is what the layers' shapes imply.
 """
 
@@ -23,7 +23,6 @@ from jax import lax
 from faceemo import models
 from faceemo.models import convolution, layers, pooling
 from faceemo.models.batch_norm import BatchNorm
-
 
 _WITH_PARAMETERS = (layers.Conv, layers.DepthwiseConv, layers.Dense, BatchNorm)
 

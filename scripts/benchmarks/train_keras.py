@@ -3,8 +3,8 @@
 python train_keras.py epochs|fit|augment ARCH VARIANT,FIELD=VALUE... [WORKDIR | LEVEL...]
 
 Written for this comparison after SPEC.md's description: ImageDataGenerator reads the prepared
-folders, enlarges and augments on the host, `model.fit` trains, on TensorFlow. The original's defects
-are left out: pixels are scaled once, as the backbone's weights want it, and ResNet50V2 is that.
+folders, enlarges and augments on the host, `model.fit` trains, on TensorFlow. The original's
+defects are left out: pixels are scaled once, as the backbone wants it, and ResNet50V2 is that.
 """
 
 import contextlib
@@ -133,9 +133,7 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
         )
 
     def task(level: str) -> Callable[[], object]:
-        batches = generator(arch, level).flow(
-            images, batch_size=len(images), shuffle=False
-        )
+        batches = generator(arch, level).flow(images, batch_size=len(images), shuffle=False)
         return lambda: next(batches)
 
     return {level: task(level) for level in levels}
