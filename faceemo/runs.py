@@ -9,11 +9,12 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report, style
+from faceemo.analysis import report, slices, style
 from faceemo.analysis.evaluate import Predictions, scores
 from faceemo.analysis.range_test import range_test_figure
 from faceemo.classes import classes_of
 from faceemo.config import SPLITS
+from faceemo.data import ledger, rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
@@ -67,6 +68,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         predictions=predictions,
         history=history,
         summary=summary,
+        slices=_slices(config, predictions, "validation"),
     )
     _print_result("validation", predictions)
     print(f"report      {page}")
@@ -97,12 +99,19 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     print(f"picture     {picture}")
 
 
-def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
+def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
     """Restores the best epoch of the run in `workdir` and reports on a split.
+
+    Args:
+        config: of the run.
+        workdir: of the run.
+        split: 'validation' or 'test'.
+        groups: a CSV that divides the images in further ways (`slices.read_columns`).
 
     Raises:
         UserError: if there is no such run, or it is one of another configuration.
     """
+    columns = slices.read_columns(groups) if groups else None
     recipe = read_recipe(workdir)
     if recipe is None:
         raise UserError(
@@ -128,6 +137,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
         predictions=predictions,
         history=history,
         summary=summary,
+        slices=_slices(config, predictions, split, columns),
     )
     _print_result(split, predictions)
     print(f"report      {page}")
@@ -159,6 +169,17 @@ def _predict(
     probabilities = scipy.special.softmax(logits, axis=1)
     answers = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
     return answers, len(history)
+
+
+def _slices(
+    config: ConfigDict,
+    predictions: Predictions,
+    split: str,
+    columns: dict[str, dict[str, str]] | None = None,
+) -> list[dict[str, Any]]:
+    rows = ledger.read(data.root_of(config))
+    cuts = slices.cuts(predictions, rows, rules.of_config(config), split, columns)
+    return slices.scores(predictions, cuts)
 
 
 def _summary(

@@ -19,6 +19,7 @@ def render(
     curves: Sequence[tuple[str, bytes, bytes]],
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]],
 ) -> str:
     """The page as text. Everything that comes from outside is escaped.
 
@@ -31,6 +32,7 @@ def render(
         curves: (name, PNG for light screens and print, PNG for dark screens) of learning curves.
         history: a row per epoch, see `report.write`.
         summary: about the run; mappings inside it become tables of their own.
+        slices: of `faceemo.analysis.slices.scores`.
     """
     return template.render(
         "report.html.j2",
@@ -44,6 +46,7 @@ def render(
         history=history,
         best_epoch=figures.best_epoch(history),
         groups=_mistakes(predictions),
+        slices=slices,
         facts=[(key, value) for key, value in summary.items() if not isinstance(value, Mapping)],
         tables=[(key, value) for key, value in summary.items() if isinstance(value, Mapping)],
     )

@@ -15,6 +15,7 @@ from faceemo.errors import UserError
 FILES = (
     "index.html",
     "scores.json",
+    "slices.json",
     "predictions.csv",
     "classification_report.txt",
     "accuracy.png",
@@ -32,6 +33,7 @@ def write(
     predictions: Predictions,
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Writes the report into `folder`, whole or not at all; a former report stays until then.
 
@@ -45,6 +47,7 @@ def write(
         summary: about the run, shown at the head of the page; dicts inside it become tables of
             their own. Read from it, where present: arch, variant, dataset (or config's) and
             majority_baseline (of validation, drawn into the learning curve).
+        slices: of `faceemo.analysis.slices.scores`.
 
     Returns:
         The path of index.html.
@@ -55,7 +58,7 @@ def write(
     folder = Path(folder)
     _refuse_strangers(folder)
     with staging.folder(folder) as fresh:
-        _fill(fresh, split, predictions, history, summary)
+        _fill(fresh, split, predictions, history, summary, slices)
     return folder / "index.html"
 
 
@@ -65,6 +68,7 @@ def _fill(
     predictions: Predictions,
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]],
 ) -> None:
     scores = evaluate.scores(predictions)
     drawn = _field(summary, "dataset") == "sample"
@@ -94,7 +98,9 @@ def _fill(
         ("misclassified", figures.misclassified(predictions, subtitle=about)),
     ):
         (folder / f"{name}.png").write_bytes(_png(figure))
-    (folder / "scores.json").write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")
+    for name, record in (("scores.json", scores), ("slices.json", slices)):
+        text = json.dumps(record, indent=2, allow_nan=False)
+        (folder / name).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
     # In what follows, bytes of a file name that are no text (surrogates) appear as their escapes.
     (folder / "classification_report.txt").write_text(
         f"{about}\n\n{evaluate.classification_report(predictions)}",
@@ -111,6 +117,7 @@ def _fill(
         curves=curves,
         history=history,
         summary=summary,
+        slices=slices,
     )
     (folder / "index.html").write_text(text, encoding="utf-8", errors="backslashreplace")
 
