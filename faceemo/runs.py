@@ -9,7 +9,7 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report, slices, style
+from faceemo.analysis import calibration, report, slices, style
 from faceemo.analysis.evaluate import Predictions, scores
 from faceemo.analysis.range_test import range_test_figure
 from faceemo.classes import classes_of
@@ -60,6 +60,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     summary = _summary(model, recipe, history, best, predictions)
     if not parallel.is_first():
         return summary
+    fitted = calibration.fit(workdir, predictions, best)
+    summary["calibration"] = fitted
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = report.write(
@@ -69,8 +71,13 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         history=history,
         summary=summary,
         slices=_slices(config, predictions, "validation"),
+        fitted=fitted,
     )
     _print_result("validation", predictions)
+    print(
+        f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
+        f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
+    )
     print(f"report      {page}")
     print(f"summary     {workdir / 'summary.json'}")
     print(f"checkpoint  {workdir / 'best'}")
@@ -125,10 +132,13 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
     )
     model = models.build(config, len(classes_of(config)))
-    predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    predictions, best = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
         return
+    fitted = calibration.read(workdir, best)
+    if fitted is None and split == calibration.SPLIT:
+        fitted = calibration.fit(workdir, predictions, best)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
     page = report.write(
@@ -138,6 +148,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         history=history,
         summary=summary,
         slices=_slices(config, predictions, split, columns),
+        fitted=fitted,
     )
     _print_result(split, predictions)
     print(f"report      {page}")

@@ -20,6 +20,8 @@ def render(
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]],
+    calibration: Mapping[str, Any],
+    diagram: tuple[bytes, bytes],
 ) -> str:
     """The page as text. Everything that comes from outside is escaped.
 
@@ -33,6 +35,8 @@ def render(
         history: a row per epoch, see `report.write`.
         summary: about the run; mappings inside it become tables of their own.
         slices: of `faceemo.analysis.slices.scores`.
+        calibration: of `faceemo.analysis.calibration.before_and_after`.
+        diagram: PNGs of the reliability diagram, for light screens and for dark ones.
     """
     return template.render(
         "report.html.j2",
@@ -47,6 +51,8 @@ def render(
         best_epoch=figures.best_epoch(history),
         groups=_mistakes(predictions),
         slices=slices,
+        calibration=calibration,
+        diagram=[template.uri(png) for png in diagram],
         facts=[(key, value) for key, value in summary.items() if not isinstance(value, Mapping)],
         tables=[(key, value) for key, value in summary.items() if isinstance(value, Mapping)],
     )

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import evaluate, figures, page, style
+from faceemo.analysis import calibration, evaluate, figures, page, style
 from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis.reliability import reliability_diagram
 from faceemo.errors import UserError
 
 FILES = (
     "index.html",
     "scores.json",
     "slices.json",
+    "calibration.json",
     "predictions.csv",
     "classification_report.txt",
     "accuracy.png",
@@ -23,6 +25,7 @@ FILES = (
     "confusion_matrix.png",
     "classification_report.png",
     "misclassified.png",
+    "reliability.png",
 )
 
 
@@ -34,6 +37,7 @@ def write(
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]] = (),
+    fitted: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes the report into `folder`, whole or not at all; a former report stays until then.
 
@@ -48,6 +52,8 @@ def write(
             their own. Read from it, where present: arch, variant, dataset (or config's) and
             majority_baseline (of validation, drawn into the learning curve).
         slices: of `faceemo.analysis.slices.scores`.
+        fitted: of `calibration.fit`; the run's temperature, which only the section on calibration
+            applies. None if it has none.
 
     Returns:
         The path of index.html.
@@ -58,7 +64,7 @@ def write(
     folder = Path(folder)
     _refuse_strangers(folder)
     with staging.folder(folder) as fresh:
-        _fill(fresh, split, predictions, history, summary, slices)
+        _fill(fresh, split, predictions, history, summary, slices, fitted)
     return folder / "index.html"
 
 
@@ -69,8 +75,10 @@ def _fill(
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]],
+    fitted: Mapping[str, Any] | None,
 ) -> None:
     scores = evaluate.scores(predictions)
+    measured = calibration.before_and_after(predictions, fitted)
     drawn = _field(summary, "dataset") == "sample"
     model = _model_name(summary)
     kind = "drawings, not photographs" if drawn else "images"
@@ -87,18 +95,27 @@ def _fill(
     def loss(theme: style.Theme):
         return figures.learning_curve(history, "loss", subtitle=trained, theme=theme)
 
+    def reliability(theme: style.Theme):
+        return reliability_diagram(measured, scores, subtitle=about, theme=theme)
+
     curves = []
     for name, draw in (("accuracy", accuracy), ("loss", loss)) if history else ():
         light, dark = _png(draw(style.LIGHT)), _png(draw(style.DARK))
         (folder / f"{name}.png").write_bytes(light)
         curves.append((name, light, dark))
+    diagram = (_png(reliability(style.LIGHT)), _png(reliability(style.DARK)))
+    (folder / "reliability.png").write_bytes(diagram[0])
     for name, figure in (
         ("confusion_matrix", figures.confusion_matrix(scores, subtitle=about)),
         ("classification_report", figures.classification_report(scores, subtitle=about)),
         ("misclassified", figures.misclassified(predictions, subtitle=about)),
     ):
         (folder / f"{name}.png").write_bytes(_png(figure))
-    for name, record in (("scores.json", scores), ("slices.json", slices)):
+    for name, record in (
+        ("scores.json", scores),
+        ("slices.json", slices),
+        ("calibration.json", measured),
+    ):
         text = json.dumps(record, indent=2, allow_nan=False)
         (folder / name).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
     # In what follows, bytes of a file name that are no text (surrogates) appear as their escapes.
@@ -118,6 +135,8 @@ def _fill(
         history=history,
         summary=summary,
         slices=slices,
+        calibration=measured,
+        diagram=diagram,
     )
     (folder / "index.html").write_text(text, encoding="utf-8", errors="backslashreplace")
 
