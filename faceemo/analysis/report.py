@@ -10,6 +10,7 @@ from typing import Any
 from faceemo import staging
 from faceemo.analysis import calibration, evaluate, figures, page, style
 from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis.failures import Known
 from faceemo.analysis.reliability import reliability_diagram
 from faceemo.errors import UserError
 
@@ -38,6 +39,7 @@ def write(
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]] = (),
     fitted: Mapping[str, Any] | None = None,
+    known: Known | None = None,
 ) -> Path:
     """Writes the report into `folder`, whole or not at all; a former report stays until then.
 
@@ -54,6 +56,7 @@ def write(
         slices: of `faceemo.analysis.slices.scores`.
         fitted: of `calibration.fit`; the run's temperature, which only the section on calibration
             applies. None if it has none.
+        known: of the images, for the gallery.
 
     Returns:
         The path of index.html.
@@ -64,7 +67,7 @@ def write(
     folder = Path(folder)
     _refuse_strangers(folder)
     with staging.folder(folder) as fresh:
-        _fill(fresh, split, predictions, history, summary, slices, fitted)
+        _fill(fresh, split, predictions, history, summary, slices, fitted, known or Known())
     return folder / "index.html"
 
 
@@ -76,6 +79,7 @@ def _fill(
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]],
     fitted: Mapping[str, Any] | None,
+    known: Known,
 ) -> None:
     scores = evaluate.scores(predictions)
     measured = calibration.before_and_after(predictions, fitted)
@@ -137,6 +141,7 @@ def _fill(
         slices=slices,
         calibration=measured,
         diagram=diagram,
+        known=known,
     )
     (folder / "index.html").write_text(text, encoding="utf-8", errors="backslashreplace")
 

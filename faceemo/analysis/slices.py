@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 LEAKED, CLEAN = "leaked", "not leaked"
 # Where an image must not occur: what its split's accuracy would owe to having seen it.
 _TAUGHT = {"validation": ("train",), "test": ("train", "validation")}
-_QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+_QUARTERS = ("lowest", "second", "third", "highest")
 _MOST = 20  # values of a user's column: more are numbers, or names of images
 
 
@@ -198,7 +198,7 @@ def _quarters(by: str, about: str, values: np.ndarray, form: str) -> Cut:
         inside = values[(places == place) & np.isfinite(values)]
         if inside.size:
             low, high = format(inside.min(), form), format(inside.max(), form)
-            words[place] = f"{_QUARTERS[place]}, {low} to {high}"
+            words[place] = f"{_QUARTERS[place]} quarter, {low} to {high}"
     names = [
         words[place] if np.isfinite(value) else UNKNOWN
         for place, value in zip(places.tolist(), values, strict=True)
