@@ -49,7 +49,7 @@ setup(
     ],
     extras_require={
         "test": [
-            *("hypothesis", "keras>=3", "pyright", "ruff"),
+            *("hypothesis", "keras>=3", "pyright", "ruff", "statsmodels"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
         ],
         "bench": ["keras>=3", "torch"],

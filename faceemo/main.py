@@ -32,6 +32,12 @@ _MODE = flags.DEFINE_enum(
 _SPLIT = flags.DEFINE_enum(
     "split", "validation", ["validation", "test"], "what --mode=evaluate reports on"
 )
+_GROUPS = flags.DEFINE_string(
+    "groups",
+    None,
+    "for --mode=evaluate: a CSV with the column path ('test/happy/7.jpg') and columns of groups, "
+    "by which the report divides the images",
+)
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
     None,
@@ -69,7 +75,8 @@ def _run(config: ConfigDict, workdir: Path) -> None:
         elif _MODE.value == "train":
             runs.train(config, workdir)
         else:
-            runs.evaluate(config, workdir, _SPLIT.value)
+            groups = Path(_GROUPS.value) if _GROUPS.value else None
+            runs.evaluate(config, workdir, _SPLIT.value, groups)
     except interrupt.Stopped:
         print(f"stopped and saved in {workdir}; the same command goes on", file=sys.stderr)
         raise SystemExit(interrupt.EXIT_CODE) from None

@@ -1,19 +1,23 @@
 """What the command does, each from a configuration to files on disk."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report, style
+from faceemo.analysis import calibration, gradcam, report, slices, style
 from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.analysis.failures import Known
 from faceemo.analysis.range_test import range_test_figure
 from faceemo.classes import classes_of
 from faceemo.config import SPLITS
+from faceemo.data import ledger, rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
@@ -53,22 +57,22 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     recipe = make_recipe(config, preprocessing, source, splits)
     checkpoints = Checkpoints(workdir, recipe)
     history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
-    predictions, best = _predict(
+    answered = _predict(
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
-    summary = _summary(model, recipe, history, best, predictions)
+    summary = _summary(model, recipe, history, answered.best_epoch, answered.predictions)
     if not parallel.is_first():
         return summary
+    fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
+    summary["calibration"] = fitted
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    page = report.write(
-        workdir / "report" / "validation",
-        split="validation",
-        predictions=predictions,
-        history=history,
-        summary=summary,
+    page = _report(config, workdir, "validation", answered, history, summary, fitted)
+    _print_result("validation", answered.predictions)
+    print(
+        f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
+        f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
     )
-    _print_result("validation", predictions)
     print(f"report      {page}")
     print(f"summary     {workdir / 'summary.json'}")
     print(f"checkpoint  {workdir / 'best'}")
@@ -97,12 +101,19 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     print(f"picture     {picture}")
 
 
-def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
+def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
     """Restores the best epoch of the run in `workdir` and reports on a split.
+
+    Args:
+        config: of the run.
+        workdir: of the run.
+        split: 'validation' or 'test'.
+        groups: a CSV that divides the images in further ways (`slices.read_columns`).
 
     Raises:
         UserError: if there is no such run, or it is one of another configuration.
     """
+    columns = slices.read_columns(groups) if groups else None
     recipe = read_recipe(workdir)
     if recipe is None:
         raise UserError(
@@ -116,22 +127,25 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
         workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
     )
     model = models.build(config, len(classes_of(config)))
-    predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
         return
+    fitted = calibration.read(workdir, answered.best_epoch)
+    if fitted is None and split == calibration.SPLIT:
+        fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
-    page = report.write(
-        workdir / "report" / split,
-        split=split,
-        predictions=predictions,
-        history=history,
-        summary=summary,
-    )
-    _print_result(split, predictions)
+    page = _report(config, workdir, split, answered, history, summary, fitted, columns)
+    _print_result(split, answered.predictions)
     print(f"report      {page}")
     print(f"checkpoint  {workdir / 'best'}")
+
+
+class _Answered(NamedTuple):
+    predictions: Predictions
+    best_epoch: int  # whose weights answered
+    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of `gradcam.make_heat`
 
 
 def _predict(
@@ -141,8 +155,8 @@ def _predict(
     checkpoints: Checkpoints,
     split: Split,
     name: str,
-) -> tuple[Predictions, int]:
-    """The best epoch's answers on a split, and that epoch's number."""
+) -> _Answered:
+    """The best epoch's answers on a split."""
     if name not in SPLITS or not len(split):
         raise UserError(
             expected=f"images in the {name} split",
@@ -151,14 +165,41 @@ def _predict(
             "test_share=0.1 sets some of its training images aside",
         )
     variables, history = checkpoints.restore_best()
-    variables = parallel.replicate(variables)
+    copies = parallel.replicate(variables)
     step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
     logits = predict_split(
-        step, variables["params"], variables["batch_stats"], split, config.batch_size, name=name
+        step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
     probabilities = scipy.special.softmax(logits, axis=1)
     answers = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
-    return answers, len(history)
+    heat = gradcam.make_heat(model, preprocessing, variables)
+    return _Answered(answers, len(history), heat)
+
+
+def _report(
+    config: ConfigDict,
+    workdir: Path,
+    split: str,
+    answered: _Answered,
+    history: list[dict[str, Any]],
+    summary: dict[str, Any],
+    fitted: dict[str, Any] | None,
+    columns: dict[str, dict[str, str]] | None = None,
+) -> Path:
+    """Writes the report on a split, with what the ledger knows of its images; its page."""
+    rows = ledger.read(data.root_of(config))
+    cuts = slices.cuts(answered.predictions, rows, rules.of_config(config), split, columns)
+    label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
+    return report.write(
+        workdir / "report" / split,
+        split=split,
+        predictions=answered.predictions,
+        history=history,
+        summary=summary,
+        slices=slices.scores(answered.predictions, cuts),
+        fitted=fitted,
+        known=Known(label_scores, answered.heat),
+    )
 
 
 def _summary(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from faceemo.analysis.statistics import wilson_interval
+from faceemo.analysis.statistics import f1_interval, macro_f1_interval, wilson_interval
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
@@ -92,9 +92,10 @@ def scores(predictions: Predictions) -> dict[str, Any]:
             high].
         majority_class, majority_baseline: the most frequent class of this split and its share,
             which is the accuracy of always answering it.
-        macro_f1: unweighted mean of the classes' F1.
+        macro_f1: unweighted mean of the classes' F1, with macro_f1_interval, 95% by bootstrap.
         loss: mean cross-entropy, nats.
-        per_class: {name: {precision, recall, recall_interval, f1, support}}.
+        per_class: {name: {precision, recall, recall_interval, f1, f1_interval, support}}; an
+            interval is None where no image could tell.
         confusion: [C][C] counts, a row per true and a column per predicted class.
     """
     labels, predicted, classes = predictions.labels, predictions.predicted, predictions.classes
@@ -106,9 +107,6 @@ def scores(predictions: Predictions) -> dict[str, Any]:
     precision, recall, f1, _ = table
     confusion = metrics.confusion_matrix(labels, predicted, labels=indexes)
     right = int((predicted == labels).sum())
-    # A softmax in float32 reaches 0 where the logits are more than 88 apart: its log is bounded.
-    likelihood = predictions.probabilities[np.arange(images), labels].astype(np.float64)
-    likelihood = np.maximum(likelihood, np.finfo(np.float32).tiny)
     return {
         "images": images,
         "classes": list(classes),
@@ -119,19 +117,31 @@ def scores(predictions: Predictions) -> dict[str, Any]:
         "macro_f1": float(
             metrics.f1_score(labels, predicted, average="macro", zero_division=_ZERO)
         ),
-        "loss": float(-np.log(likelihood).mean()),
+        "macro_f1_interval": list(macro_f1_interval(confusion)),
+        "loss": float(losses(predictions).mean()),
         "per_class": {
             name: {
                 "precision": float(precision[index]),
                 "recall": float(recall[index]),
                 "recall_interval": _recall_interval(confusion[index], index),
                 "f1": float(f1[index]),
+                "f1_interval": _f1_interval(confusion, index),
                 "support": int(support[index]),
             }
             for index, name in enumerate(classes)
         },
         "confusion": confusion.tolist(),
     }
+
+
+def losses(predictions: Predictions) -> np.ndarray:
+    """Cross-entropy of every image, nats: float64 [N].
+
+    A softmax in float32 reaches 0 where the logits are more than 88 apart: its log is bounded.
+    """
+    rows = np.arange(len(predictions.labels))
+    likelihood = predictions.probabilities[rows, predictions.labels].astype(np.float64)
+    return -np.log(np.maximum(likelihood, np.finfo(np.float32).tiny))
 
 
 def classification_report(predictions: Predictions) -> str:
@@ -152,6 +162,14 @@ def _recall_interval(row: np.ndarray, index: int) -> list[float] | None:
     """95% Wilson interval of a class's recall; None where the split has no image of it."""
     support = int(row.sum())
     return list(wilson_interval(int(row[index]), support)) if support else None
+
+
+def _f1_interval(confusion: np.ndarray, index: int) -> list[float] | None:
+    """95% interval of a class's F1; None where it is neither a label nor an answer."""
+    support, answered = int(confusion[index].sum()), int(confusion[:, index].sum())
+    if not support + answered:
+        return None
+    return list(f1_interval(int(confusion[index, index]), support, answered))
 
 
 def _check_shapes(predictions: Predictions) -> None:

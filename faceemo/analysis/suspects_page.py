@@ -58,7 +58,11 @@ def write(
         about=about,
         folds=folds,
         splits=sorted({row.split for row in judged}),
-        matrix=page.matrix(verdict.classes, counts.tolist()),
+        matrix=page.matrix(
+            verdict.classes,
+            counts.tolist(),
+            lambda label, other: _link(verdict, label, other) if label != other else None,
+        ),
         pairs=pairs,
         conflicts=_conflicts(album, rows),
     )
@@ -91,11 +95,15 @@ def _pairs(
                 "label": names[0],
                 "other": names[1],
                 "count": len(indexes),
-                "link": "-".join(names),
+                "link": _link(verdict, label, other),
                 "images": images,
             }
         )
     return pairs
+
+
+def _link(verdict: Verdict, label: int, other: int) -> str:
+    return f"{verdict.classes[label]}-{verdict.classes[other]}"
 
 
 def _conflicts(album: Album, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:

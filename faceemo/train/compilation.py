@@ -19,8 +19,9 @@ def keep() -> None:
 
     Before the first use of JAX that compiles, which looks for the folder once. JAX finds a program
     by its code, the devices, its own version and its options: another model, size or batch is
-    another file. Each kind of processor has a folder of its own, since programs use all that theirs
-    can do, and a home may be shared. A folder that the user has named ($JAX_COMPILATION_CACHE_DIR) stays.
+    another file. Each kind of processor has a folder of its own: programs use all that theirs can
+    do, and a home may be shared. A folder that the user has named ($JAX_COMPILATION_CACHE_DIR)
+    stays.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update(
