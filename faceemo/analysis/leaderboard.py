@@ -3,13 +3,12 @@
 import csv
 import dataclasses
 import json
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import template
+from faceemo.analysis import statistics, template
 from faceemo.config import make_config
 from faceemo.errors import UserError
 
@@ -77,6 +76,8 @@ class Spread:
     seeds: int
     mean: float
     deviation: float  # of a sample
+    low: float  # lower end of the mean's 95% interval, Student's
+    high: float
 
 
 def read(root: Path) -> list[Row]:
@@ -103,11 +104,11 @@ def spreads(rows: Iterable[Row]) -> list[Spread]:
     groups: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         groups.setdefault((row.model, row.changes), []).append(row.accuracy)
-    found = [
-        Spread(model, changes, len(values), statistics.mean(values), statistics.stdev(values))
-        for (model, changes), values in groups.items()
-        if len(values) > 1
-    ]
+    found = []
+    for (model, changes), values in groups.items():
+        if len(values) > 1:
+            mean, deviation, (low, high) = statistics.over_seeds(values)
+            found.append(Spread(model, changes, len(values), mean, deviation, low, high))
     return sorted(found, key=lambda spread: -spread.mean)
 
 
@@ -138,7 +139,8 @@ def table(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     lines += [
-        f"{spread.model}: {spread.mean:.4f} +- {spread.deviation:.4f} over {spread.seeds} seeds"
+        f"{spread.model}: {spread.mean:.4f} on average of {spread.seeds} seeds (95% interval "
+        f"{spread.low:.3f} to {spread.high:.3f}, standard deviation {spread.deviation:.4f})"
         for spread in spreads(rows)
     ]
     return "\n".join(lines)
