@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -51,16 +50,36 @@ STAND_IN = """
 """
 
 
-@pytest.fixture
-def stand_in(monkeypatch, tmp_path):
-    script = tmp_path / "stand_in.py"
-    script.write_text(textwrap.dedent(STAND_IN))
+# A sweep of variant 3 alone, in a process of its own, to be interrupted.
+SWEEPER = """
+    import os, pathlib, sys
+    from faceemo import sweep
+    from tests.test_sweep import commander
+
+    sweep.Run.command = commander(sys.argv[1])
+    root = pathlib.Path(sys.argv[2])
+    try:
+        sweep.sweep(sweep.plan(root, ["vgg16"], [3]), root, root)
+    except KeyboardInterrupt:
+        sys.exit(7)
+"""
+
+
+def commander(script):
+    """A `Run.command` that starts the stand-in."""
 
     def command(run, configs):
         told = [str(run.workdir), run.config.arch, run.config.variant, run.config.seed]
         return [sys.executable, str(script), json.dumps([*told, run.config.to_dict()])]
 
-    monkeypatch.setattr(sweep.Run, "command", command)
+    return command
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    script = tmp_path / "stand_in.py"
+    script.write_text(textwrap.dedent(STAND_IN))
+    monkeypatch.setattr(sweep.Run, "command", commander(script))
     return tmp_path
 
 
@@ -115,20 +134,16 @@ def test_another_budget_is_not_finished(stand_in):
 
 def test_asked_to_stop_the_run_under_way_saves(stand_in):
     (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [3])
-    child = os.fork()
-    if not child:  # the sweep, in a process that can be interrupted
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            sweep.sweep([run], stand_in / "sweep", stand_in)
-        except KeyboardInterrupt:
-            os._exit(7)
-        os._exit(0)
+    arguments = [str(stand_in / "stand_in.py"), str(stand_in / "sweep")]
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SWEEPER), *arguments], cwd=REPOSITORY
+    )
     deadline = time.monotonic() + 60
     while not (run.workdir / "waits").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(child, signal.SIGINT)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 7
     assert (run.workdir / "saved").exists()
     assert not run.finished()
     assert not sweep.sweep([run], stand_in / "sweep", stand_in)
