@@ -7,6 +7,7 @@ interrupted and tries again what failed. Of finished runs only the best weights 
 """
 
 import argparse
+import re
 import signal
 from pathlib import Path
 
@@ -19,11 +20,11 @@ def variants(texts: list[str]) -> list[int | str]:
     """'0-3', '7', 'best' as [0, 1, 2, 3, 7, 'best']."""
     found: list[int | str] = []
     for text in texts:
-        first, _, last = text.partition("-")
         if text == "best":
             found.append(text)
-        elif first.isdecimal() and (last or first).isdecimal():
-            found.extend(range(int(first), int(last or first) + 1))
+        elif match := re.fullmatch(r"(\d+)(?:-(\d+))?", text):
+            first, last = match.group(1), match.group(2) or match.group(1)
+            found.extend(range(int(first), int(last) + 1))
         else:
             raise errors.UserError(
                 expected="variants as 0-11, 7 or best", found=f"'{text}'", fix="change --variants"
@@ -56,10 +57,12 @@ def main() -> int:
         except KeyboardInterrupt:
             print("\nstopped; the run under way has saved, the same command goes on")
             return 128 + signal.SIGINT
-        rows = leaderboard.read(options.root)
-        print(f"\n{leaderboard.table(rows)}\n")
-        page = leaderboard.write(options.root, rows, failed)
-        print(f"leaderboard {page}\n            {page.with_suffix('.csv')}")
+        print()
+        if len(failed) < len(runs):
+            rows = leaderboard.read(options.root)
+            page = leaderboard.write(options.root, rows, failed)
+            print(f"{leaderboard.table(rows)}\n")
+            print(f"leaderboard {page}\n            {page.with_suffix('.csv')}")
         for name, reason in failed.items():
             print(f"failed      {name}: {reason}")
     return 1 if failed else 0

@@ -208,4 +208,5 @@ def test_the_script_refuses_what_is_no_variant(text, tmp_path):
     )  # fmt: skip
     assert process.returncode == 2
     assert process.stderr.startswith("faceemo: error: expected")
+    assert not list(tmp_path.iterdir())
     assert "Traceback" not in process.stderr
