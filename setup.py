@@ -21,7 +21,11 @@ setup(
     install_requires=[
         "absl-py",
         "array_record",
+        # confident learning; before 2.9 its licence was the AGPL
+        "cleanlab>=2.9",
         "clu",
+        # which JAX needs to bound its cache of compiled programs
+        "filelock",
         "flax>=0.12",
         "h5py",
         "ImageHash",
@@ -45,8 +49,8 @@ setup(
     ],
     extras_require={
         "test": [
-            *("hypothesis", "keras>=3", "pyright", "ruff"),
-            *("pytest", "pytest-timeout", "pytest-xdist", "filelock"),
+            *("hypothesis", "keras>=3", "pyright", "ruff", "statsmodels"),
+            *("pytest", "pytest-timeout", "pytest-xdist"),
         ],
         "bench": ["keras>=3", "torch"],
         "cuda": ["jax[cuda12]"],

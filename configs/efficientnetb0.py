@@ -1,4 +1,8 @@
-"""The 12 variants of EfficientNetB0: `--config configs/efficientnetb0.py:7`."""
+"""EfficientNetB0 in its 12 variants and a recipe beyond them.
+
+python -m faceemo.main --config configs/efficientnetb0.py:7
+python -m faceemo.main --config configs/efficientnetb0.py:best
+"""
 
 from faceemo.config import make_config
 from faceemo.errors import reported

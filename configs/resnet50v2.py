@@ -1,4 +1,8 @@
-"""ResNet50V2 in its 12 variants: `python -m faceemo.main --config configs/resnet50v2.py:7`."""
+"""ResNet50V2 in its 12 variants and a recipe beyond them.
+
+python -m faceemo.main --config configs/resnet50v2.py:7
+python -m faceemo.main --config configs/resnet50v2.py:best
+"""
 
 from faceemo.config import make_config
 from faceemo.errors import reported

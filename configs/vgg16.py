@@ -1,4 +1,8 @@
-"""VGG16 in its 12 variants: `python -m faceemo.main --config configs/vgg16.py:7`."""
+"""VGG16 in its 12 variants and a recipe beyond them.
+
+python -m faceemo.main --config configs/vgg16.py:7
+python -m faceemo.main --config configs/vgg16.py:best
+"""
 
 from faceemo.config import make_config
 from faceemo.errors import reported

@@ -1,8 +1,21 @@
 """The one kind of error that is the user's to mend."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
+
+_ELSEWHERE = (
+    "or choose other folders: data_dir or --workdir for what is written, source for the images"
+)
+# What a disk may refuse, none of it a bug: what was expected, how to mend it.
+_REFUSALS = {
+    errno.ENOSPC: ("room on the disk", f"free some {_ELSEWHERE}"),
+    errno.EDQUOT: ("room within the disk quota", f"free some {_ELSEWHERE}"),
+    errno.EROFS: ("a disk that can be written to", f"mount it for writing, {_ELSEWHERE}"),
+    errno.EACCES: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
+    errno.EPERM: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
+}
 
 
 class UserError(ValueError):
@@ -19,9 +32,25 @@ class UserError(ValueError):
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turns a `UserError` into one line on stderr and exit code 2."""
+    """Turns a `UserError`, or what a disk refuses, into one line on stderr and exit code 2."""
     try:
-        yield
+        with disk_refusals():
+            yield
     except UserError as error:
         print(f"faceemo: error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+@contextlib.contextmanager
+def disk_refusals() -> Iterator[None]:
+    """Makes a `UserError` of a full or read-only disk and of a missing permission."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        expected, fix = _REFUSALS[error.errno]
+        where = f" at {error.filename}" if error.filename else ""
+        raise UserError(
+            expected=f"{expected}{where}", found=str(error.strerror), fix=fix
+        ) from error

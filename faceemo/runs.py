@@ -1,23 +1,30 @@
-"""The three things the command does, each from a configuration to files on disk."""
+"""What the command does, each from a configuration to files on disk."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import report
+from faceemo.analysis import calibration, gradcam, report, slices, style
 from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.analysis.failures import Known
+from faceemo.analysis.range_test import range_test_figure
+from faceemo.classes import classes_of
 from faceemo.config import SPLITS
+from faceemo.data import ledger, rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, optim, parallel
 from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
 from faceemo.train.recipe import make_recipe
 from faceemo.train.steps import make_eval_step
@@ -25,10 +32,12 @@ from faceemo.train.steps import make_eval_step
 
 def plan(config: ConfigDict) -> None:
     """Prints what trains and what is frozen; needs neither data nor weights."""
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     variables = jax.eval_shape(lambda: model.init(config.seed))
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(rows))
+    if config.layer_decay != 1:
+        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -37,30 +46,33 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
         what `workdir/summary.json` holds.
     """
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     # Before the data, which may take long: a missing file of weights is said at once.
     variables, preprocessing, source = models.load_weights(
         model, model.init(config.seed), config.weights
     )
     splits = data.load(config)
-    workdir.mkdir(parents=True, exist_ok=True)
+    if parallel.is_first():
+        workdir.mkdir(parents=True, exist_ok=True)
     recipe = make_recipe(config, preprocessing, source, splits)
     checkpoints = Checkpoints(workdir, recipe)
     history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
-    predictions, best = _predict(
+    answered = _predict(
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
-    summary = _summary(model, recipe, history, best, predictions)
+    summary = _summary(model, recipe, history, answered.best_epoch, answered.predictions)
+    if not parallel.is_first():
+        return summary
+    fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
+    summary["calibration"] = fitted
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    page = report.write(
-        workdir / "report" / "validation",
-        split="validation",
-        predictions=predictions,
-        history=history,
-        summary=summary,
+    page = _report(config, workdir, "validation", answered, history, summary, fitted)
+    _print_result("validation", answered.predictions)
+    print(
+        f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
+        f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
     )
-    _print_result("validation", predictions)
     print(f"report      {page}")
     print(f"summary     {workdir / 'summary.json'}")
     print(f"checkpoint  {workdir / 'best'}")
@@ -69,12 +81,39 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     return summary
 
 
-def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
+def lr_find(config: ConfigDict, workdir: Path) -> None:
+    """Tries learning rates, prints how the loss went, draws it and suggests one."""
+    model = models.build(config, len(classes_of(config)))
+    variables, preprocessing, _ = models.load_weights(
+        model, model.init(config.seed), config.weights
+    )
+    train = data.load(config)["train"]
+    test = range_test(config, model, variables, preprocessing, train)
+    subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
+    figure = range_test_figure(
+        test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
+    )
+    picture = workdir / "lr_find.png"
+    with staging.file(picture) as partial:
+        style.save(figure, partial)
+    print(test.table())
+    print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
+    print(f"picture     {picture}")
+
+
+def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
     """Restores the best epoch of the run in `workdir` and reports on a split.
+
+    Args:
+        config: of the run.
+        workdir: of the run.
+        split: 'validation' or 'test'.
+        groups: a CSV that divides the images in further ways (`slices.read_columns`).
 
     Raises:
         UserError: if there is no such run, or it is one of another configuration.
     """
+    columns = slices.read_columns(groups) if groups else None
     recipe = read_recipe(workdir)
     if recipe is None:
         raise UserError(
@@ -87,20 +126,26 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> None:
     checkpoints = Checkpoints(
         workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
     )
-    model = models.build(config)
-    predictions, _ = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    model = models.build(config, len(classes_of(config)))
+    answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    history = checkpoints.history()
+    if not parallel.is_first():
+        return
+    fitted = calibration.read(workdir, answered.best_epoch)
+    if fitted is None and split == calibration.SPLIT:
+        fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
-    page = report.write(
-        workdir / "report" / split,
-        split=split,
-        predictions=predictions,
-        history=checkpoints.history(),
-        summary=summary,
-    )
-    _print_result(split, predictions)
+    page = _report(config, workdir, split, answered, history, summary, fitted, columns)
+    _print_result(split, answered.predictions)
     print(f"report      {page}")
     print(f"checkpoint  {workdir / 'best'}")
+
+
+class _Answered(NamedTuple):
+    predictions: Predictions
+    best_epoch: int  # whose weights answered
+    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of `gradcam.make_heat`
 
 
 def _predict(
@@ -110,20 +155,51 @@ def _predict(
     checkpoints: Checkpoints,
     split: Split,
     name: str,
-) -> tuple[Predictions, int]:
-    """The best epoch's answers on a split, and that epoch's number."""
+) -> _Answered:
+    """The best epoch's answers on a split."""
     if name not in SPLITS or not len(split):
         raise UserError(
-            expected=f"images in the {name} split", found="none", fix="see the dataset's ledger"
+            expected=f"images in the {name} split",
+            found="none",
+            fix="evaluate on another --split; if the source has no such split, a new run with "
+            "test_share=0.1 sets some of its training images aside",
         )
     variables, history = checkpoints.restore_best()
-    variables = parallel.replicate(variables)
+    copies = parallel.replicate(variables)
     step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
     logits = predict_split(
-        step, variables["params"], variables["batch_stats"], split, config.batch_size, name=name
+        step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
     probabilities = scipy.special.softmax(logits, axis=1)
-    return Predictions(probabilities, split.labels, split.paths, split.images), len(history)
+    answers = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+    heat = gradcam.make_heat(model, preprocessing, variables)
+    return _Answered(answers, len(history), heat)
+
+
+def _report(
+    config: ConfigDict,
+    workdir: Path,
+    split: str,
+    answered: _Answered,
+    history: list[dict[str, Any]],
+    summary: dict[str, Any],
+    fitted: dict[str, Any] | None,
+    columns: dict[str, dict[str, str]] | None = None,
+) -> Path:
+    """Writes the report on a split, with what the ledger knows of its images; its page."""
+    rows = ledger.read(data.root_of(config))
+    cuts = slices.cuts(answered.predictions, rows, rules.of_config(config), split, columns)
+    label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
+    return report.write(
+        workdir / "report" / split,
+        split=split,
+        predictions=answered.predictions,
+        history=history,
+        summary=summary,
+        slices=slices.scores(answered.predictions, cuts),
+        fitted=fitted,
+        known=Known(label_scores, answered.heat),
+    )
 
 
 def _summary(
@@ -138,6 +214,7 @@ def _summary(
     result = scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
+    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
     return {
         "arch": config["arch"],
         "variant": config["variant"],
@@ -155,6 +232,7 @@ def _summary(
         "seed": config["seed"],
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
+        **({"warnings": warnings} if warnings else {}),
         **recipe,
     }
 

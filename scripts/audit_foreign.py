@@ -15,6 +15,7 @@ import collections
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.analysis import answers
 from faceemo.analysis import foreign as scored
 from faceemo.data import foreign, ledger, rules
 
@@ -42,5 +43,5 @@ if __name__ == "__main__":
             line = "".join(f"{counts[split, group]:>12,}" for group in groups)
             print(f"{split:<12}{line}")
         if options.predictions:
-            predictions = scored.read_predictions(options.predictions)
+            predictions = answers.read(options.predictions)
             print(f"\n{scored.table(scored.scores(predictions, seen))}")

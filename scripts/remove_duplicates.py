@@ -9,19 +9,7 @@ conflicting_labels,leaks}.png, and reports what leaks between the splits. Nothin
 rules are judged from the ledger, in seconds, and the same rules always give the same files.
 """
 
-import argparse
-from pathlib import Path
-
-from faceemo import errors
-from faceemo.data import prepare, rules
+from faceemo.data import command
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
-    parser.add_argument("--exact", action="store_true", help="see every image at 300 pixels")
-    rules.add_arguments(parser)
-    options = parser.parse_args()
-    with errors.reported():
-        prepare.prepare(options.data_dir, rules.of_options(options), exact=options.exact)
+    command.run(__doc__, "dedupe")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from faceemo import data, errors, staging
 from faceemo.analysis import augmentation_sheet, style
-from faceemo.config import make_config
+from faceemo.classes import classes_of
+from faceemo.config import make_config, validate
 
 
 def main() -> None:
@@ -17,15 +18,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: pictures/augmentations.png beside it")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="of images and draws")
     parser.add_argument("--native_size", type=int, default=defaults.native_size)
+    parser.add_argument("--classes", default=defaults.classes, help="joined by '+'")
     arguments = parser.parse_args()
     with errors.reported():
         defaults.data_dir, defaults.dataset = arguments.data_dir, arguments.dataset
+        defaults.classes = arguments.classes
+        classes = classes_of(validate(defaults))
         root = data.root_of(defaults)
-        images = augmentation_sheet.choose_images(root, arguments.seed, arguments.native_size)
+        images = augmentation_sheet.choose_images(
+            root, arguments.seed, arguments.native_size, classes
+        )
         subtitle = f"one training image per emotion from {root}"
         if arguments.dataset == "sample":
             subtitle = f"drawings, not photographs: {subtitle}"
-        figure = augmentation_sheet.augmentation_sheet(images, arguments.seed, subtitle=subtitle)
+        figure = augmentation_sheet.augmentation_sheet(
+            images, arguments.seed, classes=classes, subtitle=subtitle
+        )
         out = arguments.out or root / "pictures" / "augmentations.png"
         with staging.file(out) as partial:
             style.save(figure, partial)

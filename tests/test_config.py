@@ -76,6 +76,19 @@ def test_the_config_is_locked():
         ("7,learning_rate=nan", "learning_rate=nan"),
         ("7,weights=nowhere.h5", "'hed', 'imagenet', 'none' or the path"),
         ("7,dtype=float16,dataset=web", "dtype='float16'.*dataset='web'"),
+        ("bset", "0 to 11 or 'best'.*'bset'"),
+        ("best,best", "found 'best'"),
+        ("7,schedule=linear", "schedule='linear' .takes 'constant', 'cosine'"),
+        ("7,warmup_epochs=6", "warmup_epochs=6 .takes less than epochs, 6"),
+        ("7,warmup_epochs=-1", "warmup_epochs=-1.0 .takes a number from 0"),
+        ("7,layer_decay=0", "layer_decay=0.0 .takes a number above 0 and at most 1"),
+        ("7,weight_decay=-0.1", "weight_decay=-0.1"),
+        ("7,clip_norm=inf", "clip_norm=inf"),
+        ("7,label_smoothing=1", "label_smoothing=1.0 .takes a number from 0 to below 1"),
+        ("7,mixup=-1,cutmix=nan", "mixup=-1.0.*cutmix=nan"),
+        ("7,erasing=2", "erasing=2.0 .takes a number from 0 to 1"),
+        ("7,ema=1", "ema=1.0"),
+        ("7,cache_features=on", "cache_features='on' .takes 'auto', 'off'"),
     ],
 )
 def test_a_bad_argument_gives_one_error_that_names_what_is_allowed(arg, message):
@@ -92,3 +105,39 @@ def test_the_default_workdir_names_what_was_changed():
     assert module.default_workdir(module.make_config("vgg16", "7,epochs=2")).name == "vgg16-7"
     changed = module.make_config("vgg16", "7,image_size=48,weights=none")
     assert module.default_workdir(changed).name == "vgg16-7,image_size=48,weights=none"
+
+
+OFF = {
+    "schedule": "constant",
+    "warmup_epochs": 0,
+    "layer_decay": 1,
+    "weight_decay": 0,
+    "clip_norm": 0,
+    "label_smoothing": 0,
+    "mixup": 0,
+    "cutmix": 0,
+    "erasing": 0,
+    "ema": 0,
+}
+
+
+@pytest.mark.parametrize("arch", module.ARCHS)
+def test_best_is_beyond_the_study_and_nothing_of_it_leaks_into_the_others(arch):
+    best = load(arch, "best")
+    assert best.variant == "best"
+    assert best.unfreeze == "all"
+    assert any(best[field] != value for field, value in OFF.items())
+    for number in range(12):
+        config = load(arch, str(number))
+        assert {field: config[field] for field in OFF} == OFF
+    assert load(arch, "best,ema=0,epochs=3,warmup_epochs=0.5").ema == 0
+    assert module.default_workdir(best).name == f"{arch}-best"
+
+
+def test_a_schedule_that_ends_with_the_epochs_puts_them_in_the_folders_name():
+    for arg, name in (
+        ("7,epochs=9,cache_features=off", "vgg16-7"),
+        ("7,epochs=9,schedule=cosine", "vgg16-7,epochs=9,schedule=cosine"),
+        ("best,epochs=9", "vgg16-best,epochs=9"),
+    ):
+        assert module.default_workdir(module.make_config("vgg16", arg)).name == name

@@ -92,6 +92,44 @@ def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
     assert process.stderr.count("faceemo: error:") == 1
 
 
+def test_a_stopped_run_says_that_it_is_saved_also_by_its_exit_code(tmp_path):
+    code = """
+from absl import app
+from faceemo import main, runs
+from faceemo.train import interrupt
+
+def stop(config, workdir):
+    raise interrupt.Stopped
+
+runs.train = stop
+app.run(main.main, flags_parser=main._parse)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code, "--config=configs/vgg16.py:7,weights=none", "--workdir=w"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert process.returncode == 75, process.stderr
+    assert "saved in w; the same command goes on" in process.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--num_processes=2",),
+        ("--coordinator=localhost:1",),
+        ("--coordinator=auto", "--process_id=0"),
+    ],
+)
+def test_half_a_description_of_several_processes_is_refused(options):
+    process = command("--config=configs/vgg16.py:7,weights=none", "--mode=plan", *options)
+    assert process.returncode == 2
+    assert "--process_id" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 def test_no_data_says_where_to_put_the_zip(tmp_path):
     process = command(
         f"--config=configs/vgg16.py:0,weights=none,image_size=32,data_dir={tmp_path}",

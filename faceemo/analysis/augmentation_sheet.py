@@ -1,6 +1,6 @@
 """The sheet of augmentations: what training does to a face, from the code that training runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -18,20 +18,23 @@ SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resam
 DRAWS = 3  # random draws per level
 
 
-def choose_images(root: Path, seed: int, native_size: int = 48) -> np.ndarray:
-    """One prepared training image per class, drawn by seed: uint8 [4, native_size, native_size].
+def choose_images(
+    root: Path, seed: int, native_size: int = 48, classes: Sequence[str] = CLASSES
+) -> np.ndarray:
+    """One prepared training image per class, drawn by seed: uint8 [C, native_size, native_size].
 
     Args:
         root: folder of the dataset.
         seed: of the choice.
         native_size: side at which images are stored, pixels.
+        classes: C names.
 
     Raises:
         UserError: if a class has no prepared image.
     """
     rng = np.random.default_rng(seed)
     chosen = []
-    for name in CLASSES:
+    for name in classes:
         folder = root / "unique_images" / "train" / name
         files = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
         if not files:
@@ -90,13 +93,19 @@ def transforms(strength: augment.Strength) -> dict[str, Callable[[jax.Array], ja
 
 
 def augmentation_sheet(
-    images: np.ndarray, seed: int, *, subtitle: str = "", theme: style.Theme = style.LIGHT
+    images: np.ndarray,
+    seed: int,
+    *,
+    classes: Sequence[str] = CLASSES,
+    subtitle: str = "",
+    theme: style.Theme = style.LIGHT,
 ) -> Figure:
     """A row per class: each transform at its maximum, then random draws of each level.
 
     Args:
-        images: uint8 [4, S, S], one per class in the order of `config.CLASSES`.
+        images: uint8 [C, S, S], one per class.
         seed: of the draws.
+        classes: C names, in the same order.
         subtitle: which images they are.
         theme: colours.
     """
@@ -116,23 +125,26 @@ def augmentation_sheet(
             drawn = augment.augment(source, keys, augment.LEVELS[level], SIDE)
             columns.append(("\n", np.asarray(drawn)))
         groups.append((f"{level}, drawn", columns))
-    return _draw(groups, subtitle, theme)
+    return _draw(groups, classes, subtitle, theme)
 
 
 def _draw(
-    groups: list[tuple[str, list[tuple[str, np.ndarray]]]], subtitle: str, theme: style.Theme
+    groups: list[tuple[str, list[tuple[str, np.ndarray]]]],
+    classes: Sequence[str],
+    subtitle: str,
+    theme: style.Theme,
 ) -> Figure:
     cell, gap, names, top, inset = 0.72, 0.2, 0.75, 1.25, 0.04  # inches
     count = sum(len(columns) for _, columns in groups)
     width = names + count * cell + (len(groups) - 1) * gap + 0.1
-    height = top + len(CLASSES) * cell + 0.08
+    height = top + len(classes) * cell + 0.08
     with style.applied(theme):
         figure = style.figure(width, height, theme, "Augmentations", subtitle, grid=False)
 
         def write(text: str, x: float, y: float, **look) -> None:
             figure.text(x / width, 1 - y / height, text, **look)
 
-        for row, name in enumerate(CLASSES):
+        for row, name in enumerate(classes):
             write(name, 0.1, top + (row + 0.5) * cell, va="center")
         x = names
         for title, columns in groups:

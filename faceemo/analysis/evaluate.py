@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from faceemo.analysis.statistics import wilson_interval
+from faceemo.analysis.statistics import f1_interval, macro_f1_interval, wilson_interval
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
-_INDEXES = list(range(len(CLASSES)))
 # What a ratio without a denominator counts as. scikit-learn infers the type from its 'warn'.
 _ZERO: Any = 0.0
 
@@ -20,10 +19,11 @@ class Predictions:
     """A model's answers on every image of one split; one that exists is well-formed.
 
     Attributes:
-        probabilities: float32 [N, 4], each row sums to 1; the columns are `config.CLASSES`.
-        labels: int32 [N], the true classes, 0 to 3.
+        probabilities: float32 [N, C], each row sums to 1; the columns are `classes`.
+        labels: int32 [N], the true classes, 0 to C - 1.
         paths: N names of the images, in the same order.
         images: uint8 [N, S, S], the grey images as stored.
+        classes: C names.
 
     Raises:
         UserError: if N is 0, the shapes disagree, a label is unknown, or a probability is not a
@@ -34,6 +34,7 @@ class Predictions:
     labels: np.ndarray
     paths: tuple[str, ...]
     images: np.ndarray
+    classes: tuple[str, ...] = CLASSES
 
     def __post_init__(self):
         _check_shapes(self)
@@ -55,8 +56,8 @@ class Confusion:
     """The images of one class that were taken for another.
 
     Attributes:
-        true: the class they show, 0 to 3.
-        predicted: the class they were given, 0 to 3, never `true`.
+        true: the class they show, 0 to C - 1.
+        predicted: the class they were given, 0 to C - 1, never `true`.
         indexes: int [n], positions in the `Predictions`, the most confident mistake first.
     """
 
@@ -69,8 +70,8 @@ def confusions(predictions: Predictions) -> list[Confusion]:
     """Every pair of classes that was confused at least once, the most frequent pair first."""
     predicted, confidence = predictions.predicted, predictions.confidence
     pairs = []
-    for true in _INDEXES:
-        for other in _INDEXES:
+    for true in range(len(predictions.classes)):
+        for other in range(len(predictions.classes)):
             indexes = np.flatnonzero((predictions.labels == true) & (predicted == other))
             if true != other and indexes.size:
                 order = np.argsort(-confidence[indexes], kind="stable")
@@ -91,46 +92,56 @@ def scores(predictions: Predictions) -> dict[str, Any]:
             high].
         majority_class, majority_baseline: the most frequent class of this split and its share,
             which is the accuracy of always answering it.
-        macro_f1: unweighted mean of the classes' F1.
+        macro_f1: unweighted mean of the classes' F1, with macro_f1_interval, 95% by bootstrap.
         loss: mean cross-entropy, nats.
-        per_class: {name: {precision, recall, recall_interval, f1, support}}.
-        confusion: [4][4] counts, a row per true and a column per predicted class.
+        per_class: {name: {precision, recall, recall_interval, f1, f1_interval, support}}; an
+            interval is None where no image could tell.
+        confusion: [C][C] counts, a row per true and a column per predicted class.
     """
-    labels, predicted = predictions.labels, predictions.predicted
-    images = len(labels)
-    support = np.bincount(labels, minlength=len(CLASSES))
+    labels, predicted, classes = predictions.labels, predictions.predicted, predictions.classes
+    images, indexes = len(labels), list(range(len(predictions.classes)))
+    support = np.bincount(labels, minlength=len(classes))
     table: Any = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=_INDEXES, average=None, zero_division=_ZERO
+        labels, predicted, labels=indexes, average=None, zero_division=_ZERO
     )
     precision, recall, f1, _ = table
-    confusion = metrics.confusion_matrix(labels, predicted, labels=_INDEXES)
+    confusion = metrics.confusion_matrix(labels, predicted, labels=indexes)
     right = int((predicted == labels).sum())
-    # A softmax in float32 reaches 0 where the logits are more than 88 apart: its log is bounded.
-    likelihood = predictions.probabilities[np.arange(images), labels].astype(np.float64)
-    likelihood = np.maximum(likelihood, np.finfo(np.float32).tiny)
     return {
         "images": images,
-        "classes": list(CLASSES),
+        "classes": list(classes),
         "accuracy": float(metrics.accuracy_score(labels, predicted)),
         "accuracy_interval": list(wilson_interval(right, images)),
-        "majority_class": CLASSES[int(support.argmax())],
+        "majority_class": classes[int(support.argmax())],
         "majority_baseline": float(support.max() / images),
         "macro_f1": float(
             metrics.f1_score(labels, predicted, average="macro", zero_division=_ZERO)
         ),
-        "loss": float(-np.log(likelihood).mean()),
+        "macro_f1_interval": list(macro_f1_interval(confusion)),
+        "loss": float(losses(predictions).mean()),
         "per_class": {
             name: {
                 "precision": float(precision[index]),
                 "recall": float(recall[index]),
                 "recall_interval": _recall_interval(confusion[index], index),
                 "f1": float(f1[index]),
+                "f1_interval": _f1_interval(confusion, index),
                 "support": int(support[index]),
             }
-            for index, name in enumerate(CLASSES)
+            for index, name in enumerate(classes)
         },
         "confusion": confusion.tolist(),
     }
+
+
+def losses(predictions: Predictions) -> np.ndarray:
+    """Cross-entropy of every image, nats: float64 [N].
+
+    A softmax in float32 reaches 0 where the logits are more than 88 apart: its log is bounded.
+    """
+    rows = np.arange(len(predictions.labels))
+    likelihood = predictions.probabilities[rows, predictions.labels].astype(np.float64)
+    return -np.log(np.maximum(likelihood, np.finfo(np.float32).tiny))
 
 
 def classification_report(predictions: Predictions) -> str:
@@ -139,8 +150,8 @@ def classification_report(predictions: Predictions) -> str:
         metrics.classification_report(
             predictions.labels,
             predictions.predicted,
-            labels=_INDEXES,
-            target_names=CLASSES,
+            labels=list(range(len(predictions.classes))),
+            target_names=predictions.classes,
             digits=3,
             zero_division=_ZERO,
         )
@@ -151,6 +162,14 @@ def _recall_interval(row: np.ndarray, index: int) -> list[float] | None:
     """95% Wilson interval of a class's recall; None where the split has no image of it."""
     support = int(row.sum())
     return list(wilson_interval(int(row[index]), support)) if support else None
+
+
+def _f1_interval(confusion: np.ndarray, index: int) -> list[float] | None:
+    """95% interval of a class's F1; None where it is neither a label nor an answer."""
+    support, answered = int(confusion[index].sum()), int(confusion[:, index].sum())
+    if not support + answered:
+        return None
+    return list(f1_interval(int(confusion[index, index]), support, answered))
 
 
 def _check_shapes(predictions: Predictions) -> None:
@@ -169,7 +188,7 @@ def _check_shapes(predictions: Predictions) -> None:
     }
     side = predictions.images.shape[-1]
     wanted = {
-        "probabilities": (count, len(CLASSES)),
+        "probabilities": (count, len(predictions.classes)),
         "labels": (count,),
         "paths": (count,),
         "images": (count, side, side),
@@ -190,10 +209,11 @@ def _check_values(predictions: Predictions) -> None:
             found=f"{predictions.images.dtype} and {predictions.labels.dtype}",
             fix="pass the images as stored and the labels as class numbers",
         )
-    unknown = sorted(set(np.unique(predictions.labels).tolist()) - set(_INDEXES))
+    classes = predictions.classes
+    unknown = sorted(set(np.unique(predictions.labels).tolist()) - set(range(len(classes))))
     if unknown:
         raise UserError(
-            expected=f"labels from 0 to {_INDEXES[-1]} ({', '.join(CLASSES)})",
+            expected=f"labels from 0 to {len(classes) - 1} ({', '.join(classes)})",
             found=f"{unknown}",
             fix="number the classes in this order",
         )

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from faceemo.analysis import style
 from faceemo.analysis.evaluate import Confusion, Predictions, confusions
-from faceemo.config import CLASSES
 
 SHEET_COLUMNS = 8  # images shown per confused pair
 
@@ -133,9 +132,11 @@ def confusion_matrix(
     counts = np.array(scores["confusion"])
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    shades = style.shades(theme)
+    shades, classes = style.shades(theme), scores["classes"]
+    # a cell holds its numbers at any number of classes
+    side = max(4.6, 1.4 + 0.8 * len(classes))
     with style.applied(theme):
-        figure = style.figure(4.6, 4.6, theme, "Confusion matrix", subtitle)
+        figure = style.figure(side, side, theme, "Confusion matrix", subtitle)
         axes = figure.subplots()
         axes.imshow(shares, cmap=shades, vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
@@ -151,11 +152,11 @@ def confusion_matrix(
                     color=colour,
                     fontsize=size,
                 )
-        ticks = range(len(CLASSES))
-        axes.set_xticks(ticks, CLASSES)
+        ticks = range(len(classes))
+        axes.set_xticks(ticks, classes)
         axes.set_yticks(
             ticks,
-            [f"{name}\n{total:,}" for name, total in zip(CLASSES, totals[:, 0], strict=True)],
+            [f"{name}\n{total:,}" for name, total in zip(classes, totals[:, 0], strict=True)],
         )
         axes.tick_params(length=0, labelcolor=theme.ink)
         axes.xaxis.tick_top()
@@ -164,8 +165,8 @@ def confusion_matrix(
         axes.set_ylabel("true, with number of images")
         axes.spines[:].set_visible(False)
         # Lines of paper between the cells.
-        axes.set_xticks(np.arange(len(CLASSES) - 1) + 0.5, minor=True)
-        axes.set_yticks(np.arange(len(CLASSES) - 1) + 0.5, minor=True)
+        axes.set_xticks(np.arange(len(classes) - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(len(classes) - 1) + 0.5, minor=True)
         axes.grid(which="minor", color=theme.paper, linewidth=2)
         axes.tick_params(which="minor", length=0, top=False)
     return figure
@@ -188,13 +189,14 @@ def classification_report(
         f"{scores['majority_baseline']:.3f}, macro-F1 {scores['macro_f1']:.3f}"
     )
     subtitle = f"{subtitle}: {overall}" if subtitle else overall
+    classes = scores["classes"]
     with style.applied(theme):
-        figure = style.figure(6.4, 2.6, theme, "Scores per class", subtitle)
+        figure = style.figure(6.4, 1.2 + 0.35 * len(classes), theme, "Scores per class", subtitle)
         panels = figure.subplots(1, len(measures), sharey=True)
-        rows = range(len(CLASSES))
+        rows = range(len(classes))
         for panel, measure in zip(panels, measures, strict=True):
-            values = [scores["per_class"][name][measure] for name in CLASSES]
-            panel.barh(rows, [1.0] * len(CLASSES), height=0.5, color=theme.faint)
+            values = [scores["per_class"][name][measure] for name in classes]
+            panel.barh(rows, [1.0] * len(classes), height=0.5, color=theme.faint)
             panel.barh(rows, values, height=0.5, color=theme.first)
             for row, value in zip(rows, values, strict=True):
                 panel.text(1.04, row, f"{value:.3f}", va="center_baseline")
@@ -203,7 +205,7 @@ def classification_report(
             panel.set_title({"f1": "F1"}.get(measure, measure), loc="left", fontsize=8.5)
             panel.spines[:].set_visible(False)
         panels[0].set_yticks(
-            rows, [f"{name} ({scores['per_class'][name]['support']:,})" for name in CLASSES]
+            rows, [f"{name} ({scores['per_class'][name]['support']:,})" for name in classes]
         )
         panels[0].tick_params(labelcolor=theme.ink)
         panels[0].invert_yaxis()
@@ -237,7 +239,7 @@ def misclassified(
             y = top + row * block
             shown = pair.indexes[:SHEET_COLUMNS]
             folder, names = folder_and_names([predictions.paths[index] for index in shown])
-            write(pair_title(pair), 0.1, y, weight="bold")
+            write(pair_title(pair, predictions), 0.1, y, weight="bold")
             about = f"{pair_count(pair, predictions, len(shown))}{'; ' if folder else ''}{folder}"
             write(style.shortened(about, 120), 0.1, y + 0.17, fontsize=7, color=theme.muted)
             for column, (index, name) in enumerate(zip(shown, names, strict=True)):
@@ -271,16 +273,17 @@ def misclassified(
     return figure
 
 
-def pair_title(pair: Confusion) -> str:
+def pair_title(pair: Confusion, predictions: Predictions) -> str:
     """'sad taken for neutral'."""
-    return f"{CLASSES[pair.true]} taken for {CLASSES[pair.predicted]}"
+    return f"{predictions.classes[pair.true]} taken for {predictions.classes[pair.predicted]}"
 
 
 def pair_count(pair: Confusion, predictions: Predictions, shown: int) -> str:
     """'34 of 1,105 sad images (3.1%), the 8 most confident'."""
     support = int((predictions.labels == pair.true).sum())
     count = pair.indexes.size
-    text = f"{count:,} of {support:,} {CLASSES[pair.true]} images ({count / support:.1%})"
+    label = predictions.classes[pair.true]
+    text = f"{count:,} of {support:,} {label} images ({count / support:.1%})"
     return f"{text}, the {shown} most confident" if shown < count else text
 
 

@@ -1,23 +1,12 @@
 """The page of a report: one HTML file with everything inside, for any screen and for print."""
 
-import base64
-import functools
-import importlib.resources
-import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-import numpy as np
 from matplotlib.colors import to_hex
-from PIL import Image
 
-from faceemo.analysis import evaluate, figures, style
+from faceemo.analysis import failures, figures, style, template
 from faceemo.analysis.evaluate import Predictions
-from faceemo.config import CLASSES
-
-_THUMBNAIL = 96  # pixels: enough for the page, and larger images would swell it
 
 
 def render(
@@ -30,6 +19,10 @@ def render(
     curves: Sequence[tuple[str, bytes, bytes]],
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]],
+    calibration: Mapping[str, Any],
+    diagram: tuple[bytes, bytes],
+    known: failures.Known,
 ) -> str:
     """The page as text. Everything that comes from outside is escaped.
 
@@ -42,27 +35,44 @@ def render(
         curves: (name, PNG for light screens and print, PNG for dark screens) of learning curves.
         history: a row per epoch, see `report.write`.
         summary: about the run; mappings inside it become tables of their own.
+        slices: of `faceemo.analysis.slices.scores`.
+        calibration: of `faceemo.analysis.calibration.before_and_after`.
+        diagram: PNGs of the reliability diagram, for light screens and for dark ones.
+        known: of the images, for the gallery.
     """
-    return _template().render(
+    return template.render(
+        "report.html.j2",
         title=title,
         split=split,
         drawn=drawn,
         scores=scores,
-        classes=CLASSES,
-        light=style.LIGHT,
-        dark=style.DARK,
-        matrix=_matrix(scores),
-        curves=[(name, _uri(light), _uri(dark)) for name, light, dark in curves],
+        classes=predictions.classes,
+        matrix=matrix(predictions.classes, scores["confusion"], failures.link),
+        curves=[(name, template.uri(light), template.uri(dark)) for name, light, dark in curves],
         history=history,
         best_epoch=figures.best_epoch(history),
-        groups=_mistakes(predictions),
+        cells=failures.cells(predictions, known),
+        slices=slices,
+        heated=known.heat is not None,
+        calibration=calibration,
+        diagram=[template.uri(png) for png in diagram],
         facts=[(key, value) for key, value in summary.items() if not isinstance(value, Mapping)],
         tables=[(key, value) for key, value in summary.items() if isinstance(value, Mapping)],
     )
 
 
-def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
-    """The confusion matrix as rows of cells for the page."""
+def matrix(
+    classes: Sequence[str],
+    table: Sequence[Sequence[int]],
+    link: Callable[[int, int], str | None],
+) -> list[dict[str, Any]]:
+    """A table of counts as rows of cells for a page.
+
+    Args:
+        classes: C names.
+        table: [C][C] counts.
+        link: what a cell that is not 0 leads to, by row and column; None for nothing.
+    """
     themes = {"light": style.LIGHT, "dark": style.DARK}
 
     def colours(share: float) -> dict[str, tuple[str, str]]:
@@ -71,95 +81,16 @@ def _matrix(scores: dict[str, Any]) -> list[dict[str, Any]]:
         return {name: (back, style.readable_on(back)) for name, back in backs.items()}
 
     rows = []
-    for true, counts in zip(CLASSES, scores["confusion"], strict=True):
+    for row, (true, counts) in enumerate(zip(classes, table, strict=True)):
         total = sum(counts)
         cells = [
             {
                 "count": count,
                 "share": count / total if total else None,
                 "colours": colours(count / total if total else 0.0),
-                "link": f"{true}-{predicted}" if count and predicted != true else None,
+                "link": link(row, column) if count else None,
             }
-            for predicted, count in zip(CLASSES, counts, strict=True)
+            for column, count in enumerate(counts)
         ]
         rows.append({"name": true, "total": total, "cells": cells})
     return rows
-
-
-def _mistakes(predictions: Predictions) -> list[dict[str, Any]]:
-    """The confused pairs with their most confident images for the page."""
-    groups = []
-    for pair in evaluate.confusions(predictions):
-        shown = pair.indexes[: figures.SHEET_COLUMNS]
-        folder, names = figures.folder_and_names([predictions.paths[index] for index in shown])
-        images = [
-            {
-                "name": name,
-                "path": predictions.paths[index],
-                "source": _uri(_thumbnail(predictions.images[index])),
-                "probability": float(predictions.confidence[index]),
-                "of_true": float(predictions.probabilities[index, pair.true]),
-            }
-            for index, name in zip(shown, names, strict=True)
-        ]
-        true, predicted = CLASSES[pair.true], CLASSES[pair.predicted]
-        groups.append(
-            {
-                "link": f"{true}-{predicted}",
-                "true": true,
-                "predicted": predicted,
-                "title": figures.pair_title(pair),
-                "count": figures.pair_count(pair, predictions, len(shown)),
-                "folder": folder,
-                "images": images,
-            }
-        )
-    return groups
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    text = (
-        importlib.resources.files("faceemo.analysis").joinpath("report.html.j2").read_text("utf-8")
-    )
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = _number
-    environment.filters["fact"] = _fact
-    environment.filters["words"] = lambda key: str(key).replace("_", " ")
-    return environment.from_string(text)
-
-
-def _number(value: Any, form: str = ",") -> str:
-    """`value` in the given form; a dash for what is missing or not finite."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    if isinstance(value, float) and form == ",":
-        return f"{value:.4g}"
-    return format(value, form)
-
-
-def _fact(value: Any, name: str) -> str:
-    """`value` as the table of the run shows it; counts of parameters get thousands separators."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int) and name.startswith("params"):
-        return f"{value:,}"
-    if isinstance(value, int):  # a seed is a name, not a quantity
-        return str(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(_fact(part, name) for part in value)
-    return _number(value) if isinstance(value, float) else str(value)
-
-
-def _thumbnail(image: np.ndarray) -> bytes:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import evaluate, figures, page, style
+from faceemo.analysis import calibration, evaluate, figures, page, style
 from faceemo.analysis.evaluate import Predictions
-from faceemo.config import CLASSES
+from faceemo.analysis.failures import Known
+from faceemo.analysis.reliability import reliability_diagram
 from faceemo.errors import UserError
 
 FILES = (
     "index.html",
     "scores.json",
+    "slices.json",
+    "calibration.json",
     "predictions.csv",
     "classification_report.txt",
     "accuracy.png",
@@ -23,6 +26,7 @@ FILES = (
     "confusion_matrix.png",
     "classification_report.png",
     "misclassified.png",
+    "reliability.png",
 )
 
 
@@ -33,6 +37,9 @@ def write(
     predictions: Predictions,
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]] = (),
+    fitted: Mapping[str, Any] | None = None,
+    known: Known | None = None,
 ) -> Path:
     """Writes the report into `folder`, whole or not at all; a former report stays until then.
 
@@ -46,6 +53,10 @@ def write(
         summary: about the run, shown at the head of the page; dicts inside it become tables of
             their own. Read from it, where present: arch, variant, dataset (or config's) and
             majority_baseline (of validation, drawn into the learning curve).
+        slices: of `faceemo.analysis.slices.scores`.
+        fitted: of `calibration.fit`; the run's temperature, which only the section on calibration
+            applies. None if it has none.
+        known: of the images, for the gallery.
 
     Returns:
         The path of index.html.
@@ -56,7 +67,7 @@ def write(
     folder = Path(folder)
     _refuse_strangers(folder)
     with staging.folder(folder) as fresh:
-        _fill(fresh, split, predictions, history, summary)
+        _fill(fresh, split, predictions, history, summary, slices, fitted, known or Known())
     return folder / "index.html"
 
 
@@ -66,8 +77,12 @@ def _fill(
     predictions: Predictions,
     history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
+    slices: Sequence[Mapping[str, Any]],
+    fitted: Mapping[str, Any] | None,
+    known: Known,
 ) -> None:
     scores = evaluate.scores(predictions)
+    measured = calibration.before_and_after(predictions, fitted)
     drawn = _field(summary, "dataset") == "sample"
     model = _model_name(summary)
     kind = "drawings, not photographs" if drawn else "images"
@@ -84,18 +99,29 @@ def _fill(
     def loss(theme: style.Theme):
         return figures.learning_curve(history, "loss", subtitle=trained, theme=theme)
 
+    def reliability(theme: style.Theme):
+        return reliability_diagram(measured, scores, subtitle=about, theme=theme)
+
     curves = []
     for name, draw in (("accuracy", accuracy), ("loss", loss)) if history else ():
         light, dark = _png(draw(style.LIGHT)), _png(draw(style.DARK))
         (folder / f"{name}.png").write_bytes(light)
         curves.append((name, light, dark))
+    diagram = (_png(reliability(style.LIGHT)), _png(reliability(style.DARK)))
+    (folder / "reliability.png").write_bytes(diagram[0])
     for name, figure in (
         ("confusion_matrix", figures.confusion_matrix(scores, subtitle=about)),
         ("classification_report", figures.classification_report(scores, subtitle=about)),
         ("misclassified", figures.misclassified(predictions, subtitle=about)),
     ):
         (folder / f"{name}.png").write_bytes(_png(figure))
-    (folder / "scores.json").write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")
+    for name, record in (
+        ("scores.json", scores),
+        ("slices.json", slices),
+        ("calibration.json", measured),
+    ):
+        text = json.dumps(record, indent=2, allow_nan=False)
+        (folder / name).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
     # In what follows, bytes of a file name that are no text (surrogates) appear as their escapes.
     (folder / "classification_report.txt").write_text(
         f"{about}\n\n{evaluate.classification_report(predictions)}",
@@ -112,6 +138,10 @@ def _fill(
         curves=curves,
         history=history,
         summary=summary,
+        slices=slices,
+        calibration=measured,
+        diagram=diagram,
+        known=known,
     )
     (folder / "index.html").write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -120,7 +150,7 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
     """One row per image; nine digits give a float32 back exactly."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "predicted", *CLASSES])
+        rows.writerow(["path", "label", "predicted", *predictions.classes])
         for name, label, answer, row in zip(
             predictions.paths,
             predictions.labels,
@@ -128,7 +158,8 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
             predictions.probabilities,
             strict=True,
         ):
-            rows.writerow([name, CLASSES[label], CLASSES[answer], *(f"{p:.9g}" for p in row)])
+            words = (predictions.classes[label], predictions.classes[answer])
+            rows.writerow([name, *words, *(f"{p:.9g}" for p in row)])
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -17,16 +17,17 @@ def load(config: ConfigDict) -> dict[str, Split]:
     """The configured dataset, decoded; prepared first where that has not been done yet.
 
     Returns:
-        'train', 'validation' and 'test', ordered by path.
+        'train', 'validation' and 'test' (empty if there is none), ordered by path.
 
     Raises:
         UserError: if there is no data, or it is not usable.
     """
     # The builder brings TensorFlow along, and preparation OpenCV.
-    from faceemo.data import builder, prepare, rules, sample
+    from faceemo.data import builder, prepare, rules, sample, wanted
 
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    prepare.prepare(root, rules.of_config(config), exact=config.exact_screening)
-    return builder.load(root, config.native_size)
+    asked = wanted.of_config(config)
+    prepare.prepare(root, rules.of_config(config), wanted=asked, exact=config.exact_screening)
+    return builder.load(root, config.native_size, asked.classes)

@@ -1,293 +1,279 @@
-"""The originals: a zip to unpack without risk, or the user's own folder.
+"""The originals: images of any source in one form, root/Facial_emotion_images/<split>/<class>/.
 
-A zip comes from anywhere. Nothing is written before every name, kind and size in its directory
-is checked, and the folder appears only when the last byte is verified.
+The folder appears only when the last byte is verified, so a kill at any point leaves nothing that
+could pass for finished. The source is only ever read; a user's own folder that already has this
+form is taken where it is.
 """
 
 import dataclasses
 import hashlib
-import lzma
 import shutil
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import SPLITS
+from faceemo.data import layout, sources, splits
+from faceemo.data.layout import Place, some
+from faceemo.data.sources import FOLDER, ZIP, FolderSource, Source
+from faceemo.data.wanted import Wanted, of_record
 from faceemo.errors import UserError
 
-FOLDER = "Facial_emotion_images"
-ZIP = f"{FOLDER}.zip"
+__all__ = ["FOLDER", "ZIP", "Originals", "check_present", "hashes", "originals"]
 
-# Far above any set of face crops (a million 48x48 JPEGs have 1.6 GB), far below what fills a disk
-# or a day. Face JPEGs do not compress; flat bitmaps shrink perhaps 50-fold; bombs 1000-fold.
-MAX_FILES = 2_000_000
-MAX_FILE_BYTES = 256 * 2**20
-MAX_TOTAL_BYTES = 64 * 2**30
-MAX_RATIO = 200
-MAX_NAME_BYTES = 255  # what file systems take
-
-_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # of macOS and Windows
-# What zipfile and the decompressors raise on damaged input.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-_SHOWN = 3  # examples in a message
-_CHUNK = 2**20
+Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Originals:
-    """The unpacked images and what identifies them."""
+    """The images in their form and what identifies them."""
 
     folder: Path
     images: dict[str, str]  # path below the folder ('train/happy/7.jpg') -> sha256, by path
-    zip_sha256: str | None  # None without a zip
-    unpacked: bool  # whether this call unpacked the zip
+    source: str | None  # sha256 of what they were made from; None if they are the user's own folder
+    within: bool  # whether that lies in the dataset's folder
+    lacking: tuple[str, ...]  # splits that the source does not have
+    wanted: Wanted
+    unpacked: bool = False  # whether this call made the folder
+    notes: tuple[str, ...] = ()  # lines about what was found and what was made of it
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)  # class -> images
 
     @property
-    def fingerprint(self) -> dict[str, str | None]:
-        """What the next call needs to recognise them: the zip's sha256 and the images'."""
-        return {"zip": self.zip_sha256, "images": _digest(self.images)}
+    def fingerprint(self) -> Record:
+        """What the next call needs to recognise them."""
+        return {
+            "source": self.source,
+            "within": self.within,
+            "lacking": list(self.lacking),
+            "images": _digest(self.images),
+        } | self.wanted.record(self.lacking)
 
 
-def check_present(root: Path) -> None:
-    """Raises a UserError, which says where to put the zip, if `root` has no zip and no folder."""
-    zip_path, folder = root / ZIP, root / FOLDER
-    if not zip_path.is_file() and not folder.is_dir():
-        raise UserError(
-            expected=f"the face images as {zip_path} (or unpacked as {folder})",
-            found="neither",
-            fix=f"put the zip at {zip_path}, or choose its folder with --data_dir "
-            "(--config.data_dir for training)",
-        )
+def check_present(root: Path, wanted: Wanted | None = None) -> None:
+    """Raises a UserError, which says where to put the images, if there are none.
+
+    Makes `root` where the images are elsewhere.
+    """
+    named = wanted.source if wanted else None
+    if named is not None:
+        sources.find(root, named, from_within=False)
+        root.mkdir(parents=True, exist_ok=True)
+    elif not (root / ZIP).is_file() and not (root / FOLDER).is_dir():
+        sources.find(root, None, from_within=False)
 
 
-def originals(root: Path, recorded: dict[str, str | None] | None = None) -> Originals:
-    """The images in root/Facial_emotion_images, unpacked from the zip beside it if need be.
+def originals(
+    root: Path, recorded: Record | None = None, wanted: Wanted | None = None
+) -> Originals:
+    """The images in root/Facial_emotion_images, made from their source if need be.
 
-    A folder without a zip is the user's own and is taken as it is. A folder that this function
-    made is replaced when the zip has changed; any other folder is never touched.
+    A folder without another source is the user's own and is taken as it is. A folder that this
+    function made is replaced when the source, the classes or the splits to make have changed; any
+    other folder is never touched.
 
     Args:
-        root: the folder that holds the zip, the folder, or both.
+        root: the dataset's folder.
         recorded: the `fingerprint` of an earlier call, or None.
+        wanted: the source, the classes, the splits to make; if None as recorded, or the defaults.
 
     Raises:
-        UserError: if there is neither zip nor folder, if they disagree, or if either of them is
-            damaged, unsafe or not made of the splits and classes.
+        UserError: if there is no source or more than one, if it and the folder disagree, or if
+            either of them is damaged, unsafe or of no known layout.
     """
-    check_present(root)
-    zip_path, folder = root / ZIP, root / FOLDER
-    if not zip_path.exists():
-        return Originals(folder, hashes(folder), None, unpacked=False)
-    with zip_path.open("rb") as stream:
-        zip_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if folder.exists():
-        images = hashes(folder)
-        if recorded == {"zip": zip_sha256, "images": _digest(images)}:
-            return Originals(folder, images, zip_sha256, unpacked=False)
-        differing = _differing(zip_path, folder, images)
-        if not differing:
-            return Originals(folder, images, zip_sha256, unpacked=False)
-        made_here = recorded and recorded["zip"] and recorded["images"] == _digest(images)
-        if not made_here:
-            raise UserError(
-                expected=f"the same images in {folder} as in {ZIP} beside it",
-                found=f"{len(differing):,} differ or are on one side only: {_some(differing)}",
-                fix=f"move {zip_path} away to use the folder as it is, or the folder away to "
-                "unpack the zip",
-            )
-    unpack(zip_path, folder)
-    return Originals(folder, hashes(folder), zip_sha256, unpacked=True)
+    recorded = recorded or {}
+    wanted = wanted or of_record(recorded)
+    check_present(root, wanted)
+    folder = root / FOLDER
+    source = sources.find(root, wanted.source, from_within=bool(recorded.get("within")))
+    if source.path.resolve() == folder.resolve():
+        return _own(folder, wanted, recorded)
+    identity = source.sha256()
+    within = source.path.resolve().is_relative_to(root.resolve())
+    images = hashes(folder) if folder.exists() else None
+    made_here = images is not None and _was_made(images, recorded)
+    if images is not None and made_here:
+        lacking = tuple(recorded["lacking"])
+        known = Originals(folder, images, identity, within, lacking, wanted)
+        if recorded == known.fingerprint:
+            return known
+    plan = _Plan(source, wanted)
+    if images is not None and not made_here:
+        _check_same(folder, images, plan)
+        return plan.done(folder, images, identity, within)
+    _unpack(plan, folder)
+    return plan.done(folder, hashes(folder), identity, within, unpacked=True)
 
 
-def hashes(folder: Path) -> dict[str, str]:
+def hashes(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
     """The sha256 of every image in `folder`, by path below it, sorted.
 
     Every visible file in a class folder counts as an image; what cannot be decoded is told later.
 
-    Raises:
-        UserError: if `folder` is not made of split/class folders, or one of them has no image.
-    """
-    found = (path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
-    entries = {path.relative_to(folder).as_posix(): path for path in found}
-    entries = {name: path for name, path in entries.items() if not _is_litter(name)}
-    files = {name: path for name, path in entries.items() if path.is_file()}
-    folders = [name for name, path in entries.items() if path.is_dir()]
-    _check_layout(folder, files, folders)
-    # a few large reads at a time would gain nothing: 20,000 files take 0.3 s
-    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(files)}
-
-
-def unpack(zip_path: Path, folder: Path) -> None:
-    """Unpacks `zip_path` to `folder`, replacing it, as split/class/name.
-
-    The names in the zip may start with 'Facial_emotion_images/'. Litter of macOS and Windows is
-    left out. Dates and permissions in the zip are not applied.
+    Args:
+        folder: with <split>/<class>/<image>.
+        classes: if given, only theirs, and train must have images of each.
 
     Raises:
-        UserError: if the zip is no zip, truncated, damaged, encrypted, too large to be true, has
-            unsafe or repeated names, links, or other folders than the splits and classes.
+        UserError: if a file is elsewhere, or a class has no image in train.
     """
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            members = _members(zip_path, archive)
-            with staging.folder(folder) as partial:
-                for split in SPLITS:
-                    for label in CLASSES:
-                        (partial / split / label).mkdir(parents=True)
-                for name, member in tqdm(members.items(), "unpack", disable=None, unit="file"):
-                    _extract(zip_path, archive, member, partial / name)
-    except _ZIP_ERRORS as error:
-        raise _broken(zip_path, str(error)) from error
-
-
-def _members(zip_path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The files of the archive by their path below the folder, every one of them safe."""
-    entries = archive.infolist()
-    total = sum(entry.file_size for entry in entries)
-    largest = max((entry.file_size for entry in entries), default=0)
-    limits = (
-        (len(entries), MAX_FILES, "entries"),
-        (largest, MAX_FILE_BYTES, "bytes in one file"),
-        (total, MAX_TOTAL_BYTES, "bytes unpacked"),
-        (total // max(zip_path.stat().st_size, 1), MAX_RATIO, "times its own size unpacked"),
-    )
-    for value, limit, what in limits:
-        if value > limit:
-            raise UserError(
-                expected=f"at most {limit:,} {what} in {zip_path}",
-                found=f"{value:,}: it may be a zip bomb",
-                fix="get the zip again from its source; if it is right, unpack it yourself and "
-                "move it away",
-            )
-    free = shutil.disk_usage(zip_path.parent).free
-    if total > free:
+    files = FolderSource(folder).files
+    strange = [
+        name for name in files if name.count("/") != 2 or name.partition("/")[0] not in SPLITS
+    ]
+    if strange:
         raise UserError(
-            expected=f"{total / 2**20:,.0f} MiB of free disk to unpack {zip_path}",
-            found=f"{free / 2**20:,.0f} MiB",
-            fix="free some, or choose another folder with --data_dir",
-        )
-    unsafe = [entry.orig_filename for entry in entries if _is_unsafe(entry)]
-    if unsafe:
-        raise UserError(
-            expected=f"plain files with relative names in {zip_path}",
-            found=f"{len(unsafe):,} unsafe (absolute, '..', backslash or drive, link, device, "
-            f"encrypted): {_some(unsafe)}",
-            fix="do not use this zip; get it again from its source",
-        )
-    files, folders, repeated = {}, [], []
-    seen = set()
-    for entry in entries:
-        parts = PurePosixPath(entry.filename).parts
-        name = "/".join(parts[1:] if parts[0] == FOLDER else parts)
-        if not name or _is_litter(name):
-            continue
-        if entry.is_dir():
-            folders.append(name)
-            continue
-        # names that differ only in case are one file on macOS and Windows
-        if name.casefold() in seen:
-            repeated.append(name)
-        seen.add(name.casefold())
-        files[name] = entry
-    if repeated:
-        raise UserError(
-            expected=f"every name once in {zip_path}",
-            found=f"{len(repeated):,} repeated: {_some(repeated)}",
-            fix="pack the zip again, each image once",
-        )
-    _check_layout(zip_path, files, folders)
-    return files
-
-
-def _is_unsafe(entry: zipfile.ZipInfo) -> bool:
-    name = entry.orig_filename  # as it stands in the zip; .filename ends at a NUL
-    parts = name.removesuffix("/").split("/")
-    kind = stat.S_IFMT(entry.external_attr >> 16)  # Unix file type, 0 if packed elsewhere
-    return (
-        any(part in ("", ".", "..") for part in parts)  # '' is also what a leading '/' leaves
-        or any(character in name for character in "\\:\0")
-        or any(len(part.encode(errors="surrogateescape")) > MAX_NAME_BYTES for part in parts)
-        or kind not in (0, stat.S_IFREG, stat.S_IFDIR)
-        or bool(entry.flag_bits & 0x1)  # encrypted
-    )
-
-
-def _extract(
-    zip_path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
-) -> None:
-    """Writes one file; zipfile checks its CRC when the end is read."""
-    left = member.file_size
-    with archive.open(member) as source, target.open("xb") as sink:
-        while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            sink.write(chunk)
-    if left:
-        raise _broken(zip_path, f"'{member.filename}' is not as long as the zip says")
-
-
-def _check_layout(source: Path, files: Iterable[str], folders: Iterable[str]) -> None:
-    """Raises a UserError unless all is split/class/name and each class has an image."""
-    expected = {f"{split}/{label}" for split in SPLITS for label in CLASSES}
-    found = {name.rpartition("/")[0] for name in files}
-    strange = sorted(
-        {name for name in files if name.rpartition("/")[0] not in expected}
-        | {name for name in folders if name not in expected and name not in SPLITS}
-    )
-    missing = sorted(expected - found)
-    if strange or missing:
-        problems = []
-        if missing:
-            problems.append(f"no image in {_some(missing, len(expected))}")
-        if strange:
-            problems.append(f"{len(strange):,} that belong nowhere: {_some(strange)}")
-        raise UserError(
-            expected=f"{{{','.join(SPLITS)}}}/{{{','.join(CLASSES)}}}/<image> in {source}",
-            found="; ".join(problems),
+            expected=f"{{{','.join(SPLITS)}}}/<class>/<image> in {folder}",
+            found=f"{len(strange):,} that belong nowhere: {some(strange)}",
             fix="name the folders exactly so (lower case) and put only images into them",
         )
+    if classes:
+        files = {name: path for name, path in files.items() if name.split("/")[1] in classes}
+        # preparation may have left nothing of a class elsewhere; no model learns without any
+        train = [name for name in files if name.startswith("train/")]
+        layout.check_complete(str(folder), train, classes)
+    # a few large reads at a time would gain nothing: 20,000 files take 0.3 s
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
-def _differing(zip_path: Path, folder: Path, images: dict[str, str]) -> list[str]:
-    """The paths whose size or CRC-32 differ between zip and folder, or that one side lacks."""
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            members = _members(zip_path, archive)
-    except _ZIP_ERRORS as error:
-        raise _broken(zip_path, str(error)) from error
-    differing = set(members).symmetric_difference(images)
-    for name in set(members).intersection(images):
-        content = (folder / name).read_bytes()
-        entry = members[name]
-        if (len(content), zlib.crc32(content)) != (entry.file_size, entry.CRC):
-            differing.add(name)
-    return sorted(differing)
+class _Plan:
+    """What becomes of a source: where each of its images goes, and why."""
+
+    def __init__(self, source: Source, wanted: Wanted):
+        self.source, self._wanted = source, wanted
+        found = source.layout()
+        chosen = layout.choose(str(source.path), found, wanted.classes, wanted.class_map)
+        present = {place.split for place in chosen.places.values()}
+        self.lacking = tuple(split for split in SPLITS if split not in present)
+        moved = _made_splits(source, chosen.places, wanted, self.lacking)
+        # path in the source -> path below the folder
+        self.places = {
+            path: place._replace(split=moved.get(path, place.split)).path
+            for path, place in chosen.places.items()
+        }
+        self.left_out = chosen.left_out
+        said = [f"{found.form} in {source.path.name}", *found.notes]
+        said += [f"'{name}' is {label}" for name, label in chosen.mapped.items()]
+        if chosen.left_out:
+            counts = (f"{name} {count:,}" for name, count in chosen.left_out.items())
+            said.append(f"left out: {', '.join(counts)}")
+        self.notes = ("; ".join(said), *_about_splits(self.lacking, moved, wanted))
+
+    def done(
+        self,
+        folder: Path,
+        images: dict[str, str],
+        identity: str | None,
+        within: bool,
+        unpacked: bool = False,
+    ) -> Originals:
+        """The originals that the plan leads to."""
+        return Originals(
+            folder=folder,
+            images=images,
+            source=identity,
+            within=within,
+            lacking=self.lacking,
+            wanted=self._wanted,
+            unpacked=unpacked,
+            notes=self.notes,
+            left_out=self.left_out,
+        )
 
 
-def _broken(zip_path: Path, problem: str) -> UserError:
-    with zip_path.open("rb") as stream:
-        looks_like_zip = stream.read(2) == b"PK"
-    return UserError(
-        expected=f"a whole, undamaged zip at {zip_path}",
-        found=f"a damaged or truncated one ({problem})" if looks_like_zip else "no zip file",
-        fix="download or copy it again",
-    )
+def _made_splits(
+    source: Source, places: dict[str, Place], wanted: Wanted, lacking: Sequence[str]
+) -> dict[str, str]:
+    """Which images leave train for a split that the source lacks: {path in the source: split}."""
+    shares = wanted.shares(lacking)
+    if not shares:
+        return {}
+    train = {path: place for path, place in places.items() if place.split == "train"}
+    read = tqdm(source.contents(train), "look for groups", len(train), disable=None, unit="file")
+    groups = splits.look_alikes(read)
+    members = [splits.Member(path, train[path].label, groups[path]) for path in train]
+    return splits.assign(members, shares, wanted.split_seed)
 
 
-def _is_litter(name: str) -> bool:
-    parts = name.split("/")
-    return any(part in _LITTER or part.startswith(".") for part in parts)
+def _about_splits(lacking: Sequence[str], moved: dict[str, str], wanted: Wanted) -> list[str]:
+    """Lines about the splits that were made, and about the one that there is not."""
+    lines = []
+    taken = list(moved.values())
+    for split in wanted.shares(lacking):
+        lines.append(
+            f"{split} is made from train: {taken.count(split):,} images "
+            f"({split}_share={getattr(wanted, f'{split}_share'):g}), by seed "
+            f"{wanted.split_seed}, stratified by class, no group of look-alikes cut"
+        )
+    if "test" in lacking and "test" not in taken:
+        lines.append(
+            "there is no test split: --split=test and the leaks of test are unavailable "
+            "(test_share=0.1 makes one from train)"
+        )
+    return lines
+
+
+def _own(folder: Path, wanted: Wanted, recorded: Record) -> Originals:
+    """The user's folder, if it has the form already; or one made from what is not there now."""
+    source = FolderSource(folder)
+    plan = _Plan(source, wanted)
+    elsewhere = sorted(path for path, place in plan.places.items() if path != place)
+    if elsewhere:
+        raise UserError(
+            expected=f"{folder} with its classes and splits as they are to be",
+            found=f"{len(elsewhere):,} images to be placed elsewhere, {elsewhere[0]!r} at "
+            f"{plan.places[elsewhere[0]]!r}",
+            fix=f"give the folder another name: {folder} is then made from it, and it is only read",
+        )
+    images = {name: sha for name, sha in hashes(folder).items() if name in plan.places}
+    if _was_made(images, recorded):
+        identity, within, lacking = (recorded[name] for name in ("source", "within", "lacking"))
+        done = plan.done(folder, images, identity, within)
+        return dataclasses.replace(done, lacking=tuple(lacking))
+    return plan.done(folder, images, None, within=False)
+
+
+def _was_made(images: dict[str, str], recorded: Record) -> bool:
+    """Whether these are the images that an earlier call made of a source."""
+    return bool(recorded.get("source")) and recorded["images"] == _digest(images)
+
+
+def _unpack(plan: _Plan, folder: Path) -> None:
+    """Fills `folder`, replacing it. Dates and permissions of the source are not applied."""
+    total, free = plan.source.total(plan.places), shutil.disk_usage(folder.parent).free
+    if total > free:
+        raise UserError(
+            expected=f"{total / 2**20:,.0f} MiB of free disk to unpack {plan.source.path}",
+            found=f"{free / 2**20:,.0f} MiB",
+            fix="free some, or choose another folder with --data_dir (--config.data_dir)",
+        )
+    with staging.folder(folder) as partial:
+        for split in SPLITS:
+            for label in sorted({place.split("/")[1] for place in plan.places.values()}):
+                (partial / split / label).mkdir(parents=True)
+        read = plan.source.contents(plan.places)
+        for path, content in tqdm(read, "unpack", len(plan.places), disable=None, unit="file"):
+            (partial / plan.places[path]).write_bytes(content)
+
+
+def _check_same(folder: Path, images: dict[str, str], plan: _Plan) -> None:
+    """Raises a UserError unless `folder` is what the plan leads to."""
+    expected = {
+        plan.places[path]: hashlib.sha256(content).hexdigest()
+        for path, content in plan.source.contents(plan.places)
+    }
+    differing = sorted({name for name, _ in expected.items() ^ images.items()})
+    if differing:
+        raise UserError(
+            expected=f"the same images in {folder} as in {plan.source.path}",
+            found=f"{len(differing):,} differ or are on one side only: {some(differing)}",
+            fix=f"move {plan.source.path} away to use the folder as it is, or the folder away to "
+            "unpack the source",
+        )
 
 
 def _digest(images: dict[str, str]) -> str:
     lines = "".join(f"{sha256} {name}\n" for name, sha256 in sorted(images.items()))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
-
-
-def _some(names: list[str], shown: int = _SHOWN) -> str:
-    listed = ", ".join(repr(name) for name in names[:shown])
-    return listed + (", ..." if len(names) > shown else "")

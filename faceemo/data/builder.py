@@ -28,29 +28,39 @@ FOLDER = "tfds"
 
 
 class FaceEmotions(tfds.core.GeneratorBasedBuilder):
-    """Grey faces: image uint8 [S, S, 1], label (one of `CLASSES`), path below the source."""
+    """Grey faces: image uint8 [S, S, 1], label, path below the source."""
 
     VERSION = tfds.core.Version("1.0.0")  # change it when `read_grey` gives other pixels
     # Where TFDS looks for a file of checksums beside the code. There is none, and the search needs
     # importlib_resources, which TFDS 4.9.10 does not declare for this Python.
     code_path = None
 
-    def __init__(self, *, source: Path, paths: Sequence[str], native_size: int, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        source: Path,
+        paths: Sequence[str],
+        native_size: int,
+        classes: Sequence[str] = CLASSES,
+        **kwargs: Any,
+    ):
         """A builder for some files.
 
         Args:
             source: folder that holds <split>/<class>/<image>.
             paths: of the images, below source, in the order in which they are stored.
             native_size: side at which they are stored, pixels.
+            classes: names of the labels, in their order.
             **kwargs: for TFDS: data_dir, file_format.
         """
         self._source, self._paths, self.native_size = source, paths, native_size
+        self.classes = tuple(classes)
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Grey faces with one of four emotions, from a folder of the user's.",
+            description="Grey faces with an emotion each, from a folder of the user's.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(
@@ -58,7 +68,7 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
                         dtype=np.uint8,
                         encoding_format="png",
                     ),
-                    "label": tfds.features.ClassLabel(names=list(CLASSES)),
+                    "label": tfds.features.ClassLabel(names=list(self.classes)),
                     "path": tfds.features.Text(),
                 }
             ),
@@ -67,7 +77,8 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        return {split: self._generate_examples(split) for split in SPLITS}
+        present = {path.partition("/")[0] for path in self._paths}
+        return {split: self._generate_examples(split) for split in SPLITS if split in present}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         paths = [path for path in self._paths if path.startswith(f"{split}/")]
@@ -80,7 +91,7 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
             yield key, {"image": png, "label": path.split("/")[1], "path": path}
 
 
-def load(root: Path, native_size: int) -> dict[str, Split]:
+def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
     """The images in root/unique_images, decoded, by way of a TensorFlow dataset in root/tfds.
 
     The dataset is built if there is none for exactly these files and this size; what was built
@@ -89,9 +100,11 @@ def load(root: Path, native_size: int) -> dict[str, Split]:
     Args:
         root: folder of the dataset, prepared (`faceemo.data.prepare`).
         native_size: side of the images, pixels.
+        classes: what the labels are, in this order.
 
     Returns:
-        'train', 'validation' and 'test', ordered by path; 48x48 images take 2.3 kB each.
+        'train', 'validation' and 'test' (empty if there is none), ordered by path; 48x48
+        images take 2.3 kB each.
 
     Raises:
         UserError: if the folder is missing, not made of splits and classes, or holds a file that
@@ -104,8 +117,14 @@ def load(root: Path, native_size: int) -> dict[str, Split]:
             found="no such folder",
             fix="run scripts/remove_duplicates.py",
         )
-    hashes = archive.hashes(source)
-    digest = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
+    hashes = archive.hashes(source, classes)
+    if not any(path.startswith("validation/") for path in hashes):
+        raise UserError(
+            expected=f"images in {source / 'validation'}",
+            found="none",
+            fix="see in ledger.jsonl why none is kept; policy=keep keeps what can be decoded",
+        )
+    digest = hashlib.sha256(json.dumps([*classes, hashes]).encode()).hexdigest()[:16]
     # Part of the folder's name, so that nothing stale is ever read.
     data_dir = root / FOLDER / f"{digest}_{native_size}px"
     with staging.alone(root):
@@ -114,6 +133,7 @@ def load(root: Path, native_size: int) -> dict[str, Split]:
             source=source,
             paths=tuple(hashes),
             native_size=native_size,
+            classes=classes,
             data_dir=str(data_dir),
             file_format="array_record",
         )
@@ -140,7 +160,8 @@ def _remove_others(folder: Path, digest: str) -> None:
 
 def _decode(builder: FaceEmotions, split: str) -> Split:
     """All images of a split."""
-    examples = builder.as_data_source(split)
+    # TFDS does not know a split without images
+    examples = builder.as_data_source(split) if split in builder.info.splits else ()
     side = builder.native_size
     images = np.empty((len(examples), side, side), np.uint8)
     labels = np.empty(len(examples), np.int32)
@@ -149,4 +170,4 @@ def _decode(builder: FaceEmotions, split: str) -> Split:
         images[row] = example["image"][..., 0]
         labels[row] = example["label"]
         paths.append(example["path"].decode())
-    return Split(images, labels, tuple(paths))
+    return Split(images, labels, tuple(paths), builder.classes)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import warnings
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,9 @@ import PIL
 from PIL import Image, ImageOps
 
 from faceemo.errors import UserError
+
+# Pillow only warns of more than 89 million pixels, and refuses twice as many.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,6 +49,9 @@ def decode(content: bytes) -> Decoded:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
             image.load()
+            # MPO is a photograph with a preview, the others show something else in every frame
+            if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
+                raise ValueError(f"{frames} frames, of which nobody knows which is meant")
             plain_grey = np.asarray(image.convert("L"))
             grey = np.asarray(to_grey(ImageOps.exif_transpose(image)))
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)

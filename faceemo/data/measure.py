@@ -147,7 +147,7 @@ def _known(
 ) -> Facts:
     return dataclasses.replace(
         _header(file),
-        pixels_sha256=_pixels_sha256(pixels.grey),
+        pixels_sha256=pixels_sha256(pixels.grey),
         blank=blank(pixels.grey),
         face_confidence=face.confidence,
         face_box=face.box,
@@ -168,7 +168,8 @@ def blank(grey: np.ndarray) -> float:
     return round(float(1 + (shares * np.log2(shares)).sum() / np.log2(_LEVELS)), 4)
 
 
-def _pixels_sha256(grey: np.ndarray) -> str:
+def pixels_sha256(grey: np.ndarray) -> str:
+    """Of the size and the pixels uint8 [H, W]."""
     height, width = grey.shape
     return hashlib.sha256(f"{width}x{height}\n".encode() + grey.tobytes()).hexdigest()
 

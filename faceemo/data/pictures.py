@@ -14,18 +14,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faceemo import staging
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import SPLITS
 from faceemo.data import archive, ledger, sample
 from faceemo.data.groups import row_order
 from faceemo.data.ledger import Row
-from faceemo.data.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, Sheet
+from faceemo.data.sheet import (
+    BLUE,
+    DPI,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    VERMILION,
+    Sheet,
+)
 
-_FATES = {  # colour and words of each fate, in the order of the stacked bars
+FATES = {  # colour and words of each fate, in the order of the stacked bars
     ledger.KEPT: (BLUE, "kept"),
     ledger.DUPLICATE: (ORANGE, "duplicate"),
     ledger.CONFLICT: (PURPLE, "conflicting labels"),
     ledger.NO_FACE: (VERMILION, "no face"),
     ledger.UNREADABLE: (INK, "unreadable"),
+    ledger.SUSPECT: (GREEN, "suspect label"),
 }
 _GROUPS_SHOWN = 60
 _MEMBERS_SHOWN = 6
@@ -93,6 +105,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     lost = {key: 1 - counts[*key, ledger.KEPT] / total for key, total in totals.items()}
     widest = 1.75 * max(0.02, *lost.values())  # room for the words at the bars' ends
     figure = Figure(figsize=(11, 7.4), dpi=DPI)
+    classes = ledger.classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
     summary += _origin(root)
@@ -103,11 +116,11 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     grid = figure.add_gridspec(len(SPLITS), 2, **margins, **sides)
     for line, split in enumerate(SPLITS):
         kept_axes, lost_axes = (figure.add_subplot(grid[line, side]) for side in (0, 1))
-        _bare(kept_axes, 1.0)
-        _bare(lost_axes, widest)
+        _bare(kept_axes, 1.0, len(classes))
+        _bare(lost_axes, widest, len(classes))
         figure.text(0.03, kept_axes.get_position().y1 + 0.012, split, weight="bold", color=INK)
-        for y, label in enumerate(CLASSES):
-            of_class = {fate: counts[split, label, fate] for fate in _FATES}
+        for y, label in enumerate(classes):
+            of_class = {fate: counts[split, label, fate] for fate in FATES}
             total = max(totals[split, label], 1)
             kept_axes.text(-0.02, y, label, size=10, va="center", ha="right", color=INK)
             _kept_bar(kept_axes, y, of_class[ledger.KEPT], total)
@@ -117,7 +130,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     figure.text(left, 0.85, "Kept", size=11, weight="bold", color=BLUE)
     figure.text(right, 0.85, "Left out", size=11, weight="bold", color=INK)
     figure.text(right + 0.075, 0.85, scale, size=8.5, color=GREY)
-    for fate, (colour, name) in _FATES.items():
+    for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and any(row.fate == fate for row in rows):
             figure.text(right, 0.82, "■", size=10, color=colour)
             figure.text(right + 0.016, 0.82, name, size=9, color=INK)
@@ -182,6 +195,7 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
         seed: of the draw.
         path: of the PNG.
     """
+    classes = sorted({name.split("/")[1] for name in images})
     across, down, gap = 6, 2, 0.5
     block = across * 1.04
     sheet = Sheet(
@@ -189,10 +203,10 @@ def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> N
         f"{len(images):,} in all; random ones of each class and split (seed {seed})"
         + _origin(folder.parent),
         width=len(SPLITS) * (block + gap) - gap + 1.6,
-        height=len(CLASSES) * (down * 1.04 + 0.75) + 0.1,
+        height=len(classes) * (down * 1.04 + 0.75) + 0.1,
     )
     draw = random.Random(seed)
-    for row, label in enumerate(CLASSES):
+    for row, label in enumerate(classes):
         top = row * (down * 1.04 + 0.75) + 0.5
         sheet.text(0, top + 0.6, label, size=12, color=INK, weight="bold")
         for column, split in enumerate(SPLITS):
@@ -222,10 +236,10 @@ def _pixels(root: Path, path: str) -> np.ndarray:
     return np.zeros((48, 48, 3), np.uint8) if pixels is None else pixels[..., ::-1]
 
 
-def _bare(axes: Axes, width: float) -> None:
+def _bare(axes: Axes, width: float, classes: int) -> None:
     """Leaves of `axes` only the room for a bar per class."""
     axes.set_xlim(0, width)
-    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
+    axes.set_ylim(classes - 0.5, -0.5)
     axes.axis("off")
 
 
@@ -243,7 +257,7 @@ def _kept_bar(axes: Axes, y: int, kept: int, total: int) -> None:
 
 def _lost_bar(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None:
     start, words = 0.0, []
-    for fate, (colour, name) in _FATES.items():
+    for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and counts[fate]:
             axes.barh(y, counts[fate] / total, 0.7, left=start, color=colour)
             start += counts[fate] / total

@@ -15,20 +15,22 @@ class Split:
 
     Attributes:
         images: uint8 [N, S, S], grey.
-        labels: int32 [N], positions in `CLASSES`.
+        labels: int32 [N], positions in `classes`.
         paths: of N files, relative to the folder of unique images.
+        classes: their names.
     """
 
     images: np.ndarray
     labels: np.ndarray
     paths: tuple[str, ...]
+    classes: tuple[str, ...] = CLASSES
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def class_counts(self) -> np.ndarray:
-        """How many images each class has: int64 [4], in the order of `CLASSES`."""
-        return np.bincount(self.labels, minlength=len(CLASSES)).astype(np.int64)
+        """How many images each class has: int64 [C], in the order of `classes`."""
+        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
 
 
 class Batch(NamedTuple):

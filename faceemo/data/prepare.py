@@ -27,15 +27,17 @@ from faceemo.data import (
     pictures,
     recall,
     screen,
+    sources,
     tables,
 )
 from faceemo.data.decode import read_grey
 from faceemo.data.judge import judge, judge_faces
 from faceemo.data.ledger import Row
 from faceemo.data.rules import KEEP, Rules
+from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
 
-RECORD = "preparation.json"
+RECORD = sources.RECORD
 PICTURES = "pictures"
 _FOLDERS = {"unpack": archive.FOLDER, "screen": screen.FOLDER, "dedupe": dedupe.FOLDER}
 STAGES = tuple(_FOLDERS)
@@ -58,14 +60,20 @@ _PICTURES: dict[str, dict[str, _Draw]] = {
 
 
 def prepare(
-    root: Path, rules: Rules | None = None, last: str = "dedupe", *, exact: bool = False
+    root: Path,
+    rules: Rules | None = None,
+    last: str = "dedupe",
+    *,
+    wanted: Wanted | None = None,
+    exact: bool = False,
 ) -> Path:
     """Does what is missing up to the stage `last` and says what came of it.
 
     Args:
-        root: the folder with Facial_emotion_images.zip or Facial_emotion_images.
+        root: the dataset's folder; the images are looked for in it (`sources.find`).
         rules: what is kept; the original's if None.
         last: 'unpack', 'screen' or 'dedupe'.
+        wanted: the source, the classes, the splits to make; None: as before, at first the defaults.
         exact: whether the detector sees every image at 300 pixels, as the original's did; without,
             it settles most at smaller sides (`screen`), with the same fates at the threshold 0.5.
 
@@ -78,13 +86,13 @@ def prepare(
     """
     root = Path(root)
     rules = rules or Rules()
-    archive.check_present(root)
+    archive.check_present(root, wanted)
     with staging.alone(root):
         record = _Record(root)
         # before the first long stage, not after it
         new = last != "unpack" and not measure.Store(root, exact=exact).facts
         detector = screen.Detector(exact=exact) if new else None
-        originals = _unpack(root, record)
+        originals = _unpack(root, record, wanted)
         if last == "unpack":
             return originals.folder
         inputs = {
@@ -148,9 +156,9 @@ class _Record:
             partial.write_text(json.dumps(self._stages, indent=2) + "\n", encoding="utf-8")
 
 
-def _unpack(root: Path, record: _Record) -> archive.Originals:
+def _unpack(root: Path, record: _Record, wanted: Wanted | None) -> archive.Originals:
     started = time.monotonic()
-    originals = archive.originals(root, record.inputs("unpack"))
+    originals = archive.originals(root, record.inputs("unpack"), wanted)
     if record.inputs("unpack") == originals.fingerprint:
         print(f"unpack: nothing to do, {len(originals.images):,} images in {originals.folder}")
         return originals
@@ -158,9 +166,12 @@ def _unpack(root: Path, record: _Record) -> archive.Originals:
     for path in originals.images:
         split, label, _ = path.split("/")
         counts.setdefault(split, collections.Counter())[label] += 1
-    record.add("unpack", inputs=originals.fingerprint, counts=counts)
+    about = {"notes": originals.notes, "left_out": originals.left_out}
+    record.add("unpack", inputs=originals.fingerprint, counts=counts, **about)
+    for note in originals.notes:
+        print(f"unpack: {note}")
     print(f"\nImages in {originals.folder}\n{tables.counts_table('unpack', counts)}")
-    what = "unpacked from the zip" if originals.unpacked else "found"
+    what = "unpacked" if originals.unpacked else "found"
     _close("unpack", f"{len(originals.images):,} images {what}", originals.folder, started)
     return originals
 

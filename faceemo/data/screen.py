@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from faceemo import assets, staging
 from faceemo.config import SPLITS
-from faceemo.data import archive, ledger
+from faceemo.data import ledger, sources
 from faceemo.data.ledger import Row
 
 FOLDER = "face_detection"
@@ -141,7 +141,7 @@ def fill(root: Path, rows: Sequence[Row]) -> None:
         for row in tqdm(rows, "copy", disable=None):
             if not row.problem:
                 confidence = HIGH if row.has_face else LOW
-                shutil.copyfile(root / archive.FOLDER / row.path, partial / confidence / row.path)
+                shutil.copyfile(root / sources.FOLDER / row.path, partial / confidence / row.path)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from faceemo import staging
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
+GREEN = "#009E73"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#f1f1ee"
 DPI = 150
 

@@ -28,20 +28,26 @@ _PUBLISHED = {
         "test": (31, 32, 31, 32),
     },
 }
-ORIGINAL = {
+ORIGINAL: dict[str, Counts] = {
     stage: {split: dict(zip(CLASSES, row, strict=True)) for split, row in splits.items()}
     for stage, splits in _PUBLISHED.items()
 }
 
 
 def counts_table(stage: str, counts: Counts) -> str:
-    """`counts` after `stage` ('unpack', 'screen' or 'dedupe') above the original's, aligned."""
-    lines = [_line("", "", (*CLASSES, "all"))]
-    both = {"here": counts, "original": ORIGINAL[stage]}
+    """`counts` after `stage` ('unpack', 'screen' or 'dedupe'), aligned.
+
+    Above the original's, where the classes are the original's.
+    """
+    classes = _classes(counts)
+    lines = [_line("", "", (*classes, "all"))]
+    both: dict[str, Counts] = {"here": counts}
+    if classes == CLASSES:
+        both["original"] = ORIGINAL[stage]
     for split in (*SPLITS, "all"):
         for whose, numbers in both.items():
             splits = SPLITS if split == "all" else (split,)
-            row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in CLASSES]
+            row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in classes]
             lines.append(_line(split if whose == "here" else "", whose, _grouped(row)))
     return "\n".join(lines)
 
@@ -114,10 +120,14 @@ def _cell(value: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in str(value))
 
 
+def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    return tuple(sorted({label for labels in counts.values() for label in labels}))
+
+
 def _grouped(row: Sequence[int]) -> list[str]:
     return [f"{number:,}" for number in (*row, sum(row))]
 
 
 def _line(first: str, second: str, cells: Sequence[str]) -> str:
     # 'validation in train' runs over into the second column, which is then empty
-    return f"  {first:<13}{second:<9}"[:24].ljust(24) + "".join(f"{cell:>10}" for cell in cells)
+    return f"  {first:<13}{second:<9}"[:24].ljust(24) + "".join(f" {cell:>9}" for cell in cells)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, preprocessing, pretrained, resnet50v2, vgg16
 from faceemo.models.head import Head
-from faceemo.models.layers import Mode
+from faceemo.models.layers import Given, Mode
 from faceemo.models.preprocessing import Preprocessing
 
 
@@ -138,6 +138,17 @@ class Model:
         updated = updates.get("batch_stats")
         return features, {"backbone": updated} if updated else batch_stats
 
+    def last_map(self, params: Any, batch_stats: Any, inputs: jax.Array) -> jax.Array:
+        """The last convolution's output, activated, in inference: [B, h, w, C]."""
+        variables = {"params": params["backbone"], **_collection(batch_stats)}
+        found = self.backbone.apply(variables, inputs, Mode(), method="last_map")
+        return jnp.asarray(found)
+
+    def logits_of_map(self, params: Any, last_map: jax.Array) -> jax.Array:
+        """What the rest of the network makes of `last_map`: float32 [B, num_classes]."""
+        features = self.backbone.apply({}, last_map, method="after_map")
+        return self.logits(params, jnp.asarray(features))
+
     def logits(self, params: Any, features: jax.Array, mode: Mode | None = None) -> jax.Array:
         """What the head makes of `features`: float32 [B, num_classes]; `mode` None is inference."""
         return jnp.asarray(self.head.apply({"params": params["head"]}, features, mode or Mode()))
@@ -172,6 +183,10 @@ class Model:
         mode = Mode(training, mask, keys, axis_name, self.moving_statistics)
         features, batch_stats = self.features(params, batch_stats, inputs, mode)
         return self.logits(params, features, mode), batch_stats
+
+    def without_trunk(self) -> "Model":
+        """The same network for inputs that are its trunk's features; variables stay as they are."""
+        return dataclasses.replace(self, backbone=Given())
 
 
 # Compiled, so that XLA drops the forward pass and only draws the parameters.

@@ -127,3 +127,11 @@ class EfficientNetB0(nn.Module):
                 depth += 1
         hidden = convolved(hidden, "top_conv", TOP_WIDTH, use_bias=False)
         return nn.swish(normalised(hidden, "top_bn", "block7"))
+
+    def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """What the last convolution has found, activated: the features themselves."""
+        return self(inputs, mode)
+
+    def after_map(self, last_map: jax.Array) -> jax.Array:
+        """Nothing is left to do after `last_map`."""
+        return last_map

@@ -117,6 +117,16 @@ class Dense(nn.Module):
         return outputs + bias.astype(self.dtype).reshape(1, -1)
 
 
+class Given(nn.Module):
+    """The trunk of a network whose inputs are features already."""
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """The inputs themselves."""
+        del mode  # the same in training and in inference
+        return inputs
+
+
 def dropout(
     inputs: jax.Array, rate: float, keys: jax.Array, place: int, *, whole: bool = False
 ) -> jax.Array:

@@ -78,3 +78,11 @@ class ResNet50V2(nn.Module):
                     shortcut = hidden[:, ::stride, ::stride]
                 hidden = shortcut + convolved(residual, f"{name}_3_conv", 4 * width)
         return activated(hidden, "post", "conv5")
+
+    def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """What the last convolution has found, activated: the features themselves."""
+        return self(inputs, mode)
+
+    def after_map(self, last_map: jax.Array) -> jax.Array:
+        """Nothing is left to do after `last_map`."""
+        return last_map

@@ -25,14 +25,23 @@ class VGG16(nn.Module):
 
     dtype: jnp.dtype = jnp.dtype("float32")
 
-    @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Preprocessed [B, S, S, 3], S from 32 -> features [B, S // 32, S // 32, 512]."""
+        return self.after_map(self.last_map(inputs, mode))
+
+    @nn.compact
+    def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """What the last convolution has found: [B, S, S, 3] -> [B, S // 16, S // 16, 512]."""
         del mode  # the same in training and in inference
         hidden = inputs
         for block, widths in enumerate(CHANNELS, start=1):
             for position, width in enumerate(widths, start=1):
                 name = f"block{block}_conv{position}"
                 hidden = nn.relu(Conv(width, (3, 3), dtype=self.dtype, name=name)(hidden))
-            hidden = max_pool(hidden, side=2, stride=2)
+            if block < len(CHANNELS):
+                hidden = max_pool(hidden, side=2, stride=2)
         return hidden
+
+    def after_map(self, last_map: jax.Array) -> jax.Array:
+        """What is left to do after `last_map`: [B, h, w, 512] -> features."""
+        return max_pool(last_map, side=2, stride=2)

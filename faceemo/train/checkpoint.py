@@ -1,49 +1,56 @@
 """What a run leaves on disk, by Orbax, so that it can go on and be used.
 
     WORKDIR/frozen/0       the leaves that never change, written once
-    WORKDIR/latest/STEP    the leaves that train, the optimiser, the history: what training needs
-    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far
+    WORKDIR/latest/N       the leaves that train, the optimiser, the place in the run: what training
+                           needs; N = steps taken + epochs finished
+    WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far; their
+                           moving average where there is one
 
-Each also holds the recipe: configuration, classes, preprocessing, where the weights came from.
-Two managers instead of one with two policies, because the optimiser, two thirds of a state, is of
-no use in the best one.
+Each also holds the recipe (configuration, classes, preprocessing, where the weights came from) and
+the digests. `latest` and `best` keep the checkpoint before the newest too, in case that is damaged.
+The optimiser, two thirds of a state, is of no use in the best one, hence two series.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from faceemo.config import make_config
+from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
+from faceemo.train import parallel
+from faceemo.train.average import averaged
+from faceemo.train.digest import digests, like, named_leaves
 from faceemo.train.optim import FREEZE, TRAIN
+from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
+from faceemo.train.storage import Series
 
 
 class Checkpoints:
-    """The checkpoints of one run.
+    """The checkpoints of one run. Of several processes the first reads and writes for all.
 
     Args:
         workdir: the run's folder; made if need be.
         recipe: JSON-able; what the weights mean. A workdir that holds another recipe is refused.
 
     Raises:
-        UserError: if `workdir` belongs to a run with another recipe; the message names the fields.
+        UserError: if `workdir` belongs to a run with another recipe, or the processes of this one
+            do not have the same; the message names the fields.
     """
 
     def __init__(self, workdir: Path, recipe: dict[str, Any]):
         self._workdir = workdir
         self._recipe = recipe
+        parallel.refuse_disagreement(digests({}, _binding(recipe)))
         found = read_recipe(workdir)
         if found is not None:
             _refuse_difference(workdir, recipe, found)
-        self._frozen, self._latest, self._best = (
-            _open(workdir / name) for name in ("frozen", "latest", "best")
-        )
+        self._frozen, self._latest, self._best = _series(workdir)
 
+    @parallel.on_first
     def save_frozen(self, variables: dict[str, Any], labels: dict[str, Any]) -> None:
         """Writes what never changes, unless it is there already.
 
@@ -51,114 +58,157 @@ class Checkpoints:
             variables: {'params', 'batch_stats'}, NumPy or JAX arrays.
             labels: the same trees with the labels of `optim.label`.
         """
-        if self._frozen.latest_step() is None:
-            items = {"recipe": ocp.args.JsonSave(self._recipe)}
-            if frozen := _select(variables, labels, FREEZE):
-                items["weights"] = ocp.args.StandardSave(frozen)
-            self._frozen.save(0, args=ocp.args.Composite(**items))
+        if self._frozen.newest_sound(["recipe"], ["weights"]) is None:
+            self._frozen.set_aside_damaged(newer_than=-1)
+            weights = _select(variables, labels, FREEZE)
+            self._frozen.write(0, {"recipe": self._recipe}, {"weights": weights})
 
+    @parallel.on_first
     def save(
-        self, state: TrainState, labels: dict[str, Any], history: list[dict], *, best: bool
+        self, state: TrainState, labels: dict[str, Any], progress: Progress, *, best: bool = False
     ) -> None:
-        """Writes the state after an epoch; returns when it is on disk.
+        """Writes where a run stands; returns when it is on disk.
 
-        The best goes first: a run that is killed in between repeats the epoch and finds it there.
+        The best goes first: a run that is killed in between repeats what led there.
 
         Args:
             state: NumPy arrays, without a device axis.
             labels: as in `save_frozen`.
-            history: one row per finished epoch.
-            best: whether the last epoch is the best so far.
+            progress: that belongs to the state.
+            best: whether an epoch has just finished as the best so far.
+
+        Raises:
+            UserError: if it cannot be written; what was there before stays.
         """
         step = int(state.step)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        items = {
-            "recipe": ocp.args.JsonSave(self._recipe),
-            "history": ocp.args.JsonSave({"epochs": history}),
-            "weights": ocp.args.StandardSave(_select(variables, labels, TRAIN)),
-        }
-        if best and step not in self._best.all_steps():
-            self._best.save(step, args=ocp.args.Composite(**items))
-        items["training"] = ocp.args.StandardSave(_training(state))
-        self._latest.save(step, args=ocp.args.Composite(**items))
+        weights = _select(variables, labels, TRAIN)
+        records = {"recipe": self._recipe, "history": progress.to_dict()}
+        if best:
+            shown = averaged(state)
+            variables = {"params": shown.params, "batch_stats": shown.batch_stats}
+            self._best.write(step, records, {"weights": _select(variables, labels, TRAIN)})
+        training = traverse_util.unflatten_dict(named_leaves(_training(state)), sep="/")
+        number = step + len(progress.history)
+        self._latest.write(number, records, {"weights": weights, "training": training})
 
-    def restore_latest(self, state: TrainState) -> tuple[TrainState, list[dict]] | None:
+    @parallel.on_first
+    def restore_latest(self, state: TrainState) -> tuple[TrainState, Progress] | None:
         """Where the run stands, or None before its first checkpoint.
 
-        Args:
-            state: of the same shapes; its frozen leaves are replaced by the stored ones.
-        """
-        step = self._latest.latest_step()
-        if step is None:
-            return None
-        training = jax.tree.map(np.asarray, _training(state))
-        args = {
-            "history": ocp.args.JsonRestore(),
-            "weights": ocp.args.StandardRestore(),
-            "training": ocp.args.StandardRestore(training),
-        }
-        stored = self._latest.restore(step, args=ocp.args.Composite(**args))
-        variables = self._with_frozen(stored.weights)
-        state = TrainState(**stored.training, **variables)
-        return state, stored.history["epochs"]
+        Clears the way for training to go on: leftovers of killed saves and best checkpoints of
+        epochs that are yet to come (again) go, damaged ones are renamed.
 
+        Args:
+            state: of the same structure; its leaves are replaced by the stored ones.
+
+        Raises:
+            UserError: if there are checkpoints, but none is sound.
+        """
+        for series in (self._frozen, self._latest, self._best):
+            series.prune()
+        found = self._latest.newest_sound(["history"], ["weights", "training"])
+        if found is None:
+            if self._latest.numbers():
+                raise UserError(
+                    expected=f"a sound checkpoint in {self._latest.folder}",
+                    found="damaged ones only (named above)",
+                    fix="restore them from a copy, or remove that folder to train from the start",
+                )
+            self._best.remove(newer_than=-1)
+            return None
+        number, stored = found
+        self._latest.set_aside_damaged(newer_than=number)
+        try:
+            training = like(_training(state), named_leaves(stored["training"]))
+        except KeyError as error:
+            raise UserError(
+                expected="a checkpoint with the arrays that this version of faceemo trains with",
+                found=f"a difference in {error.args[0]}",
+                fix="go on with the version that wrote it (its recipe names it), or give another "
+                "--workdir",
+            ) from error
+        state = dataclasses.replace(state, **training, **self._with_frozen(stored["weights"]))
+        self._best.remove(newer_than=int(state.step))
+        return state, Progress.from_dict(stored["history"])
+
+    @parallel.on_first
     def restore_best(self) -> tuple[dict[str, Any], list[dict]]:
         """{'params', 'batch_stats'} of the best epoch, and the history up to it.
 
         Raises:
-            UserError: if no epoch is finished yet.
+            UserError: if no epoch is finished yet, or none is sound.
         """
-        step = self._best.latest_step()
-        if step is None:
+        found = self._best.newest_sound(["history"], ["weights"])
+        if found is not None:
+            _, stored = found
+            return self._with_frozen(stored["weights"]), stored["history"]["epochs"]
+        if self._best.numbers():
             raise UserError(
-                expected=f"a finished epoch in {self._workdir}",
-                found="no best checkpoint",
-                fix="train first with --mode=train and the same --config and --workdir",
+                expected=f"a sound checkpoint in {self._best.folder}",
+                found="damaged ones only (named above)",
+                fix="restore them from a copy, or train again in another --workdir",
             )
-        args = {"history": ocp.args.JsonRestore(), "weights": ocp.args.StandardRestore()}
-        stored = self._best.restore(step, args=ocp.args.Composite(**args))
-        return self._with_frozen(stored.weights), stored.history["epochs"]
+        raise UserError(
+            expected=f"a finished epoch in {self._workdir}",
+            found="no best checkpoint",
+            fix="train first with --mode=train and the same --config and --workdir",
+        )
 
+    @parallel.on_first
     def history(self) -> list[dict]:
         """One row per epoch finished so far."""
-        step = self._latest.latest_step()
-        if step is None:
-            return []
-        args = ocp.args.Composite(history=ocp.args.JsonRestore())
-        return self._latest.restore(step, args=args).history["epochs"]
+        found = self._latest.newest_sound(["history"])
+        return found[1]["history"]["epochs"] if found else []
 
     def _with_frozen(self, trained: dict[str, Any]) -> dict[str, Any]:
-        flat = traverse_util.flatten_dict(trained)
-        if (self._workdir / "frozen" / "0" / "weights").exists():
-            args = ocp.args.Composite(weights=ocp.args.StandardRestore())
-            flat |= traverse_util.flatten_dict(self._frozen.restore(0, args=args).weights)
+        found = self._frozen.newest_sound(["recipe"], ["weights"])
+        if found is None:
+            raise UserError(
+                expected=f"the leaves that never change, in {self._frozen.folder}",
+                found="none that are sound",
+                fix="give the same command with --mode=train, which writes them again",
+            )
+        flat = traverse_util.flatten_dict(found[1]["weights"])
+        flat |= traverse_util.flatten_dict(trained)
         return {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
 
 
+@parallel.on_first
 def read_recipe(workdir: Path) -> dict[str, Any] | None:
     """The recipe of the run in `workdir`, or None if there is no run.
 
     A field of the configuration that is younger than the run had its default in it.
+
+    Raises:
+        UserError: if there are checkpoints and all are damaged.
     """
-    if not (workdir / "frozen" / "0").is_dir():
-        return None
-    args = ocp.args.Composite(recipe=ocp.args.JsonRestore())
-    recipe = _open(workdir / "frozen").restore(0, args=args).recipe
-    config = recipe["config"]
-    recipe["config"] = make_config(config["arch"], str(config["variant"])).to_dict() | config
-    return recipe
+    for series in _series(workdir):
+        if (found := series.newest_sound(["recipe"])) is not None:
+            recipe = found[1]["recipe"]
+            config = recipe["config"]
+            # Not the variant's: 'best' may have come to differ, and it names its fields anyway.
+            defaults = make_config(config["arch"]).to_dict()
+            return recipe | {"config": defaults | config}
+    if any(series.numbers() for series in _series(workdir)):
+        raise UserError(
+            expected=f"a sound checkpoint in {workdir}",
+            found="damaged ones only (named above)",
+            fix="restore them from a copy, or give another --workdir",
+        )
+    return None
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.
-_MAY_DIFFER = ("epochs", "patience", "data_dir", "versions")
+_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions"}
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
-    wanted, found = (_flat(recipe) for recipe in (wanted, found))
+    wanted, found = (_binding(recipe) for recipe in (wanted, found))
     different = [
         f"{name}={found.get(name)!r} (this run: {wanted.get(name)!r})"
         for name in sorted(wanted.keys() | found.keys())
-        if wanted.get(name) != found.get(name) and not set(name.split(".")) & set(_MAY_DIFFER)
+        if wanted.get(name) != found.get(name)
     ]
     if different:
         raise UserError(
@@ -168,21 +218,26 @@ def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, A
         )
 
 
-def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
-    # Orbax's JSON turns tuples into lists
+def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
+    """By dotted name: what may not differ between starts of a run, nor between its processes."""
     flat = traverse_util.flatten_dict(recipe, sep=".")
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in flat.items()}
+    return {
+        # Orbax's JSON turns tuples into lists
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in flat.items()
+        if not set(name.split(".")) & set(_MAY_DIFFER)
+    }
 
 
-def _open(folder: Path) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=1, enable_async_checkpointing=False, cleanup_tmp_directories=True
-    )
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+def _series(workdir: Path) -> tuple[Series, Series, Series]:
+    """Of the leaves that never change, of the whole state, of the best weights."""
+    return Series(workdir / "frozen", 1), Series(workdir / "latest", 2), Series(workdir / "best", 2)
 
 
 def _training(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "rng": state.rng, "opt_state": state.opt_state}
+    """All of a state but the variables, which are stored apart; a field that is None has none."""
+    fields = (field.name for field in dataclasses.fields(state))
+    return {name: getattr(state, name) for name in fields if name not in ("params", "batch_stats")}
 
 
 def _select(tree: dict[str, Any], labels: dict[str, Any], wanted: str) -> dict[str, Any]:

@@ -1,36 +1,29 @@
 """The training loop: epochs of steps, validation, the best checkpoint, early stopping."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
-from faceemo.config import CLASSES
-from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
-from faceemo.errors import UserError
+from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import optim, parallel
+from faceemo.train import assembly, features, interrupt, optim, parallel, watchdog
+from faceemo.train.average import averaged, with_statistics
 from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.epoch import train_epoch
 from faceemo.train.metrics import Totals, totals_of
 from faceemo.train.optim import TRAIN
 from faceemo.train.predict import predict_split
-from faceemo.train.recalibrate import make_moments_step, recalibrated
-from faceemo.train.state import TrainState, create
-from faceemo.train.steps import make_eval_step, make_train_step
-
-# Between two looks at the device's sums, seconds: each look waits for the step under way.
-_REFRESH = 0.5
-# A short bar, so that all figures fit into a hundred columns.
-_BAR = (
-    "{desc} {percentage:.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_fmt}, left {remaining}{postfix}"
-)
+from faceemo.train.progress import Progress, best_epoch, finished
+from faceemo.train.recalibrate import recalibrated
+from faceemo.train.schedule import make_schedule
+from faceemo.train.state import TrainState
 
 
 def fit(
@@ -44,8 +37,9 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Trains until the last epoch or until validation accuracy has stopped growing.
 
-    Goes on where `checkpoints` stand. After every epoch the state is saved, and the weights too if
-    their validation accuracy is the best so far.
+    Goes on where `checkpoints` stand, to the very image. After every epoch, and every
+    `checkpoint_every_steps`, the state is saved, and the weights too if their validation accuracy
+    is the best so far.
 
     Args:
         config: of the run.
@@ -59,184 +53,145 @@ def fit(
     Returns:
         the history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
         'train/accuracy' (both as training went on, augmented), 'validation/loss',
-        'validation/accuracy', 'seconds' and 'images_per_second' (of training).
+        'validation/accuracy', 'seconds' and 'images_per_second' (of training), and 'warning' where
+        there is one.
 
     Raises:
-        UserError: if the loss is not finite.
+        UserError: if the data does not fit, or a loss or gradient is not finite.
+        Stopped: if SIGTERM or SIGINT asked to; what was done is saved.
     """
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
-    train, validation = splits["train"], splits["validation"]
-    labels = {
-        "params": optim.label_params(model, variables["params"]),
-        "batch_stats": optim.label(model.blocks, model.trained, variables["batch_stats"]),
-    }
-    plan = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
-    print(optim.format_plan(plan))
-    overview = workdir / "parameters.txt"
-    overview.write_text(parameter_overview.get_parameter_overview(variables["params"]) + "\n")
-    print(f"every parameter with its shape: {overview}")
-
-    optimizer = optim.make_optimizer(config.learning_rate, labels["params"])
-    step = make_train_step(
-        model,
-        optimizer,
-        labels["params"],
-        preprocessing,
-        augmentation=config.augmentation,
-        class_weights=class_weights(train, config.class_weights),
-        axis_name=parallel.AXIS,
-    )
-    train_step = parallel.train_on_devices(step)
-    eval_step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
-
-    moments_step = None
-    if config.bn_policy == "recalibrate" and TRAIN in jax.tree.leaves(labels["batch_stats"]):
-        moments_step = parallel.measure_on_devices(
-            make_moments_step(
-                model,
-                preprocessing,
-                labels["batch_stats"],
-                augmentation=config.augmentation,
-                axis_name=parallel.AXIS,
-            )
-        )
+    train = splits["train"]
+    for name in ("train", "validation"):
+        watchdog.refuse_foreign_labels(splits[name], splits[name].classes, model.num_classes, name)
+    labels = assembly.labels_of(model, variables)
+    _describe(config, model, variables, workdir)
+    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
+    optimizer = assembly.optimizer_of(config, make_schedule(config, steps), model, labels)
+    state, progress = assembly.first_state(config, variables, optimizer, labels), Progress()
+    watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, config.augmentation)
 
     checkpoints.save_frozen(variables, labels)
-    state, history = create(variables, optimizer, config.seed), []
     if (stored := checkpoints.restore_latest(state)) is not None:
-        state, history = stored
-        print(f"continues after epoch {len(history)}")
+        state, progress = stored
+        place = f", batch {progress.batch} of the next" if progress.batch else ""
+        print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
-    steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
-    writer = metric_writers.create_default_writer(workdir / "metrics", asynchronous=False)
+    shown = features.stage(config, model, variables, preprocessing, splits)
+    train, validation = shown.splits["train"], shown.splits["validation"]
+    train_step = assembly.training_step(
+        config, shown.model, optimizer, labels, shown.preprocessing, train
+    )
+    eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
+    moments_step = assembly.moments_step(config, model, labels, preprocessing)
+
+    def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
+        checkpoints.save(parallel.unreplicate(state), labels, progress, best=best)
+
+    writer = metric_writers.create_default_writer(
+        workdir / "metrics", just_logging=not parallel.is_first(), asynchronous=False
+    )
     report = periodic_actions.ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
-    while not _finished(history, config):
-        start, epoch = time.perf_counter(), len(history)
-        state, totals = _train_epoch(train_step, state, train, config, epoch, report)
-        if moments_step is not None:
-            state = recalibrated(moments_step, state, labels["batch_stats"], train, config, epoch)
-        seconds = time.perf_counter() - start
-        logits = predict_split(
-            eval_step,
-            state.params,
-            state.batch_stats,
-            validation,
-            config.batch_size,
-            name="validation",
-        )
-        row = {
-            "epoch": epoch + 1,
-            "step": (epoch + 1) * steps,
-            **_named("train", totals),
-            **_named("validation", totals_of(logits, validation.labels)),
-            "seconds": seconds,
-            "images_per_second": float(totals.accuracy.count) / seconds,
-        }
-        history.append(row)
-        best = best_epoch(history) == epoch + 1
-        checkpoints.save(parallel.unreplicate(state), labels, history, best=best)
-        writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
-        writer.flush()
-        print(_sentence(row, best))
+    with interrupt.requests() as asked:
+
+        def pause() -> None:
+            if asked():
+                save(state, progress)
+                raise interrupt.Stopped
+
+        while not finished(progress.history, config.epochs, config.patience):
+            epoch = len(progress.history)
+            state, progress = train_epoch(
+                train_step,
+                state,
+                progress,
+                train,
+                config,
+                save=save,
+                asked=asked,
+                report=report,
+            )
+            began = time.perf_counter() - progress.seconds
+            if moments_step is not None:
+                fresh = recalibrated(
+                    _after(pause, moments_step),
+                    averaged(state),
+                    labels["batch_stats"],
+                    train,
+                    config,
+                    epoch,
+                )
+                state = with_statistics(state, fresh.batch_stats)
+            seconds = time.perf_counter() - began
+            validated = averaged(state)
+            logits = predict_split(
+                _after(pause, eval_step),
+                validated.params,
+                validated.batch_stats,
+                validation,
+                config.batch_size,
+                name="validation",
+            )
+            row = {
+                "epoch": epoch + 1,
+                "step": (epoch + 1) * steps,
+                **_named("train", progress.totals),
+                **_named("validation", totals_of(logits, validation.labels)),
+                "seconds": seconds,
+                "images_per_second": float(progress.totals.accuracy.count) / seconds,
+            }
+            warning = watchdog.collapse(
+                logits,
+                validation.labels,
+                train.classes,
+                train_accuracy=row["train/accuracy"],
+                batch_norm=TRAIN in jax.tree.leaves(labels["batch_stats"])
+                and not model.moving_statistics,
+            )
+            if warning:
+                row["warning"] = warning
+            # Before the checkpoint: a row that is written twice is the same, a lost one is lost.
+            writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
+            writer.flush()
+            progress = Progress((*progress.history, row))
+            best = best_epoch(progress.history) == epoch + 1
+            save(state, progress, best=best)
+            print(_sentence(row, best))
+            if warning:
+                print(f"warning: {warning}", file=sys.stderr)
     writer.close()
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
     print(optim.audit(labels, variables, after))
-    return history
+    return list(progress.history)
 
 
-def best_epoch(history: list[dict[str, Any]]) -> int:
-    """The number, from 1, of the first epoch with the highest validation accuracy."""
-    return int(np.argmax([row["validation/accuracy"] for row in history])) + 1
+def _describe(config: ConfigDict, model: Model, variables: dict[str, Any], workdir: Path) -> None:
+    """Says what trains, and writes down every parameter."""
+    plan = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
+    print(optim.format_plan(plan))
+    if config.layer_decay != 1:
+        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
+    if parallel.is_first():
+        overview = workdir / "parameters.txt"
+        table = parameter_overview.get_parameter_overview(variables["params"])
+        overview.write_text(f"{table}\n")
+        print(f"every parameter with its shape: {overview}")
 
 
-def class_weights(split: Split, rule: str) -> np.ndarray:
-    """Factors of the images' losses, float32 [C].
+def _after(pause: Callable[[], None], step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step` with a `pause` before every call."""
 
-    'none' is 1 everywhere; 'balanced' is n / (classes * n_class), scikit-learn's rule.
-    """
-    if rule == "none":
-        return np.ones(len(CLASSES), np.float32)
-    counts = split.class_counts()
-    if not counts.all():
-        raise UserError(
-            expected="training images of every class for class_weights='balanced'",
-            found=f"none of {', '.join(c for c, n in zip(CLASSES, counts, strict=True) if not n)}",
-            fix="add images of that class, or set class_weights='none'",
-        )
-    return (counts.sum() / (len(CLASSES) * counts)).astype(np.float32)
+    def call(*args: Any) -> Any:
+        pause()
+        return step(*args)
 
-
-def _finished(history: list[dict[str, Any]], config: ConfigDict) -> bool:
-    """Whether the last epoch is done, or patience is over."""
-    if len(history) >= config.epochs:
-        return True
-    if not history or not config.patience:
-        return False
-    return len(history) - best_epoch(history) >= config.patience
-
-
-def _train_epoch(
-    step: Callable[..., Any],
-    state: TrainState,
-    split: Split,
-    config: ConfigDict,
-    epoch: int,
-    report: Callable[[int], Any],
-) -> tuple[TrainState, Totals]:
-    """Runs one epoch, numbered from 0; returns the state and the sums over its images."""
-    totals, pending = Totals.of(), []
-    steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
-    batches = epoch_batches(
-        split, config.batch_size, seed=config.seed, epoch=epoch, steps=config.steps_per_epoch
-    )
-    bar = tqdm(
-        total=min(len(split), steps * config.batch_size),
-        desc=f"epoch {epoch + 1}/{config.epochs}",
-        unit="img",
-        bar_format=_BAR,
-        disable=None,
-        leave=False,
-    )
-    looked = time.perf_counter()
-    with bar:
-        for number, batch in enumerate(batches, 1):
-            state, sums = step(state, parallel.shard(batch), epoch)
-            pending.append(sums)
-            if number == steps or time.perf_counter() - looked > _REFRESH:
-                for sums in map(parallel.unreplicate, pending):
-                    totals = totals.merge(Totals.of(**sums))
-                values = {name: float(value) for name, value in totals.compute().items()}
-                _refuse_nonfinite(values["loss"], epoch, config)
-                bar.update(int(totals.accuracy.count) - bar.n)
-                shown = {name: f"{value:.3f}" for name, value in values.items()}
-                bar.set_postfix(shown | {"run left": _time_left(bar, epoch, config.epochs)})
-                report(epoch * steps + number)
-                pending, looked = [], time.perf_counter()
-    return state, totals
-
-
-def _time_left(bar: tqdm, epoch: int, epochs: int) -> str:
-    """Until the last epoch, at the pace of this one."""
-    elapsed = bar.format_dict["elapsed"]
-    total = bar.total or 1
-    images = total - bar.n + (epochs - epoch - 1) * total
-    return tqdm.format_interval(int(elapsed * images / max(bar.n, 1)))
-
-
-def _refuse_nonfinite(loss: float, epoch: int, config: ConfigDict) -> None:
-    if not np.isfinite(loss):
-        raise UserError(
-            expected="a finite training loss",
-            found=f"{loss} in epoch {epoch + 1}",
-            fix=f"lower learning_rate (now {config.learning_rate:g}), or set dtype='float32' if it "
-            "is not; the epochs before are saved, and the same command goes on from them",
-        )
+    return call
 
 
 def _named(split: str, totals: Totals) -> dict[str, float]:

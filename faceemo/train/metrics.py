@@ -1,5 +1,6 @@
 """Sums and counts over images, and their ratios."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -15,13 +16,26 @@ class Totals(metrics.Collection):
     accuracy: metrics.Average
 
     @classmethod
+    def of_step(cls, sums: Mapping[str, Any]) -> "Totals":
+        """From the sums of a step, see `faceemo.train.steps`."""
+        return cls.of(**{name: sums[name] for name in ("loss", "correct", "count")})
+
+    @classmethod
     def of(cls, *, loss: Any = 0, correct: Any = 0, count: Any = 0) -> "Totals":
-        """From the sums of a step (see `faceemo.train.steps`); of nothing without arguments."""
+        """From sums; of nothing without arguments."""
         loss, correct, count = (np.asarray(value, np.float64) for value in (loss, correct, count))
         return cls.empty().replace(
             loss=metrics.Average(total=loss, count=count),
             accuracy=metrics.Average(total=correct, count=count),
         )
+
+    def to_dict(self) -> dict[str, float]:
+        """The arguments of `of` that make these totals again, to the last bit."""
+        return {
+            "loss": float(self.loss.total),
+            "correct": float(self.accuracy.total),
+            "count": float(self.accuracy.count),
+        }
 
 
 def totals_of(logits: np.ndarray, labels: np.ndarray) -> Totals:

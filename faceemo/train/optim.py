@@ -15,7 +15,7 @@ import optax
 from flax import traverse_util
 
 from faceemo.models import Block, Model
-from faceemo.train.adam import keras_adam
+from faceemo.train.adam import Rate, keras_adam
 
 TRAIN, FREEZE = "train", "freeze"
 
@@ -60,11 +60,64 @@ def label_params(model: Model, params: Any) -> Any:
     return label(model.blocks, model.trained, params)
 
 
-def make_optimizer(learning_rate: float, labels: Any) -> optax.GradientTransformation:
-    """Adam for the leaves that train; no state and no update for the others."""
-    return optax.multi_transform(
-        {TRAIN: keras_adam(learning_rate), FREEZE: optax.set_to_zero()}, labels
-    )
+def make_optimizer(
+    learning_rate: Rate,
+    labels: Any,
+    *,
+    blocks: Sequence[Block] = (),
+    layer_decay: float = 1.0,
+    weight_decay: float = 0.0,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """Adam for the leaves that train; no state and no update for the others.
+
+    Args:
+        learning_rate: see `Rate`.
+        labels: of `label_params`.
+        blocks: of the model, bottom to top; needed for `layer_decay`.
+        layer_decay: each block's learning rate is that of the one above times this (Howard and
+            Ruder 2018); the head, the last of `blocks`, has `learning_rate` itself.
+        weight_decay: AdamW's, of kernels; biases and BatchNorm's gamma and beta do not decay.
+        clip_norm: gradients whose common norm, over all leaves that train, is longer are scaled
+            down to it (Pascanu et al. 2013); 0 leaves them.
+    """
+    rates = layer_rates(blocks, layer_decay) if layer_decay != 1 else {}
+    transforms: dict[str, optax.GradientTransformation] = {FREEZE: optax.set_to_zero()}
+    groups = cast(dict[str, str], traverse_util.flatten_dict(labels, sep="/"))
+    for path, name in groups.items():
+        factor = 1.0
+        decays = bool(weight_decay) and path.rpartition("/")[2] == "kernel"
+        if name == TRAIN:
+            if rates:
+                (owner,) = (block.name for block in blocks if re.fullmatch(block.pattern, path))
+                name, factor = f"{name} {owner}", rates[owner]
+            name += " with decay" * decays
+        groups[path] = name
+        if name not in transforms:
+            transforms[name] = keras_adam(
+                _scaled(learning_rate, factor), weight_decay=weight_decay * decays
+            )
+    optimizer = optax.multi_transform(transforms, traverse_util.unflatten_dict(groups, sep="/"))
+    if not clip_norm:
+        return optimizer
+    trained = jax.tree.map(lambda name: name == TRAIN, labels)
+    return optax.chain(optax.masked(optax.clip_by_global_norm(clip_norm), trained), optimizer)
+
+
+def layer_rates(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
+    """The factor of each block's learning rate, by its name; 1 for the last, the head."""
+    return {block.name: layer_decay**depth for depth, block in enumerate(reversed(blocks))}
+
+
+def format_rates(model: Model, learning_rate: float, layer_decay: float) -> str:
+    """One line: the (highest) learning rate of each block that trains, the head first."""
+    factors = layer_rates(model.blocks, layer_decay).items()
+    shown = [f"{name} {f * learning_rate:.1e}" for name, f in factors if name in model.trained]
+    return f"learning rates: {', '.join(shown)}"
+
+
+def _scaled(rate: Rate, factor: float) -> Rate:
+    return (lambda count: factor * rate(count)) if callable(rate) else factor * rate
 
 
 def map_trained(function: Callable[..., Any], labels: Any, tree: Any, *others: Any) -> Any:

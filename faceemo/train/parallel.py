@@ -1,18 +1,127 @@
-"""Devices: one axis, over which a batch is cut and sums are added.
+"""Devices and processes: one axis, over which a batch is cut and sums are added.
 
 The step functions know only the axis's name. To leave `jax.pmap`, change this file.
 """
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from faceemo.data.pipeline import Batch
+from faceemo.errors import UserError
+from faceemo.train.mixing import MixedBatch
 
 AXIS = "batch"
+# Bytes that go over the network at once: every device has them in memory meanwhile.
+_PIECE = 2**26
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def join(coordinator: str, processes: int | None, process: int | None) -> None:
+    """Makes this process one of several that train together; before any other use of JAX.
+
+    Args:
+        coordinator: HOST:PORT of the first process; 'auto' where JAX finds out by itself (TPU pods,
+            SLURM, Open MPI, Kubernetes).
+        processes: how many there are; None with 'auto'.
+        process: which of them this is, from 0; None with 'auto'.
+    """
+    if (coordinator == "auto") != (processes is None) or (processes is None) != (process is None):
+        raise UserError(
+            expected="--coordinator=auto alone, or --coordinator=HOST:PORT with --num_processes "
+            "and --process_id",
+            found=f"--coordinator={coordinator} --num_processes={processes} --process_id={process}",
+            fix="give all three to every process, HOST:PORT being the first process's",
+        )
+    # Of CPUs; the others bring their own.
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    if coordinator == "auto":
+        jax.distributed.initialize()
+    else:
+        jax.distributed.initialize(coordinator, processes, process)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return jax.process_index() == 0
+
+
+def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """`function`, run by the first process alone; every process gets its result or its error.
+
+    All have to call it. Not to be nested. Results travel as pickles over the devices' network, so
+    that the processes need no common disk.
+    """
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if jax.process_count() == 1:
+            return function(*args, **kwargs)
+        result, error = None, None
+        if is_first():
+            try:
+                result = function(*args, **kwargs)
+            except Exception as raised:
+                error = raised
+        message = error if error is None or isinstance(error, UserError) else f"{error!r}"
+        result, message = pickle.loads(_broadcast(pickle.dumps((result, message))))
+        if error is not None:
+            raise error
+        if message is not None:
+            raise message if isinstance(message, UserError) else RuntimeError(message)
+        return result
+
+    return call
+
+
+def refuse_disagreement(digests: Mapping[str, str]) -> None:
+    """Ends a run whose processes do not have the same; all have to call it with the same names.
+
+    Raises:
+        UserError: in every process, with the names of what differs.
+    """
+    if jax.process_count() == 1:
+        return
+    gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
+    rows = np.array([list(bytes.fromhex(digest)) for digest in digests.values()], np.uint8)
+    everyones = unreplicate(gather(np.stack([rows] * jax.local_device_count())))
+    differs = (everyones != everyones[0]).any(axis=(0, 2))
+    if differs.any():
+        names = ", ".join(name for name, differ in zip(digests, differs, strict=True) if differ)
+        raise UserError(
+            expected="the same run in every process",
+            found=f"processes with different {names}",
+            fix="give every process the same options, and every host the same data and weights",
+        )
+
+
+def _broadcast(content: bytes) -> bytes:
+    """The first process's `content`, in every process."""
+    add = jax.pmap(lambda row: jax.lax.psum(row, AXIS), axis_name=AXIS)
+
+    def shared(row: np.ndarray) -> np.ndarray:
+        rows = np.zeros((jax.local_device_count(), *row.shape), row.dtype)
+        if is_first():
+            rows[0] = row
+        return unreplicate(add(rows))
+
+    # All have to bring rows of one length, so it goes ahead.
+    head = np.frombuffer(len(content).to_bytes(8, "little"), np.uint8)
+    length = int.from_bytes(shared(head).tobytes(), "little")
+    rows = []
+    for start in range(0, length, _PIECE):
+        row = np.zeros(min(_PIECE, length - start), np.uint8)
+        if is_first():
+            row[:] = np.frombuffer(content, np.uint8, len(row), start)
+        rows.append(shared(row).tobytes())
+    return b"".join(rows)
 
 
 def train_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,8 +135,11 @@ def measure_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def evaluate_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(params, batch_stats, images)` on every device."""
-    return jax.pmap(step, axis_name=AXIS)
+    """`step(params, batch_stats, images)` on every device; each gets the results of all.
+
+    Leaves of the result are [local devices, all devices, ...].
+    """
+    return jax.pmap(lambda *args: jax.lax.all_gather(step(*args), AXIS), axis_name=AXIS)
 
 
 def replicate(tree: Any) -> Any:
@@ -47,7 +159,7 @@ def unreplicate(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], tree)
 
 
-def shard(batch: Batch) -> Batch:
+def shard(batch: Batch | MixedBatch) -> Any:
     """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
 
     A batch that does not divide is padded with rows of mask 0, which count nowhere. Every process
@@ -61,4 +173,4 @@ def shard(batch: Batch) -> Batch:
         padding = [(0, rows * devices - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
         return np.pad(leaf, padding).reshape(devices, rows, *leaf.shape[1:])[first : first + local]
 
-    return Batch(*map(cut, batch))
+    return jax.tree.map(cut, batch)

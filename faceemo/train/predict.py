@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
-from faceemo.train.parallel import shard
+from faceemo.train.parallel import shard, unreplicate
 
 
 def predict_split(
@@ -33,6 +33,6 @@ def predict_split(
     total = steps_per_epoch(len(split), batch_size)
     batches = epoch_batches(split, batch_size)
     for batch in tqdm(batches, name, total, unit="batch", leave=False, disable=None):
-        logits = np.asarray(step(params, batch_stats, shard(batch).images))
+        logits = unreplicate(step(params, batch_stats, shard(batch).images))
         rows.append(logits.reshape(-1, logits.shape[-1])[: len(batch.labels)][batch.mask > 0])
     return np.concatenate(rows)

@@ -8,7 +8,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split
 from faceemo.models.preprocessing import Preprocessing
 
@@ -29,12 +28,15 @@ def make_recipe(
         weights: where the initial weights came from, of `faceemo.models.load_weights`.
         splits: the images that training and validation see.
     """
+    # Under a schedule that ends with them, the number of epochs shapes every step.
+    horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
     return {
         "config": config.to_dict(),
-        "classes": list(CLASSES),
+        "classes": list(splits["train"].classes),
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
         "data": {name: digest(splits[name]) for name in ("train", "validation")},
+        **horizon,
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONED},

@@ -18,6 +18,7 @@ class TrainState:
         batch_stats: nested dict of float32 arrays, BatchNorm's running statistics.
         opt_state: of `faceemo.train.optim.make_optimizer`.
         rng: uint32 [2], the run's PRNG key; never split, only folded.
+        average: of `faceemo.train.average`, or None where nothing is averaged.
     """
 
     step: jax.Array
@@ -25,6 +26,7 @@ class TrainState:
     batch_stats: Any
     opt_state: Any
     rng: jax.Array
+    average: Any = None
 
 
 def create(

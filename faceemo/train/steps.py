@@ -10,25 +10,35 @@ import optax
 from jax.typing import ArrayLike
 
 from faceemo.data.augment import LEVELS, augment, enlarge, image_keys
+from faceemo.data.erase import erase
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train.optim import FREEZE, map_trained
+from faceemo.train import average
+from faceemo.train.mixing import MixedBatch, Mixing, mix
+from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 
 Sums = dict[str, jax.Array]
+
+# What an image's key is folded with; `jax.random.split` takes 0 and 1.
+_ERASING, _MIXING = 2, 3
 
 
 def make_train_step(
     model: Model,
     optimizer: optax.GradientTransformation,
     labels: Any,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None,
     *,
     augmentation: str,
     class_weights: ArrayLike,
     axis_name: str,
-) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
+    label_smoothing: float = 0.0,
+    erasing: float = 0.0,
+    mixing: Mixing | None = None,
+    ema: float = 0.0,
+) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Sums]]:
     """Makes `step(state, batch, epoch) -> (state, sums)`, to be mapped over `axis_name`.
 
     The result does not depend on how many devices share the batch, nor on its padding: losses and
@@ -39,22 +49,43 @@ def make_train_step(
         model: what is trained.
         optimizer: of `optim.make_optimizer`.
         labels: of `optim.label_params`.
-        preprocessing: that belongs to the weights.
+        preprocessing: that belongs to the weights; None if the batches hold features in the place
+            of images (see `faceemo.train.features`), which nothing but dropout changes.
         augmentation: a key of `faceemo.data.augment.LEVELS`.
         class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
             the number of images, as Keras does, not by the sum of weights.
         axis_name: of the mapped device axis.
+        label_smoothing: share of each target that is spread over all classes (Szegedy et al. 2016).
+        erasing: probability that a part of an image is erased.
+        mixing: of each image with its partner; both labels then count, for loss and for hits, by
+            their image's share, and the step takes a `MixedBatch`.
+        ema: decay of the average of parameters; the state has one where it is not 0.
 
     Returns:
         the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
-        'count', float32 scalars.
+        'count', float32 scalars; 'broken_gradients', int32, how many values are not finite.
     """
     weights = jnp.asarray(class_weights)
 
-    def step(state: TrainState, batch: Batch, epoch: jax.Array) -> tuple[TrainState, Sums]:
-        inputs, dropout_keys = augmented_inputs(
-            state, batch, epoch, model, preprocessing, augmentation
-        )
+    def step(
+        state: TrainState, batch: Batch | MixedBatch, epoch: jax.Array
+    ) -> tuple[TrainState, Sums]:
+        keys = image_keys(state.rng, epoch, batch.index)
+        images = batch.images
+        if preprocessing is not None:
+            images = _look(images, keys, model.image_size, augmentation, erasing)
+        targets = [(batch.labels, batch.mask)]
+        if mixing:
+            assert isinstance(batch, MixedBatch)
+            partner = batch.partner
+            their_keys = image_keys(state.rng, epoch, partner.index)
+            others = _look(partner.images, their_keys, model.image_size, augmentation, erasing)
+            images, share = mix(images, others, _folded(keys, _MIXING), mixing)
+            targets = [
+                (batch.labels, batch.mask * share),
+                (partner.labels, batch.mask * (1 - share)),
+            ]
+        inputs = images if preprocessing is None else preprocess(images, preprocessing)
         count = jax.lax.psum(batch.mask.sum(), axis_name)
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
@@ -69,11 +100,13 @@ def make_train_step(
                 inputs,
                 train=True,
                 mask=batch.mask,
-                keys=dropout_keys,
+                keys=_split(keys)[:, 1],
                 axis_name=axis_name,
             )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-            total = (losses * weights[batch.labels] * batch.mask).sum()
+            total = sum(
+                (cross_entropy(logits, named, label_smoothing) * weights[named] * share).sum()
+                for named, share in targets
+            )
             return total / count, (logits, batch_stats)
 
         (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
@@ -83,18 +116,37 @@ def make_train_step(
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, labels, state.params, updates)
-        correct = ((logits.argmax(-1) == batch.labels) * batch.mask).sum()
+        hits = sum(((logits.argmax(-1) == named) * share).sum() for named, share in targets)
+        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
-            "correct": jax.lax.psum(correct, axis_name),
+            "correct": jax.lax.psum(hits, axis_name),
             "count": count,
+            "broken_gradients": sum(
+                number
+                for name, number in zip(
+                    jax.tree.leaves(labels), jax.tree.leaves(broken), strict=True
+                )
+                if name == TRAIN
+            ),
         }
         state = dataclasses.replace(
             state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
         )
-        return state, sums
+        return (average.moved(state, ema) if ema else state), sums
 
     return step
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
+    """Of every row: float32 [B], of logits [B, C] and labels int32 [B].
+
+    With smoothing s (0 to below 1) a target is 1 - s for the label, plus s / C for every class.
+    """
+    if not smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(logits, targets)
 
 
 def augmented_inputs(
@@ -105,26 +157,52 @@ def augmented_inputs(
     preprocessing: Preprocessing,
     augmentation: str,
 ) -> tuple[jax.Array, jax.Array]:
-    """What the network is shown in training: float32 [B, S, S, 3], and keys [B] for its dropout.
+    """Augmented images as the network takes them, float32 [B, S, S, 3], and keys [B] for dropout.
 
-    Both depend on an image's own (key, epoch, index) and on nothing else.
+    Both depend on an image's own (key, epoch, index) and on nothing else. Nothing is erased or
+    mixed, as nothing is in validation.
     """
-    pairs = jax.vmap(jax.random.split)(image_keys(state.rng, epoch, batch.index))
-    images = augment(batch.images, pairs[:, 0], LEVELS[augmentation], model.image_size)
-    return preprocess(images, preprocessing), pairs[:, 1]
+    keys = image_keys(state.rng, epoch, batch.index)
+    images = _look(batch.images, keys, model.image_size, augmentation)
+    return preprocess(images, preprocessing), _split(keys)[:, 1]
+
+
+def _look(
+    images: jax.Array, keys: jax.Array, size: int, augmentation: str, erasing: float = 0.0
+) -> jax.Array:
+    """Enlarged, augmented and, if so, in part erased: float32 [B, size, size] in 0..255."""
+    looks = augment(images, _split(keys)[:, 0], LEVELS[augmentation], size)
+    return erase(looks, _folded(keys, _ERASING), erasing) if erasing else looks
+
+
+def _split(keys: jax.Array) -> jax.Array:
+    """Of each image's key: that of its augmentation, that of its dropout."""
+    return jax.vmap(jax.random.split)(keys)
+
+
+def _folded(keys: jax.Array, number: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
+def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
+    """What the network is shown of images uint8 [B, H, W] otherwise: float32 [B, S, S, 3]."""
+    return preprocess(enlarge(images, model.image_size), preprocessing)
 
 
 def make_eval_step(
-    model: Model, preprocessing: Preprocessing
+    model: Model, preprocessing: Preprocessing | None
 ) -> Callable[[Any, Any, ArrayLike], jax.Array]:
     """Makes `step(params, batch_stats, images) -> logits`.
 
-    `images` is uint8 [B, H, W]; the logits are float32 [B, C]. Nothing is random and BatchNorm uses
-    its running statistics, so that a row depends on no other row.
+    `images` is uint8 [B, H, W], or features if `preprocessing` is None; the logits are float32
+    [B, C]. Nothing is random and BatchNorm uses its running statistics, so that a row depends on no
+    other row.
     """
 
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
-        inputs = preprocess(enlarge(images, model.image_size), preprocessing)
+        inputs = images
+        if preprocessing is not None:
+            inputs = plain_inputs(images, model, preprocessing)
         logits, _ = model.apply(params, batch_stats, inputs)
         return logits
 

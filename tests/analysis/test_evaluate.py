@@ -67,7 +67,8 @@ def test_absent_class_has_no_interval_and_does_not_lower_macro_f1(predictions):
     )
     found = scores(subset)
     assert found["per_class"]["surprise"] == {
-        "precision": 0, "recall": 0, "recall_interval": None, "f1": 0, "support": 0,
+        "precision": 0, "recall": 0, "recall_interval": None, "f1": 0,
+        "f1_interval": None, "support": 0,
     }  # fmt: skip
     others = [found["per_class"][name]["f1"] for name in CLASSES[:3]]
     assert found["macro_f1"] == pytest.approx(sum(others) / 3)

@@ -78,7 +78,7 @@ def test_curve_survives_one_epoch_and_missing_values(history, measure):
 
 def test_matrix_shows_counts_and_shares_of_rows():
     confusion = [[90, 10, 0, 0], [0, 0, 0, 0], [5, 5, 10, 0], [0, 0, 0, 1234]]
-    found = texts(figures.confusion_matrix({"confusion": confusion}))
+    found = texts(figures.confusion_matrix({"confusion": confusion, "classes": CLASSES}))
     for text in ("90", "90.0%", "10.0%", "25.0%", "50.0%", "1,234", "100.0%", "neutral\n0"):
         assert text in found
     assert found.count("–") == 4  # a class without images has no shares

@@ -49,25 +49,6 @@ def test_empty_groups_are_left_out_and_unknown_images_told():
         foreign.scores(answers, {})
 
 
-def test_difference_has_the_published_interval():
-    """Newcombe's table II, case (a): 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
-
-    def score(right, total):
-        interval = stats.binomtest(right, total).proportion_ci(method="wilson")
-        return foreign.Score(total, right, tuple(interval), 0)
-
-    one, other = score(56, 70), score(48, 80)
-    assert foreign.difference(one, other) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
-
-
-@pytest.mark.parametrize("text", ["", HEADER, "path,label\na,sad\n"])
-def test_other_files_are_refused(tmp_path, text):
-    path = tmp_path / "x.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match="path, label, predicted"):
-        foreign.read_predictions(path)
-
-
 def run(*options):
     command = [sys.executable, SCRIPT, *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -98,8 +98,8 @@ def test_links_of_the_matrix_lead_somewhere(written):
     tags = Page(written).tags
     ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
     links = {attributes["href"][1:] for tag, attributes in tags if tag == "a"}
-    assert links
-    assert links == ids
+    assert len(links) > 4
+    assert links <= ids
 
 
 def test_page_shows_the_numbers(written, predictions):

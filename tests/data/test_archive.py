@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive
+from faceemo.data import archive, zips
 from faceemo.errors import UserError
 
 GOOD = {
@@ -89,20 +89,25 @@ BAD = {
     "symlink": (GOOD | {entry("train/happy/8.jpg", stat.S_IFLNK | 0o777): b"/etc/passwd"}, "link"),
     "device": (GOOD | {entry("train/happy/8.jpg", stat.S_IFCHR | 0o777): b""}, "device"),
     "repeated by case": (GOOD | {f"{archive.FOLDER}/train/happy/7.JPG": b"x"}, "repeated"),
-    "repeated with top folder": (GOOD | {"train/happy/7.jpg": b"x"}, "repeated"),
-    "wrong split": (GOOD | {f"{archive.FOLDER}/valid/happy/7.jpg": b"x"}, "valid/happy"),
-    "wrong class": (GOOD | {f"{archive.FOLDER}/train/angry/7.jpg": b"x"}, "train/angry"),
-    "upper-case split": (moved(f"{archive.FOLDER}/Train/happy/7.jpg"), "Train"),
+    "with top folder and without": (GOOD | {"train/happy/7.jpg": b"x"}, "several sets"),
+    "wrong split": (GOOD | {f"{archive.FOLDER}/trial/happy/7.jpg": b"x"}, "trial/happy"),
+    "one split twice": (GOOD | {f"{archive.FOLDER}/valid/happy/7.jpg": b"x"}, "more than one"),
+    "split twice by case": (moved(f"{archive.FOLDER}/Train/happy/7.jpg"), "for train: .*Train"),
+    "wrong class instead": (
+        {name.replace("sad", "sadness"): content for name, content in GOOD.items()},
+        r"no image in 'train/sad'.*sadness 6.*class_map=happiness=happy",
+    ),
+    "two sets": (GOOD | {"other/train/happy/9.jpg": b"x"}, "several sets side by side"),
     "too deep": (GOOD | {f"{archive.FOLDER}/train/happy/a/7.jpg": b"x"}, "train/happy/a"),
     "too shallow": (GOOD | {f"{archive.FOLDER}/train/7.jpg": b"x"}, "train/7.jpg"),
-    "empty": ({}, "no image in 'test/happy'"),
+    "empty": ({}, "no image; the top of the tree: nothing"),
     "missing class": (
         {name: content for name, content in GOOD.items() if "test/sad" not in name},
         "no image in 'test/sad'",
     ),
     "missing split": (
-        {name: content for name, content in GOOD.items() if "/validation/" not in name},
-        "no image in 'validation/happy', 'validation/neutral'",
+        {name: content for name, content in GOOD.items() if "/train/" not in name},
+        "no image in 'train/happy', 'train/neutral'",
     ),
 }
 
@@ -128,7 +133,7 @@ def test_same_name_twice(tmp_path):
 def test_bomb_by_ratio(tmp_path):
     files = GOOD | {f"{archive.FOLDER}/train/happy/8.jpg": bytes(20 * 2**20)}
     root = write_zip(tmp_path, files, zipfile.ZIP_DEFLATED)
-    with pytest.raises(UserError, match=f"at most {archive.MAX_RATIO} times .* bomb"):
+    with pytest.raises(UserError, match=f"at most {zips.MAX_RATIO} times .* bomb"):
         archive.originals(root)
 
 
@@ -142,7 +147,7 @@ def test_bomb_by_ratio(tmp_path):
 )
 def test_bomb_by_limit(tmp_path, monkeypatch, limit, value, message):
     root = write_zip(tmp_path, GOOD)
-    monkeypatch.setattr(archive, limit, value)
+    monkeypatch.setattr(zips, limit, value)
     with pytest.raises(UserError, match=message):
         archive.originals(root)
 
@@ -304,9 +309,9 @@ def test_full_disk_is_told_before_writing(tmp_path, monkeypatch):
 
 def test_limits_leave_room_for_real_sets():
     """A million 48x48 JPEGs of 1.6 kB, stored, must pass."""
-    assert archive.MAX_FILES > 1_000_000
-    assert archive.MAX_TOTAL_BYTES > 1_000_000 * 1600
+    assert zips.MAX_FILES > 1_000_000
+    assert zips.MAX_TOTAL_BYTES > 1_000_000 * 1600
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
         target.writestr("flat.bmp", bytes([128]) * 48 * 48)  # as flat as images get
-    assert 48 * 48 / len(buffer.getvalue()) < archive.MAX_RATIO
+    assert 48 * 48 / len(buffer.getvalue()) < zips.MAX_RATIO

@@ -10,25 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from faceemo.config import CLASSES
-from faceemo.data import drawing, measure, screen
-
-
-def jpeg(pixels, mode="L", **options):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
-def png(image, **options):
-    stream = io.BytesIO()
-    image.save(stream, "PNG", **options)
-    return stream.getvalue()
-
-
-def face(seed, side=48):
-    drawn = drawing.draw_face(np.random.default_rng(seed), CLASSES[seed % 4])
-    return np.asarray(Image.fromarray(drawn).resize((side, side), Image.Resampling.BICUBIC))
+from faceemo.data import measure, screen
+from tests.data.faces import face, jpeg, png
 
 
 def whole_files():

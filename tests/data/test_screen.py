@@ -8,25 +8,9 @@ import pytest
 from PIL import Image
 
 from faceemo import assets
-from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, drawing, ledger, screen
-
-
-def jpeg(pixels, mode="L", **options):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
-def png(image, **options):
-    stream = io.BytesIO()
-    image.save(stream, "PNG", **options)
-    return stream.getvalue()
-
-
-def face(seed, side=48):
-    drawn = drawing.draw_face(np.random.default_rng(seed), CLASSES[seed % 4])
-    return np.asarray(Image.fromarray(drawn).resize((side, side), Image.Resampling.BICUBIC))
+from faceemo.config import SPLITS
+from faceemo.data import archive, ledger, screen
+from tests.data.faces import face, jpeg, png
 
 
 def placed(seed, side, left, top, canvas=200):

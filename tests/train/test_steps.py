@@ -9,8 +9,8 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
-from faceemo.data.pipeline import Batch, Split, epoch_batches
-from faceemo.train import loop, optim, state
+from faceemo.data.pipeline import Split, epoch_batches
+from faceemo.train import assembly, optim, state
 from faceemo.train.steps import make_eval_step, make_train_step
 from tests.train.tiny import GREY, make_model, make_split
 
@@ -35,7 +35,7 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     )
     start = state.create(variables, optimizer, seed=5)
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
-    cut = Batch(*(leaf.reshape(devices, -1, *leaf.shape[1:]) for leaf in batch))
+    cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
     for _ in range(steps):
         copies, sums = mapped(copies, cut, 2)
     first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (copies, sums))
@@ -98,10 +98,10 @@ def test_weighted_loss_is_divided_by_images_not_by_weights():
 
 def test_balanced_weights_are_scikit_learns():
     split = make_split(50, 0)
-    ours = loop.class_weights(split, "balanced")
+    ours = assembly.class_weights(split, "balanced")
     oracle = compute_class_weight("balanced", classes=np.arange(4), y=split.labels)
     np.testing.assert_allclose(ours, oracle, rtol=1e-6)
-    np.testing.assert_array_equal(loop.class_weights(split, "none"), 1)
+    np.testing.assert_array_equal(assembly.class_weights(split, "none"), 1)
 
 
 def test_balanced_weights_without_a_class_name_it():
@@ -109,14 +109,14 @@ def test_balanced_weights_without_a_class_name_it():
     keep = split.labels != 2
     part = Split(split.images[keep], split.labels[keep], ())
     with pytest.raises(ValueError, match=CLASSES[2]):
-        loop.class_weights(part, "balanced")
+        assembly.class_weights(part, "balanced")
 
 
 def test_randomness_comes_from_key_epoch_and_index():
     """The same batch in another order of rows gives the same update."""
     batch = batch_of(8)
     order = np.random.default_rng(0).permutation(8)
-    shuffled = Batch(*(leaf[order] for leaf in batch))
+    shuffled = jax.tree.map(lambda leaf: leaf[order], batch)
     _, one, _ = run(batch, devices=1)
     _, two, _ = run(shuffled, devices=2)
     assert_close(one.params, two.params)

@@ -15,12 +15,15 @@ SIZE = 32
 GREY = Preprocessing(reverse_channels=False, scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
 
 
-def make_model(trained=("top", "head"), noise=0.0):
-    """Three layers in three blocks; `noise` is a dropout whose draws come from the images' keys."""
+def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
+    """Three layers in three blocks; `noise` is a dropout whose draws come from the images' keys.
+
+    With `statistics`, the features lose their mean: the batch's in training, else a moving one.
+    """
 
     def init(seed):
         keys = jax.random.split(jax.random.PRNGKey(seed), 3)
-        shapes = {"low": (4 * 3, 5), "top": (5, 6), "head": (6, 4)}
+        shapes = {"low": (4 * 3, 5), "top": (5, width), "head": (width, 4)}
         layers = {
             name: {
                 "kernel": jax.random.normal(key, shape) / shape[0] ** 0.5,
@@ -29,7 +32,8 @@ def make_model(trained=("top", "head"), noise=0.0):
             for key, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
         head = {"predictions": layers.pop("head")}
-        return {"params": {"backbone": layers, "head": head}, "batch_stats": {}}
+        moving = {"backbone": {"top": {"moving_mean": jnp.zeros(width)}}} if statistics else {}
+        return {"params": {"backbone": layers, "head": head}, "batch_stats": moving}
 
     def apply(params, stats, x, *, train=False, mask=None, keys=None, axis_name=None):
         half = x.shape[1] // 2
@@ -38,6 +42,14 @@ def make_model(trained=("top", "head"), noise=0.0):
             x = jnp.tanh(x @ layer["kernel"] + layer["bias"][None])
         if train and noise:
             x *= jax.vmap(lambda key: jax.random.bernoulli(key, 1 - noise, x.shape[1:]))(keys)
+        if statistics:
+            mean = stats["backbone"]["top"]["moving_mean"]
+            if train:
+                sums = (x * mask[:, None]).sum(0), mask.sum()
+                total, count = jax.lax.psum(sums, axis_name) if axis_name else sums
+                moved = 0.9 * mean + 0.1 * total / count
+                mean, stats = total / count, {"backbone": {"top": {"moving_mean": moved}}}
+            x -= mean[None]
         layer = params["head"]["predictions"]
         return x @ layer["kernel"] + layer["bias"][None], stats
 

@@ -1,0 +1,105 @@
+"""One epoch of training steps: from any batch on, saved on the way, stopped when asked."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from faceemo.data.pipeline import Split, steps_per_epoch
+from faceemo.train import parallel, watchdog
+from faceemo.train.interrupt import Stopped
+from faceemo.train.metrics import Totals
+from faceemo.train.mixing import training_batches
+from faceemo.train.progress import Progress
+from faceemo.train.state import TrainState
+
+# A short bar, so that all figures fit into a hundred columns.
+_BAR = (
+    "{desc} {percentage:.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_fmt}, left {remaining}{postfix}"
+)
+
+
+def train_epoch(
+    step: Callable[..., Any],
+    state: TrainState,
+    progress: Progress,
+    split: Split,
+    config: ConfigDict,
+    *,
+    save: Callable[[TrainState, Progress], None],
+    asked: Callable[[], bool],
+    report: Callable[[int], Any],
+) -> tuple[TrainState, Progress]:
+    """Runs the rest of the epoch in which `progress` stands.
+
+    The sums of a step are read while the next one runs: the device never waits for the host, and
+    every process reads the same ones.
+
+    Args:
+        step: of `parallel.train_on_devices`.
+        state: with a leading device axis; its memory is reused.
+        progress: the place in the run.
+        split: the training images.
+        config: of the run.
+        save: writes a checkpoint.
+        asked: of `interrupt.requests`.
+        report: called with the number of steps done so far.
+
+    Returns:
+        the state, and the place behind the epoch's last batch.
+
+    Raises:
+        UserError: if a loss or a gradient is not finite.
+        Stopped: if asked to, after saving.
+    """
+    epoch = len(progress.history)
+    steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
+    batches = training_batches(split, config, epoch, progress.batch)
+    bar = tqdm(
+        total=min(len(split), steps * config.batch_size),
+        initial=int(progress.totals.accuracy.count),
+        desc=f"epoch {epoch + 1}/{config.epochs}",
+        unit="img",
+        bar_format=_BAR,
+        disable=None,
+        leave=False,
+    )
+    began = time.perf_counter() - progress.seconds
+    unread = []
+    with bar:
+        for number, batch in enumerate(batches, progress.batch + 1):
+            state, sums = step(state, parallel.shard(batch), epoch)
+            unread.append((number, sums))
+            stop, every = asked(), config.checkpoint_every_steps
+            due = bool(every) and (epoch * steps + number) % every == 0
+            while len(unread) > (0 if stop or due or number == steps else 1):
+                done, sums = unread.pop(0)
+                sums = parallel.unreplicate(sums)
+                watchdog.refuse_nonfinite(sums, epoch + 1, done, config)
+                progress = dataclasses.replace(
+                    progress,
+                    batch=done,
+                    totals=progress.totals.merge(Totals.of_step(sums)),
+                    seconds=time.perf_counter() - began,
+                )
+                _show(bar, progress, config.epochs)
+                report(epoch * steps + done)
+            # The end of an epoch is saved with its validation, if there is time for that.
+            if stop or (due and number < steps):
+                save(state, progress)
+            if stop:
+                raise Stopped
+    return state, progress
+
+
+def _show(bar: tqdm, progress: Progress, epochs: int) -> None:
+    shown = {name: f"{value:.3f}" for name, value in progress.totals.compute().items()}
+    done = int(progress.totals.accuracy.count)
+    # Until the last epoch, at the pace of this one.
+    images = (epochs - len(progress.history)) * bar.total - done
+    left = tqdm.format_interval(int(progress.seconds * images / done))
+    bar.set_postfix(shown | {"run left": left}, refresh=False)
+    bar.update(done - bar.n)

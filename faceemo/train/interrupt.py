@@ -1,0 +1,66 @@
+"""Being asked to stop: the step under way is finished and saved before the process ends."""
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+from jax.experimental import multihost_utils
+
+# EX_TEMPFAIL of sysexits.h, "try again later": saved in the middle, the same command goes on.
+# Not 128 + signal, with which a process that saved nothing ends too.
+EXIT_CODE = 75
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and where it stands is saved."""
+
+
+@contextlib.contextmanager
+def requests() -> Iterator[Callable[[], bool]]:
+    """Catches SIGTERM and SIGINT meanwhile; yields a function that says whether to stop now.
+
+    It has to be called once per step, by every process alike: several processes stop at the same
+    call, whichever of them was asked. A second signal ends the process as if nothing caught it.
+    """
+    if jax.process_count() > 1:
+        yield from _together()
+        return
+    received = threading.Event()
+
+    def receive(number: int, frame: object) -> None:
+        del frame
+        received.set()
+        for other in former:
+            signal.signal(other, former[other])
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, f"\n{signal.Signals(number).name}: saving after this step\n".encode())
+
+    former = {}
+    # Python allows handlers in the main thread alone; elsewhere its owner decides.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            former[number] = signal.signal(number, receive)
+    try:
+        yield received.is_set
+    finally:
+        for number in former:
+            signal.signal(number, former[number])
+
+
+def _together() -> Iterator[Callable[[], bool]]:
+    """JAX itself catches SIGTERM in any of several processes and has them agree on a step."""
+    calls = itertools.count()
+
+    def receive(number: int, frame: object) -> None:
+        del number, frame
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    former = signal.signal(signal.SIGINT, receive)
+    try:
+        yield lambda: bool(multihost_utils.reached_preemption_sync_point(next(calls)))
+    finally:
+        signal.signal(signal.SIGINT, former)

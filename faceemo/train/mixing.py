@@ -1,0 +1,140 @@
+"""Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019): each image with another of the set.
+
+The papers pair the images of a batch. Here the partner is drawn on the host from the whole training
+set, by the image's own index: a pair depends neither on the batch nor on the number of devices.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from faceemo.data.pipeline import Batch, Split, epoch_batches
+
+# Keeps the draws of partners apart from those of the order, which have the same seed and epoch.
+_STREAM = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Which mixing there is.
+
+    Attributes:
+        mixup: alpha of the beta distribution of mixup's shares; 0 is none.
+        cutmix: likewise of CutMix's. With both, each image draws one of them at even odds.
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+def mixing_of(config: ConfigDict) -> Mixing | None:
+    """What the fields mixup and cutmix ask for; None if both are 0."""
+    return Mixing(config.mixup, config.cutmix) if config.mixup or config.cutmix else None
+
+
+class MixedBatch(NamedTuple):
+    """A `Batch`, and in `partner` another: row by row, what is mixed into it."""
+
+    images: Any
+    labels: Any
+    mask: Any
+    index: Any  # pyright: ignore[reportIncompatibleMethodOverride]
+    partner: Batch
+
+
+def partners(n: int, seed: int, epoch: int) -> np.ndarray:
+    """The partner of each of n images in an epoch: int32 [n], never the image itself if n > 1."""
+    bits = np.random.Philox(np.random.SeedSequence([seed, epoch, _STREAM])).random_raw(n)
+    distance = 1 + bits % max(n - 1, 1)
+    return ((np.arange(n) + distance.astype(np.int64)) % n).astype(np.int32)
+
+
+def with_partners(
+    batches: Iterable[Batch], split: Split, seed: int, epoch: int
+) -> Iterator[MixedBatch]:
+    """Adds each row's partner to the batches of `epoch_batches`; padding has padding's."""
+    chosen = partners(len(split), seed, epoch)
+    for batch in batches:
+        real = batch.mask > 0
+        index = np.where(real, chosen[batch.index], -1).astype(np.int32)
+        images = split.images[index] * real.reshape(-1, *[1] * (split.images.ndim - 1))
+        labels = split.labels[index] * real
+        other = Batch(images.astype(split.images.dtype), labels.astype(np.int32), batch.mask, index)
+        yield MixedBatch(*batch, other)
+
+
+def training_batches(
+    split: Split, config: ConfigDict, epoch: int, start: int = 0
+) -> Iterator[Batch | MixedBatch]:
+    """What an epoch, numbered from 0, trains on, from batch `start` on; mixed if so configured."""
+    batches = epoch_batches(
+        split,
+        config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        steps=config.steps_per_epoch,
+        start=start,
+    )
+    if mixing_of(config):
+        return with_partners(batches, split, config.seed, epoch)
+    return batches
+
+
+def mix(
+    images: jax.Array, others: jax.Array, keys: jax.Array, mixing: Mixing
+) -> tuple[jax.Array, jax.Array]:
+    """Mixes each image with its partner.
+
+    Args:
+        images: float32 [B, S, S].
+        others: of the partners, likewise.
+        keys: PRNG keys [B], one per image.
+        mixing: of which at least one is on.
+
+    Returns:
+        The mixed images, and the share float32 [B] that the first has in each: under mixup the beta
+        distribution's draw; under CutMix what is left beside the box, whose area was drawn so but
+        of which a part may lie outside.
+    """
+    return jax.vmap(lambda image, other, key: _mix_one(image, other, key, mixing))(
+        images, others, keys
+    )
+
+
+def _mix_one(
+    image: jax.Array, other: jax.Array, key: jax.Array, mixing: Mixing
+) -> tuple[jax.Array, jax.Array]:
+    for_choice, for_share, for_place = jax.random.split(key, 3)
+    if not mixing.cutmix:
+        return _blend(image, other, jax.random.beta(for_share, mixing.mixup, mixing.mixup))
+    share = jax.random.beta(for_share, mixing.cutmix, mixing.cutmix)
+    pasted = _paste(image, other, share, jax.random.uniform(for_place, (2,)))
+    if not mixing.mixup:
+        return pasted
+    share = jax.random.beta(for_share, mixing.mixup, mixing.mixup)
+    chosen = jax.random.bernoulli(for_choice)
+    return jax.tree.map(
+        lambda one, two: jnp.where(chosen, one, two), _blend(image, other, share), pasted
+    )
+
+
+def _blend(image: jax.Array, other: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return share * image + (1 - share) * other, share
+
+
+def _paste(
+    image: jax.Array, other: jax.Array, share: jax.Array, centre: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """A box of area 1 - share about `centre` (row and column, in sides), cut at the edges."""
+    half = jnp.sqrt(1 - share) / 2
+    rows, columns = (
+        jnp.abs((jnp.arange(size) + 0.5) / size - place) < half
+        for size, place in zip(image.shape, centre, strict=True)
+    )
+    box = rows[:, None] & columns[None, :]
+    return jnp.where(box, other, image), 1 - box.mean()

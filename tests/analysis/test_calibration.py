@@ -1,0 +1,124 @@
+"""Calibration against scikit-learn's curve, known temperatures and the definition; the file."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss
+
+from faceemo.analysis import calibration, evaluate, style
+from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis.reliability import reliability_diagram
+from faceemo.errors import UserError
+
+
+def drawn(logits, rng):
+    """Predictions of a model whose probabilities are true: labels drawn from them."""
+    probabilities = softmax(logits, axis=1)
+    labels = (probabilities.cumsum(axis=1) > rng.random((len(logits), 1))).argmax(axis=1)
+    return labels.astype(np.int32)
+
+
+def predictions_of(logits, labels):
+    n = len(logits)
+    return Predictions(
+        softmax(logits, axis=1).astype(np.float32),
+        labels,
+        tuple(map(str, range(n))),
+        np.zeros((n, 1, 1), np.uint8),
+    )
+
+
+@pytest.fixture(scope="module")
+def overconfident():
+    """Logits that are 2.5 times what the labels were drawn from."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)) * 1.5
+    return predictions_of(2.5 * logits, drawn(logits, rng))
+
+
+def test_bins_and_ece_are_scikit_learns(predictions):
+    right = predictions.predicted == predictions.labels
+    confidence = predictions.confidence.astype(np.float64)
+    share, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
+    found = calibration.measure(predictions)
+    assert [row["accuracy"] for row in found["bins"]] == pytest.approx(share)
+    assert [row["confidence"] for row in found["bins"]] == pytest.approx(mean)
+    counts = np.histogram(confidence, np.linspace(0, 1, 16))[0]
+    counts = counts[counts > 0]
+    assert [row["images"] for row in found["bins"]] == counts.tolist()
+    assert found["ece"] == pytest.approx((np.abs(share - mean) * counts).sum() / counts.sum())
+
+
+def test_a_certain_model_is_in_the_last_bin():
+    sure = predictions_of(np.eye(4)[[0, 1, 1, 2]] * 100.0, np.array([0, 1, 2, 2], np.int32))
+    (only,) = calibration.bins(sure)
+    assert (only["high"], only["images"], only["accuracy"]) == (1, 4, 0.75)
+    assert calibration.measure(sure)["ece"] == pytest.approx(0.25)
+
+
+def test_the_temperature_is_found_again(overconfident):
+    temperature = calibration.fit_temperature(overconfident)
+    assert temperature == pytest.approx(2.5, rel=0.03)
+    before = calibration.measure(overconfident)
+    mended = calibration.calibrated(overconfident, temperature)
+    after = calibration.measure(mended)
+    assert before["ece"] > 0.1
+    assert after["ece"] < 0.012  # chance leaves about half of that with 20,000 images
+    np.testing.assert_array_equal(mended.predicted, overconfident.predicted)
+    for one in (0.97, 1.03):
+        worse = calibration.calibrated(overconfident, temperature * one)
+        assert evaluate.scores(worse)["loss"] > after["loss"]
+    exact = mended.probabilities.astype(np.float64)
+    assert after["loss"] == pytest.approx(
+        log_loss(mended.labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6
+    )
+
+
+def test_an_underconfident_model_is_sharpened():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(20_000, 4)) * 3
+    found = calibration.fit_temperature(predictions_of(logits / 4, drawn(logits, rng)))
+    assert found == pytest.approx(0.25, rel=0.05)
+
+
+def test_calibrated_probabilities_are_those_of_divided_logits(overconfident):
+    logits = np.log(overconfident.probabilities.astype(np.float64))
+    found = calibration.calibrated(overconfident, 1.7).probabilities
+    np.testing.assert_allclose(found, softmax(logits / 1.7, axis=1), rtol=1e-5, atol=1e-8)
+
+
+def test_without_a_mistake_the_temperature_stays_within_its_range():
+    sure = predictions_of(np.eye(4)[[0, 1, 2, 3]] * 5.0, np.arange(4, dtype=np.int32))
+    assert 0.05 <= calibration.fit_temperature(sure) < 0.2  # where the loss has become 0
+
+
+def test_the_file_belongs_to_one_epochs_weights(tmp_path, overconfident):
+    written = calibration.fit(tmp_path, overconfident, best_epoch=3)
+    assert written == json.loads((tmp_path / "calibration.json").read_text())
+    assert written["ece_after"] < written["ece_before"]
+    assert written["fitted_on"] == "validation"
+    assert calibration.read(tmp_path, 3) == written
+    assert calibration.read(tmp_path, 4) is None
+    assert calibration.read(tmp_path / "elsewhere", 3) is None
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(UserError, match="fits it anew"):
+        calibration.read(tmp_path, 3)
+
+
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+def test_the_diagram_names_errors_baseline_and_temperature(predictions, theme):
+    measured = calibration.before_and_after(
+        predictions, {"temperature": 1.5, "fitted_on": "validation"}
+    )
+    scores = evaluate.scores(predictions)
+    figure = reliability_diagram(measured, scores, subtitle="s", theme=theme)
+    said = " ".join(axes.get_title(loc="left") for axes in figure.axes)
+    assert f"as trained, ECE {measured['before']['ece']:.3f}" in said
+    assert f"at temperature 1.50, ECE {measured['after']['ece']:.3f}" in said
+    written = " ".join(text.get_text() for text in figure.texts)
+    assert f"majority class {scores['majority_baseline']:.3f}" in written.replace("\n", " ")
+    alone = reliability_diagram({"before": measured["before"]}, scores, theme=theme)
+    assert len(alone.axes) == 2

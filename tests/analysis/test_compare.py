@@ -1,0 +1,85 @@
+"""The comparison of runs: its numbers, whom it refuses, the command from end to end."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats import contingency_tables
+
+from faceemo.analysis import compare
+from faceemo.errors import UserError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "compare_runs.py"
+LABELS = ["happy", "sad", "sad", "neutral"] * 50
+
+
+def store(folder, answers, labels=LABELS, seed=None, **config):
+    """A run's folder with one answer per label."""
+    report = folder / "report" / "validation"
+    report.mkdir(parents=True)
+    lines = [f"validation/x/{i}.jpg,{pair[0]},{pair[1]}\n"
+             for i, pair in enumerate(zip(labels, answers, strict=True))]  # fmt: skip
+    (report / "predictions.csv").write_text("path,label,predicted\n" + "".join(lines))
+    (folder / "summary.json").write_text(json.dumps({"config": config | {"seed": seed}}))
+    return folder
+
+
+def wrong(every):
+    """Answers of which each `every`-th is wrong."""
+    return ["sad" if i % every == 0 and label != "sad" else "happy" if i % every == 0 else label
+            for i, label in enumerate(LABELS)]  # fmt: skip
+
+
+def test_counts_and_p_are_statsmodels(tmp_path):
+    runs = [compare.read(store(tmp_path / name, wrong(every)), "validation")
+            for name, every in (("a", 3), ("b", 4))]  # fmt: skip
+    rights = [np.array(wrong(every)) == LABELS for every in (3, 4)]
+    table = [[(rights[0] == one) & (rights[1] == other) for other in (True, False)]
+             for one in (True, False)]  # fmt: skip
+    oracle = contingency_tables.mcnemar(np.sum(table, axis=2), exact=False, correction=True)
+    p, method = compare.paired(runs[0].answers, runs[1].answers).mcnemar()
+    assert p == pytest.approx(oracle.pvalue)
+    assert "corrected" in method
+    assert f"p = {p:.2g}" in compare.text(runs)
+
+
+def run(*options):
+    command = [sys.executable, SCRIPT, *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_on_seeds_and_on_another_recipe(tmp_path):
+    places = [
+        store(tmp_path / "a", wrong(4), seed=1, arch="vgg16"),
+        store(tmp_path / "b", wrong(5), seed=2, arch="vgg16"),
+        store(tmp_path / "c", wrong(100), seed=1, arch="resnet50v2"),
+    ]
+    done = run(*places)
+    assert done.returncode == 0, done.stderr
+    assert "always answering 'sad' gives 0.500" in done.stdout
+    assert f"{places[1]} less {places[0]}" in done.stdout
+    assert "+5.0 points" in done.stdout
+    assert "3 pairs were tested" in done.stdout
+    assert f"2 seeds of {places[0]} (1, 2)" in done.stdout
+    assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800" in done.stdout
+    files = [place / "report" / "validation" / "predictions.csv" for place in places]
+    of_files = run(*files[:2])
+    assert "+5.0 points" in of_files.stdout
+    assert "standard deviation" not in of_files.stdout
+
+
+def test_other_images_are_refused(tmp_path):
+    one = store(tmp_path / "a", wrong(4))
+    fewer = store(tmp_path / "b", wrong(4)[:-1], LABELS[:-1])
+    done = run(one, fewer)
+    assert done.returncode == 2
+    assert "1 images only in" in done.stderr
+    assert done.stderr.count("\n") == 1
+    relabelled = store(tmp_path / "c", wrong(4), ["neutral", *LABELS[1:]])
+    runs = [compare.read(place, "validation") for place in (one, relabelled)]
+    with pytest.raises(UserError, match=r"1 that differ .*validation/x/0.jpg"):
+        compare.refuse_other_images(runs)
+    assert "report/test/predictions.csv" in run(one, one, "--split", "test").stderr

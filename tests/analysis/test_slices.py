@@ -1,0 +1,153 @@
+"""Slices against pandas and counts by hand; a user's file of groups; leaks by what was kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from faceemo.analysis import slices
+from faceemo.config import CLASSES
+from faceemo.data import ledger
+from faceemo.data.ledger import Likeness
+from faceemo.data.rules import Rules
+from faceemo.errors import UserError
+
+
+def row(path, fate=ledger.KEPT, **fields):
+    split, label, _ = path.split("/")
+    plain = {"sha256": path, "pixels_sha256": path, "dhash": path, "bytes": 1, "mode": "L",
+             "width": 48, "height": 48, "reason": ""}  # fmt: skip
+    return ledger.Row(path=path, split=split, label=label, fate=fate, **plain | fields)
+
+
+def rows_of(predictions, **fields):
+    return [row(path, **fields) for path in predictions.paths]
+
+
+def found(predictions, rows, by, split="test", columns=None):
+    cuts = slices.cuts(predictions, rows, Rules(), split, columns)
+    (entry,) = [entry for entry in slices.scores(predictions, cuts) if entry["by"] == by]
+    return entry
+
+
+def test_quarters_of_brightness_are_pandas(predictions):
+    frame = pd.DataFrame(
+        {
+            "value": predictions.images.mean(axis=(1, 2)),
+            "right": predictions.predicted == predictions.labels,
+            "label": predictions.labels,
+        }
+    )
+    groups = frame.groupby(pd.qcut(frame["value"], 4, labels=False))
+    entry = found(predictions, rows_of(predictions), "brightness")
+    assert len(entry["slices"]) == 4
+    for ours, (_, theirs) in zip(entry["slices"], groups, strict=True):
+        assert (ours["images"], ours["right"]) == (len(theirs), theirs["right"].sum())
+        assert ours["accuracy"] == theirs["right"].mean()
+        interval = proportion_confint(theirs["right"].sum(), len(theirs), method="wilson")
+        assert ours["interval"] == pytest.approx(interval)
+        assert ours["majority_baseline"] == theirs["label"].value_counts().max() / len(theirs)
+        assert f"{theirs['value'].min():.0f} to {theirs['value'].max():.0f}" in ours["name"]
+
+
+def test_every_image_is_in_one_slice_of_each_cut(predictions):
+    rows = rows_of(predictions, face_confidence=0.9)[:-20]  # 20 are not in the ledger
+    cuts = slices.cuts(predictions, rows, Rules(), "test")
+    assert [cut.by for cut in cuts] == [
+        "leaks", "brightness", "contrast", "face confidence", "duplicate group",
+    ]  # fmt: skip
+    for entry in slices.scores(predictions, cuts):
+        assert sum(part["images"] for part in entry["slices"]) == len(predictions.labels)
+    unknown = {entry["by"]: entry["slices"][-1] for entry in slices.scores(predictions, cuts)}
+    for by in ("leaks", "face confidence", "duplicate group"):
+        assert (unknown[by]["name"], unknown[by]["images"]) == ("unknown", 20)
+    # all faces are as sure: one slice, not four with the same bounds
+    assert len(found(predictions, rows, "face confidence")["slices"]) == 2
+
+
+def test_what_nothing_is_known_of_is_left_out(predictions):
+    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test")
+    assert "face confidence" not in [cut.by for cut in cuts]
+
+
+def test_leaks_are_twins_among_what_was_kept():
+    alike = Likeness(pixels_sha256="near", path="train/sad/3.jpg", distance=1, similarity=0.9,
+                     mirrored=True)  # fmt: skip
+    rows = [
+        row("train/sad/1.jpg", dhash="a"),
+        row("train/sad/2.jpg", dhash="b", fate=ledger.DUPLICATE),
+        row("train/sad/3.jpg", pixels_sha256="near"),
+        row("validation/sad/4.jpg", dhash="a"),
+        row("validation/sad/5.jpg", dhash="b"),  # its twin is not kept
+        row("validation/sad/6.jpg", similar=(alike,)),
+        row("validation/sad/7.jpg", sha256="c"),
+        row("test/sad/8.jpg", sha256="c"),
+        row("test/sad/9.jpg"),
+    ]
+    assert slices.leaked(rows, Rules(), "validation") == {
+        "validation/sad/4.jpg",
+        "validation/sad/6.jpg",
+    }, "a test image does not teach"
+    assert slices.leaked(rows, Rules(), "test") == {"test/sad/8.jpg"}
+    assert slices.leaked(rows, Rules(near_similarity=0.95), "validation") == {
+        "validation/sad/4.jpg"
+    }
+
+
+def test_accuracy_with_and_without_leaked_images(predictions):
+    right = predictions.predicted == predictions.labels
+    rows = rows_of(predictions)
+    for index in np.flatnonzero(right)[:10]:
+        rows.append(row(f"train/{CLASSES[0]}/{index}.jpg", sha256=predictions.paths[index]))
+    entry = found(predictions, rows, "leaks")
+    clean, leaked = entry["slices"]
+    assert (leaked["name"], leaked["images"], leaked["accuracy"]) == ("leaked", 10, 1)
+    assert clean["accuracy"] == (right.sum() - 10) / (len(right) - 10)
+    gap, low, high = entry["difference"]
+    assert gap == pytest.approx(1 - clean["accuracy"])
+    assert low < gap < high
+
+
+def test_closest_likeness_names_the_slice(predictions):
+    rows = rows_of(predictions)
+    same = {"exact_group": "x", "duplicate_group": "y", "near_group": "z"}
+    for index, fields in enumerate((same, {"duplicate_group": "y", "near_group": "z"},
+                                    {"near_group": "z"})):  # fmt: skip
+        rows[index] = row(predictions.paths[index], **fields)
+    entry = found(predictions, rows, "duplicate group")
+    counts = {part["name"]: part["images"] for part in entry["slices"]}
+    rest = len(rows) - 3
+    assert counts == {"alone": rest, "same pixels": 1, "same dHash": 1, "near": 1}
+
+
+def test_a_users_groups(predictions, tmp_path):
+    file = tmp_path / "groups.csv"
+    paths = predictions.paths
+    lines = [f"{path},{'older' if i % 3 else 'younger'},\n" for i, path in enumerate(paths[:-5])]
+    file.write_text("\ufeffpath,age,empty\n" + "".join(lines), encoding="utf-8")
+    columns = slices.read_columns(file)
+    entry = found(predictions, rows_of(predictions), "age", columns=columns)
+    counts = [(part["name"], part["images"]) for part in entry["slices"]]
+    younger = len(range(0, len(paths) - 5, 3))
+    assert counts == [("older", len(paths) - 5 - younger), ("younger", younger), ("unknown", 5)]
+    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
+    assert "empty" not in [cut.by for cut in cuts]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found 0 rows"),
+        ("file,age\na,b\n", "path and a group"),
+        ("path\na\n", "path and a group"),
+        ("path,age\na,b\na,c\n", "1 rows that repeat one"),
+        ("path,age\n" + "".join(f"{i},{i}\n" for i in range(21)), "at most 20 groups"),
+        (None, "No such file"),
+    ],
+)
+def test_files_that_are_no_groups(tmp_path, text, message):
+    file = tmp_path / "groups.csv"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError, match=message):
+        slices.read_columns(file)

@@ -1,0 +1,129 @@
+"""More and fewer classes than four, from a source that is no zip of ours to a report."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from faceemo.analysis import evaluate, figures, report
+from faceemo.analysis.evaluate import Predictions
+from faceemo.classes import CLASSES, class_map_of, classes_of
+from faceemo.config import default_workdir, make_config, validate
+from faceemo.errors import UserError
+from tests.data import forms
+from tests.test_main import command
+
+FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+def test_the_default_is_the_four():
+    assert classes_of(make_config("vgg16")) == CLASSES
+    assert class_map_of(make_config("vgg16")) == {}
+
+
+def test_classes_as_they_are_written():
+    config = make_config("vgg16", "7,classes=sad+happy,class_map=joy=happy+grief=sad")
+    assert classes_of(config) == ("sad", "happy")
+    assert class_map_of(config) == {"joy": "happy", "grief": "sad"}
+    assert default_workdir(config).name == (
+        "vgg16-7,class_map=joy=happy+grief=sad,classes=sad+happy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("classes=happy", "at least two different names"),
+        ("classes=happy+Happy", "at least two different names"),
+        ("classes=happy+../sad", "at least two different names"),
+        ("classes=", "at least two different names"),
+        ("class_map=joy", "pairs joined by"),
+        ("class_map=joy=happy+joy=sad", "pairs joined by"),
+        ("class_map=joy=glad", "class_map leads to glad"),
+        ("classes=happy+fear,dataset=sample", "draws only happy, neutral"),
+        ("validation_share=0", "above 0 and below 1"),
+        ("validation_share=0.5,test_share=0.5", "less than 1 together"),
+    ],
+)
+def test_classes_that_make_no_sense(arg, message):
+    with pytest.raises(UserError, match=message):
+        make_config("vgg16", f"7,{arg}")
+
+
+def test_fields_younger_than_a_config_keep_their_default():
+    assert validate(make_config("vgg16")).split_seed == 1991921
+
+
+def answers(classes, count=90):
+    rng = np.random.default_rng(4)
+    probabilities = rng.dirichlet(np.ones(len(classes)), count).astype(np.float32)
+    labels = rng.integers(0, len(classes), count).astype(np.int32)
+    images = rng.integers(0, 256, (count, 48, 48)).astype(np.uint8)
+    paths = tuple(f"test/{classes[label]}/{n}.jpg" for n, label in enumerate(labels))
+    return Predictions(probabilities, labels, paths, images, tuple(classes))
+
+
+@pytest.mark.parametrize("classes", [("sad", "happy"), FER])
+def test_scores_and_report_follow_the_classes(tmp_path, classes):
+    predictions = answers(classes)
+    scores = evaluate.scores(predictions)
+    assert scores["classes"] == list(classes)
+    assert np.array(scores["confusion"]).shape == (len(classes),) * 2
+    assert list(scores["per_class"]) == list(classes)
+    page = report.write(
+        tmp_path / "report", split="test", predictions=predictions, history=[], summary={}
+    )
+    text = page.read_text()
+    assert all(f'<th scope="col">{name}</th>' in text for name in classes)
+    with (tmp_path / "report" / "predictions.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [classes.index(row["label"]) for row in rows] == predictions.labels.tolist()
+    assert all(abs(sum(float(row[name]) for name in classes) - 1) < 1e-5 for row in rows)
+    matrix = figures.confusion_matrix(scores)
+    assert [text.get_text() for text in matrix.axes[0].get_xticklabels()] == list(classes)
+
+
+def test_a_label_beyond_the_classes_is_refused():
+    given = answers(FER)
+    with pytest.raises(UserError, match="labels from 0 to 1"):
+        Predictions(
+            given.probabilities[:, :2] / given.probabilities[:, :2].sum(1, keepdims=True),
+            given.labels, given.paths, given.images, ("sad", "happy"),
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [("surprise", "happy", "sad"), FER])
+def test_training_follows_the_classes(tmp_path, classes):
+    """From a folder without validation split, or a csv, to a report, in processes of their own."""
+    images = forms.whole(forms.drawn(tmp_path / "drawn"))
+    if len(classes) == 3:
+        source = forms.write_folder(tmp_path / "in", forms.without(images, "validation", "test"))
+    else:
+        table = forms.table(forms.renumbered(forms.seven(images))).encode()
+        source = forms.write_folder(tmp_path, {"fer2013.csv": table}) / "fer2013.csv"
+    config = (
+        "configs/vgg16.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"
+        f"class_weights=balanced,classes={'+'.join(classes)}"
+    )
+    options = (
+        f"--config={config},source={source},data_dir={tmp_path / 'data'}",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    process = command(*options)
+    assert process.returncode == 0, process.stderr
+    assert ("validation is made from train" in process.stdout) == (len(classes) == 3)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["classes"] == list(classes)
+    scores = json.loads((tmp_path / "run/report/validation/scores.json").read_text())
+    assert scores["classes"] == list(classes)
+    assert len(scores["confusion"]) == len(classes)
+    # a head of another width would not load
+    again = command(*options, "--mode=evaluate", "--split=test")
+    if len(classes) == 3:
+        assert again.returncode == 2
+        assert "expected images in the test split; found none" in again.stderr
+        assert "test_share" in again.stderr
+    else:
+        assert again.returncode == 0, again.stderr

@@ -1,0 +1,81 @@
+"""Runs of the tiny model in processes of their own (`run_tiny`), with a time limit."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+from faceemo.train.digest import named_leaves
+
+REPOSITORY = Path(__file__).parents[2]
+LIMIT = 240
+
+
+def start(workdir, changes, *, devices=1, options=()):
+    """Starts `run_tiny` on so many CPU devices."""
+    command = [sys.executable, "-m", "tests.train.run_tiny", str(workdir), json.dumps(changes)]
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [*command, *map(str, options)],
+        cwd=REPOSITORY,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*processes):
+    """Waits for all; returns (return code, standard output, standard error) of each."""
+    try:
+        pairs = [process.communicate(timeout=LIMIT) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *pair) for process, pair in zip(processes, pairs, strict=True)]
+
+
+def run(workdir, changes, **options):
+    """A run to its end: what `run_tiny` prints."""
+    ((code, output, errors),) = finish(start(workdir, changes, **options))
+    assert code == 0, errors
+    return json.loads(output.splitlines()[-1])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def results(history):
+    """What training computed, without how long it took."""
+    return [{k: v for k, v in row.items() if "second" not in k} for row in history]
+
+
+def stored(folder):
+    """Every array in the checkpoints of WORKDIR/latest or WORKDIR/best, read by Orbax alone."""
+    found = {}
+    for step in folder.iterdir():
+        for item in ("weights", "training") if step.name.isdecimal() else ():
+            if (step / item).exists():
+                tree = ocp.StandardCheckpointer().restore((step / item).absolute())
+                for name, leaf in named_leaves(tree).items():
+                    found[f"{step.name}/{item}/{name}"] = np.asarray(leaf)
+    return found
+
+
+def assert_identical(one, two):
+    """Both runs' folders hold the same checkpoints, bit for bit."""
+    for series in ("latest", "best", "frozen"):
+        left, right = stored(one / series), stored(two / series)
+        assert left.keys() == right.keys()
+        assert left or series == "frozen"
+        for name in left:
+            assert left[name].dtype == right[name].dtype
+            assert left[name].tobytes() == right[name].tobytes(), f"{series}/{name}"

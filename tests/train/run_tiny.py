@@ -1,0 +1,78 @@
+"""Trains the tiny model in a process of its own, which may kill itself on the way.
+
+    python -m tests.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37] [--process 0 --port P]
+
+Prints {'history', 'files', 'batches'} as JSON in its last line; `files` and `batches` count what
+--kill can name: operations on files in WORKDIR, and batches.
+"""
+
+import argparse
+import collections
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from faceemo.errors import reported
+from faceemo.train import epoch, interrupt, loop, parallel
+from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.recipe import make_recipe
+from tests.train.tiny import GREY, make_model, make_splits, tiny_config
+
+FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("changes", type=json.loads)
+    parser.add_argument("--kill", default="never:0")
+    parser.add_argument("--process", type=int)
+    parser.add_argument("--port", type=int)
+    options = parser.parse_args()
+    if options.process is not None:
+        parallel.join(f"localhost:{options.port}", 2, options.process)
+    counts = collections.Counter()
+    kind, number = options.kill.split(":")
+
+    def count(what):
+        counts[what] += 1
+        if what == kind and counts[what] == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event, arguments):
+        if event in FILE_EVENTS and str(options.workdir) in str(arguments[0]):
+            count("file")
+
+    def shard(batch, real=parallel.shard):
+        count("batch")
+        return real(batch)
+
+    # TensorFlow takes most of a start, and what it writes is nothing that a run goes on from.
+    for module in ("clu.metric_writers", "clu.periodic_actions"):
+        sys.modules[module] = mock.MagicMock()
+    sys.addaudithook(audit)
+    epoch.parallel.shard = shard
+    if parallel.is_first():
+        options.workdir.mkdir(exist_ok=True)
+    config, splits = tiny_config(**options.changes), make_splits()
+    model = make_model(noise=0.2, statistics=True)
+    recipe = make_recipe(config, GREY, {"source": "none"}, splits)
+    with reported():
+        checkpoints = Checkpoints(options.workdir, recipe)
+        try:
+            history = loop.fit(
+                config, model, model.init(config.seed), GREY, splits, checkpoints, options.workdir
+            )
+        except interrupt.Stopped:
+            sys.exit(interrupt.EXIT_CODE)
+    print(json.dumps({"history": history, "files": counts["file"], "batches": counts["batch"]}))
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise")
+    main()

@@ -1,0 +1,238 @@
+"""Checkpoints are what was saved, or are not used; nothing that was there gets lost."""
+
+import json
+import resource
+import shutil
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from faceemo.errors import UserError
+from faceemo.train import storage
+from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.digest import differences, digests, like, named_leaves, sealed
+from faceemo.train.recipe import make_recipe
+from faceemo.train.storage import Series
+from tests.train.processes import assert_identical, results
+from tests.train.test_loop import fit
+from tests.train.tiny import GREY, make_model, make_splits, tiny_config
+
+# TensorStore goes on reading after the first error, and calls an event loop that is gone by then.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
+)
+# Accuracy still grows after the first epoch.
+RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002}
+
+
+def train(workdir, **changes):
+    """A run of a model so wide that its leaves are more than Orbax keeps in a checked index."""
+    return fit(workdir, model=make_model(noise=0.2, width=300), **RUN | changes)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """A run of three epochs that has two checkpoints in `best`; its folder and its history."""
+    workdir = tmp_path_factory.mktemp("three") / "run"
+    history, _ = train(workdir)
+    assert len(list((workdir / "best").glob("[0-9]*"))) == 2
+    return workdir, history
+
+
+@pytest.fixture
+def copy(three, tmp_path):
+    shutil.copytree(three[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def numbers(folder):
+    return sorted(int(path.name) for path in folder.glob("[0-9]*"))
+
+
+def flip(place):
+    """Flips one bit of an array's data in a checkpoint, where Orbax restores it without a word."""
+    files = [path for path in place.glob("weights/**/d/*") if path.is_file()]
+    data = max(files, key=lambda path: path.stat().st_size)
+    before, content = restored(place), data.read_bytes()
+    for at in range(len(content) // 2, len(content) // 2 + 20):
+        data.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        try:
+            after = restored(place)
+        except ValueError:  # it no longer decompresses
+            continue
+        if any(after[name].tobytes() != before[name].tobytes() for name in before):
+            return
+    raise AssertionError("Orbax has seen every flipped bit")
+
+
+def restored(place):
+    return named_leaves(ocp.StandardCheckpointer().restore((place / "weights").absolute()))
+
+
+def test_a_flipped_bit_that_orbax_restores_is_found(copy, three, capsys):
+    """The run goes back one checkpoint, says so, and ends as if nothing had happened."""
+    newest = numbers(copy / "latest")[-1]
+    flip(copy / "latest" / str(newest))
+    history, _ = train(copy)
+    said = capsys.readouterr()
+    assert f"latest/{newest} is damaged" in said.err
+    assert "weights/params/" in said.err, "the leaf is named"
+    assert "continues after epoch 2" in said.out
+    assert results(history) == results(three[1])
+    assert (copy / "latest" / f"damaged-{newest}").is_dir(), "set aside, not destroyed"
+    shutil.rmtree(copy / "latest" / f"damaged-{newest}")
+    assert_identical(copy, three[0])
+
+
+@pytest.mark.parametrize("victim", ["history/metadata", "digest/metadata", "recipe/metadata"])
+def test_a_changed_record_is_found(copy, capsys, victim):
+    newest = numbers(copy / "latest")[-1]
+    record = copy / "latest" / str(newest) / victim
+    text = record.read_text()
+    place = next(at for at in range(len(text) // 2, len(text)) if text[at] in "12345678")
+    record.write_text(text[:place] + str(int(text[place]) + 1) + text[place + 1 :])
+    train(copy)
+    said = capsys.readouterr()
+    found = f"latest/{newest} is damaged" in said.err
+    # Training does not read that recipe as long as the one beside the frozen leaves is sound.
+    assert found or victim == "recipe/metadata"
+    assert ("continues after epoch 2" in said.out) == found
+
+
+def test_a_lost_file_is_found(copy, capsys):
+    newest = numbers(copy / "latest")[-1]
+    shutil.rmtree(copy / "latest" / str(newest) / "training")
+    train(copy)
+    said = capsys.readouterr()
+    assert f"latest/{newest} is damaged" in said.err
+    assert "continues after epoch 2" in said.out
+
+
+def test_without_a_sound_one_nothing_is_trained_over(copy):
+    for number in numbers(copy / "latest"):
+        flip(copy / "latest" / str(number))
+    with pytest.raises(UserError, match="remove that folder to train from the start"):
+        train(copy)
+
+
+def test_a_damaged_best_falls_back_to_the_best_before(copy, three, capsys):
+    before, newest = numbers(copy / "best")
+    flip(copy / "best" / str(newest))
+    checkpoints = Checkpoints(copy, recipe())
+    _, history = checkpoints.restore_best()
+    assert f"best/{newest} is damaged" in capsys.readouterr().err
+    assert history[-1]["step"] == before
+    assert results(history) == results(three[1])[: len(history)]
+
+
+def test_damaged_frozen_leaves_are_written_again_by_training(copy, three, capsys):
+    shutil.rmtree(copy / "frozen" / "0" / "weights" / "d")
+    with pytest.raises(UserError, match="--mode=train"):
+        Checkpoints(copy, recipe()).restore_best()
+    train(copy)
+    assert "frozen/0 is damaged" in capsys.readouterr().err
+    shutil.rmtree(copy / "frozen" / "damaged-0")
+    assert_identical(copy, three[0])
+
+
+def test_leftovers_of_killed_saves_go_and_nothing_else(copy):
+    for series in ("latest", "best"):
+        leftover = copy / series / "99.orbax-checkpoint-tmp-1" / "weights"
+        leftover.mkdir(parents=True)
+        (copy / series / "mine.txt").write_text("stays")
+    Checkpoints(copy, recipe()).restore_best()
+    assert list(copy.glob("*/*tmp*")), "who only reads removes nothing: another may be writing"
+    train(copy)
+    assert not list(copy.glob("*/*tmp*"))
+    assert len(list(copy.glob("*/mine.txt"))) == 2
+
+
+def test_a_full_disk_loses_nothing_that_was_there(copy, three, monkeypatch):
+    """The system itself refuses to write: files may not grow beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    save = ocp.CheckpointManager.save
+
+    def limited(*arguments, **options):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, limits[1]))
+        try:
+            return save(*arguments, **options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.ocp.CheckpointManager, "save", limited)
+        with pytest.raises(UserError, match="make room"):
+            train(copy, epochs=5)
+    assert_identical(copy, three[0])
+    assert not list(copy.glob("*/*tmp*"))
+    assert len(train(copy, epochs=5)[0]) == 5
+
+
+def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
+    for change, message in (
+        ({"classes": ["a", "b", "c", "d"]}, "classes=.*'happy'.*'a'"),
+        ({"preprocessing": GREY.to_dict() | {"scale": 1.0}}, "preprocessing.scale=0.0078.*1.0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Checkpoints(copy, recipe() | change)
+
+
+def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch):
+    from faceemo.train import checkpoint
+
+    real = checkpoint._training
+    monkeypatch.setattr(
+        checkpoint, "_training", lambda state: real(state) | {"ema": np.zeros(3, np.float32)}
+    )
+    with pytest.raises(UserError, match="a difference in ema"):
+        train(copy, epochs=4)
+
+
+def test_what_a_killed_epoch_left_in_best_does_not_count(copy, three):
+    """Killed between the two saves of an epoch: best is of an epoch that latest does not have."""
+    last = max(numbers(copy / "latest"))
+    shutil.rmtree(copy / "latest" / str(last))
+    history, checkpoints = train(copy)
+    assert results(history) == results(three[1])
+    assert results(checkpoints.restore_best()[1]) == results(three[1])
+
+
+def test_a_run_older_than_digests_goes_on_with_a_warning(copy, three, capsys):
+    for place in copy.glob("*/*/digest"):
+        shutil.rmtree(place)
+    for record in copy.glob("latest/*/history/metadata"):
+        epochs = json.loads(record.read_text())["epochs"]
+        record.write_text(json.dumps({"epochs": epochs}))
+    history, _ = train(copy)
+    assert results(history) == results(three[1])
+    assert "before digests" in capsys.readouterr().err
+
+
+def test_digests_see_dtype_shape_name_and_value():
+    base = {"w": {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+    seal = sealed(digests(base, {"r": {"x": 1}}))
+    assert not differences(seal, digests(base, {"r": {"x": 1}}), {"w", "r"})
+    array = base["w"]["a"]
+    for other in (array.view(np.int32), array.reshape(3, 2), array + 0 * array - np.spacing(array)):
+        assert differences(seal, digests({"w": {"a": other}}, {}), {"w"}) == ["w/a"]
+    assert differences(seal, digests({"w": {"b": array}}, {}), {"w"}) == ["w/a", "w/b"]
+    assert differences(seal, digests({}, {"r": {"x": 2}}), {"r"}) == ["r"]
+    seal["leaves"]["w/a"] = seal["leaves"]["r"]
+    assert differences(seal, digests(base, {}), {"w"}) == ["digest"]
+
+
+def test_names_survive_what_orbax_makes_of_a_tuple(tmp_path):
+    import optax
+
+    state = optax.adam(1e-3).init({"k": np.ones(3, np.float32)})
+    series = Series(tmp_path / "s", keep=2)
+    series.write(3, {}, {"training": {"opt_state": state}})
+    _, items = series.newest_sound([], ["training"])
+    again = like({"opt_state": state}, named_leaves(items["training"]))["opt_state"]
+    assert type(again[0]) is type(state[0])
+    np.testing.assert_array_equal(again[0].mu["k"], state[0].mu["k"])
+
+
+def recipe():
+    return make_recipe(tiny_config(**RUN), GREY, {"source": "none"}, make_splits())

@@ -1,0 +1,78 @@
+"""The range test finds where training works, on curves with a known answer and in earnest."""
+
+import numpy as np
+import pytest
+
+from faceemo.errors import UserError
+from faceemo.train import assembly, lr_find, parallel
+from faceemo.train.mixing import training_batches
+from tests.train.tiny import GREY, make_model, make_split, tiny_config
+
+RATES = np.geomspace(1e-7, 1, 120)
+
+
+def test_the_steepest_fall_is_found_on_a_curve_that_is_known():
+    """A logistic fall about 1e-3, then a rise from 1e-1 on: steepest in the middle."""
+    place = np.log10(RATES)
+    loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3))) + np.exp(6 * (place + 0.5))
+    test = lr_find.judged(RATES, loss, loss)
+    assert 10**-3.15 < test.suggestion < 10**-2.85
+
+
+def test_losses_that_are_not_finite_do_not_count():
+    place = np.log10(RATES)
+    loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3)))
+    loss[100:] = np.nan
+    assert 10**-3.15 < lr_find.judged(RATES, loss, loss).suggestion < 10**-2.85
+
+
+@pytest.mark.parametrize("loss", [np.linspace(1, 2, 120), np.full(120, np.nan), np.ones(3)])
+def test_a_loss_that_never_falls_is_said(loss):
+    with pytest.raises(UserError, match="falls"):
+        lr_find.judged(RATES[: len(loss)], loss, loss)
+
+
+@pytest.fixture(scope="module")
+def tested():
+    config, model, train = (
+        tiny_config(mixup=0.2, learning_rate=1.0),
+        make_model(),
+        make_split(70, 0),
+    )
+    return lr_find.range_test(config, model, model.init(0), GREY, train)
+
+
+def test_rates_grow_by_one_factor_and_the_average_is_corrected_for_its_start(tested):
+    np.testing.assert_allclose(tested.rates, RATES[: len(tested.rates)], rtol=1e-9)
+    mean = 0.0
+    for step, (loss, smoothed) in enumerate(zip(tested.losses, tested.smoothed, strict=True), 1):
+        mean += 0.1 * (loss - mean)
+        assert smoothed == pytest.approx(mean / (1 - 0.9**step))
+
+
+def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
+    def loss_after(rate, steps=30):
+        config, model, train = tiny_config(), make_model(), make_split(70, 0)
+        variables = model.init(0)
+        labels = assembly.labels_of(model, variables)
+        optimizer = assembly.optimizer_of(config, rate, model, labels)
+        step = assembly.training_step(config, model, optimizer, labels, GREY, train)
+        state = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
+        totals = []
+        for epoch in range(steps // 5):
+            for batch in training_batches(train, config, epoch):
+                state, sums = step(state, parallel.shard(batch), epoch)
+                sums = parallel.unreplicate(sums)
+                totals.append((sums["loss"], sums["count"]))
+        last = np.array(totals[-5:]).sum(0)
+        return last[0] / last[1]
+
+    assert 1e-3 < tested.suggestion < 1
+    assert loss_after(tested.suggestion) < 0.8 * loss_after(tested.suggestion / 100)
+
+
+def test_the_table_names_the_suggestion(tested):
+    rows = tested.table().splitlines()
+    (suggested,) = [row for row in rows if "suggested" in row]
+    assert float(suggested.split()[0]) == pytest.approx(tested.suggestion, rel=0.1)
+    assert 8 < len(rows) < 18

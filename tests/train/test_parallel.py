@@ -1,0 +1,106 @@
+"""Devices, processes and their number do not change what is learned."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from faceemo.train.interrupt import EXIT_CODE
+from tests.train.processes import finish, free_port, results, run, start, stored
+
+# 70 images in batches of 18: no number of devices divides 18, 70 or both but 1 and 2.
+RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
+
+
+def losses(history):
+    return np.array([[row["train/loss"], row["validation/loss"]] for row in history])
+
+
+def two(folder, changes, *, devices=1):
+    """Starts a run in two processes, each with a folder of its own."""
+    port = free_port()
+    return [
+        start(
+            folder / f"process{process}",
+            changes,
+            devices=devices,
+            options=("--process", process, "--port", port),
+        )
+        for process in (0, 1)
+    ]
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """One device from start to end."""
+    folder = tmp_path_factory.mktemp("single") / "run"
+    return folder, run(folder, RUN)["history"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 4])
+def test_so_many_devices_train_like_one(single, tmp_path, devices):
+    history = run(tmp_path / "run", RUN, devices=devices)["history"]
+    np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_checkpoints_move_between_device_counts(single, tmp_path):
+    """Epoch by epoch on 4, 1 and 2 devices."""
+    for epochs, devices in ((1, 4), (2, 1), (3, 2)):
+        history = run(tmp_path / "run", RUN | {"epochs": epochs}, devices=devices)["history"]
+    np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
+    ours, theirs = stored(tmp_path / "run" / "latest"), stored(single[0] / "latest")
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one_and_the_first_alone_writes(single, tmp_path):
+    """With one device each, then going on with two each; the second has no disk in common."""
+    for epochs, devices in ((2, 1), (3, 2)):
+        processes = two(tmp_path, RUN | {"epochs": epochs}, devices=devices)
+        (code, output, errors), (other, second, more) = finish(*processes)
+        assert (code, other) == (0, 0), errors + more
+    assert "continues after epoch 2" in output
+    history = json.loads(output.splitlines()[-1])["history"]
+    np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
+    assert results(json.loads(second.splitlines()[-1])["history"]) == results(history)
+    assert not (tmp_path / "process1").exists()
+
+
+@pytest.mark.slow
+def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
+    finish(*two(tmp_path, RUN | {"epochs": 1}))
+    for code, _, errors in finish(*two(tmp_path, RUN | {"epochs": 1, "learning_rate": 0.5})):
+        assert code == 2
+        assert "learning_rate=0.03" in errors
+        assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_processes_of_different_runs_are_refused(tmp_path):
+    changed = [RUN, RUN | {"seed": 3, "batch_size": 20}]
+    port = free_port()
+    processes = [
+        start(tmp_path / "run", changes, options=("--process", process, "--port", port))
+        for process, changes in enumerate(changed)
+    ]
+    for code, _, errors in finish(*processes):
+        assert code == 2
+        assert "different config.batch_size, config.seed" in errors
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_asked_to_stop_and_both_do(tmp_path):
+    processes = two(tmp_path, {"epochs": 5000, "patience": 0})
+    limit = time.monotonic() + 120
+    while not (tmp_path / "process0" / "best").is_dir() and time.monotonic() < limit:
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    ends = finish(*processes)
+    assert [code for code, _, _ in ends] == [EXIT_CODE] * 2, ends[0][2]

@@ -1,0 +1,206 @@
+"""Every watchdog, on a run that really has the fault; and silent on those that have not."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from faceemo import runs
+from faceemo.config import CLASSES
+from faceemo.data.augment import LEVELS
+from faceemo.data.pipeline import Split, epoch_order
+from faceemo.errors import UserError
+from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
+from faceemo.train import steps, watchdog
+from faceemo.train.state import TrainState
+from tests.train.test_loop import fit
+from tests.train.tiny import GREY, make_model, make_split, make_splits, tiny_config
+
+
+def altered(model, change):
+    """A model whose training logits go through `change(logits, params, inputs)`."""
+    sane = model.apply
+
+    def apply(params, stats, x, **options):
+        logits, stats = sane(params, stats, x, **options)
+        return (change(logits, params, x) if options.get("train") else logits), stats
+
+    model.apply = apply
+    return model
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_epoch_and_step(tmp_path):
+    """One white image breaks the loss; its place in the epoch's order is the oracle."""
+    splits = make_splits()
+    splits["train"].images[41] = 255
+    place = int(np.flatnonzero(epoch_order(70, tiny_config().seed, 0) == 41)[0]) // 16 + 1
+
+    def poisoned(logits, params, inputs):
+        del params
+        white = inputs.min(axis=(1, 2, 3)) > 0.99
+        return jnp.where(white[:, None], jnp.inf, logits)
+
+    with pytest.raises(UserError, match=rf"the loss nan in epoch 1, step {place};.*learning_rate"):
+        fit(
+            tmp_path / "run",
+            model=altered(make_model(), poisoned),
+            splits=splits,
+            augmentation="none",
+            checkpoint_every_steps=1,
+        )
+    saved = [int(path.name) for path in (tmp_path / "run" / "latest").glob("[0-9]*")]
+    assert max(saved, default=0) == place - 1, "nothing broken is saved"
+
+
+def test_gradients_that_are_not_finite_are_told_from_the_loss(tmp_path):
+    """The root of zero: fine forwards, without a slope backwards."""
+
+    def rooted(logits, params, inputs):
+        del inputs
+        return logits + jnp.sqrt(0 * params["head"]["predictions"]["bias"])[None]
+
+    with pytest.raises(UserError, match=r"\d gradients that are not .the loss still is.*step 1;"):
+        fit(tmp_path / "run", model=altered(make_model(), rooted))
+    assert not (tmp_path / "run" / "latest").exists()
+
+
+def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, monkeypatch, capsys):
+    """A head with a bias for 'neutral' that its learning rate cannot undo."""
+    model, config = make_model(), tiny_config(epochs=1, learning_rate=1e-6)
+    variables = model.init(0)
+    bias = variables["params"]["head"]["predictions"]["bias"]
+    variables["params"]["head"]["predictions"]["bias"] = bias.at[1].set(50.0)
+    splits = make_splits()
+    monkeypatch.setattr(runs.models, "build", lambda *_: model)
+    monkeypatch.setattr(
+        runs.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
+    )
+    monkeypatch.setattr(runs.data, "load", lambda config: splits)
+    monkeypatch.setattr(runs.ledger, "read", lambda root: [])
+    # it has no convolution, so that the report's heat is over the image itself
+    model.last_map = lambda params, statistics, inputs: inputs
+    model.logits_of_map = lambda params, inputs: model.apply(params, {}, inputs)[0]
+    runs.train(config, tmp_path / "run")
+    share = f"{(splits['validation'].labels == 1).mean():.3f}"
+    message = json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]["epoch 1"]
+    assert "100% of the answers are 'neutral'" in message
+    assert f"that class's share, {share}" in message
+    assert "learning_rate" in message
+    assert "validation has collapsed" in capsys.readouterr().err
+    page = (tmp_path / "run" / "report" / "validation" / "index.html").read_text()
+    assert "validation has collapsed" in page
+
+
+def test_a_run_that_learns_gets_no_warning(tmp_path, capsys):
+    history, _ = fit(tmp_path / "run", epochs=3, patience=0)
+    assert not any("warning" in row for row in history)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_cause_of_a_collapse_depends_on_what_training_shows():
+    labels = np.arange(40) % 4
+    logits = np.eye(4)[np.zeros(40, int)]
+
+    def said(train_accuracy, batch_norm):
+        return watchdog.collapse(
+            logits, labels, CLASSES, train_accuracy=train_accuracy, batch_norm=batch_norm
+        )
+
+    assert "bn_policy=recalibrate" in said(0.8, True)
+    assert "validation images differ" in said(0.8, False)
+    assert "learning_rate" in said(0.26, True)
+    # A fifth of the answers elsewhere is no collapse, however bad they are.
+    mixed = np.eye(4)[np.where(np.arange(40) % 5, 0, 1)]
+    assert watchdog.collapse(mixed, labels, CLASSES, train_accuracy=0.3, batch_norm=True) is None
+
+
+def faces(kind, seed):
+    """Splits of various looks: uint8 [100, 16, 16]."""
+    split = make_split(100, seed)
+    values = split.images.astype(np.float64)
+    values = {
+        "plain": values,
+        "dull": 110 + values / 20,
+        "dark": values / 4,
+        "bright": 255 - values / 4,
+        "half constant": np.where(np.arange(100)[:, None, None] % 2, values, 90),
+    }[kind]
+    return Split(values.astype(np.uint8), split.labels, split.paths)
+
+
+def look(splits, level, preprocessing):
+    model, state = make_model(), TrainState(0, {}, {}, (), jax.random.PRNGKey(0))
+    watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", ["plain", "dull", "dark", "bright", "half constant"])
+def test_no_level_trips_the_range_check(level, kind):
+    look({"train": faces(kind, 0), "validation": faces(kind, 1)}, level, BGR_MEAN)
+
+
+@pytest.mark.parametrize("spec", [HED, PLUS_MINUS_ONE, IDENTITY])
+def test_no_preprocessing_trips_the_range_check(spec):
+    look({"train": faces("bright", 0), "validation": faces("bright", 1)}, "high", spec)
+
+
+@pytest.mark.parametrize("level", ["none", "mid", "high"])
+@pytest.mark.parametrize("kind", ["plain", "dark"])
+@pytest.mark.parametrize("spec", [BGR_MEAN, PLUS_MINUS_ONE])
+def test_the_originals_double_scaling_trips_it(level, kind, spec, monkeypatch):
+    """Augmented images, divided by 255 before preprocessing scales them."""
+    real = steps.augment
+    monkeypatch.setattr(steps, "augment", lambda *arguments: real(*arguments) / 255)
+    with pytest.raises(UserError, match="scaled or shifted twice"):
+        look({"train": faces(kind, 0), "validation": faces(kind, 1)}, level, spec)
+
+
+def test_a_mean_subtracted_twice_trips_it(monkeypatch):
+    real = steps.augment
+    monkeypatch.setattr(steps, "augment", lambda *arguments: real(*arguments) - 115)
+    with pytest.raises(UserError, match="scaled or shifted twice"):
+        look({"train": faces("plain", 0), "validation": faces("plain", 1)}, "mid", BGR_MEAN)
+
+
+@pytest.mark.parametrize("victim", ["train", "validation"])
+def test_files_of_another_range_are_told_from_code_that_scales(tmp_path, victim):
+    """One split stored as 0 and 1, on the way through a whole run."""
+    splits = make_splits()
+    ruined = (splits[victim].images // 128).astype(np.uint8)
+    splits[victim] = dataclasses.replace(splits[victim], images=ruined)
+    with pytest.raises(UserError, match="prepared differently"):
+        fit(tmp_path / "run", splits=splits)
+    assert not (tmp_path / "run" / "latest").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.full(70, 4, np.int32)}, r"label 4 on train/sad/0.jpg \(70 such"),
+        ({"labels": np.zeros(70, np.int32)}, "train/sad/0.jpg labelled 'happy'"),
+        (
+            {"labels": np.zeros(70, np.int32), "paths": ("0.jpg",) * 70},
+            "no training image of neutral, sad, surprise",
+        ),
+    ],
+)
+def test_labels_that_are_not_the_class_lists_end_the_run(tmp_path, change, message):
+    splits = make_splits()
+    paths = tuple(f"train/sad/{n}.jpg" for n in range(70))
+    splits["train"] = dataclasses.replace(splits["train"], **{"paths": paths} | change)
+    with pytest.raises(UserError, match=message):
+        fit(tmp_path / "run", splits=splits)
+
+
+def test_another_order_of_classes_is_named():
+    split = Split(
+        np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("train/a/1.jpg", "train/b/2.jpg")
+    )
+    watchdog.refuse_foreign_labels(split, ("a", "b"), 2, "train")
+    with pytest.raises(UserError, match=r"train/a/1.jpg labelled 'b' \(2 such"):
+        watchdog.refuse_foreign_labels(split, ("b", "a"), 2, "train")
+    with pytest.raises(UserError, match="3 outputs"):
+        watchdog.refuse_foreign_labels(split, ("a", "b"), 3, "train")
