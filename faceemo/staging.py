@@ -28,8 +28,7 @@ def folder(final: Path) -> Iterator[Path]:
     if old.exists() and not final.exists():
         old.replace(final)  # a process was killed between the two renames below
     for leftover in (partial, old):
-        if leftover.exists():
-            shutil.rmtree(leftover)
+        _remove(leftover)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -44,8 +43,15 @@ def folder(final: Path) -> Iterator[Path]:
         if old.exists():
             old.replace(final)
         raise
-    if old.exists():
-        shutil.rmtree(old)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Of a link to a folder the link alone: what it leads to is the user's."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

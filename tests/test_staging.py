@@ -20,6 +20,19 @@ def test_a_folder_replaces_the_former_one_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_of_a_link_the_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    (tmp_path / "link").symlink_to(elsewhere)
+    for _ in range(2):
+        with staging.folder(tmp_path / "link") as partial:
+            (partial / "fresh").touch()
+    assert [path.name for path in (tmp_path / "link").iterdir()] == ["fresh"]
+    assert {path.name for path in tmp_path.iterdir()} == {"elsewhere", "link"}
+    assert (elsewhere / "mine").exists()
+
+
 def test_an_error_while_filling_leaves_the_former_folder(tmp_path):
     final = tmp_path / "out"
     fill(final, "one")
