@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prints a table, image rates by framework and task, as they are measured."""
     tasks = [FORWARD, *(f"train {level}" for level in options.unfreeze)]
-    print(f"images/s: median of {options.rounds} rounds (smallest to largest)")
+    print(f"images/s: median of {options.rounds} turns of seconds each (smallest to largest)")
     for arch, size in itertools.product(options.archs, options.sizes):
         batch = options.batch or (32 if size <= 128 else 8)
         programs = {
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         seconds, failed = timing.side_by_side(programs, tasks, options.rounds)
         print(f"\n{arch}, {size} px, batch {batch}")
         for task, of_task in seconds.items():
-            print(_line(task, batch, of_task))
+            print(_line(task, batch, of_task), flush=True)
         for name, reason in failed.items():
             print(f"  {name} did not run: {reason}")
 

@@ -31,7 +31,7 @@ def main(framework: str, arch: str, size: int, batch: int, levels: list[str]) ->
     }[framework]
     if framework.startswith("keras-"):
         os.environ["KERAS_BACKEND"] = framework.removeprefix("keras-")
-    timing.answer(maker(arch, size, batch, levels))
+    timing.answer(maker(arch, size, batch, levels), at_least=2.0)
 
 
 def network(arch: str, size: int, level: str) -> models.Model:
