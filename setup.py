@@ -24,6 +24,8 @@ setup(
         # confident learning; before 2.9 its licence was the AGPL
         "cleanlab>=2.9",
         "clu",
+        # which JAX needs to bound its cache of compiled programs
+        "filelock",
         "flax>=0.12",
         "h5py",
         "ImageHash",
@@ -48,7 +50,7 @@ setup(
     extras_require={
         "test": [
             *("hypothesis", "keras>=3", "pyright", "ruff", "statsmodels"),
-            *("pytest", "pytest-timeout", "pytest-xdist", "filelock"),
+            *("pytest", "pytest-timeout", "pytest-xdist"),
         ],
         "bench": ["keras>=3", "torch"],
         "cuda": ["jax[cuda12]"],

@@ -23,6 +23,8 @@ WEIGHTS = {
     "resnet50v2": ("imagenet", "none"),
     "efficientnetb0": ("imagenet", "none"),
 }
+# A run may go on with another value of these; of epochs too, unless a schedule ends with them.
+MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +221,7 @@ def rule(field: str) -> tuple[str, Callable[[Any], bool]]:
 def default_workdir(config: ConfigDict) -> Path:
     """A folder under checkpoints/ named after the variant and the fields changed from it."""
     plain = make_config(config.arch, str(config.variant))
-    unnamed = _NOT_NAMED | ({"epochs"} if config.schedule == "constant" else set())
+    unnamed = MAY_DIFFER | ({"epochs"} if config.schedule == "constant" else set())
     changed = [
         f"{field}={Path(str(config[field])).name}"
         for field in sorted(config)
@@ -268,8 +270,6 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
     return _listed(values), lambda value: value in values
 
 
-# A run may go on with another value of these; of epochs too, unless a schedule ends with them.
-_NOT_NAMED = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
 _NAMES = (*range(len(VARIANTS)), "best")
 _FACTOR = ("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 _SHARE = ("a number from 0 to below 1", lambda value: 0 <= value < 1)

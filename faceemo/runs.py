@@ -83,7 +83,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def lr_find(config: ConfigDict, workdir: Path) -> None:
     """Tries learning rates, prints how the loss went, draws it and suggests one."""
-    model = models.build(config)
+    model = models.build(config, len(classes_of(config)))
     variables, preprocessing, _ = models.load_weights(
         model, model.init(config.seed), config.weights
     )

@@ -101,7 +101,7 @@ def test_training_follows_the_classes(tmp_path, classes):
     if len(classes) == 3:
         source = forms.write_folder(tmp_path / "in", forms.without(images, "validation", "test"))
     else:
-        table = forms.table(forms.seven(images)).encode()
+        table = forms.table(forms.renumbered(forms.seven(images))).encode()
         source = forms.write_folder(tmp_path, {"fer2013.csv": table}) / "fer2013.csv"
     config = (
         "configs/vgg16.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"

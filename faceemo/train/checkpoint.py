@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from faceemo.config import make_config
+from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.average import averaged
@@ -200,10 +200,7 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
 
 
 # Another value of these changes neither the weights' meaning nor the steps already taken.
-_MAY_DIFFER = (
-    *("epochs", "patience", "checkpoint_every_steps", "cache_features"),
-    *("data_dir", "source", "versions"),
-)
+_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions"}
 
 
 def _refuse_difference(workdir: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from faceemo.train.digest import differences, digests, sealed
 _DIGEST = "digest"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
 _DAMAGED = "damaged-"
+_ATTEMPTS, _PAUSE = 20, 0.1  # seconds
 # The other processes of a run do not take part.
 _FIRST_ALONE = MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix="faceemo"
@@ -99,9 +101,18 @@ class Series:
         return None
 
     def prune(self) -> None:
-        """Removes what killed saves have left."""
-        for leftover in self.folder.glob(_TEMPORARY):
-            shutil.rmtree(leftover)
+        """Removes what killed and failed saves have left.
+
+        Threads of a save that failed may still write into it for a moment; what then is left goes
+        when the run starts again.
+        """
+        for _ in range(_ATTEMPTS):
+            leftovers = list(self.folder.glob(_TEMPORARY))
+            for leftover in leftovers:
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not any(leftover.exists() for leftover in leftovers):
+                return
+            time.sleep(_PAUSE)
 
     def set_aside_damaged(self, newer_than: int) -> None:
         """Renames the newer ones, so that their numbers are free; none is destroyed."""

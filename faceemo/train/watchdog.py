@@ -84,7 +84,7 @@ def collapse(
     """
     counts = np.bincount(logits.argmax(axis=1), minlength=len(classes))
     shares = counts[counts > 0] / counts.sum()
-    entropy = float(-(shares * np.log(shares)).sum())
+    entropy = abs(float((shares * np.log(shares)).sum()))
     if entropy >= _COLLAPSED or len(labels) < 2:
         return None
     answer = int(counts.argmax())

@@ -96,8 +96,8 @@ def float_images(size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.arange(batch) % 4
 
 
-def keras_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
-    """`predict_on_batch` and `train_on_batch` of keras.applications with the same head."""
+def keras_network(model: models.Model, learning_rate: float = 1e-5) -> Any:
+    """The same network of keras.applications, compiled; random weights, what is frozen frozen."""
     import keras
     from keras import layers
 
@@ -106,36 +106,38 @@ def keras_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
         "resnet50v2": keras.applications.ResNet50V2,
         "efficientnetb0": keras.applications.EfficientNetB0,
     }
+    size, pooling = model.image_size, model.head.pooling
+    trunk = makers[model.arch](include_top=False, weights=None, input_shape=(size, size, 3))
+    for layer in trunk.layers:
+        path = f"backbone/{layer.name}/"
+        layer.trainable = any(re.fullmatch(pattern, path) for pattern in patterns(model))
+    hidden = (layers.Flatten() if pooling == "flatten" else layers.GlobalAveragePooling2D())(
+        trunk.output
+    )
+    if model.head.dropout_rate:
+        hidden = layers.Dropout(model.head.dropout_rate)(hidden)
+    for _, width in model.head.dense:
+        hidden = layers.Dense(width, "relu")(hidden)
+    whole = keras.Model(trunk.input, layers.Dense(4, "softmax")(hidden))
+    whole.compile(
+        keras.optimizers.Adam(learning_rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        # XLA is slower here than TensorFlow's kernels; on JAX there is nothing else.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return whole
+
+
+def keras_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
+    """`predict_on_batch` and `train_on_batch` of keras.applications with the same head."""
     images, labels = float_images(size, batch)
 
-    def built(level: str) -> Any:
-        model = network(arch, size, level)
-        trunk = makers[arch](include_top=False, weights=None, input_shape=(size, size, 3))
-        for layer in trunk.layers:
-            path = f"backbone/{layer.name}/"
-            layer.trainable = any(re.fullmatch(pattern, path) for pattern in patterns(model))
-        pooling = model.head.pooling
-        hidden = (layers.Flatten() if pooling == "flatten" else layers.GlobalAveragePooling2D())(
-            trunk.output
-        )
-        if model.head.dropout_rate:
-            hidden = layers.Dropout(model.head.dropout_rate)(hidden)
-        for _, width in model.head.dense:
-            hidden = layers.Dense(width, "relu")(hidden)
-        whole = keras.Model(trunk.input, layers.Dense(4, "softmax")(hidden))
-        whole.compile(
-            keras.optimizers.Adam(1e-5),
-            "sparse_categorical_crossentropy",
-            # XLA is slower here than TensorFlow's kernels; on JAX there is nothing else.
-            jit_compile=keras.backend.backend() == "jax",
-        )
-        return whole
-
     def trained(level: str) -> Callable[[], object]:
-        whole = built(level)
+        whole = keras_network(network(arch, size, level))
         return lambda: whole.train_on_batch(images, labels)
 
-    whole = built("all")
+    whole = keras_network(network(arch, size, "all"))
     return {
         "forward": lambda: whole.predict_on_batch(images),
         **{f"train {level}": trained(level) for level in levels},

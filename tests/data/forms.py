@@ -91,6 +91,14 @@ def table(images, header=("emotion", "pixels", "Usage")):
     return stream.getvalue()
 
 
+def renumbered(images):
+    """The same with the names 0.jpg, 1.jpg, ...: in a csv no other rows come between them."""
+    return {
+        f"{PurePosixPath(path).parent}/{number}.jpg": content
+        for number, (path, content) in enumerate(images.items())
+    }
+
+
 def write_zip(path, files):
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -72,7 +72,7 @@ def rows_of(images):
                 height=48,
                 split="train",
                 label="sad",
-                pixels_sha256=measure._pixels_sha256(grey),
+                pixels_sha256=measure.pixels_sha256(grey),
                 blank=measure.blank(grey),
                 dhash=str(imagehash.dhash(image)),
                 dhash_mirrored=str(imagehash.dhash(Image.fromarray(grey[:, ::-1]))),

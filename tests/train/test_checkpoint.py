@@ -18,6 +18,10 @@ from tests.train.processes import assert_identical, results
 from tests.train.test_loop import fit
 from tests.train.tiny import GREY, make_model, make_splits, tiny_config
 
+# TensorStore goes on reading after the first error, and calls an event loop that is gone by then.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
+)
 # Accuracy still grows after the first epoch.
 RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002}
 

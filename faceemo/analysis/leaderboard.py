@@ -1,0 +1,217 @@
+"""The runs of a sweep side by side: a table for the terminal, a CSV, a page."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faceemo import staging
+from faceemo.analysis import statistics, template
+from faceemo.config import make_config
+from faceemo.errors import UserError
+
+NAME = "leaderboard"
+_HEADINGS = (
+    *("run", "seed", "accuracy", "95% interval", "macro-F1", "majority", "train"),
+    *("epochs", "minutes", "trained parameters"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a run came to; all scores are of its best epoch.
+
+    Attributes:
+        name: of its folder.
+        arch: of `config.ARCHS`.
+        variant: 0 to 11, or 'best'.
+        changes: fields that differ from the variant's, but for the seed: 'image_size=48'.
+        seed: of initial weights, data order and augmentation.
+        accuracy: on validation.
+        low: lower end of the accuracy's 95% Wilson interval.
+        high: upper end.
+        macro_f1: on validation.
+        majority: accuracy of always answering the most frequent class.
+        train_accuracy: running, with augmentation and dropout.
+        best_epoch: from 1.
+        epochs_run: how many.
+        seconds: of training and validation.
+        params_trainable: number of trained parameters.
+        warnings: of the watchdogs, by epoch.
+        command: what makes this run again.
+    """
+
+    name: str
+    arch: str
+    variant: int | str
+    changes: str
+    seed: int
+    accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    majority: float
+    train_accuracy: float
+    best_epoch: int
+    epochs_run: int
+    seconds: float
+    params_trainable: int
+    warnings: str
+    command: str
+
+    @property
+    def model(self) -> str:
+        """Backbone and variant, as the command names them."""
+        return f"{self.arch}:{self.variant}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """The accuracies of one model over several seeds."""
+
+    model: str
+    changes: str
+    seeds: int
+    mean: float
+    deviation: float  # of a sample
+    low: float  # lower end of the mean's 95% interval, Student's
+    high: float
+
+
+def read(root: Path) -> list[Row]:
+    """The finished runs in the folders of `root`, the most accurate first.
+
+    Raises:
+        UserError: if there are none.
+    """
+    rows = [
+        _row(path.parent, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(root.glob("*/summary.json"))
+    ]
+    if not rows:
+        raise UserError(
+            expected=f"finished runs in the folders of {root}",
+            found="none",
+            fix="run scripts/sweep.py, or name its folder",
+        )
+    return sorted(rows, key=lambda row: (-row.accuracy, row.name))
+
+
+def spreads(rows: Iterable[Row]) -> list[Spread]:
+    """Mean and deviation of every model that was trained from more than one seed."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        groups.setdefault((row.model, row.changes), []).append(row.accuracy)
+    found = []
+    for (model, changes), values in groups.items():
+        if len(values) > 1:
+            mean, deviation, (low, high) = statistics.over_seeds(values)
+            found.append(Spread(model, changes, len(values), mean, deviation, low, high))
+    return sorted(found, key=lambda spread: -spread.mean)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned text."""
+    cells = [_HEADINGS]
+    for row in rows:
+        cells.append(
+            (
+                row.model + (f" {row.changes}" if row.changes else ""),
+                str(row.seed),
+                f"{row.accuracy:.4f}",
+                f"{row.low:.3f}-{row.high:.3f}",
+                f"{row.macro_f1:.4f}",
+                f"{row.majority:.4f}",
+                f"{row.train_accuracy:.4f}",
+                f"{row.best_epoch}/{row.epochs_run}",
+                f"{row.seconds / 60:.1f}",
+                f"{row.params_trainable:,}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in cells
+    ]
+    lines += [
+        f"{spread.model}: {spread.mean:.4f} on average of {spread.seeds} seeds (95% interval "
+        f"{spread.low:.3f} to {spread.high:.3f}, standard deviation {spread.deviation:.4f})"
+        for spread in spreads(rows)
+    ]
+    return "\n".join(lines)
+
+
+def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
+    """Writes root/leaderboard.csv and root/leaderboard.html; returns the page.
+
+    Args:
+        root: folder of the sweep.
+        rows: of `read`.
+        failed: why a run failed, by name.
+    """
+    names = [field.name for field in dataclasses.fields(Row)]
+    with (
+        staging.file(root / f"{NAME}.csv") as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        lines = csv.DictWriter(file, names)
+        lines.writeheader()
+        lines.writerows([dataclasses.asdict(row) for row in rows])
+    page = root / f"{NAME}.html"
+    text = template.render(
+        "leaderboard.html.j2",
+        title=f"{len(rows)} runs",
+        root=root,
+        rows=[
+            {
+                **dataclasses.asdict(row),
+                "model": row.model,
+                "report": f"{row.name}/report/validation/index.html",
+            }
+            for row in rows
+        ],
+        spreads=spreads(rows),
+        failed=failed,
+        majorities=sorted({row.majority for row in rows}),
+    )
+    with staging.file(page) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return page
+
+
+def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
+    config = summary["config"]
+    arch, variant = summary["arch"], summary["variant"]
+    plain = make_config(arch, str(variant)).to_dict()
+    changed = [
+        f"{field}={value}"
+        for field, value in sorted(config.items())
+        if field in plain and value != plain[field]
+    ]
+    low, high = summary["val_accuracy_interval"]
+    arg = ",".join([f"configs/{arch}.py:{variant}", *changed])
+    where = ("data_dir", "source", "seed")
+    return Row(
+        name=workdir.name,
+        arch=arch,
+        variant=variant,
+        changes=",".join(text for text in changed if text.partition("=")[0] not in where),
+        seed=summary["seed"],
+        accuracy=summary["val_accuracy"],
+        low=low,
+        high=high,
+        macro_f1=summary["val_macro_f1"],
+        majority=summary["majority_baseline"],
+        train_accuracy=summary["train_accuracy"],
+        best_epoch=summary["best_epoch"],
+        epochs_run=summary["epochs_run"],
+        seconds=summary["seconds"],
+        params_trainable=summary["params_trainable"],
+        warnings="; ".join(f"{when}: {what}" for when, what in summary.get("warnings", {}).items()),
+        command=f"python -m faceemo.main --config {arg}",
+    )

@@ -1,0 +1,184 @@
+"""Many variants one after the other, each in a process of its own, so that none takes others along.
+
+A sweep is a folder with a run in each subfolder. The same command goes on where it stopped: what is
+finished is skipped, what was interrupted resumes, what failed is tried again.
+"""
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from faceemo.config import MAY_DIFFER, default_workdir, make_config
+from faceemo.errors import UserError
+from faceemo.train import interrupt
+
+LOGS = "logs"
+_ECHOED = ("epoch ", "warning:")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a sweep: its configuration, as an argument too, and its folder."""
+
+    config: ConfigDict
+    arg: str
+    workdir: Path
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.workdir.name
+
+    def command(self, configs: Path) -> list[str]:
+        """What trains it; `configs` is the folder with a file per backbone."""
+        file = f"{configs / self.config.arch}.py:{self.arg}"
+        return [
+            *(sys.executable, "-m", "faceemo.main"),
+            *(f"--config={file}", f"--workdir={self.workdir}"),
+        ]
+
+    def finished(self) -> bool:
+        """Whether its summary tells of this very configuration, budget included."""
+        path = self.workdir / "summary.json"
+        if not path.is_file():
+            return False
+        found = json.loads(path.read_text(encoding="utf-8"))["config"]
+        # a field younger than the run had its default in it
+        found = make_config(self.config.arch).to_dict() | found
+        return all(
+            found[field] == value for field, value in self.config.items() if field not in MAY_DIFFER
+        )
+
+
+def plan(
+    root: Path,
+    archs: Iterable[str],
+    variants: Iterable[int | str],
+    seeds: int = 1,
+    overrides: str = "",
+) -> list[Run]:
+    """The runs of a sweep, seed after seed, so that a first answer to every question comes early.
+
+    Args:
+        root: folder of the sweep.
+        archs: of `config.ARCHS`.
+        variants: 0 to 11, 'best'.
+        seeds: how many, counted up from the configuration's.
+        overrides: 'field=value' pairs for all runs, separated by commas.
+
+    Raises:
+        UserError: if a configuration is not allowed, or there are fewer seeds than one.
+    """
+    if seeds < 1:
+        raise UserError(expected="one seed or more", found=str(seeds), fix="give --seeds 1")
+    archs, variants, runs = list(archs), list(variants), []
+    for number in range(seeds):
+        for arch in archs:
+            for variant in variants:
+                arg = ",".join(filter(None, (str(variant), overrides)))
+                config = make_config(arch, arg)
+                if number:
+                    arg += f",seed={config.seed + number}"
+                    config = make_config(arch, arg)
+                runs.append(Run(config, arg, root / default_workdir(config).name))
+    return runs
+
+
+def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
+    """Runs what is not finished; returns why those failed that did, by name.
+
+    Args:
+        runs: of `plan`.
+        root: folder of the sweep; what the runs print goes to root/logs.
+        configs: folder with a configuration file per backbone.
+
+    Raises:
+        KeyboardInterrupt: if it is asked to stop; the run under way has saved then.
+    """
+    (root / LOGS).mkdir(parents=True, exist_ok=True)
+    failed: dict[str, str] = {}
+    seconds: dict[str, list[float]] = {}
+    for number, run in enumerate(runs, 1):
+        head = f"[{number} of {len(runs)}] {run.name}"
+        if run.finished():
+            print(f"{head}: finished before")
+            continue
+        left = _estimate(runs[number - 1 :], seconds)
+        print(f"{head}" + (f"; about {left / 60:.0f} min left for all" if left else ""), flush=True)
+        started = time.monotonic()
+        problem = _train(run, root / LOGS / f"{run.name}.log", configs)
+        took = time.monotonic() - started
+        if problem:
+            failed[run.name] = problem
+            print(f"  failed after {took:.0f} s: {problem}", flush=True)
+            continue
+        seconds.setdefault(run.config.arch, []).append(took)
+        keep_best_weights(run.workdir)
+        summary = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))
+        print(f"  validation accuracy {summary['val_accuracy']:.4f}, {took:.0f} s", flush=True)
+    return failed
+
+
+def keep_best_weights(workdir: Path) -> None:
+    """Removes a finished run's whole states and all but the newest of its best weights."""
+    shutil.rmtree(workdir / "latest", ignore_errors=True)
+    best = sorted((workdir / "best").glob("[0-9]*"), key=lambda path: int(path.name))
+    for older in best[:-1]:
+        shutil.rmtree(older)
+
+
+def _estimate(left: Sequence[Run], seconds: dict[str, list[float]]) -> float | None:
+    """Seconds that the runs left may take, by those of the same backbone, else by all; or None."""
+    known = [value for values in seconds.values() for value in values]
+    if not known:
+        return None
+    means = {arch: sum(values) / len(values) for arch, values in seconds.items()}
+    overall = sum(known) / len(known)
+    return sum(means.get(run.config.arch, overall) for run in left if not run.finished())
+
+
+def _train(run: Run, log: Path, configs: Path) -> str:
+    """Trains in a process; '' or why it failed. Its epochs are shown, all it says is in `log`."""
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            run.command(configs),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a Ctrl-C comes here, and goes on to it once
+        ) as process,
+    ):
+        try:
+            last = _follow(process, file)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            raise
+    if code == interrupt.EXIT_CODE:
+        raise KeyboardInterrupt
+    return f"{last} (exit code {code}; all it said is in {log})" if code else ""
+
+
+def _follow(process: subprocess.Popen, file) -> str:
+    """Copies what the process says until it ends; returns the last line."""
+    last = "no message"
+    for line in process.stdout or ():
+        file.write(line)
+        file.flush()
+        # a progress bar writes over its own line
+        if text := line.rpartition("\r")[2].strip():
+            last = text
+            if text.startswith(_ECHOED):
+                print(f"  {text}", flush=True)
+    return last

@@ -1,0 +1,68 @@
+"""Draws the three summary pictures from the runs' own records.
+
+    python scripts/draw_study.py --root checkpoints/sweep --published
+    python scripts/draw_study.py --root checkpoints/sweep --finals checkpoints/final --split test
+
+Writes model_versions.png, model_accuracies.png and emotion_class_performance.png into --out.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from faceemo import errors, staging
+from faceemo.analysis import leaderboard, study, style
+
+
+def finals(root: Path, split: str) -> dict[str, dict]:
+    """The scores of every run in `root` on a split, by the model's name."""
+    found = {}
+    for row in leaderboard.read(root):
+        path = root / row.name / "report" / split / "scores.json"
+        if not path.is_file():
+            raise errors.UserError(
+                expected=f"scores on {split} in {path}",
+                found="none",
+                fix="run scripts/test_unseen.py, or choose --split validation",
+            )
+        found[f"{study.NAMES[row.arch]}:{row.variant}"] = json.loads(path.read_text())
+    return found
+
+
+def main() -> None:
+    """Reads the arguments and draws."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, default=Path("checkpoints/sweep"))
+    parser.add_argument(
+        "--finals", type=Path, help="runs whose F1 is drawn; default: the three best"
+    )
+    parser.add_argument("--split", default="validation", choices=("validation", "test"))
+    parser.add_argument(
+        "--published", action="store_true", help="the original's values beside ours"
+    )
+    parser.add_argument("--out", type=Path, default=Path("images"))
+    options = parser.parse_args()
+    with errors.reported():
+        rows = leaderboard.read(options.root)
+        shared = rows[0].changes.replace(",", ", ") or "the published settings"
+        scores = finals(options.finals or options.root, options.split)
+        pictures = {
+            "model_versions": study.versions(),
+            "model_accuracies": study.accuracies(
+                rows, subtitle=shared, published=options.published
+            ),
+            "emotion_class_performance": study.class_performance(
+                dict(list(scores.items())[:3]), subtitle=f"{options.split}; {shared}"
+            ),
+        }
+        for name, picture in pictures.items():
+            path = options.out / f"{name}.png"
+            with staging.file(path) as partial:
+                style.save(picture, partial)
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""A sweep skips, resumes, survives failures, and ranks what is there."""
+
+import csv
+import dataclasses
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from faceemo import sweep
+from faceemo.analysis import leaderboard
+from faceemo.errors import UserError
+from tests.test_main import REPOSITORY
+
+# In place of the training: it leaves what a run leaves, fails for variant 1, waits for variant 3.
+STAND_IN = """
+    import json, pathlib, signal, sys, time
+    workdir, arch, variant, seed, config = json.loads(sys.argv[1])
+    workdir = pathlib.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / "started").open("a") as file:
+        file.write("x")
+    print("epoch  1  of", variant, flush=True)
+    if variant == 1:
+        print("\\r 10%\\rfaceemo: error: expected more", file=sys.stderr)
+        sys.exit(2)
+    if variant == 3 and len((workdir / "started").read_text()) == 1:
+        def stop(number, frame):
+            (workdir / "saved").touch()
+            sys.exit(75)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+        (workdir / "waits").touch()
+        time.sleep(100)
+    for folder in ("latest/7", "best/3", "best/12", "frozen/0"):
+        (workdir / folder).mkdir(parents=True, exist_ok=True)
+    accuracy = 0.5 + variant / 100 + (seed - 1991921) / 1000
+    (workdir / "summary.json").write_text(json.dumps({
+        "arch": arch, "variant": variant, "seed": seed, "config": config,
+        "val_accuracy": accuracy, "val_accuracy_interval": [accuracy - 0.02, accuracy + 0.01],
+        "val_macro_f1": 0.4, "majority_baseline": 0.25, "train_accuracy": 0.6, "best_epoch": 2,
+        "epochs_run": 3, "seconds": 90, "params_trainable": 1234567,
+        "warnings": {"epoch 1": "<b>odd</b>"} if variant == 2 else {},
+    }))
+"""
+
+
+# A sweep of variant 3 alone, in a process of its own, to be interrupted.
+SWEEPER = """
+    import os, pathlib, sys
+    from faceemo import sweep
+    from tests.test_sweep import commander
+
+    sweep.Run.command = commander(sys.argv[1])
+    root = pathlib.Path(sys.argv[2])
+    try:
+        sweep.sweep(sweep.plan(root, ["vgg16"], [3]), root, root)
+    except KeyboardInterrupt:
+        sys.exit(7)
+"""
+
+
+def commander(script):
+    """A `Run.command` that starts the stand-in."""
+
+    def command(run, configs):
+        told = [str(run.workdir), run.config.arch, run.config.variant, run.config.seed]
+        return [sys.executable, str(script), json.dumps([*told, run.config.to_dict()])]
+
+    return command
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    script = tmp_path / "stand_in.py"
+    script.write_text(textwrap.dedent(STAND_IN))
+    monkeypatch.setattr(sweep.Run, "command", commander(script))
+    return tmp_path
+
+
+def started(run):
+    return len((run.workdir / "started").read_text())
+
+
+def test_every_run_has_a_folder_of_its_own_and_the_seeds_come_last(tmp_path):
+    runs = sweep.plan(tmp_path, ["vgg16", "resnet50v2"], [0, 7], 3, "image_size=48,epochs=2")
+    assert len({run.workdir for run in runs}) == len(runs) == 12
+    assert [run.config.seed - 1991921 for run in runs] == [0] * 4 + [1] * 4 + [2] * 4
+    assert all(run.config.image_size == 48 and run.config.epochs == 2 for run in runs)
+    assert {(run.config.arch, run.config.variant) for run in runs[:4]} == {
+        ("vgg16", 0), ("vgg16", 7), ("resnet50v2", 0), ("resnet50v2", 7),
+    }  # fmt: skip
+    with pytest.raises(UserError, match="one seed"):
+        sweep.plan(tmp_path, ["vgg16"], [0], 0)
+
+
+def test_a_failure_does_not_stop_the_others_and_is_tried_again(stand_in, capsys):
+    runs = sweep.plan(stand_in / "sweep", ["vgg16"], [0, 1, 2])
+    for attempt in (1, 2):
+        failed = sweep.sweep(runs, stand_in / "sweep", stand_in)
+        assert list(failed) == [runs[1].name]
+        assert "faceemo: error: expected more (exit code 2" in failed[runs[1].name]
+        assert [started(run) for run in runs] == [1, attempt, 1]
+    said = capsys.readouterr().out
+    assert "epoch  1  of 2" in said
+    assert said.count("finished before") == 2
+    log = (stand_in / "sweep" / sweep.LOGS / f"{runs[1].name}.log").read_text()
+    assert "epoch  1  of 1" in log
+
+
+def test_of_finished_runs_the_best_weights_stay(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2])
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    assert not (run.workdir / "latest").exists()
+    assert [path.name for path in (run.workdir / "best").iterdir()] == ["12"]
+    assert (run.workdir / "frozen" / "0").is_dir()
+
+
+def test_another_budget_is_not_finished(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=3")
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    (longer,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=5")
+    assert run.workdir == longer.workdir
+    assert run.finished()
+    assert not longer.finished()
+    (moved,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=3,data_dir=elsewhere")
+    assert moved.finished(), "where the data lies makes no other run"
+
+
+def test_asked_to_stop_the_run_under_way_saves(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [3])
+    arguments = [str(stand_in / "stand_in.py"), str(stand_in / "sweep")]
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SWEEPER), *arguments], cwd=REPOSITORY
+    )
+    deadline = time.monotonic() + 60
+    while not (run.workdir / "waits").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 7
+    assert (run.workdir / "saved").exists()
+    assert not run.finished()
+    assert not sweep.sweep([run], stand_in / "sweep", stand_in)
+    assert run.finished()
+
+
+@pytest.fixture
+def swept(stand_in):
+    root = stand_in / "sweep"
+    runs = sweep.plan(root, ["vgg16", "efficientnetb0"], [0, 2], 3, "image_size=48,data_dir=here")
+    sweep.sweep(runs, root, stand_in)
+    return root
+
+
+def test_the_board_ranks_and_averages(swept):
+    rows = leaderboard.read(swept)
+    assert len(rows) == 12
+    assert [row.accuracy for row in rows] == sorted((r.accuracy for r in rows), reverse=True)
+    assert {row.changes for row in rows} == {"image_size=48"}
+    spreads = {spread.model: spread for spread in leaderboard.spreads(rows)}
+    assert len(spreads) == 4
+    values = [row.accuracy for row in rows if row.model == "vgg16:2"]
+    assert spreads["vgg16:2"].mean == pytest.approx(statistics.fmean(values))
+    assert spreads["vgg16:2"].deviation == pytest.approx(statistics.stdev(values))
+    assert spreads["vgg16:2"].seeds == 3
+
+
+def test_a_rows_command_is_its_configuration(swept):
+    for row in leaderboard.read(swept):
+        *_, arg = row.command.split()
+        _, _, arg = arg.partition(":")
+        (again,) = sweep.plan(swept, [row.arch], [row.variant], 1, arg.partition(",")[2])
+        assert again.name == row.name
+        assert again.finished()
+
+
+def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
+    rows = leaderboard.read(swept)
+    page = leaderboard.write(swept, rows, {"vgg16-9": "<i>no</i>"})
+    with page.with_suffix(".csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["name"] for row in found] == [row.name for row in rows]
+    assert [float(row["accuracy"]) for row in found] == [row.accuracy for row in rows]
+    assert list(found[0]) == [field.name for field in dataclasses.fields(leaderboard.Row)]
+    text = page.read_text()
+    assert text.count("<tr") == 1 + 12 + 1 + 4
+    assert "<b>odd</b>" not in text
+    assert "&lt;i&gt;no&lt;/i&gt;" in text
+    assert leaderboard.table(rows).count("\n") == 12 + 4
+
+
+def test_no_runs_is_said(tmp_path):
+    with pytest.raises(UserError, match="finished runs"):
+        leaderboard.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["12", "7-", "x", "-3"])
+def test_the_script_refuses_what_is_no_variant(text, tmp_path):
+    process = subprocess.run(
+        [sys.executable, "scripts/sweep.py", f"--variants={text}", "--root", str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert process.stderr.startswith("faceemo: error: expected")
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in process.stderr
