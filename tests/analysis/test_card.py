@@ -94,7 +94,7 @@ def test_every_table_is_one(run):
             assert all(line.startswith("|") for line in lines), block
             assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1, block
             assert set(lines[1]) == {"|", "-"}, block
-    assert "{{" not in text
+    assert "{%" not in text
     assert "\n\n\n" not in text
 
 
