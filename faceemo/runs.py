@@ -11,7 +11,7 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import calibration, gradcam, report, slices, style
+from faceemo.analysis import calibration, card, gradcam, report, slices, style
 from faceemo.analysis.evaluate import Predictions, scores
 from faceemo.analysis.failures import Known
 from faceemo.analysis.range_test import range_test_figure
@@ -186,11 +186,11 @@ def _report(
     fitted: dict[str, Any] | None,
     columns: dict[str, dict[str, str]] | None = None,
 ) -> Path:
-    """Writes the report on a split, with what the ledger knows of its images; its page."""
+    """Writes the report on a split and, of a finished run, the card anew; the report's page."""
     rows = ledger.read(data.root_of(config))
     cuts = slices.cuts(answered.predictions, rows, rules.of_config(config), split, columns)
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
-    return report.write(
+    page = report.write(
         workdir / "report" / split,
         split=split,
         predictions=answered.predictions,
@@ -200,6 +200,9 @@ def _report(
         fitted=fitted,
         known=Known(label_scores, answered.heat),
     )
+    if (workdir / "summary.json").is_file():  # not so where training was stopped after an epoch
+        print(f"card        {card.write(workdir, data.root_of(config))}")
+    return page
 
 
 def _summary(

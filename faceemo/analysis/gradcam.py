@@ -24,6 +24,9 @@ def heat_of_map(
 ) -> jax.Array:
     """Grad-CAM: what of a map speaks for a class, by the mean gradient of each channel.
 
+    A place where no channel has a gradient did not take part and is 0: the pooling behind VGG16's
+    map drops the last row and column of an odd one, which the mean alone would show as heat.
+
     Args:
         logits_of: map [B, h, w, C] -> logits [B, classes], each image by itself.
         last_map: [B, h, w, C].
@@ -39,9 +42,10 @@ def heat_of_map(
         # images do not mix, so that the gradient of the sum is each image's own
         return jnp.take_along_axis(logits_of(values), classes[:, None], axis=1).sum()
 
-    weights = jax.grad(total)(last_map).mean((1, 2), dtype=jnp.float32)
+    gradient = jax.grad(total)(last_map)
+    weights = gradient.mean((1, 2), dtype=jnp.float32)
     heat = jnp.einsum("bhwc,bc->bhw", last_map.astype(jnp.float32), weights)
-    return jax.nn.relu(heat)
+    return jax.nn.relu(heat) * (gradient != 0).any(-1)
 
 
 def make_heat(

@@ -45,6 +45,9 @@ def write(
         counts[verdict.labels[index], verdict.labels[index]] -= 1
         counts[verdict.labels[index], verdict.predicted[index]] += 1
     agreed = float((verdict.predicted == verdict.labels)[kept].mean()) if kept.any() else None
+    support = np.bincount(verdict.labels[kept], minlength=len(verdict.classes))
+    most = int(support.argmax())
+    majority = verdict.classes[most], float(support[most] / max(kept.sum(), 1))
     text = template.render(
         "suspects.html.j2",
         title=f"{len(suspects):,} suspect labels",
@@ -54,6 +57,7 @@ def write(
         kept=int(kept.sum()),
         suspects=len(suspects),
         agreed=agreed,
+        majority=majority,
         estimated=float(1 - np.trace(verdict.joint)),
         about=about,
         folds=folds,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.analysis import evaluate, figures, report
+from faceemo.analysis import calibration, evaluate, figures, report, slices
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
@@ -115,6 +115,25 @@ def test_page_shows_the_numbers(written, predictions):
     assert "1991921" in text  # a seed has no thousands
     assert "3, best" in text
     assert "drawings" not in text
+
+
+def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
+    cut = slices.Cut("age", "Of the user.", ("young", "old") * 60, ("young", "old"))
+    found = slices.scores(predictions, [cut])
+    fitted = {"temperature": 1.5, "fitted_on": "validation"}
+    path = write(tmp_path / "r", predictions, [], split="test", slices=found, fitted=fitted)
+    text = " ".join(Page(path).text.split())
+    for row in found[0]["slices"]:
+        low, high = row["interval"]
+        assert f"{row['name']}{row['images']}{row['accuracy']:.3f}{low:.3f}–{high:.3f}" in text
+    assert json.loads((path.parent / "slices.json").read_text()) == found
+    assert "1.500 was fitted for the least loss on validation, none of whose images" in text
+    stored = json.loads((path.parent / "calibration.json").read_text())
+    assert stored == calibration.before_and_after(predictions, fitted)
+    assert f"{stored['before']['ece']:.3f} → {stored['after']['ece']:.3f}" in text
+    flattering = write(tmp_path / "v", predictions, [], fitted=fitted)
+    assert "these very images" in Page(flattering).text
+    assert "has no temperature" in Page(write(tmp_path / "n", predictions, [])).text
 
 
 def test_files_agree_with_the_predictions(written, predictions):

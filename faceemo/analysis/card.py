@@ -1,0 +1,167 @@
+"""The model card: what a run's records say about the model, for whoever gets it without the run."""
+
+import collections
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from faceemo import staging
+from faceemo.analysis import template
+from faceemo.assets import ASSETS
+from faceemo.config import SPLITS
+from faceemo.data import ledger
+from faceemo.errors import UserError
+
+NAME = "card.md"
+UNKNOWN = "unknown"
+_DRAWN = "MIT: drawn by faceemo itself; they show nobody"
+_REASONS = {
+    ledger.NO_FACE: "no face found",
+    ledger.UNREADABLE: "cannot be decoded",
+    ledger.DUPLICATE: "duplicate",
+    ledger.CONFLICT: "look-alikes with different labels",
+    ledger.SUSPECT: "suspect label",
+}
+
+
+def write(workdir: Path, root: Path) -> Path:
+    """Writes `workdir`/card.md from the run's own records; returns its path.
+
+    Read are summary.json, the scores, slices and calibration of every report in `workdir`, and the
+    ledger in `root`: run it again when there is another report.
+
+    Args:
+        workdir: of a finished run.
+        root: folder of its dataset.
+
+    Raises:
+        UserError: if the run is not finished.
+    """
+    summary_file = workdir / "summary.json"
+    if not summary_file.is_file():
+        raise UserError(
+            expected=f"a finished run in {workdir}",
+            found="no summary.json",
+            fix="train it first with --mode=train",
+        )
+    summary = _read(summary_file)
+    config = summary["config"]
+    rows = ledger.read(root)
+    reports = {
+        split: {
+            name: _read(workdir / "report" / split / f"{name}.json")
+            for name in ("scores", "slices", "calibration")
+        }
+        for split in ("validation", "test")
+        if (workdir / "report" / split / "scores.json").is_file()
+    }
+    drawn = config["dataset"] == "sample"
+    text = (
+        _environment()
+        .get_template("card.md.j2")
+        .render(
+            summary=summary,
+            config=config,
+            classes=summary["classes"],
+            counts=_counts(rows),
+            splits=[split for split in SPLITS if any(row.split == split for row in rows)],
+            left_out=_left_out(rows),
+            images=len(rows),
+            drawn=drawn,
+            source=_source(config, drawn),
+            data_licence=_DRAWN if drawn else UNKNOWN,
+            weights_licence=_weights_licence(config),
+            reports=reports,
+            changed=_plain(summary["preprocessing"]),
+            citation=_citation(summary),
+        )
+    )
+    path = workdir / NAME
+    with staging.file(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _counts(rows: list[ledger.Row]) -> dict[str, dict[str, list[int]]]:
+    """{class: {split: [images of the source, images used]}}."""
+    every = ledger.counts(rows)
+    used = ledger.counts([row for row in rows if row.fate == ledger.KEPT])
+    return {
+        label: {
+            split: [every[split].get(label, 0), used.get(split, {}).get(label, 0)]
+            for split in every
+        }
+        for label in ledger.classes(rows)
+    }
+
+
+def _left_out(rows: list[ledger.Row]) -> dict[str, int]:
+    """{reason: images}, without zeros."""
+    fates = collections.Counter(row.fate for row in rows)
+    return {words: fates[fate] for fate, words in _REASONS.items() if fates[fate]}
+
+
+def _source(config: Mapping[str, Any], drawn: bool) -> str:
+    if drawn:
+        return f"drawn faces, of seed {config['seed']}"
+    return config["source"] or f"the user's own files in {config['data_dir']}"
+
+
+def _weights_licence(config: Mapping[str, Any]) -> str:
+    """Of the initial weights; a file of the user's has none that is known."""
+    if config["weights"] == "none":
+        return "none needed: they were random"
+    asset = ASSETS.get(f"{config['arch']}.{config['weights']}")
+    return asset.licence if asset else UNKNOWN
+
+
+def _plain(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name.replace("_", " "), _cell(value)) for name, value in fields.items()]
+
+
+def _citation(summary: Mapping[str, Any]) -> str:
+    """A BibTeX entry: the software, its version and which model of it."""
+    version = summary["versions"].get("faceemo", UNKNOWN)
+    return (
+        "@software{faceemo,\n"
+        "  author = {{The faceemo authors}},\n"
+        "  title = {faceemo: emotions in face images by transfer learning, in JAX and Flax},\n"
+        f"  version = {{{version}}},\n"
+        f"  note = {{model {summary['arch']}:{summary['variant']}, seed {summary['seed']}}}\n"
+        "}"
+    )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _cell(value: Any) -> str:
+    """Text for a cell of a Markdown table: nothing in it is markup, nor ends the cell."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return "–"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    for letter in "\\`*_[]<>|":
+        text = text.replace(letter, f"\\{letter}")
+    return " ".join(text.split())
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("faceemo.analysis", ""),
+        autoescape=False,  # Markdown: `cell` escapes
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = template.number
+    environment.filters["cell"] = _cell
+    environment.filters["facts"] = _plain
+    return environment

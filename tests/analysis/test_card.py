@@ -1,0 +1,125 @@
+"""The model card: every number against the records it stands for; text that is no markup."""
+
+import json
+import re
+
+import pytest
+
+from faceemo.analysis import calibration, card, evaluate, report, slices
+from faceemo.config import make_config
+from faceemo.data import ledger
+from faceemo.data.rules import Rules
+from faceemo.errors import UserError
+from faceemo.models.preprocessing import BGR_MEAN
+
+
+def row(path, fate=ledger.KEPT):
+    split, label, _ = path.split("/")
+    return ledger.Row(path=path, sha256=path, bytes=1, split=split, label=label, mode="L",
+                      width=48, height=48, fate=fate, reason="")  # fmt: skip
+
+
+def summary_of(config, predictions, **changes):
+    return {
+        "arch": config.arch, "variant": config.variant, "seed": config.seed,
+        "best_epoch": 3, "epochs_run": 5, "params_total": 50_394_948,
+        "params_trainable": 48_659_460, "seconds": 1234.5, "devices": 1, "platform": "cpu",
+        "config": config.to_dict(), "classes": list(predictions.classes),
+        "preprocessing": BGR_MEAN.to_dict(), "weights": {"source": "hed", "sha256": "ab" * 32},
+        "data": {"train": "11" * 32, "validation": "22" * 32},
+        "versions": {"python": "3.11.9", "faceemo": "0.1.0"},
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, predictions):
+    """A finished run with a report on test; 6 more images in the ledger, 4 of them left out."""
+    config = make_config("vgg16", "7,weights=hed,image_size=48")
+    workdir, root = tmp_path / "run", tmp_path / "data"
+    root.mkdir()
+    rows = [row(path) for path in predictions.paths]
+    rows += [row(f"train/sad/{i}.jpg", ledger.DUPLICATE) for i in range(3)]
+    rows += [row("train/sad/9.jpg"), row("train/happy/9.jpg"),
+             row("validation/sad/8.jpg", ledger.NO_FACE)]  # fmt: skip
+    ledger.write(root, rows)
+    fitted = {"temperature": 1.25, "fitted_on": "validation"}
+    cuts = slices.cuts(predictions, rows, Rules(), "test")
+    summary = summary_of(config, predictions)
+    report.write(
+        workdir / "report" / "test", split="test", predictions=predictions, history=[],
+        summary=summary, slices=slices.scores(predictions, cuts), fitted=fitted,
+    )  # fmt: skip
+    (workdir / "summary.json").write_text(json.dumps(summary))
+    return workdir, root
+
+
+def tables(text):
+    """Every table as rows of cells."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_numbers_are_the_records(run, predictions):
+    text = card.write(*run).read_text("utf-8")
+    rows = tables(text)
+    scores = evaluate.scores(predictions)
+    low, high = scores["accuracy_interval"]
+    assert ["accuracy", f"{scores['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"] in rows
+    assert ["always answering happy", f"{scores['majority_baseline']:.3f}", ""] in rows
+    ece = calibration.measure(calibration.calibrated(predictions, 1.25))["ece"]
+    assert ["the same at temperature 1.250, fitted on validation", f"{ece:.3f}", ""] in rows
+    sad = scores["per_class"]["sad"]
+    assert ["sad", str(sad["support"]), f"{sad['precision']:.3f}", f"{sad['recall']:.3f}"] in [
+        cells[:4] for cells in rows
+    ]
+    quarters = [cells for cells in rows if cells[0].startswith("brightness: ")]
+    assert sum(int(cells[1]) for cells in quarters) == len(predictions.labels)
+    support = {name: scores["per_class"][name]["support"] for name in predictions.classes}
+    assert ["sad", "1 of 4", "0 of 1", f"{support['sad']} of {support['sad']}"] in rows
+    assert "Of 126 images 122 were used; left out: no face found 1, duplicate 3." in text
+    assert "48,659,460 of 50,394,948 parameters trained, 5 epochs, of which 3" in text
+    assert "Licence: MIT." in text  # of hed's weights, as the assets have it
+    assert "Licence: unknown." in text  # of the user's images
+    assert "11" * 32 in text
+    assert ["image size", "48"] in rows
+    assert "not reported on" not in text
+
+
+def test_every_table_is_one(run):
+    """As many cells in each row as in its head, no line of a table torn off."""
+    text = card.write(*run).read_text("utf-8")
+    for block in text.split("\n\n"):
+        lines = block.strip().splitlines()
+        if lines and lines[0].startswith("|"):
+            assert all(line.startswith("|") for line in lines), block
+            assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1, block
+            assert set(lines[1]) == {"|", "-"}, block
+    assert "{%" not in text
+    assert "\n\n\n" not in text
+
+
+def test_without_a_report_on_test_it_says_so(run):
+    workdir, root = run
+    (workdir / "report" / "test").rename(workdir / "report" / "validation")
+    text = card.write(workdir, root).read_text("utf-8")
+    assert "The test split was not reported on" in text
+    assert "### test" not in text
+    assert "The epoch was chosen, and the temperature fitted, on validation" in text
+
+
+def test_drawings_are_called_drawings_and_hostile_names_are_text(run, predictions):
+    workdir, root = run
+    config = make_config("vgg16", "7,weights=none,dataset=sample")
+    config.data_dir = "a|b`<script>\n# c"
+    summary = summary_of(config, predictions)
+    (workdir / "summary.json").write_text(json.dumps(summary))
+    text = card.write(workdir, root).read_text("utf-8")
+    assert "Trained on drawings, not photographs" in text
+    assert "none needed" in text
+    assert "a\\|b\\`\\<script\\> # c" in text
+    assert "\n# c" not in text
+
+
+def test_an_unfinished_run_has_no_card(tmp_path):
+    with pytest.raises(UserError, match=r"no summary\.json"):
+        card.write(tmp_path, tmp_path)
