@@ -1,12 +1,15 @@
 """Convolutions, in whichever formulation is fastest where the program runs.
 
-XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at three kinds
-(jax 0.10.2, 2 cores, batch 32): a 1x1 convolution is faster as a product of matrices (with its
-gradients 1.5 to 5 times at 96 px), a depthwise one as a sum of shifted products (forward 15 to 60
-times at 96 px), and the gradient of a kernel over many positions as a product with patches (2 to 6
-times at 48 and 96 px; from 12 px down native is as fast). What stays native is as fast as the
-alternatives tried: a product per kernel position, gathered patches, Winograd's transforms. All
-formulations compute the same numbers up to rounding.
+XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at some (jax 0.10.2, 2
+cores, batch 32), for which others compute the same numbers up to rounding:
+
+- 1x1: a product of matrices, with its gradients 1.5 to 5 times as fast at 96 px.
+- depthwise: a sum of shifted products, forward 15 to 60 times at 96 px.
+- any other over few positions: a product with patches, 60 times at 2x2 and 1.3 to 10 at 1x1 to 4x4.
+- the gradient of a kernel over many positions: a product with patches, 2 to 6 times at 48 and 96 px.
+
+What stays native is as fast as the alternatives tried: a product per kernel position, gathered
+patches, Winograd's transforms.
 """
 
 import functools
@@ -25,6 +28,8 @@ _Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # From so many positions of the result on, the gradient of the kernel is had from patches.
 _MANY = 400
+# Up to so many, all of the convolution.
+_FEW = 16
 
 
 def convolve(
@@ -40,7 +45,16 @@ def convolve(
         return outputs.reshape(*inputs.shape[:-1], -1)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], strides, padding)
-    return _with_patches(inputs, kernel, strides, tuple(map(tuple, padding)))
+    pads = tuple((before, after) for before, after in padding)
+    height, width = (
+        (side + sum(pad) - extent) // stride + 1
+        for side, pad, extent, stride in zip(
+            inputs.shape[1:3], pads, kernel.shape, strides, strict=False
+        )
+    )
+    if height * width <= _FEW:
+        return _by_patches(inputs, kernel, strides, pads, (height, width))
+    return _with_patches(inputs, kernel, strides, pads)
 
 
 def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
@@ -66,6 +80,37 @@ def _native(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
     return lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=_LAYOUT)
+
+
+def _by_patches(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: _Pads,
+    shape: tuple[int, int],
+) -> jax.Array:
+    """One product of all patches with the kernel; `shape` is the result's height and width."""
+    padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
+    patches = _patches(padded, kernel, strides, shape)
+    outputs = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+    return outputs.reshape(*patches.shape[:-1], -1)
+
+
+def _patches(
+    padded: jax.Array, kernel: jax.Array, strides: tuple[int, int], shape: tuple[int, int]
+) -> jax.Array:
+    """What the kernel sees at each position: [..., H, W, C] -> [..., H', W', kh * kw * C]."""
+    (height, width), (down, right) = shape, strides
+    windows = [
+        padded[
+            ...,
+            row : row + (height - 1) * down + 1 : down,
+            column : column + (width - 1) * right + 1 : right,
+            :,
+        ]
+        for row, column in itertools.product(range(kernel.shape[0]), range(kernel.shape[1]))
+    ]
+    return jnp.concatenate(windows, -1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -109,24 +154,19 @@ def _gradient_of_kernel(
 ) -> jax.Array:
     """Image after image, so that the patches of one stay in the cache: one product each."""
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    height, width = gradient.shape[1:3]
-    positions = list(itertools.product(range(kernel.shape[0]), range(kernel.shape[1])))
+    _, height, width, _ = gradient.shape
     wide = jnp.promote_types(gradient.dtype, jnp.float32)
 
     def add(total: jax.Array, image: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         values, weights = image
-        windows = [
-            values[
-                row : row + (height - 1) * strides[0] + 1 : strides[0],
-                column : column + (width - 1) * strides[1] + 1 : strides[1],
-            ]
-            for row, column in positions
-        ]
-        patches = jnp.concatenate(windows, -1).reshape(height * width, -1)
+        patches = _patches(values, kernel, strides, (height, width))
         return total + jnp.matmul(
-            patches.T, weights.reshape(height * width, -1), preferred_element_type=wide
+            patches.reshape(-1, len(total)).T,
+            weights.reshape(-1, kernel.shape[-1]),
+            preferred_element_type=wide,
         ), None
 
-    zeros = jnp.zeros((len(positions) * inputs.shape[-1], kernel.shape[-1]), wide)
-    total, _ = lax.scan(add, zeros, (padded, gradient))
+    total, _ = lax.scan(
+        add, jnp.zeros((kernel[..., 0].size, kernel.shape[-1]), wide), (padded, gradient)
+    )
     return total.reshape(kernel.shape).astype(kernel.dtype)

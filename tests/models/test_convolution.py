@@ -61,8 +61,8 @@ def test_one_by_one(monkeypatch, stride, padding):
     [(3, 1, "SAME"), (3, 2, "SAME"), (3, 2, "VALID"), (7, 2, ((3, 3), (3, 3)))],
     ids=str,
 )
-# Few positions and many: another way to the gradient of the kernel.
-@pytest.mark.parametrize("size", [(9, 8), (43, 46)])
+# Very few positions, few and many: each another way.
+@pytest.mark.parametrize("size", [(3, 4), (9, 8), (43, 46)])
 def test_any_kernel(monkeypatch, side, stride, padding, size):
     def function(inputs, kernel):
         return convolution.convolve(inputs, kernel, (stride, stride), padding)
