@@ -1,12 +1,12 @@
 """Convolutions, in whichever formulation is fastest where the program runs.
 
-XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at some (jax 0.10.2, 2
-cores, batch 32), for which others compute the same numbers up to rounding:
+XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at some (jax 0.10.2,
+2 cores, batch 32), for which others compute the same numbers up to rounding:
 
 - 1x1: a product of matrices, with its gradients 1.5 to 5 times as fast at 96 px.
 - depthwise: a sum of shifted products, forward 15 to 60 times at 96 px.
 - any other over few positions: a product with patches, 60 times at 2x2 and 1.3 to 10 at 1x1 to 4x4.
-- the gradient of a kernel over many positions: a product with patches, 2 to 6 times at 48 and 96 px.
+- the gradient of a kernel over many positions: a product with patches, 2 to 6 times at 48 to 96 px.
 
 What stays native is as fast as the alternatives tried: a product per kernel position, gathered
 patches, Winograd's transforms.
