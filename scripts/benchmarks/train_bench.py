@@ -99,8 +99,10 @@ def program(name: str, *arguments: object) -> list[str]:
 
 def ask(name: str, *arguments: object, **environment: str) -> Any:
     """The JSON that a program prints, run once on its own."""
+    # A cache that the user has named is full already.
+    inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     answer = subprocess.run(
-        program(name, *arguments), env=os.environ | environment, capture_output=True, text=True
+        program(name, *arguments), env=inherited | environment, capture_output=True, text=True
     )
     if answer.returncode:
         raise RuntimeError(

@@ -23,17 +23,20 @@ def freezing(bench: Bench) -> None:
         costs = ask("train_flops", arch, options.size, batch, *options.levels)
         network = program("network", "faceemo", arch, options.size, batch, *options.levels)
         seconds, failed = timing.side_by_side({arch: network}, ["forward", *tasks], options.rounds)
-        complain(failed)
-        forward = timing.spread(seconds["forward"].get(arch, [1.0]))[0]
-        print(f"  {arch}, forward {1000 * forward:.0f} ms")
+        if failed:
+            complain(failed)
+            continue
+        forward = timing.spread(seconds["forward"][arch])[0]
+        print(f"  {arch}, forward {1000 * forward:.0f} ms", flush=True)
         for level, cost in costs.items():
-            values = seconds[f"train {level}"].get(arch, [])
+            values = seconds[f"train {level}"][arch]
             times = f"{shown(values, 1000, 0)} ms, {timing.spread(values)[0] / forward:.2f} forward"
             print(
                 f"    unfreeze {level:<4} counted {cost['counted'] / cost['forward']:5.2f}  "
                 f"least {cost['least'] / cost['forward']:5.2f}  "
                 f"trained {cost['trained'] / _MIB:6.1f} MiB  "
-                f"Adam {cost['optimizer'] / cost['trained']:.3f}  step {times}"
+                f"Adam {cost['optimizer'] / cost['trained']:.3f}  step {times}",
+                flush=True,
             )
 
 
