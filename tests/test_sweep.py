@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import signal
 import statistics
 import subprocess
 import sys
@@ -52,10 +51,12 @@ STAND_IN = """
 
 # A sweep of variant 3 alone, in a process of its own, to be interrupted.
 SWEEPER = """
-    import os, pathlib, sys
+    import pathlib, signal, sys
     from faceemo import sweep
     from tests.test_sweep import commander
 
+    # as scripts/sweep.py does; SIGINT is ignored where tests run in the background
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep.Run.command = commander(sys.argv[1])
     root = pathlib.Path(sys.argv[2])
     try:
@@ -135,15 +136,18 @@ def test_another_budget_is_not_finished(stand_in):
 def test_asked_to_stop_the_run_under_way_saves(stand_in):
     (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [3])
     arguments = [str(stand_in / "stand_in.py"), str(stand_in / "sweep")]
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SWEEPER), *arguments], cwd=REPOSITORY
-    )
-    deadline = time.monotonic() + 60
-    while not (run.workdir / "waits").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(60) == 7
+    ) as child:
+        try:
+            deadline = time.monotonic() + 60
+            while not (run.workdir / "waits").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            child.terminate()
+            assert child.wait(60) == 7
+        finally:
+            child.kill()
     assert (run.workdir / "saved").exists()
     assert not run.finished()
     assert not sweep.sweep([run], stand_in / "sweep", stand_in)
