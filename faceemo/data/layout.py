@@ -214,11 +214,6 @@ def some(names: Sequence[str], shown: int = _SHOWN) -> str:
     return listed + (", ..." if len(names) > shown else "")
 
 
-def no_layout(source: str, files: Iterable[str]) -> UserError:
-    """That nothing of use is in `source`."""
-    return _unknown(source, files, "no image")
-
-
 def _unknown(source: str, files: Iterable[str], problem: str) -> UserError:
     known = "".join(f"\n    {form}" for form in _KNOWN)
     return UserError(
