@@ -18,6 +18,7 @@ from faceemo.errors import UserError
 
 NAME = "card.md"
 UNKNOWN = "unknown"
+_RECORDS = ("scores", "slices", "calibration")  # of a report
 _DRAWN = "MIT: drawn by faceemo itself; they show nobody"
 _REASONS = {
     ledger.NO_FACE: "no face found",
@@ -52,12 +53,10 @@ def write(workdir: Path, root: Path) -> Path:
     config = summary["config"]
     rows = ledger.read(root)
     reports = {
-        split: {
-            name: _read(workdir / "report" / split / f"{name}.json")
-            for name in ("scores", "slices", "calibration")
-        }
+        split: {name: _read(workdir / "report" / split / f"{name}.json") for name in _RECORDS}
         for split in ("validation", "test")
-        if (workdir / "report" / split / "scores.json").is_file()
+        # an older faceemo's report lacks some, and is left out
+        if all((workdir / "report" / split / f"{name}.json").is_file() for name in _RECORDS)
     }
     drawn = config["dataset"] == "sample"
     text = (

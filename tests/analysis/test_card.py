@@ -123,3 +123,9 @@ def test_drawings_are_called_drawings_and_hostile_names_are_text(run, prediction
 def test_an_unfinished_run_has_no_card(tmp_path):
     with pytest.raises(UserError, match=r"no summary\.json"):
         card.write(tmp_path, tmp_path)
+
+
+def test_an_older_report_is_left_out(run):
+    workdir, root = run
+    (workdir / "report" / "test" / "slices.json").unlink()
+    assert "The test split was not reported on" in card.write(workdir, root).read_text("utf-8")
