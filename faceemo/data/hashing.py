@@ -13,7 +13,9 @@ does all the work.
 
 import functools
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import imagehash
@@ -24,7 +26,8 @@ _WIDTH, _HEIGHT = 9, 8  # of the shrunk image
 _PRECISION = 22  # bits of Pillow's weights behind the point
 _UP = np.array([2.0 ** -(_PRECISION + 2), 0, 0, 0])  # how OpenCV takes a number to add
 _LOBES = 3  # of the Lanczos filter
-# Pixels shrunk together: 0.9 MB as float64 stay in the cache, and BLAS does not call its threads.
+# Pixels shrunk together by one thread: 0.9 MB as float64 stay in the cache, and BLAS does not call
+# threads of its own.
 _CHUNK = 48 * 48 * 48
 _FEW = 16  # images of one size that are not worth a comparison with Pillow
 _LARGE = 2**16  # pixels of an image from which on Pillow is as fast
@@ -60,13 +63,23 @@ def _of_one_size(images: Sequence[np.ndarray]) -> np.ndarray:
     if order is None:
         bits = [imagehash.dhash(Image.fromarray(image)).hash for image in images]
         return _packed(np.array(bits).reshape(-1, _HEIGHT, _WIDTH - 1))
-    result = np.empty(len(images), np.uint64)
     step = max(1, _CHUNK // (height * width))
-    grey = np.empty((step, height, width))
+    workers = os.cpu_count() or 1
+    share = step * max(1, math.ceil(len(images) / step / workers))
+    parts = [images[start : start + share] for start in range(0, len(images), share)]
+    if len(parts) == 1:
+        return _in_chunks(images, step, order)
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(lambda part: _in_chunks(part, step, order), parts)))
+
+
+def _in_chunks(images: Sequence[np.ndarray], step: int, order: str) -> np.ndarray:
+    """The difference hashes uint64 [N] of images of one size, `step` at a time."""
+    result = np.empty(len(images), np.uint64)
     for start in range(0, len(images), step):
         some = images[start : start + step]
-        stacked = np.stack(some, out=grey[: len(some)], casting="unsafe")  # exact
-        small = _shrunk(stacked, order)
+        grey = np.concatenate(some).reshape(len(some), *some[0].shape)  # np.stack takes twice that
+        small = _shrunk(grey, order)
         result[start : start + step] = _packed(small[:, :, 1:] > small[:, :, :-1])
     return result
 
@@ -102,7 +115,7 @@ def _order(height: int, width: int) -> str | None:
 
 
 def _shrunk(grey: np.ndarray, order: str) -> np.ndarray:
-    """Whole grey levels, float64 [N, H, W], as uint8 [N, 8, 9]."""
+    """Grey levels, uint8 [N, H, W], as uint8 [N, 8, 9]."""
     if order == "across":
         return _down(_across(grey))
     return _across(_down(grey))
