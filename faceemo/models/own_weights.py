@@ -1,14 +1,19 @@
-"""faceemo's own file of backbone weights: a .npz with the preprocessing that belongs to them.
+"""faceemo's own files of weights: a .npz with what its arrays mean written beside them.
 
 Keras's files hold arrays alone; which input they expect is known only to whoever made them. Here it
-is written down, as JSON under 'about', beside the arrays 'LAYER/WEIGHT'.
+is written down, as JSON under 'about'. There are two kinds, both packed here: a backbone to train
+from ('LAYER/WEIGHT', this module), and a whole trained network (`faceemo.train.stored`).
 """
 
+import contextlib
 import json
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +24,56 @@ from faceemo.models.preprocessing import Preprocessing
 
 SUFFIX = ".npz"
 _ABOUT = "about"
-# What NumPy and zipfile make of a file that is cut off, altered or something else.
-_DAMAGED = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+# What NumPy and zipfile make of a file that is cut off, altered or something else, and what reading
+# 'about' makes of one that is another kind's.
+_DAMAGED = (
+    *(OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, MemoryError, RuntimeError),
+)
+
+
+def pack(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes a file, whole or not at all.
+
+    Args:
+        path: ends in '.npz'.
+        about: JSON-able; what the arrays mean.
+        arrays: by name, none of them 'about'.
+    """
+    text = np.array(json.dumps(about))
+    with staging.file(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{_ABOUT: text}, **arrays)
+
+
+def unpack(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `pack` was given: what the arrays mean, and the arrays as they were stored.
+
+    A flipped byte of an array is an error (zip's checksum); for use within `refused`.
+    """
+    # NumPy leaves a file that it opened itself open if it is no zip.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        about = json.loads(str(file[_ABOUT]))
+        return about, {name: file[name] for name in file.files if name != _ABOUT}
+
+
+@contextlib.contextmanager
+def refused(path: Path, *, expected: str, fix: str) -> Iterator[None]:
+    """Makes a `UserError` of whatever reading a damaged or foreign file raises."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGED as error:
+        reason = " ".join(f"{error}".split())[:200] or type(error).__name__
+        raise UserError(
+            expected=expected, found=f"{path}, which cannot be read ({reason})", fix=fix
+        ) from error
 
 
 def write(
     path: Path, arch: str, arrays: Mapping[str, np.ndarray], preprocessing: Preprocessing
 ) -> None:
-    """Writes the file, whole or not at all.
+    """Writes a backbone's file, whole or not at all.
 
     Args:
         path: ends in '.npz'.
@@ -34,9 +81,7 @@ def write(
         arrays: float32, by 'layer/weight'.
         preprocessing: what the weights expect of their input.
     """
-    about = json.dumps({"arch": arch, "preprocessing": preprocessing.to_dict()})
-    with staging.file(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{_ABOUT: np.array(about)}, **arrays)
+    pack(path, {"arch": arch, "preprocessing": preprocessing.to_dict()}, arrays)
 
 
 def read(
@@ -48,18 +93,13 @@ def read(
         UserError: if the file is damaged or was not written by `write`; else, naming all problems,
             if it is of another backbone, or arrays are missing, left over or of another shape.
     """
-    try:
-        # NumPy leaves a file that it opened itself open if it is no zip.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            about = json.loads(str(file[_ABOUT]))
-            found = {name: file[name] for name in file.files if name != _ABOUT}
+    with refused(
+        path,
+        expected="a whole .npz file that scripts/convert_weights.py wrote",
+        fix="convert the weights again",
+    ):
+        about, found = unpack(path)
         made_for, spec = about["arch"], Preprocessing.from_dict(about["preprocessing"])
-    except _DAMAGED as error:
-        raise UserError(
-            expected="a whole .npz file that scripts/convert_weights.py wrote",
-            found=f"{path}, which cannot be read ({error})",
-            fix="convert the weights again",
-        ) from error
     same = made_for == arch
     problems = keras_weights.misfits(found, expected) if same else [f"weights of {made_for}"]
     if problems:
