@@ -21,6 +21,7 @@ from faceemo.inference.session import UNREADABLE, unused
 # Of an image's side: a mouth or an eye is covered, a face is not.
 _PATCH = 1 / 6
 _THEME = style.LIGHT
+_WIDTH, _HEIGHT = 7.8, 2.5  # inches
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,16 +89,14 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
 
 def figure(one: Explanation) -> Figure:
     """The face, both maps over it, and the probabilities, side by side."""
-    made = style.figure(
-        7.4, 2.75, _THEME, caption(one.answer), style.shortened(one.answer.name, 90)
-    )
-    face, heat, fall, bars = made.subplots(1, 4, width_ratios=[1, 1, 1.22, 1])
+    title, name = caption(one.answer), style.shortened(one.answer.name, 90)
+    made = style.figure(_WIDTH, _HEIGHT, _THEME, title, name, grid=False)
+    face, heat, fall = (_place(made, 0.1 + 1.75 * place, 1.65) for place in range(3))
     size = one.crop.shape[0]
     extent = (0, size, size, 0)
     for axes in (face, heat, fall):
         axes.imshow(one.crop, cmap="gray", vmin=0, vmax=255, extent=extent)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.axis("off")
     _title(face, "what the network sees")
     _title(heat, f"Grad-CAM for {one.answer.leaning}")
     # transparent where there is no evidence, so that the face stays visible
@@ -120,9 +119,16 @@ def figure(one: Explanation) -> Figure:
         alpha=_opaque(np.abs(one.fall) / most),
         extent=extent,
     )
-    made.colorbar(shades, ax=fall, shrink=0.8, format="{x:+.2f}").outline.set_visible(False)
-    _bars(bars, one.answer)
+    scale = made.colorbar(shades, cax=_place(made, 5.32, 0.08), format="{x:+.2f}")
+    scale.outline.set_visible(False)
+    scale.ax.tick_params(labelsize=7)
+    _bars(_place(made, 6.5, 1.2), one.answer)
     return made
+
+
+def _place(made: Figure, left: float, width: float):
+    """Axes as high as a face, by inches."""
+    return made.add_axes((left / _WIDTH, 0.1 / _HEIGHT, width / _WIDTH, 1.65 / _HEIGHT))
 
 
 def _bars(axes, answer: Prediction) -> None:
@@ -145,7 +151,7 @@ def _bars(axes, answer: Prediction) -> None:
     axes.set_xticks([])
     axes.invert_yaxis()
     axes.spines["bottom"].set_visible(False)
-    _title(axes, "calibrated probability")
+    _title(axes, "probability")
 
 
 def _title(axes, text: str) -> None:

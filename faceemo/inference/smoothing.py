@@ -36,8 +36,6 @@ class Smoother:
                     name: self._keep * near[1][name] + (1 - self._keep) * value
                     for name, value in probabilities.items()
                 }
-            smoothed.append(
-                on_face(one.index, one.name, probabilities, box, one.face_confidence)
-            )
+            smoothed.append(on_face(one.index, one.name, probabilities, box, one.face_confidence))
         self._before = [(one.box, one.probabilities) for one in smoothed if one.box]
         return smoothed
