@@ -18,6 +18,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["faceemo", "faceemo.*"]),
     package_data={"faceemo.analysis": ["*.j2"]},
+    entry_points={"console_scripts": ["faceemo = faceemo.inference.command:main"]},
     install_requires=[
         "absl-py",
         "array_record",

@@ -28,9 +28,15 @@ _RANGE = (0.05, 20.0)  # of temperatures: beyond them the images cannot tell
 
 def calibrated(predictions: Predictions, temperature: float) -> Predictions:
     """The same answers with the probabilities that their logits have at `temperature`."""
-    logs = _logs(predictions.probabilities)
-    softened = scipy.special.softmax(logs / temperature, axis=1).astype(np.float32)
-    return dataclasses.replace(predictions, probabilities=softened)
+    return dataclasses.replace(
+        predictions, probabilities=soften(predictions.probabilities, temperature)
+    )
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """What float32 [N, C] become when their logits are divided by `temperature`: float32 [N, C]."""
+    logs = _logs(probabilities)
+    return scipy.special.softmax(logs / temperature, axis=1).astype(np.float32)
 
 
 def fit_temperature(predictions: Predictions) -> float:

@@ -49,7 +49,7 @@ def heat_of_map(
 
 
 def make_heat(
-    model: Model, preprocessing: Preprocessing, variables: dict[str, Any]
+    model: Model, preprocessing: Preprocessing, variables: dict[str, Any], batch: int = BATCH
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Makes `heat(images, classes)`.
 
@@ -61,6 +61,7 @@ def make_heat(
         model: of `faceemo.models.build`.
         preprocessing: that belongs to the weights.
         variables: {'params', 'batch_stats'}.
+        batch: images at once; fewer are padded.
     """
 
     @jax.jit
@@ -72,11 +73,11 @@ def make_heat(
 
     def heat(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         found = []
-        for start in tqdm(range(0, len(images), BATCH), "Grad-CAM", leave=False, disable=None):
-            chosen = slice(start, start + BATCH)
+        for start in tqdm(range(0, len(images), batch), "Grad-CAM", leave=False, disable=None):
+            chosen = slice(start, start + batch)
             rows = images[chosen]
             # always the same shape, compiled once
-            padding = ((0, BATCH - len(rows)), (0, 0), (0, 0))
+            padding = ((0, batch - len(rows)), (0, 0), (0, 0))
             answers = np.pad(classes[chosen].astype(np.int32), padding[:1])
             found.append(np.asarray(step(variables, np.pad(rows, padding), answers))[: len(rows)])
         heat = np.concatenate(found)

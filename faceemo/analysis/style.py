@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import ImageFont
 
 DPI = 200  # sharp on paper at the figures' own size, and on dense screens
 _FONT = "DejaVu Sans"  # comes with matplotlib: pictures are the same everywhere
@@ -140,6 +141,11 @@ def spread(positions: Iterable[float], gap: float) -> list[float]:
         for rank, member in enumerate(members):
             moved[member] = centre + gap * (rank - (len(members) - 1) / 2)
     return moved
+
+
+def letters(height: int) -> ImageFont.FreeTypeFont:
+    """The house's type for drawing into photographs, with Pillow; height in pixels."""
+    return ImageFont.truetype(font_manager.findfont(_FONT), height)
 
 
 def printable(text: str) -> str:

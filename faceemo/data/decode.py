@@ -49,9 +49,7 @@ def decode(content: bytes) -> Decoded:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
             image.load()
-            # MPO is a photograph with a preview, the others show something else in every frame
-            if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
-                raise ValueError(f"{frames} frames, of which nobody knows which is meant")
+            _refuse_frames(image)
             plain_grey = np.asarray(image.convert("L"))
             grey = np.asarray(to_grey(ImageOps.exif_transpose(image)))
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -65,6 +63,22 @@ def decode(content: bytes) -> Decoded:
     return dataclasses.replace(found, pixels=Pixels(grey=grey, plain_grey=plain_grey, bgr=bgr))
 
 
+def pixels_of(image: Image.Image) -> Pixels:
+    """The same of an image that is in memory already; the colours are Pillow's.
+
+    Raises:
+        ValueError: if it has several frames, or floating-point pixels.
+    """
+    _refuse_frames(image)
+    upright = ImageOps.exif_transpose(image)
+    grey = to_grey(upright)
+    # Pillow would clip more than 8 bits here too
+    colour = grey if upright.mode.startswith("I") else upright.convert("RGBA")
+    bgr = np.asarray(colour.convert("RGB"))[..., ::-1]
+    plain_grey = np.asarray(image.convert("L"))
+    return Pixels(grey=np.asarray(grey), plain_grey=plain_grey, bgr=np.ascontiguousarray(bgr))
+
+
 def read_grey(path: Path, size: int) -> np.ndarray:
     """The image at `path` as a grey square, whatever its mode and shape: uint8 [size, size].
 
@@ -76,10 +90,7 @@ def read_grey(path: Path, size: int) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            grey = to_grey(ImageOps.exif_transpose(image))
-            if grey.size != (size, size):
-                grey = grey.resize((size, size), Image.Resampling.BILINEAR)
-            return np.array(grey)
+            return squeezed(to_grey(ImageOps.exif_transpose(image)), size)
     except Exception as error:  # decoders raise anything on damaged input
         raise UserError(
             expected=f"an image that can be decoded at {path}",
@@ -87,6 +98,13 @@ def read_grey(path: Path, size: int) -> np.ndarray:
             fix="delete it, or run scripts/detect_faces.py and scripts/remove_duplicates.py, "
             "which set such files aside",
         ) from error
+
+
+def squeezed(grey: Image.Image, size: int) -> np.ndarray:
+    """An 8-bit grey image as a square, uint8 [size, size]: bilinear, antialiased."""
+    if grey.size != (size, size):
+        grey = grey.resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(grey)
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -103,3 +121,9 @@ def to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
+
+
+def _refuse_frames(image: Image.Image) -> None:
+    # MPO is a photograph with a preview, the others show something else in every frame
+    if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
+        raise ValueError(f"{frames} frames, of which nobody knows which is meant")

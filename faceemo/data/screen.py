@@ -43,12 +43,15 @@ FIRST_AGREES_TO = 0.5  # the highest threshold for which that was found to give 
 _BATCH = 4
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+
+
 @dataclasses.dataclass(frozen=True)
 class Detection:
     """The best detection in one image."""
 
     confidence: float  # 0..1; 0 if there is none
-    box: tuple[float, float, float, float] | None  # left, top, right, bottom, in pixels
+    box: Box | None
     side: int = SIDE  # at which the network saw the image, pixels
 
 
@@ -66,17 +69,11 @@ class Detector:
     def __init__(self, workers: int | None = None, *, exact: bool = False):
         self.workers = workers or os.cpu_count() or 1
         self._sides = {SIDE: 0.0} if exact else _FIRST | {SIDE: 0.0}
-        # arrays, because OpenCV takes plain bytes for a file's name
-        weights = np.fromfile(assets.fetch("res10.caffemodel"), np.uint8)
-        architecture = np.frombuffer(
-            _with_boxes_in_place(assets.fetch("res10.prototxt").read_bytes()), np.uint8
-        )
+        files = network_files()
         # one for each side: OpenCV sets a network up anew whenever the size of its input changes
         self._networks: queue.SimpleQueue[dict[int, cv2.dnn.Net]] = queue.SimpleQueue()
         for _ in range(self.workers):
-            self._networks.put(
-                {side: cv2.dnn.readNetFromCaffe(architecture, weights) for side in self._sides}
-            )
+            self._networks.put({side: cv2.dnn.readNetFromCaffe(*files) for side in self._sides})
 
     def look(self, images: Sequence[np.ndarray]) -> list[Detection]:
         """The best detection in each image, uint8 [H, W, BGR]; any number of threads may call."""
@@ -105,21 +102,45 @@ def name(exact: bool) -> str:
     return "res10_ssd " + ", ".join(f"{side} px above {enough}" for side, enough in _FIRST.items())
 
 
-def _forward(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) -> list[Detection]:
-    """The best detection in each image, seen at one side."""
-    best = [Detection(0.0, None, side)] * len(images)
-    scaled = [cv2.resize(image, (side, side)) for image in images]
-    network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, (side, side), _MEAN))
+def network_files() -> tuple[np.ndarray, np.ndarray]:
+    """Description and weights of the network, as `cv2.dnn.readNetFromCaffe` takes them.
+
+    Raises:
+        UserError: if they cannot be had.
+    """
+    # arrays, because OpenCV takes plain bytes for a file's name
+    prototxt = _with_boxes_in_place(assets.fetch("res10.prototxt").read_bytes())
+    weights = np.fromfile(assets.fetch("res10.caffemodel"), np.uint8)
+    return np.frombuffer(prototxt, np.uint8), weights
+
+
+def forward(
+    network: cv2.dnn.Net, images: Sequence[np.ndarray], size: tuple[int, int]
+) -> Iterator[tuple[int, float, Box]]:
+    """Every detection in some images, uint8 [H, W, BGR], seen at a size: width and height.
+
+    Yields:
+        which image, the confidence, and the box in the image's own pixels.
+    """
+    scaled = [cv2.resize(image, size) for image in images]
+    network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, size, _MEAN))
     detections = network.forward()  # [1, 1, N, (image, class, confidence, box)]
     for image, _, confidence, *corners in detections[0, 0]:
         index = int(image)  # -1 where nothing at all is found
-        # the shortest decimal that gives the same float32: exact, and short in the ledger
-        confidence = float(str(confidence))
-        if index >= 0 and confidence > best[index].confidence:
+        if index >= 0:
             height, width = images[index].shape[:2]
             edges = np.array(corners) * (width, height, width, height)
             left, top, right, bottom = (round(float(edge), 2) for edge in edges)
-            best[index] = Detection(confidence, (left, top, right, bottom), side)
+            # the shortest decimal that gives the same float32: exact, and short in the ledger
+            yield index, float(str(confidence)), (left, top, right, bottom)
+
+
+def _forward(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) -> list[Detection]:
+    """The best detection in each image, seen at one side."""
+    best = [Detection(0.0, None, side)] * len(images)
+    for index, confidence, box in forward(network, images, (side, side)):
+        if confidence > best[index].confidence:
+            best[index] = Detection(confidence, box, side)
     return best
 
 

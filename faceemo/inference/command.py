@@ -1,0 +1,150 @@
+"""The commands `faceemo predict` and `faceemo explain`, also scripts of these names."""
+
+import argparse
+import glob
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from faceemo import errors
+from faceemo.inference.tables import FORMATS
+
+_PREDICT = """Says what the faces in images, videos or a webcam's pictures express.
+
+    faceemo predict checkpoints/vgg16-7 photo.jpg holiday/ 'more/*.png'
+    faceemo predict checkpoints/vgg16-7 film.mp4 --every 5 --smooth 0.6 --draw film_faces.mp4
+    faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
+
+Photographs are searched for all their faces; an image that one face fills is taken as it is.
+Answers more likely wrong than right are 'unsure'. Exit code 1 says that files could not be read
+(they are listed at the end), 2 that nothing could be done.
+"""
+_EXPLAIN = """Draws what in a face speaks for the answer: one picture per face.
+
+    faceemo explain checkpoints/vgg16-7 photo.jpg faces/ --out explained
+
+Grad-CAM shows where the network's last convolution found evidence; the occlusion map shows how much
+the probability falls when a grey patch covers a place.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console command: its first word names one of the others."""
+    parser = argparse.ArgumentParser(
+        prog="faceemo", description="Emotions in face images, with a trained network."
+    )
+    parser.add_argument("command", choices=["predict", "explain"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="faceemo COMMAND --help lists it")
+    options = parser.parse_args(argv)
+    return {"predict": predict, "explain": explain}[options.command](options.rest)
+
+
+def predict(argv: Sequence[str] | None = None) -> int:
+    """`faceemo predict`; returns the exit code."""
+    parser = _parser("predict", _PREDICT)
+    parser.add_argument("--webcam", type=int, metavar="INDEX", help="0 is the first; Ctrl-C ends")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="%(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there, not to the terminal")
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        metavar="PLACE",
+        help="annotated images into this folder; a video into this .mp4",
+    )
+    parser.add_argument(
+        "--every", type=_count, default=1, metavar="N", help="one of N frames (%(default)s)"
+    )
+    parser.add_argument(
+        "--smooth",
+        type=_share,
+        default=0.0,
+        metavar="S",
+        help="of videos: share of a face's "
+        "probabilities that stays from frame to frame, 0 (off) to below 1",
+    )
+    options = parser.parse_args(argv)
+    if not options.inputs and options.webcam is None:
+        parser.error("name files or folders, or --webcam INDEX")
+    with errors.reported():
+        inputs = _inputs(options.inputs)
+        from faceemo.inference import session  # takes seconds, which a mistake need not wait for
+
+        return session.predict(
+            options.run,
+            inputs,
+            webcam=options.webcam,
+            crops=options.crops,
+            form=options.format,
+            out=options.out,
+            draw=options.draw,
+            every=options.every,
+            smooth=options.smooth,
+        )
+
+
+def explain(argv: Sequence[str] | None = None) -> int:
+    """`faceemo explain`; returns the exit code."""
+    parser = _parser("explain", _EXPLAIN)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the pictures")
+    options = parser.parse_args(argv)
+    if not options.inputs:
+        parser.error("name files or folders")
+    with errors.reported():
+        inputs = _inputs(options.inputs)
+        from faceemo.inference import explain as pictures
+
+        return pictures.explain(options.run, inputs, options.out, crops=options.crops)
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"faceemo {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, help="the run's folder, such as checkpoints/vgg16-7")
+    parser.add_argument("inputs", nargs="*", help="files, folders, patterns")
+    parser.add_argument(
+        "--crops", action="store_true", help="every image is a face as it is: search none"
+    )
+    return parser
+
+
+def _inputs(texts: Sequence[str]) -> list[Path]:
+    """The paths that were named or that match a pattern.
+
+    Raises:
+        UserError: naming all that do not exist.
+    """
+    found: list[Path] = []
+    missing = []
+    for text in texts:
+        # not pathlib, which takes no pattern that starts at the root
+        paths = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))  # noqa: PTH207
+        found += map(Path, paths)
+        missing += [] if paths else [text]
+    if missing:
+        raise errors.UserError(
+            expected="files, folders or patterns that match some",
+            found=f"nothing at {', '.join(missing)}",
+            fix="correct them",
+        )
+    return found
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("takes a whole number from 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError("takes a number from 0 to below 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Whatever somebody calls images, one after the other, decoded."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from faceemo.data.decode import Pixels, decode, pixels_of
+from faceemo.errors import UserError
+
+_TAKES = (
+    "images: paths of files or folders, PIL images, uint8 arrays [H, W] (grey), [H, W, 3] (red, "
+    "green, blue), [N, H, W] or [N, H, W, 3], or lists of these"
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture:
+    """One image, decoded, or the problem with it.
+
+    Attributes:
+        index: among all that were given, from 0.
+        name: its path, or 'image 3'.
+        pixels: None if it cannot be decoded.
+        problem: then the reason.
+    """
+
+    index: int
+    name: str
+    pixels: Pixels | None
+    problem: str = ""
+
+
+def pictures_of(images: Any) -> Iterator[Picture]:
+    """Decodes one image after the other; a file is read when its turn comes.
+
+    Args:
+        images: see the message below; of folders all files that have the name of an image, in the
+            order of their paths, those in folders within included.
+
+    Raises:
+        UserError: if something is no image, or a path does not exist.
+    """
+    for index, (name, found) in enumerate(_named(images)):
+        if isinstance(found, Path):
+            decoded = decode(found.read_bytes())
+            yield Picture(index, name, decoded.pixels, decoded.problem)
+            continue
+        name = name or f"image {index}"
+        try:
+            yield Picture(index, name, pixels_of(found))
+        except (ValueError, OSError) as error:
+            yield Picture(index, name, None, f"{type(error).__name__}: {error}")
+
+
+def _named(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
+    """Names and what they stand for; an image in memory has no name yet, but that of its file."""
+    if isinstance(images, str | Path):
+        for path in files_below(Path(images)):
+            yield str(path), path
+    elif isinstance(images, Image.Image):
+        yield str(getattr(images, "filename", "")), images
+    elif isinstance(images, np.ndarray):
+        for one in _each(images):
+            yield "", Image.fromarray(one)
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict | set):
+        for one in images:
+            yield from _named(one)
+    else:
+        raise UserError(
+            expected=_TAKES,
+            found=f"{type(images).__name__}",
+            fix="convert it, with numpy.asarray or PIL.Image.open",
+        )
+
+
+def files_below(path: Path) -> list[Path]:
+    """The path itself, or the images below it.
+
+    Raises:
+        UserError: if there is neither.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(
+            expected=f"an image or a folder at {path}", found="nothing", fix="correct the path"
+        )
+    suffixes = Image.registered_extensions()
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
+    )
+
+
+def _each(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The images of an array: a last axis of 3 is colours."""
+    axes = array.ndim - (array.shape[-1:] == (3,))
+    if array.dtype != np.uint8 or axes not in (2, 3) or 0 in array.shape[-axes:]:
+        raise UserError(
+            expected=_TAKES,
+            found=f"an array of {array.dtype} {list(array.shape)}",
+            fix="scale pixels to 0..255, round them and use .astype('uint8'); put the colours last",
+        )
+    yield from array if axes == 3 else [array]

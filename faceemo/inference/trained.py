@@ -1,0 +1,79 @@
+"""A trained network with all that a predictor has to know, from a run or a file."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from faceemo import models
+from faceemo.analysis import calibration
+from faceemo.config import make_config
+from faceemo.errors import UserError
+from faceemo.models import Model
+from faceemo.models.preprocessing import Preprocessing
+from faceemo.train import stored
+from faceemo.train.checkpoint import Checkpoints, read_recipe
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A network at the best epoch of its run.
+
+    Attributes:
+        model: the network.
+        variables: {'params', 'batch_stats'}.
+        preprocessing: that belongs to the weights.
+        classes: in the order of the logits.
+        config: of the run.
+        temperature: of validation; 1 where none was fitted.
+    """
+
+    model: Model
+    variables: dict[str, Any]
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    config: ConfigDict
+    temperature: float
+
+
+def read(path: Path) -> Trained:
+    """Reads a run's folder, or the file (or its folder) that `faceemo.train.stored` wrote.
+
+    Raises:
+        UserError: if there is neither, or it is damaged.
+    """
+    if path.is_file() or (path / stored.NAME).is_file():
+        kept = stored.load(path)
+        return _assembled(kept.recipe, kept.variables, kept.temperature)
+    recipe = read_recipe(path) if path.is_dir() else None
+    if recipe is None:
+        raise UserError(
+            expected=f"a run's folder or a stored network ({stored.NAME}) at {path}",
+            found="a folder without either" if path.is_dir() else "nothing",
+            fix="name the folder that training printed, such as checkpoints/vgg16-7",
+        )
+    variables, history = Checkpoints(path, recipe).restore_best()
+    fitted = calibration.read(path, len(history))
+    if fitted is None:
+        print(
+            f"warning: {path} has no temperature for these weights, so probabilities are not "
+            "calibrated; --mode=evaluate --split=validation fits one",
+            file=sys.stderr,
+        )
+    return _assembled(recipe, variables, fitted["temperature"] if fitted else 1.0)
+
+
+def _assembled(recipe: dict[str, Any], variables: dict[str, Any], temperature: float) -> Trained:
+    """Puts together what a recipe says and the weights it is about."""
+    defaults = make_config(recipe["config"]["arch"]).to_dict()
+    config, classes = ConfigDict(defaults | recipe["config"]), tuple(recipe["classes"])
+    return Trained(
+        model=models.build(config, len(classes)),
+        variables=variables,
+        preprocessing=Preprocessing.from_dict(recipe["preprocessing"]),
+        classes=classes,
+        config=config,
+        temperature=temperature,
+    )

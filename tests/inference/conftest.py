@@ -1,0 +1,41 @@
+"""A small run, trained and evaluated by the command itself, once for all tests here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import faceemo
+from faceemo.data import sample
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """The run's folder; its data is in the folder 'data' beside it."""
+    folder = tmp_path_factory.mktemp("inference")
+    sample.write_zip(folder / "data", seed=5, counts={"train": 48, "validation": 40, "test": 8})
+    command = [sys.executable, "-m", "faceemo.main", "--config"]
+    command += [f"{CONFIG},data_dir={folder / 'data'}", "--workdir", str(folder / "run")]
+    process = subprocess.run(
+        command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=500
+    )
+    assert process.returncode == 0, process.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def predictor(run):
+    return faceemo.load(run)
+
+
+@pytest.fixture(scope="session")
+def files(run):
+    """The validation images of the run, by the paths that its report gives them."""
+    root = run.parent / "data" / "unique_images"
+    paths = sorted((root / "validation").rglob("*.jpg"))
+    return {path.relative_to(root).as_posix(): path for path in paths}

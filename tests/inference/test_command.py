@@ -1,0 +1,133 @@
+"""The commands as a user gives them: images, videos, what is written, what is not read."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceemo.inference import command
+from tests.data.faces import face
+
+pytestmark = pytest.mark.slow  # the first of them trains
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two faces in one, one that is a crop, none in a third; and a file that is no image."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    pair = np.full((300, 600), 128, np.uint8)
+    pair[60:220, 40:200], pair[80:230, 380:530] = face(0, 160), face(1, 150)
+    Image.fromarray(pair).save(folder / "a pair.png")
+    Image.fromarray(face(2)).save(folder / "more" / "crop.png")
+    Image.fromarray(np.full((90, 120), 50, np.uint8)).save(folder / "wall.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Forty frames of a face that moves to the right."""
+    path = tmp_path / "film.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
+    for frame in range(40):
+        pixels = np.full((240, 320), 128, np.uint8)
+        left = 10 + 3 * frame
+        pixels[50:190, left : left + 140] = face(4, 140)
+        writer.write(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_photographs_in_all_three_forms(run, predictor, photos, capsys):
+    wanted = predictor.predict([photos / name for name in ("a pair.png", "more/crop.png")])
+    assert command.main(["predict", str(run), str(photos), "--format", "csv"]) == 1
+    printed = capsys.readouterr()
+    rows = rows_of(printed.out)
+    assert [row["status"] for row in rows][-1] == "no_face"
+    assert [row["name"].rpartition("/")[2] for row in rows] == [
+        *("a pair.png", "a pair.png", "crop.png", "wall.png")
+    ]
+    for row, one in zip(rows, wanted, strict=False):
+        assert row["label"] == (one.label or "")
+        for name, value in one.probabilities.items():
+            assert float(row[name]) == pytest.approx(value, rel=1e-5)
+        assert [float(row[edge]) for edge in ("left", "top", "right", "bottom")] == list(one.box)
+    assert "1 not read" in printed.err
+    assert "broken.jpg: not an image file" in printed.err
+    pattern = str(photos / "**" / "*.png")
+    assert command.predict([str(run), pattern, "--format", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["name"] for line in lines} == {row["name"] for row in rows}
+    assert command.predict([str(run), str(photos / "wall.png")]) == 0
+    assert "no face" in capsys.readouterr().out
+
+
+def test_annotated_images_and_a_file_of_answers(run, photos, tmp_path, capsys):
+    drawn, out = tmp_path / "drawn", tmp_path / "answers.csv"
+    options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
+    assert command.predict([str(run), str(photos), *options]) == 1
+    assert capsys.readouterr().out == ""
+    assert len(rows_of(out.read_text())) == 4
+    assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
+    with Image.open(drawn / "a pair.png") as picture, Image.open(photos / "a pair.png") as before:
+        assert picture.size == before.size
+        assert (np.asarray(picture) != np.asarray(before)[..., None]).any()
+    with Image.open(drawn / "crop.png") as picture:
+        assert picture.size == (480, 480)
+
+
+def test_a_video_is_answered_frame_by_frame(run, film, tmp_path, capsys):
+    drawn = tmp_path / "drawn.mp4"
+    options = ["--every", "4", "--draw", str(drawn), "--format", "csv"]
+    assert command.predict([str(run), str(film), *options]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert [int(row["index"]) for row in rows] == list(range(0, 40, 4))
+    middles = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
+    assert middles == pytest.approx([80 + 3 * frame for frame in range(0, 40, 4)], abs=20)
+    written = cv2.VideoCapture(str(drawn))
+    assert written.get(cv2.CAP_PROP_FRAME_COUNT) == 10
+    assert written.get(cv2.CAP_PROP_FPS) == 2.5
+
+
+def test_explanations_are_one_picture_per_face(run, photos, tmp_path, capsys):
+    out = tmp_path / "explained"
+    assert command.main(["explain", str(run), str(photos), "--out", str(out)]) == 1
+    names = {path.name for path in out.iterdir()}
+    assert names == {"a pair.png", "a pair-2.png", "crop.png"}
+    printed = capsys.readouterr()
+    assert "3 pictures" in printed.out
+    assert "1 without a face" in printed.err
+    assert "broken.jpg" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["lost.jpg", "gone/*.png"], 2, "lost.jpg, gone/*.png"),
+        ([], 2, "--webcam"),
+        (["--webcam", "99"], 2, "webcam 99"),
+        (["--smooth", "1", "."], 2, "below 1"),
+        (["--every", "0", "."], 2, "from 1"),
+    ],
+)
+def test_mistakes_get_one_message(run, capfd, arguments, code, message):
+    with pytest.raises(SystemExit) as stopped:
+        command.predict([str(run), *arguments])
+    assert stopped.value.code == code
+    printed = capfd.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_a_folder_for_a_video_is_refused_before_anything_is_read(film, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
+    assert ".mp4" in capsys.readouterr().err

@@ -1,0 +1,200 @@
+"""Predictions against the run's own evaluation; inputs of every form; what is no answer."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import faceemo
+from faceemo.analysis import calibration
+from faceemo.errors import UserError
+from faceemo.inference import prediction
+from faceemo.inference.predictor import LIMIT, Predictor
+from faceemo.train import stored
+from faceemo.train.checkpoint import Checkpoints, read_recipe
+from tests.data.faces import face
+
+pytestmark = pytest.mark.slow  # the first of them trains
+
+
+def grey(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def chances(answers):
+    return np.array([list(one.probabilities.values()) for one in answers])
+
+
+def test_validation_images_get_the_answers_of_the_evaluation(run, predictor, files):
+    """Also those searched for faces: every image of a run was screened."""
+    with (run / "report" / "validation" / "predictions.csv").open() as lines:
+        rows = {row["path"]: row for row in csv.DictReader(lines)}
+    assert rows.keys() == files.keys()
+    temperature = json.loads((run / "calibration.json").read_text())["temperature"]
+    assert abs(temperature - 1) > 0.01
+    for crops in (True, False):
+        answers = predictor.predict(list(files.values()), crops=crops)
+        assert [one.leaning for one in answers] == [rows[path]["predicted"] for path in files]
+        plain = np.array([[float(rows[path][name]) for name in CLASSES] for path in files])
+        softened = plain ** (1 / temperature)
+        softened /= softened.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(chances(answers), softened, rtol=1e-4)
+
+
+CLASSES = ("happy", "neutral", "sad", "surprise")
+
+
+def test_every_form_of_an_image_is_the_same_image(predictor, files, tmp_path):
+    paths = list(files.values())[:3]
+    arrays = [grey(path) for path in paths]
+    for index, array in enumerate(arrays):  # without loss, so that every decoder agrees
+        Image.fromarray(array).save(tmp_path / f"{index}.png")
+    (tmp_path / "notes.txt").write_text("no image, and not named like one")
+    batch = np.stack(arrays)
+    colours = np.repeat(batch[..., None], 3, axis=-1)
+    wanted = chances(predictor.predict(arrays))
+    forms = [
+        batch,
+        colours,
+        list(colours),
+        [Image.fromarray(array) for array in arrays],
+        [Image.fromarray(array).convert("RGBA") for array in arrays],
+        tmp_path,
+        str(tmp_path),
+        [arrays[0], tmp_path / "1.png", Image.fromarray(arrays[2])],
+        (one for one in (batch[:1], colours[1:])),
+    ]
+    for form in forms:
+        answers = predictor.predict(form)
+        np.testing.assert_allclose(chances(answers), wanted, atol=1e-6)
+        assert [one.index for one in answers] == [0, 1, 2]
+    one = predictor.predict(paths[0])
+    assert [answer.name for answer in one] == [str(paths[0])]
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((48, 48), np.float32),
+        np.zeros((48, 48, 4), np.uint8),
+        np.zeros((2, 48, 48, 1), np.uint8),
+        np.zeros((0, 48), np.uint8),
+        np.zeros(3, np.uint8),
+        np.zeros((), np.uint8),
+        b"bytes",
+        7,
+        None,
+        [np.zeros((48, 48), np.uint8), {"image": 1}],
+        "no/such/place.jpg",
+    ],
+)
+def test_what_is_no_image_is_told(predictor, image):
+    with pytest.raises(UserError, match=r"expected .* found .* Fix"):
+        predictor.predict(image)
+
+
+def test_a_damaged_file_is_told_with_its_name(predictor, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    with pytest.raises(UserError, match=r"cut\.jpg"):
+        predictor.predict(tmp_path)
+
+
+def test_batches_of_any_size_share_a_few_programs(run):
+    fresh = Predictor(faceemo.load(run).trained)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **about: (
+            compiled.append(event)
+            if event == "/jax/core/compile/backend_compile_duration"
+            else None
+        )
+    )
+    try:
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (2 * LIMIT + 3, 48, 48), np.uint8)
+        whole = fresh.probabilities(images)
+        for size in range(len(images) + 1):
+            np.testing.assert_allclose(fresh.probabilities(images[:size]), whole[:size], atol=1e-6)
+        # 1, 2, 4, 8, 16, 32
+        assert len(compiled) == 6
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+def test_a_photograph_has_all_its_faces_and_an_empty_one_none(predictor):
+    photo = np.full((400, 700), 128, np.uint8)
+    places = [(30, 60, 160), (300, 200, 130), (520, 40, 140)]  # left, top, side
+    for seed, (left, top, side) in enumerate(places):
+        photo[top : top + side, left : left + side] = face(seed, side)
+    answers = predictor.predict([photo, np.full((400, 700), 128, np.uint8), face(9, 48)])
+    assert [one.index for one in answers] == [0, 0, 0, 1, 2]
+    for one, (left, top, side) in zip(answers, places, strict=False):
+        assert one.box is not None
+        middle = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
+        assert middle == pytest.approx((left + side / 2, top + side / 2), abs=side / 4)
+        assert 0.6 * side < one.box[3] - one.box[1] < 1.4 * side
+        assert one.face_confidence > 0.5
+    nothing = answers[3]
+    assert (nothing.status, nothing.label, nothing.leaning) == ("no_face", None, None)
+    assert (nothing.probabilities, nothing.box) == ({}, None)
+
+
+def test_a_large_image_that_a_face_fills_is_taken_whole(predictor):
+    large = face(3, 192)
+    small = np.asarray(Image.fromarray(large).resize((48, 48), Image.Resampling.BILINEAR))
+    (one,) = predictor.predict(large)
+    np.testing.assert_array_equal(chances([one]), chances(predictor.predict(small, crops=True)))
+
+
+def test_an_answer_more_likely_wrong_than_right_is_unsure(predictor):
+    for best, status, label in ((0.49, "unsure", None), (0.5, "ok", "b")):
+        one = prediction.on_face(0, "x", {"a": 1 - best - 0.3, "b": best, "c": 0.3}, None, None)
+        assert (one.status, one.label) == (status, label)
+        assert (one.leaning, one.probability) == ("b", best)
+    answers = predictor.predict(np.stack([face(seed) for seed in range(12)]), crops=True)
+    for one in answers:
+        assert (one.status == "ok") == (max(one.probabilities.values()) >= 0.5)
+        assert json.loads(json.dumps(one.to_dict()))["status"] == one.status
+
+
+def test_a_stored_file_answers_as_its_run(run, predictor, tmp_path):
+    recipe = read_recipe(run)
+    variables, history = Checkpoints(run, recipe).restore_best()
+    fitted = calibration.read(run, len(history))
+    path = tmp_path / stored.NAME
+    stored.write(path, stored.Stored(variables, recipe, fitted["temperature"], len(history)))
+    images = np.stack([face(seed) for seed in range(4)])
+    for place in (path, tmp_path):
+        assert faceemo.load(place).predict(images) == predictor.predict(images)
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    for path in (tmp_path, tmp_path / "lost"):
+        with pytest.raises(UserError, match="run's folder"):
+            faceemo.load(path)
+
+
+def test_weights_without_a_temperature_are_told(run, tmp_path, capsys):
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in ("best", "frozen", "latest"):
+        (other / name).symlink_to(run / name)
+    assert faceemo.load(other).trained.temperature == 1
+    assert "not calibrated" in capsys.readouterr().err
+
+
+def test_neither_import_nor_prediction_needs_tensorflow(run, files):
+    code = (
+        "import sys, faceemo\n"
+        "assert 'jax' not in sys.modules\n"
+        f"faceemo.load({str(run)!r}).predict({str(next(iter(files.values())))!r})\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0

@@ -1,0 +1,40 @@
+"""Smoothing against its formula, along a face's way and not across faces."""
+
+import pytest
+
+from faceemo.inference.prediction import on_face, without_face
+from faceemo.inference.smoothing import Smoother
+
+
+def seen(frame, value, left):
+    return on_face(frame, "f", {"a": value, "b": 1 - value}, (left, 0, left + 100, 100), 0.9)
+
+
+def test_each_face_follows_its_own_past():
+    values, others = [0.9, 0.1, 0.8, 0.3], [0.2, 0.7, 0.4, 0.6]
+    smoother = Smoother(0.75)
+    one, other = values[0], others[0]
+    for frame, (value, second) in enumerate(zip(values, others, strict=True)):
+        # they move, and change places in the list
+        faces = [seen(frame, value, 10 * frame), seen(frame, second, 400 - 10 * frame)]
+        found = smoother.smooth(faces[:: -1 if frame % 2 else 1])
+        found = found[:: -1 if frame % 2 else 1]
+        if frame:
+            one, other = 0.75 * one + 0.25 * value, 0.75 * other + 0.25 * second
+        assert found[0].probabilities["a"] == pytest.approx(one)
+        assert found[1].probabilities["a"] == pytest.approx(other)
+        assert found[0].leaning == ("a" if one > 0.5 else "b")
+        assert found[0].box == faces[0].box
+
+
+def test_none_is_none_and_a_new_face_starts_anew():
+    faces = [seen(0, 0.9, 0), seen(1, 0.1, 0)]
+    assert [Smoother(0.0).smooth([face]) for face in faces] == [[face] for face in faces]
+    plain = Smoother(0.0)
+    plain.smooth([faces[0]])
+    assert plain.smooth([faces[1]])[0].probabilities == pytest.approx(faces[1].probabilities)
+    smoother = Smoother(0.9)
+    smoother.smooth([faces[0]])
+    assert smoother.smooth([seen(1, 0.1, 300)]) == [seen(1, 0.1, 300)]
+    assert smoother.smooth([without_face(2, "f")]) == [without_face(2, "f")]
+    assert smoother.smooth([seen(3, 0.2, 300)]) == [seen(3, 0.2, 300)]
