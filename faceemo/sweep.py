@@ -60,8 +60,7 @@ class Run:
 
 def plan(
     root: Path,
-    archs: Iterable[str],
-    variants: Iterable[int | str],
+    models: Iterable[tuple[str, int | str]],
     seeds: int = 1,
     overrides: str = "",
 ) -> list[Run]:
@@ -69,8 +68,7 @@ def plan(
 
     Args:
         root: folder of the sweep.
-        archs: of `config.ARCHS`.
-        variants: 0 to 11, 'best'.
+        models: backbone (of `config.ARCHS`) and variant (0 to 11, 'best') of each.
         seeds: how many, counted up from the configuration's.
         overrides: 'field=value' pairs for all runs, separated by commas.
 
@@ -79,16 +77,15 @@ def plan(
     """
     if seeds < 1:
         raise UserError(expected="one seed or more", found=str(seeds), fix="give --seeds 1")
-    archs, variants, runs = list(archs), list(variants), []
+    models, runs = list(models), []
     for number in range(seeds):
-        for arch in archs:
-            for variant in variants:
-                arg = ",".join(filter(None, (str(variant), overrides)))
+        for arch, variant in models:
+            arg = ",".join(filter(None, (str(variant), overrides)))
+            config = make_config(arch, arg)
+            if number:
+                arg += f",seed={config.seed + number}"
                 config = make_config(arch, arg)
-                if number:
-                    arg += f",seed={config.seed + number}"
-                    config = make_config(arch, arg)
-                runs.append(Run(config, arg, root / default_workdir(config).name))
+            runs.append(Run(config, arg, root / default_workdir(config).name))
     return runs
 
 

@@ -6,14 +6,14 @@ Each run is a process of its own. The same command skips what is finished, resum
 interrupted and tries again what failed. Of finished runs only the best weights are kept.
 """
 
-import argparse
+import itertools
 import re
-import signal
 from pathlib import Path
 
-from faceemo import errors, sweep
-from faceemo.analysis import leaderboard
+from faceemo import errors, sweep, sweep_command
 from faceemo.config import ARCHS, VARIANTS
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def variants(texts: list[str]) -> list[int | str]:
@@ -34,38 +34,16 @@ def variants(texts: list[str]) -> list[int | str]:
 
 def main() -> int:
     """Reads the arguments, sweeps, writes the leaderboard; 1 if a run failed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = sweep_command.parser(__doc__, Path("checkpoints/sweep"))
     parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
     parser.add_argument("--variants", nargs="+", default=[f"0-{len(VARIANTS) - 1}"])
-    parser.add_argument("--seeds", type=int, default=1, help="how many, from the config's seed on")
-    parser.add_argument("--overrides", default="", help="field=value pairs, separated by commas")
-    parser.add_argument("--root", type=Path, default=Path("checkpoints/sweep"))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with errors.reported():
-        runs = sweep.plan(
-            options.root,
-            options.archs,
-            variants(options.variants),
-            options.seeds,
-            options.overrides,
-        )
-        try:
-            failed = sweep.sweep(runs, options.root, Path(__file__).parents[1] / "configs")
-        except KeyboardInterrupt:
-            print("\nstopped; the run under way has saved, the same command goes on")
-            return 128 + signal.SIGINT
-        print()
-        if len(failed) < len(runs):
-            rows = leaderboard.read(options.root)
-            page = leaderboard.write(options.root, rows, failed)
-            print(f"{leaderboard.table(rows)}\n")
-            print(f"leaderboard {page}\n            {page.with_suffix('.csv')}")
-        for name, reason in failed.items():
-            print(f"failed      {name}: {reason}")
-    return 1 if failed else 0
+
+    def plan() -> list[sweep.Run]:
+        models = itertools.product(options.archs, variants(options.variants))
+        return sweep.plan(options.root, models, options.seeds, options.overrides)
+
+    return sweep_command.run(options.root, CONFIGS, plan)
 
 
 if __name__ == "__main__":

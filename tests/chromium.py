@@ -58,6 +58,13 @@ class Page:
         while not self._loaded:
             self._next()
 
+    def follow(self, selector):
+        """Clicks the first link that the selector finds and waits until its page is there."""
+        self._loaded = False
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+        while not self._loaded:
+            self._next()
+
     def screenshot(self, path, top=0, height=None):
         """Writes a PNG of the whole page, or of `height` pixels of it from `top`."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]

@@ -1,6 +1,7 @@
 """Every test runs on two CPU devices, with silent rank promotion an error.
 
-What one test has compiled the others load, in whatever process they are.
+What one test has compiled the others load, in whatever process they are. Assets may come from a
+server and go into a cache of the test's own.
 """
 
 import atexit
@@ -20,5 +21,23 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of xdist have i
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import jax
+import pytest
+
+from tests import served
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def server():
+    """Fails as the paths asked of it say."""
+    with served.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty one: not even the folder is there."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FACEEMO_CACHE", str(folder))
+    return folder

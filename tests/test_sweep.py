@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import statistics
 import subprocess
@@ -60,7 +61,7 @@ SWEEPER = """
     sweep.Run.command = commander(sys.argv[1])
     root = pathlib.Path(sys.argv[2])
     try:
-        sweep.sweep(sweep.plan(root, ["vgg16"], [3]), root, root)
+        sweep.sweep(sweep.plan(root, [("vgg16", 3)]), root, root)
     except KeyboardInterrupt:
         sys.exit(7)
 """
@@ -89,7 +90,8 @@ def started(run):
 
 
 def test_every_run_has_a_folder_of_its_own_and_the_seeds_come_last(tmp_path):
-    runs = sweep.plan(tmp_path, ["vgg16", "resnet50v2"], [0, 7], 3, "image_size=48,epochs=2")
+    models = itertools.product(["vgg16", "resnet50v2"], [0, 7])
+    runs = sweep.plan(tmp_path, models, 3, "image_size=48,epochs=2")
     assert len({run.workdir for run in runs}) == len(runs) == 12
     assert [run.config.seed - 1991921 for run in runs] == [0] * 4 + [1] * 4 + [2] * 4
     assert all(run.config.image_size == 48 and run.config.epochs == 2 for run in runs)
@@ -97,11 +99,11 @@ def test_every_run_has_a_folder_of_its_own_and_the_seeds_come_last(tmp_path):
         ("vgg16", 0), ("vgg16", 7), ("resnet50v2", 0), ("resnet50v2", 7),
     }  # fmt: skip
     with pytest.raises(UserError, match="one seed"):
-        sweep.plan(tmp_path, ["vgg16"], [0], 0)
+        sweep.plan(tmp_path, [("vgg16", 0)], 0)
 
 
 def test_a_failure_does_not_stop_the_others_and_is_tried_again(stand_in, capsys):
-    runs = sweep.plan(stand_in / "sweep", ["vgg16"], [0, 1, 2])
+    runs = sweep.plan(stand_in / "sweep", [("vgg16", number) for number in range(3)])
     for attempt in (1, 2):
         failed = sweep.sweep(runs, stand_in / "sweep", stand_in)
         assert list(failed) == [runs[1].name]
@@ -115,7 +117,7 @@ def test_a_failure_does_not_stop_the_others_and_is_tried_again(stand_in, capsys)
 
 
 def test_of_finished_runs_the_best_weights_stay(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2])
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)])
     sweep.sweep([run], stand_in / "sweep", stand_in)
     assert not (run.workdir / "latest").exists()
     assert [path.name for path in (run.workdir / "best").iterdir()] == ["12"]
@@ -123,18 +125,18 @@ def test_of_finished_runs_the_best_weights_stay(stand_in):
 
 
 def test_another_budget_is_not_finished(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=3")
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
     sweep.sweep([run], stand_in / "sweep", stand_in)
-    (longer,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=5")
+    (longer,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=5")
     assert run.workdir == longer.workdir
     assert run.finished()
     assert not longer.finished()
-    (moved,) = sweep.plan(stand_in / "sweep", ["vgg16"], [2], 1, "epochs=3,data_dir=elsewhere")
+    (moved,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3,data_dir=elsewhere")
     assert moved.finished(), "where the data lies makes no other run"
 
 
 def test_asked_to_stop_the_run_under_way_saves(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", ["vgg16"], [3])
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 3)])
     arguments = [str(stand_in / "stand_in.py"), str(stand_in / "sweep")]
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SWEEPER), *arguments], cwd=REPOSITORY
@@ -157,7 +159,8 @@ def test_asked_to_stop_the_run_under_way_saves(stand_in):
 @pytest.fixture
 def swept(stand_in):
     root = stand_in / "sweep"
-    runs = sweep.plan(root, ["vgg16", "efficientnetb0"], [0, 2], 3, "image_size=48,data_dir=here")
+    models = itertools.product(["vgg16", "efficientnetb0"], [0, 2])
+    runs = sweep.plan(root, models, 3, "image_size=48,data_dir=here")
     sweep.sweep(runs, root, stand_in)
     return root
 
@@ -179,7 +182,7 @@ def test_a_rows_command_is_its_configuration(swept):
     for row in leaderboard.read(swept):
         *_, arg = row.command.split()
         _, _, arg = arg.partition(":")
-        (again,) = sweep.plan(swept, [row.arch], [row.variant], 1, arg.partition(",")[2])
+        (again,) = sweep.plan(swept, [(row.arch, row.variant)], 1, arg.partition(",")[2])
         assert again.name == row.name
         assert again.finished()
 

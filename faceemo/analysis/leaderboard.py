@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import statistics, template
+from faceemo.analysis import board_slices, statistics, template
 from faceemo.config import make_config
 from faceemo.errors import UserError
 
@@ -154,27 +154,30 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         rows: of `read`.
         failed: why a run failed, by name.
     """
-    names = [field.name for field in dataclasses.fields(Row)]
+    fields = [field.name for field in dataclasses.fields(Row)]
     with (
         staging.file(root / f"{NAME}.csv") as partial,
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
-        lines = csv.DictWriter(file, names)
+        lines = csv.DictWriter(file, fields)
         lines.writeheader()
         lines.writerows([dataclasses.asdict(row) for row in rows])
     page = root / f"{NAME}.html"
+    comparisons, without_slices = board_slices.read(root, [row.name for row in rows])
     text = template.render(
         "leaderboard.html.j2",
         title=f"{len(rows)} runs",
         root=root,
-        rows=[
-            {
+        rows={
+            row.name: {
                 **dataclasses.asdict(row),
                 "model": row.model,
                 "report": f"{row.name}/report/validation/index.html",
             }
             for row in rows
-        ],
+        },
+        comparisons=comparisons,
+        without_slices=without_slices,
         spreads=spreads(rows),
         failed=failed,
         majorities=sorted({row.majority for row in rows}),

@@ -85,9 +85,7 @@ def side_by_side(
             for task, (name, (process, log)) in itertools.product(tasks, started.items()):
                 if name in failed:
                     continue
-                process.stdin.write(f"{task}\n")
-                process.stdin.flush()
-                if not (reply := _reply(process)):
+                if not (reply := _told(process, task)):
                     failed[name] = _last_line(log)
                 elif number:
                     seconds[task][name].append(float(reply))
@@ -106,6 +104,19 @@ def seconds(task: Callable[[], object]) -> float:
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Median, smallest, largest."""
     return statistics.median(values), min(values), max(values)
+
+
+def _told(process: subprocess.Popen, task: str) -> str:
+    """The reply to a task, or '' from a process that has ended."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(f"{task}\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return ""
+    return _reply(process)
 
 
 def _reply(process: subprocess.Popen) -> str:

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from faceemo.analysis import exploration
 from faceemo.analysis.evaluate import Predictions
 from faceemo.config import CLASSES
+from faceemo.data import prepare, sample
+from tests.analysis.exploration_page import SEED
 
 
 def make(n=120, seed=0, paths=None, side=48):
@@ -43,3 +46,27 @@ def history():
         }
         for epoch in (1, 2, 3, 4)
     ]
+
+
+def drawn(root):
+    """A root with a drawn zip, few images in it."""
+    sample.write_zip(root, 5, {"train": 24, "validation": 12, "test": 8})
+    return root
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory):
+    """A root that is unpacked and no more, with the page about it; to be read only."""
+    root = drawn(tmp_path_factory.mktemp("unpacked"))
+    prepare.prepare(root, last="unpack")
+    exploration.write(root, SEED)
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A root that is prepared, with the page about it; to be read only."""
+    root = drawn(tmp_path_factory.mktemp("prepared"))
+    prepare.prepare(root)
+    exploration.write(root, SEED)
+    return root

@@ -11,12 +11,7 @@ from faceemo.data import ledger
 from faceemo.data.rules import Rules
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN
-
-
-def row(path, fate=ledger.KEPT):
-    split, label, _ = path.split("/")
-    return ledger.Row(path=path, sha256=path, bytes=1, split=split, label=label, mode="L",
-                      width=48, height=48, fate=fate, reason="")  # fmt: skip
+from tests.data.rows import row
 
 
 def summary_of(config, predictions, **changes):
@@ -38,9 +33,9 @@ def run(tmp_path, predictions):
     workdir, root = tmp_path / "run", tmp_path / "data"
     root.mkdir()
     rows = [row(path) for path in predictions.paths]
-    rows += [row(f"train/sad/{i}.jpg", ledger.DUPLICATE) for i in range(3)]
+    rows += [row(f"train/sad/{i}.jpg", fate=ledger.DUPLICATE) for i in range(3)]
     rows += [row("train/sad/9.jpg"), row("train/happy/9.jpg"),
-             row("validation/sad/8.jpg", ledger.NO_FACE)]  # fmt: skip
+             row("validation/sad/8.jpg", fate=ledger.NO_FACE)]  # fmt: skip
     ledger.write(root, rows)
     fitted = {"temperature": 1.25, "fitted_on": "validation"}
     cuts = slices.cuts(predictions, rows, Rules(), "test")

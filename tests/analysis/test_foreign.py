@@ -10,6 +10,7 @@ from scipy import stats
 from faceemo.analysis import foreign
 from faceemo.data import ledger
 from faceemo.errors import UserError
+from tests.data.rows import row
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "audit_foreign.py"
 HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
@@ -56,12 +57,7 @@ def run(*options):
 
 def test_the_command(tmp_path):
     answers, _ = predictions()
-    plain = {"bytes": 1, "mode": "L", "width": 48, "height": 48, "fate": "kept", "reason": ""}
-    rows = [
-        ledger.Row(path=path, sha256=path, split="validation", label=label, **plain)
-        for path, (label, _) in answers.items()
-    ]
-    ledger.write(tmp_path, rows)
+    ledger.write(tmp_path, [row(path) for path in answers])
     table = tmp_path / "predictions.csv"
     lines = [f"{path},{label},{answer},1,0,0,0\n" for path, (label, answer) in answers.items()]
     table.write_text(HEADER + "".join(lines))

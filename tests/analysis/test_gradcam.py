@@ -1,8 +1,5 @@
 """Grad-CAM against Keras's tape on the same weights, by hand on a toy, in closed form for means."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -14,18 +11,14 @@ from faceemo import models
 from faceemo.analysis import gradcam
 from faceemo.config import make_config
 from faceemo.train.steps import plain_inputs
+from tests import keras_process
 
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):
     """Keras's heat, and the weights it was made with."""
     path = tmp_path_factory.mktemp("gradcam") / "results.npz"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("keras_gradcam.py"), path],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"
+    keras_process.run(Path(__file__).with_name("keras_gradcam.py"), path)
     with np.load(path) as results:
         return dict(results)
 

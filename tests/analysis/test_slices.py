@@ -11,13 +11,7 @@ from faceemo.data import ledger
 from faceemo.data.ledger import Likeness
 from faceemo.data.rules import Rules
 from faceemo.errors import UserError
-
-
-def row(path, fate=ledger.KEPT, **fields):
-    split, label, _ = path.split("/")
-    plain = {"sha256": path, "pixels_sha256": path, "dhash": path, "bytes": 1, "mode": "L",
-             "width": 48, "height": 48, "reason": ""}  # fmt: skip
-    return ledger.Row(path=path, split=split, label=label, fate=fate, **plain | fields)
+from tests.data.rows import row
 
 
 def rows_of(predictions, **fields):

@@ -99,11 +99,13 @@ def renumbered(images):
     }
 
 
-def write_zip(path, files):
+def write_zip(path, files, method=zipfile.ZIP_STORED):
+    """The same bytes whenever it is written: no file has a date; a key may be a ZipInfo."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+            info = name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo(name)
+            archive.writestr(info, content, method)
     return path
 
 
@@ -112,3 +114,12 @@ def write_folder(path, files):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(content)
     return path
+
+
+def contents(folder):
+    """What write_folder was given."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -7,13 +7,12 @@ import pytest
 from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, builder, drawing, ledger, prepare
-from tests.data import forms
+from faceemo.data import archive, builder, ledger, prepare
+from tests.data import faces, forms
 
 
 def face(seed, side=96):
-    drawn = drawing.draw_face(np.random.default_rng(seed), CLASSES[seed % 4])
-    return Image.fromarray(drawn).resize((side, side), Image.Resampling.BICUBIC)
+    return Image.fromarray(faces.face(seed, side))
 
 
 def stored(image, kind, **options):

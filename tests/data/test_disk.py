@@ -3,9 +3,9 @@
 import contextlib
 import errno
 import os
+import random
 import shutil
-import subprocess
-import sys
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,49 +15,12 @@ from faceemo import errors
 from faceemo.data import archive, prepare
 from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
-from tests.data import forms
-
-REPOSITORY = Path(__file__).parents[2]
-
-# Unpacks in a child process that is killed at the n-th change of a file, in the middle of it if it
-# is a write; then once more, undisturbed. Forked, because importing takes seconds.
-KILLED = """
-import os, pathlib, signal, sys
-from faceemo.data import archive
-
-def interrupted(root, after):
-    left = after
-    def counted(function):
-        def call(path, *arguments, **options):
-            nonlocal left
-            left -= 1
-            if not left:
-                if function.__name__ == "write_bytes":
-                    function(path, arguments[0][: len(arguments[0]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(path, *arguments, **options)
-        return call
-    for name in ("write_bytes", "replace", "mkdir"):
-        setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-    archive.originals(root)
-    return after - left
-
-for root, after in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
-    root = pathlib.Path(root)
-    child = os.fork()
-    if not child:
-        done = interrupted(root, after)
-        print("changes", done, flush=True)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    print("signal", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
-    archive.originals(root)
-"""
+from tests.data import forms, killed
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    return forms.whole(forms.drawn(tmp_path_factory.mktemp("drawn")))
+def images(images):
+    return forms.whole(images)
 
 
 MAKERS = (
@@ -75,39 +38,15 @@ def small(images):
     return {f"{path.rpartition('/')[0]}/{n}.jpg": content for n, (path, content) in numbered}
 
 
-def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def run(points):
-    arguments = [str(word) for pair in points for word in pair]
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
-
-
 @pytest.mark.slow
 def test_killed_at_twenty_random_points_of_unpacking(tmp_path, images):
-    import random
-
     wanted, changes = [], []
     for kind, make in enumerate(MAKERS):
         root = tmp_path / f"whole{kind}"
         make(root, images)
-        words = run([(root, 10**6)])
-        changes.append(int(words.split("changes ")[1].split()[0]))
-        wanted.append(contents(root / archive.FOLDER))
+        words, _ = killed.run("unpack", [(root, killed.NEVER)])
+        changes.append(int(words.split()[-1]))
+        wanted.append(forms.contents(root / archive.FOLDER))
         assert changes[-1] > len(wanted[-1]) > 60
     draw = random.Random(20)
     points = []
@@ -116,10 +55,10 @@ def test_killed_at_twenty_random_points_of_unpacking(tmp_path, images):
         root = tmp_path / f"killed{trial}"
         MAKERS[kind](root, images)
         points.append((root, draw.randint(1, changes[kind])))
-    words = run(points)
-    assert words.count("signal 9") == 20
+    assert killed.run("unpack", points) == [f"ended {-signal.SIGKILL}"] * 20
     for trial, (root, _) in enumerate(points):
-        assert contents(root / archive.FOLDER) == wanted[trial % len(MAKERS)]
+        archive.originals(root)
+        assert forms.contents(root / archive.FOLDER) == wanted[trial % len(MAKERS)]
         assert not [path for path in root.rglob(".*") if path.name != ".lock"]
 
 
@@ -147,7 +86,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_made(tmp_path, images, capsys)
     assert said.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {archive.ZIP, ".lock"}
     prepare.prepare(tmp_path, last="unpack")
-    assert contents(tmp_path / archive.FOLDER) == images
+    assert forms.contents(tmp_path / archive.FOLDER) == images
 
 
 @contextlib.contextmanager
@@ -195,7 +134,7 @@ def test_missing_permissions_are_told(images, what, capsys):
         assert not (root / archive.FOLDER).exists()
         locked.chmod(0o700)
         prepare.prepare(root, last="unpack")
-        assert contents(root / archive.FOLDER) == images
+        assert forms.contents(root / archive.FOLDER) == images
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are not Unix's")
@@ -205,7 +144,7 @@ def test_a_read_only_source_is_enough(images, capsys):
         for path in (source, *source.rglob("*")):
             path.chmod(0o500 if path.is_dir() else 0o400)
         prepare.prepare(folder / "out", last="unpack", wanted=Wanted(source=source))
-        assert contents(folder / "out" / archive.FOLDER) == images
+        assert forms.contents(folder / "out" / archive.FOLDER) == images
 
 
 def test_a_read_only_disk_is_told(tmp_path, images, monkeypatch, capsys):

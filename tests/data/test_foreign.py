@@ -1,41 +1,29 @@
 """What another model has seen, twins included; the formats in which that is told."""
 
-import dataclasses
-
 import pytest
 
-from faceemo.data import foreign, ledger
+from faceemo.data import foreign
 from faceemo.data.rules import Rules
 from faceemo.errors import UserError
 from tests.data.likeness import alike
-
-ROW = ledger.Row(
-    path="",
-    sha256="",
-    bytes=1,
-    split="train",
-    label="sad",
-    mode="L",
-    width=48,
-    height=48,
-    fate=ledger.KEPT,
-    reason="",
-)
+from tests.data.rows import row
 
 
-def row(path, **fields):
-    own = {"path": path, "sha256": f"s{path}", "pixels_sha256": f"p{path}", "dhash": f"d{path}"}
-    return dataclasses.replace(ROW, **own | fields)
+def row_of(path, **fields):
+    return row(
+        path,
+        **{"sha256": f"s{path}", "pixels_sha256": f"p{path}", "dhash": f"d{path}"} | fields,
+    )
 
 
 ROWS = alike(
     [
-        row("train/sad/10.jpg"),
-        row("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
-        row("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
-        *(row(f"validation/sad/{number}.jpg") for number in range(92, 97)),
-        row("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
-        row("test/sad/face.jpg"),
+        row_of("train/sad/10.jpg"),
+        row_of("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
+        row_of("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
+        *(row_of(f"validation/sad/{number}.jpg") for number in range(92, 97)),
+        row_of("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
+        row_of("test/sad/face.jpg"),
     ],
     [
         ("train/sad/10.jpg", "validation/sad/92.jpg", 2, 0.8, False),

@@ -11,27 +11,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from faceemo.data import measure, screen
-from tests.data.faces import face, jpeg, png
+from tests.data.faces import face, jpeg, odd_files, png
 
 
 def whole_files():
     """Files of many sizes, modes and formats, by name."""
-    colour = Image.fromarray(np.stack([face(3, 120), face(3, 120) // 2, face(3, 120)], -1))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to see it upright
-    turned = io.BytesIO()
-    Image.fromarray(face(5, 96)[:60]).save(turned, "JPEG", exif=exif)
-    return {f"face{seed}.jpg": jpeg(face(seed), quality=90) for seed in range(4)} | {
-        "black.jpg": jpeg(np.zeros((48, 48), np.uint8)),
-        "one.png": png(Image.new("L", (1, 1), 9)),
-        "colour.jpg": jpeg(np.asarray(colour), "RGB"),
-        "cmyk.jpg": jpeg(np.asarray(colour), "CMYK"),
-        "alpha.png": png(colour.convert("RGBA")),
-        "palette.png": png(colour.convert("P")),
-        "deep.png": png(Image.fromarray(face(7, 60).astype(np.uint16) * 257)),
-        "wide.jpg": jpeg(face(8, 150)[20:110]),
-        "turned.jpg": turned.getvalue(),
-    }
+    return {f"face{seed}.jpg": jpeg(face(seed), quality=90) for seed in range(4)} | odd_files()
 
 
 def broken_files():

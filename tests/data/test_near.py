@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from faceemo.config import CLASSES
 from faceemo.data import drawing, ledger, measure, near
 from faceemo.data.rules import Rules
+from tests.data.rows import row
 
 SIMILARITY = Rules().near_similarity
 
@@ -63,21 +64,12 @@ def rows_of(images):
         path = f"train/sad/{number:03}.png"
         image = Image.fromarray(grey)
         rows.append(
-            ledger.Row(
-                path=path,
-                sha256=path,
-                bytes=1,
-                mode="L",
-                width=48,
-                height=48,
-                split="train",
-                label="sad",
+            row(
+                path,
                 pixels_sha256=measure.pixels_sha256(grey),
                 blank=measure.blank(grey),
                 dhash=str(imagehash.dhash(image)),
                 dhash_mirrored=str(imagehash.dhash(Image.fromarray(grey[:, ::-1]))),
-                fate=ledger.KEPT,
-                reason="",
             )
         )
         pixels[path] = grey
@@ -87,24 +79,24 @@ def rows_of(images):
 def plain(rows, read):
     """Every pair, one after the other."""
     found = {}
-    for second, row in enumerate(rows):
+    for second, one in enumerate(rows):
         for other in rows[:second]:
             bits = [
                 min(
                     imagehash.hex_to_hash(a) - imagehash.hex_to_hash(b)
-                    for a, b in [(row.dhash, theirs), (other.dhash, ours)]
+                    for a, b in [(one.dhash, theirs), (other.dhash, ours)]
                 )
                 for theirs, ours in [
-                    (other.dhash, row.dhash),
-                    (other.dhash_mirrored, row.dhash_mirrored),
+                    (other.dhash, one.dhash),
+                    (other.dhash_mirrored, one.dhash_mirrored),
                 ]
             ]
             for mirrored, distance in enumerate(bits):
-                flipped = read(row)[:, ::-1] if mirrored else read(row)
+                flipped = read(one)[:, ::-1] if mirrored else read(one)
                 similarity = float(near.fine(read(other)) @ near.fine(flipped))
                 if distance <= near.FARTHEST and similarity >= near.LEAST:
                     alike = distance, pytest.approx(similarity, abs=1e-4), bool(mirrored)
-                    for here, there in ((row, other), (other, row)):
+                    for here, there in ((one, other), (other, one)):
                         found.setdefault(here.pixels_sha256, []).append((there.path, *alike))
     return found
 

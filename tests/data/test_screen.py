@@ -1,16 +1,14 @@
 """Screening against OpenCV used plainly: one image, one pass, the network as published."""
 
-import io
-
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from faceemo import assets
 from faceemo.config import SPLITS
 from faceemo.data import archive, ledger, screen
-from tests.data.faces import face, jpeg, png
+from tests.data.faces import face, jpeg, odd_files
+from tests.data.rows import row
 
 
 def placed(seed, side, left, top, canvas=200):
@@ -32,23 +30,7 @@ def files():
         faded = 128 + (pixels - 128) * (seed + 1) / 16
         result[f"faded{seed}.jpg"] = jpeg(faded.astype(np.uint8))
         result[f"cut{seed}.jpg"] = jpeg(face(50 + seed)[:, : 12 + 4 * seed])
-    colour = Image.fromarray(np.stack([face(3, 120), face(3, 120) // 2, face(3, 120)], -1))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to see it upright
-    stream = io.BytesIO()
-    Image.fromarray(np.rot90(face(5, 96))).save(stream, "JPEG", exif=exif)
-    result |= {
-        "black.jpg": jpeg(np.zeros((48, 48), np.uint8)),
-        "one.png": png(Image.new("L", (1, 1), 9)),
-        "colour.jpg": jpeg(np.asarray(colour), "RGB"),
-        "cmyk.jpg": jpeg(np.asarray(colour), "CMYK"),
-        "alpha.png": png(colour.convert("RGBA")),
-        "palette.png": png(colour.convert("P")),
-        "deep.png": png(Image.fromarray(face(7, 60).astype(np.uint16) * 257)),
-        "wide.jpg": jpeg(face(8, 150)[20:110]),
-        "turned.jpg": stream.getvalue(),
-    }
-    return result
+    return result | odd_files()
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +112,6 @@ def test_the_box_is_where_the_face_is(tmp_path, detector, side, left, top):
         shared = np.prod(np.maximum(high - low, 0))
         areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
         assert shared / (areas.sum() - shared) > 0.5
-
-
-def row(path, **fields):
-    split, label, _ = path.split("/")
-    nothing = dict.fromkeys(("mode", "width", "height"))
-    whole = {"sha256": path, "bytes": 1, "fate": ledger.KEPT, "reason": ""} | nothing | fields
-    return ledger.Row(path=path, split=split, label=label, **whole)
 
 
 def test_copies_by_confidence_byte_for_byte(tmp_path):

@@ -1,6 +1,5 @@
-"""The ledger as a table, and the command that prints it."""
+"""The ledger, leaks and published counts as tables, and the command that prints the ledger."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,30 +7,16 @@ from pathlib import Path
 import pytest
 
 from faceemo.data import ledger, tables
+from tests.data.rows import row
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "show_ledger.py"
-ROW = ledger.Row(
-    path="train/sad/7.jpg",
-    sha256="ab",
-    bytes=1,
-    split="train",
-    label="sad",
-    mode="L",
-    width=48,
-    height=48,
-    blank=0.25,
-    face_confidence=0.987654321,
-    fate=ledger.KEPT,
-    reason="",
-)
 ROWS = [
-    ROW,
-    dataclasses.replace(ROW, path="test/sad/8.jpg", split="test", leaks=("train", "validation")),
-    dataclasses.replace(
-        ROW,
-        path="train/happy/\x1b[31m9.jpg",
-        label="happy",
+    row("train/sad/7.jpg", blank=0.25, face_confidence=0.987654321),
+    row("test/sad/8.jpg", blank=0.25, face_confidence=0.987654321, leaks=("train", "validation")),
+    row(
+        "train/happy/\x1b[31m9.jpg",
         blank=0.5,
+        face_confidence=0.987654321,
         similar=(
             ledger.Likeness(
                 pixels_sha256="ef", path="a/b/c.jpg", distance=2, similarity=0.75, mirrored=True
@@ -40,7 +25,7 @@ ROWS = [
         fate=ledger.DUPLICATE,
         reason="same dHash as train/happy/3.jpg, which is kept",
     ),
-    dataclasses.replace(ROW, path="train/sad/x.jpg", blank=None, fate=ledger.UNREADABLE),
+    row("train/sad/x.jpg", face_confidence=0.987654321, fate=ledger.UNREADABLE),
 ]
 
 
@@ -105,3 +90,12 @@ def test_leaks_are_listed_where_there_are_any():
     assert lines[1].split() == ["near", "before", "1", "1,200", "1,201"]
     assert lines[2].split() == ["after", "0", "0", "0"]
     assert lines[3:] == ["  test in train: none, by any measure"]
+
+
+def test_published_counts_add_up():
+    """The totals that the original states, in SPEC section 2."""
+    totals = {
+        stage: sum(sum(labels.values()) for labels in splits.values())
+        for stage, splits in tables.ORIGINAL.items()
+    }
+    assert totals == {"unpack": 20_214, "screen": 19_984, "dedupe": 19_137}

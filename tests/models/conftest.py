@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import filelock
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from faceemo import assets
+from tests import keras_process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,20 +46,6 @@ def compute(program, tmp_path_factory, *arguments) -> Oracle:
     folder.mkdir(exist_ok=True)
     with filelock.FileLock(folder / "lock"):
         if not (folder / "results.npz").exists():
-            run(program, folder, *arguments)
+            keras_process.run(Path(__file__).with_name(program), folder, *arguments)
     with np.load(folder / "results.npz") as results:
         return Oracle(folder, dict(results))
-
-
-def run(program, folder, *arguments) -> None:
-    # This process's two-device flag means nothing to TensorFlow, and JAX is not to be started.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name(program), folder, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"

@@ -3,7 +3,6 @@
 import dataclasses
 import re
 
-import h5py
 import jax
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, pretrained
 from faceemo.models.layers import Mode, dropout
+from tests.models import legacy_layout
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +68,6 @@ def test_the_download_is_known_by_its_hash_too(networks, model, empty, monkeypat
     )
 
 
-def legacy(path, weights, layers, rename):
-    """Writes the legacy layout with variables named as Keras 2 did."""
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.encode() for layer in layers]
-        for layer in layers:
-            own = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
-            group = file.create_group(layer)
-            names = [rename(layer, weight) for weight in own]
-            group.attrs["weight_names"] = [name.encode() for name in names]
-            for name, array in zip(names, own.values(), strict=True):
-                group[name] = array
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def written(networks):
     """Keras's weights by 'layer/weight', and its layers."""
@@ -103,8 +89,8 @@ def test_reads_the_names_of_the_download(model, empty, written, tmp_path):
     weights, layers = written
     counted = {n.replace("normalization/", "normalization_3/"): a for n, a in weights.items()}
     names = ["rescaling_3", *("normalization_3" if n == "normalization" else n for n in layers)]
-    path = legacy(tmp_path / "x.h5", counted, names, keras_2)
-    loaded, _, _ = models.load_weights(model, empty, path)
+    path = legacy_layout.write(tmp_path / "x.h5", counted, keras_2, layers=names)
+    loaded, _, _ = models.load_weights(model, empty, str(path))
     params, statistics = loaded["params"]["backbone"], normalization(loaded)
     np.testing.assert_array_equal(
         params["block6a_dwconv"]["kernel"], weights["block6a_dwconv/kernel"]
@@ -118,16 +104,16 @@ def test_no_other_name_is_excused(model, empty, written, tmp_path, wrong):
     weights, layers = written
     renamed = {n.replace("normalization/", f"{wrong}/"): a for n, a in weights.items()}
     names = ["rescaling", *(wrong if n == "normalization" else n for n in layers)]
-    path = legacy(tmp_path / "x.h5", renamed, names, keras_2)
+    path = legacy_layout.write(tmp_path / "x.h5", renamed, keras_2, layers=names)
     with pytest.raises(UserError, match="normalization/mean is missing") as caught:
-        models.load_weights(model, empty, path)
+        models.load_weights(model, empty, str(path))
     assert f"{wrong}/mean (3,) is left over" in str(caught.value)
 
 
 def test_a_file_that_does_not_say_how_it_normalises_is_refused(model, empty, written, tmp_path):
-    path = legacy(tmp_path / "x.h5", *written, keras_2)
+    path = legacy_layout.write(tmp_path / "x.h5", written[0], keras_2)
     with pytest.raises(UserError, match="rescaling"):
-        models.load_weights(model, empty, path)
+        models.load_weights(model, empty, str(path))
 
 
 def drops(model, monkeypatch, training, keys=True):

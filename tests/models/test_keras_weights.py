@@ -8,6 +8,7 @@ import pytest
 from faceemo import assets
 from faceemo.errors import UserError
 from faceemo.models import keras_weights
+from tests.models import legacy_layout
 
 
 def shapes(weights):
@@ -51,26 +52,6 @@ def test_layers_without_names_go_by_number(oracle, small, tmp_path):
     assert_same(keras_weights.read(path, shapes(small)), small)
 
 
-def legacy(path, weights, rename, root="/", split=False):
-    """Writes `weights` in the legacy layout, variables named by `rename(layer, weight)`."""
-    layers = list(dict.fromkeys(name.split("/")[0] for name in weights))
-    with h5py.File(path, "w") as file:
-        group = file.require_group(root)
-        if split:
-            group.attrs["layer_names0"] = [layer.encode() for layer in layers[:5]]
-            group.attrs["layer_names1"] = [layer.encode() for layer in layers[5:]]
-        else:
-            group.attrs["layer_names"] = [layer.encode() for layer in layers]
-        for layer in layers:
-            own = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
-            subgroup = group.create_group(layer)
-            names = [rename(layer, weight) for weight in own]
-            subgroup.attrs["weight_names"] = [name.encode() for name in names]
-            for name, array in zip(names, own.values(), strict=True):
-                subgroup[name] = array
-    return path
-
-
 @pytest.mark.parametrize(
     "rename",
     [
@@ -83,7 +64,7 @@ def legacy(path, weights, rename, root="/", split=False):
 @pytest.mark.parametrize("root", ["/", "model_weights"])
 @pytest.mark.parametrize("split", [False, True])
 def test_reads_the_names_of_older_keras(small, tmp_path, rename, root, split):
-    path = legacy(tmp_path / "old.h5", small, rename, root, split)
+    path = legacy_layout.write(tmp_path / "old.h5", small, rename, root=root, split=split)
     assert_same(keras_weights.read(path, shapes(small)), small)
 
 

@@ -1,41 +1,23 @@
-"""Optimiser, schedule and loss beyond the study, against Keras's own; all off changes no bit."""
+"""Schedule, optimiser and loss of the recipes: Keras's own, or by hand what Keras has not."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from faceemo.data.pipeline import Batch
-from faceemo.train import average, optim, state
-from faceemo.train.mixing import Mixing, with_partners
+from faceemo.train import optim
 from faceemo.train.schedule import make_schedule
-from faceemo.train.steps import cross_entropy, make_train_step
-from tests.train.plain_step import make_plain_optimizer, make_plain_step
-from tests.train.tiny import GREY, make_model, make_split, tiny_config
-
-WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
+from faceemo.train.steps import cross_entropy
+from tests import keras_process
+from tests.train.tiny import make_model, tiny_config
 
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keras_recipes")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    program = Path(__file__).with_name("keras_recipes.py")
-    done = subprocess.run(
-        [sys.executable, program, folder],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"
+    keras_process.run(Path(__file__).with_name("keras_recipes.py"), folder)
     with np.load(folder / "results.npz") as results:
         return dict(results)
 
@@ -129,183 +111,3 @@ def test_layer_decay_and_weight_decay_leave_frozen_leaves_without_state():
     )
     sizes = [leaf.size for leaf in jax.tree.leaves(optimizer.init(params)) if leaf.ndim]
     assert sum(sizes) == 2 * (36 + 28), "two moments of blocks top and head, nothing of low"
-
-
-def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, **recipe):
-    """Some steps on one batch, cut over so many devices; the first copy of the states."""
-    model = make_model(noise=0.5)
-    variables = model.init(0)
-    labels = {"params": optim.label_params(model, variables["params"]), "batch_stats": {}}
-    optimizer = optimizer or (lambda labels: optim.make_optimizer(0.01, labels))
-    optimizer = optimizer(labels["params"])
-    step = make_train_step(
-        model,
-        optimizer,
-        labels["params"],
-        GREY,
-        augmentation="mid",
-        class_weights=WEIGHTS,
-        axis_name="batch",
-        ema=ema,
-        mixing=mixing,
-        **recipe,
-    )
-    start = state.create(variables, optimizer, seed=5)
-    if ema:
-        start = state.TrainState(
-            start.step,
-            start.params,
-            start.batch_stats,
-            start.opt_state,
-            start.rng,
-            average.start(variables, labels),
-        )
-    if mixing:
-        (batch,) = with_partners([batch], make_split(8, 3), 5, 2)
-    return start, *run(step, start, batch, devices, steps)
-
-
-def run(step, start, batch, devices, steps=3):
-    """The states after each step, and the last sums."""
-    mapped = jax.pmap(
-        step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
-    )
-    copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
-    cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
-    states = []
-    for _ in range(steps):
-        copies, sums = mapped(copies, cut, 2)
-        states.append(jax.tree.map(lambda leaf: np.asarray(leaf)[0], copies))
-    return states, jax.tree.map(lambda leaf: np.asarray(leaf)[0], sums)
-
-
-def batch_of(n, size=8):
-    """The first n of eight images, which are so many in a set of eight."""
-    split = make_split(8, 3)
-    index = np.arange(n, dtype=np.int32)
-    rows = (split.images[index], split.labels[index], np.ones(n, np.float32), index)
-    fills = (0, 0, 0, -1)
-    padded = [
-        np.concatenate([row, np.full((size - n, *row.shape[1:]), fill, row.dtype)])
-        for row, fill in zip(rows, fills, strict=True)
-    ]
-    return Batch(*padded)
-
-
-EVERYTHING = {
-    "ema": 0.9,
-    "mixing": Mixing(0.4, 1.0),
-    "label_smoothing": 0.1,
-    "erasing": 0.7,
-    "optimizer": lambda labels: optim.make_optimizer(
-        lambda count: 0.01 / (1 + count),
-        labels,
-        blocks=make_model().blocks,
-        layer_decay=0.7,
-        weight_decay=0.1,
-        clip_norm=0.05,
-    ),
-}
-
-
-def test_with_everything_off_no_bit_differs_from_the_step_that_knew_nothing_of_it():
-    batch = batch_of(7)
-    start, states, sums = train(batch, devices=2)
-    model = make_model(noise=0.5)
-    labels = optim.label_params(model, start.params)
-    optimizer = make_plain_optimizer(0.01, labels)
-    plain = make_plain_step(model, optimizer, labels, GREY, "mid", WEIGHTS, "batch")
-    begin = state.create({"params": start.params, "batch_stats": {}}, optimizer, seed=5)
-    others, other_sums = run(plain, begin, batch, 2)
-    # What the step says besides is for the watchdog.
-    sums = {name: sums[name] for name in other_sums}
-    ours, theirs = (states, sums), (others, other_sums)
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-    for one, two in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        assert one.tobytes() == two.tobytes()
-
-
-def assert_close(tree, other):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, other)
-
-
-def test_with_everything_on_two_devices_train_like_one():
-    _, one, sums = train(batch_of(8), devices=1, **EVERYTHING)
-    _, two, other = train(batch_of(8), devices=2, **EVERYTHING)
-    assert_close(
-        ((one[-1].params, one[-1].average), sums), ((two[-1].params, two[-1].average), other)
-    )
-
-
-def test_with_everything_on_padding_does_not_train():
-    _, padded, sums = train(batch_of(5), devices=2, **EVERYTHING)
-    _, alone, other = train(batch_of(5, size=5), devices=1, **EVERYTHING)
-    assert_close((padded[-1].params, sums), (alone[-1].params, other))
-
-
-def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
-    start, states, _ = train(batch_of(8), devices=2, **EVERYTHING)
-    low = states[-1].params["backbone"]["low"]
-    for before, after in zip(
-        jax.tree.leaves(start.params["backbone"]["low"]), jax.tree.leaves(low), strict=True
-    ):
-        assert np.asarray(before).tobytes() == after.tobytes()
-    assert not jax.tree.leaves(states[-1].average["params"]["backbone"]["low"])
-    shown = average.averaged(states[-1])
-    for name in ("kernel", "bias"):
-        assert shown.params["backbone"]["low"][name] is low[name]
-        averaged = shown.params["head"]["predictions"][name]
-        assert (averaged != states[-1].params["head"]["predictions"][name]).all()
-
-
-def test_each_of_them_changes_the_training():
-    """None is passed on to nothing."""
-    _, plain, _ = train(batch_of(8), devices=1)
-    for name, value in EVERYTHING.items():
-        _, states, _ = train(batch_of(8), devices=1, **{name: value})
-        shown = average.averaged(states[-1]).params["head"]["predictions"]["kernel"]
-        assert (shown != plain[-1].params["head"]["predictions"]["kernel"]).any(), name
-
-
-def test_the_average_is_tensorflows_formula():
-    """Over the very parameters that training without an average goes through."""
-    start, plain, _ = train(batch_of(8), devices=1, steps=30)
-    _, states, _ = train(batch_of(8), devices=1, steps=30, ema=0.6)
-    mean = np.asarray(start.params["head"]["predictions"]["kernel"], np.float64)
-    limited = 0
-    for number, (one, other) in enumerate(zip(plain, states, strict=True), start=1):
-        leaf = one.params["head"]["predictions"]["kernel"]
-        assert leaf.tobytes() == other.params["head"]["predictions"]["kernel"].tobytes()
-        decay = min(0.6, (1 + number) / (10 + number))
-        limited += decay < 0.6
-        mean = decay * mean + (1 - decay) * leaf
-        averaged = average.averaged(other).params["head"]["predictions"]["kernel"]
-        np.testing.assert_allclose(averaged, mean, rtol=1e-5, atol=1e-7)
-    assert 5 < limited < 20, "both arms of the minimum"
-
-
-def test_statistics_are_averaged_where_they_train_and_can_be_replaced():
-    variables = {
-        "params": {"w": jnp.zeros(2)},
-        "batch_stats": {"a": jnp.zeros(1), "b": jnp.ones(1)},
-    }
-    labels = {"params": {"w": "train"}, "batch_stats": {"a": "train", "b": "freeze"}}
-    begin = state.create(variables, optax.identity(), 0)
-    begin = average.moved(
-        state.TrainState(
-            jnp.int32(1),
-            {"w": jnp.ones(2)},
-            {"a": jnp.full(1, 8.0), "b": jnp.ones(1)},
-            (),
-            begin.rng,
-            average.start(variables, labels),
-        ),
-        decay=0.9,
-    )
-    shown = average.averaged(begin)
-    np.testing.assert_allclose(shown.params["w"], 9 / 11, rtol=1e-6)
-    np.testing.assert_allclose(shown.batch_stats["a"], 8 * 9 / 11, rtol=1e-6)
-    np.testing.assert_array_equal(shown.batch_stats["b"], 1)
-    fresh = average.with_statistics(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
-    assert float(average.averaged(fresh).batch_stats["a"][0]) == 5
-    np.testing.assert_allclose(average.averaged(fresh).params["w"], 9 / 11, rtol=1e-6)

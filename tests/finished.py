@@ -1,0 +1,47 @@
+"""A finished run's folder, with real checkpoints of a real network, without its training."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+
+from faceemo import models
+from faceemo.analysis import calibration, card
+from faceemo.config import make_config
+from faceemo.train.assembly import first_state, labels_of, optimizer_of
+from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.progress import Progress
+from faceemo.train.recipe import make_recipe
+from tests.train.tiny import make_splits
+
+# The smallest of the networks; some of its leaves and statistics train, some are frozen.
+ARG = "2,weights=none,image_size=32"
+
+
+def write(workdir, arch="efficientnetb0", arg=ARG):
+    """Writes the run; its best epoch is the first of two. Returns its recipe."""
+    config = make_config(arch, arg)
+    splits = make_splits()
+    model = models.build(config)
+    shapes = jax.eval_shape(lambda: model.init(0))
+    rng = np.random.default_rng(7)
+
+    def drawn(shape):
+        return (rng.normal(size=shape.shape) / 20 + 0.5 * (len(shape.shape) == 1)).astype("f")
+
+    first, second = jax.tree.map(drawn, shapes), jax.tree.map(drawn, shapes)
+    recipe = make_recipe(config, model.preprocessing, {"source": "none", "sha256": None}, splits)
+    labels = labels_of(model, first)
+    checkpoints = Checkpoints(workdir, recipe)
+    checkpoints.save_frozen(first, labels)
+    state = first_state(config, first, optimizer_of(config, 1e-3, model, labels), labels)
+    history = ()
+    for step, variables, accuracy in ((3, first, 0.75), (6, second, 0.5)):
+        state = dataclasses.replace(state, step=np.int32(step), **variables)
+        history = (*history, {"epoch": step // 3, "validation/accuracy": accuracy})
+        checkpoints.save(jax.tree.map(np.asarray, state), labels, Progress(history), best=step == 3)
+    fitted = {"temperature": 1.375, "best_epoch": 1}
+    (workdir / calibration.NAME).write_text(json.dumps(fitted))
+    (workdir / card.NAME).write_text("# the card\n")
+    return recipe

@@ -1,0 +1,32 @@
+"""Weight files as Keras wrote them before version 3."""
+
+import h5py
+
+
+def write(path, weights, rename, *, layers=None, root="/", split=False):
+    """Writes `weights` below `root`, variables named by `rename(layer, weight)`; returns the path.
+
+    Args:
+        path: of the file.
+        weights: arrays by 'layer/weight'.
+        rename: gives the name that a variable has in the file.
+        layers: names, also of those without weights; by default those of the weights.
+        root: the group that holds the layers.
+        split: whether the list of layers is in two attributes, as it is where it is long.
+    """
+    layers = layers or list(dict.fromkeys(name.split("/")[0] for name in weights))
+    with h5py.File(path, "w") as file:
+        group = file.require_group(root)
+        if split:
+            group.attrs["layer_names0"] = [layer.encode() for layer in layers[:5]]
+            group.attrs["layer_names1"] = [layer.encode() for layer in layers[5:]]
+        else:
+            group.attrs["layer_names"] = [layer.encode() for layer in layers]
+        for layer in layers:
+            own = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
+            subgroup = group.create_group(layer)
+            names = [rename(layer, weight) for weight in own]
+            subgroup.attrs["weight_names"] = [name.encode() for name in names]
+            for name, array in zip(names, own.values(), strict=True):
+                subgroup[name] = array
+    return path

@@ -1,0 +1,73 @@
+"""Some training steps of the tiny model with any part of a recipe, on any number of devices."""
+
+import jax
+import numpy as np
+
+from faceemo.data.pipeline import Batch
+from faceemo.train import average, optim, state
+from faceemo.train.mixing import with_partners
+from faceemo.train.steps import make_train_step
+from tests.train.tiny import GREY, make_model, make_split
+
+WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
+
+
+def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, **recipe):
+    """Some steps on one batch, cut over so many devices; the first copy of the states."""
+    model = make_model(noise=0.5)
+    variables = model.init(0)
+    labels = {"params": optim.label_params(model, variables["params"]), "batch_stats": {}}
+    optimizer = optimizer or (lambda labels: optim.make_optimizer(0.01, labels))
+    optimizer = optimizer(labels["params"])
+    step = make_train_step(
+        model,
+        optimizer,
+        labels["params"],
+        GREY,
+        augmentation="mid",
+        class_weights=WEIGHTS,
+        axis_name="batch",
+        ema=ema,
+        mixing=mixing,
+        **recipe,
+    )
+    start = state.create(variables, optimizer, seed=5)
+    if ema:
+        start = state.TrainState(
+            start.step,
+            start.params,
+            start.batch_stats,
+            start.opt_state,
+            start.rng,
+            average.start(variables, labels),
+        )
+    if mixing:
+        (batch,) = with_partners([batch], make_split(8, 3), 5, 2)
+    return start, *run(step, start, batch, devices, steps)
+
+
+def run(step, start, batch, devices, steps=3):
+    """The states after each step, and the last sums."""
+    mapped = jax.pmap(
+        step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
+    )
+    copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
+    cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
+    states = []
+    for _ in range(steps):
+        copies, sums = mapped(copies, cut, 2)
+        states.append(jax.tree.map(lambda leaf: np.asarray(leaf)[0], copies))
+    return states, jax.tree.map(lambda leaf: np.asarray(leaf)[0], sums)
+
+
+def batch_of(n, size=8):
+    """The first n of eight images, which are so many in a set of eight."""
+    split = make_split(8, 3)
+    index = np.arange(n, dtype=np.int32)
+    rows = (split.images[index], split.labels[index], np.ones(n, np.float32), index)
+    fills = (0, 0, 0, -1)
+    padded = [
+        np.concatenate([row, np.full((size - n, *row.shape[1:]), fill, row.dtype)])
+        for row, fill in zip(rows, fills, strict=True)
+    ]
+    return Batch(*padded)

@@ -1,0 +1,52 @@
+"""The average of the weights is TensorFlow's, and statistics go with it."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from faceemo.train import average, state
+from tests.train.recipe_steps import batch_of, train
+
+
+def test_the_average_is_tensorflows_formula():
+    """Over the very parameters that training without an average goes through."""
+    start, plain, _ = train(batch_of(8), devices=1, steps=30)
+    _, states, _ = train(batch_of(8), devices=1, steps=30, ema=0.6)
+    mean = np.asarray(start.params["head"]["predictions"]["kernel"], np.float64)
+    limited = 0
+    for number, (one, other) in enumerate(zip(plain, states, strict=True), start=1):
+        leaf = one.params["head"]["predictions"]["kernel"]
+        assert leaf.tobytes() == other.params["head"]["predictions"]["kernel"].tobytes()
+        decay = min(0.6, (1 + number) / (10 + number))
+        limited += decay < 0.6
+        mean = decay * mean + (1 - decay) * leaf
+        averaged = average.averaged(other).params["head"]["predictions"]["kernel"]
+        np.testing.assert_allclose(averaged, mean, rtol=1e-5, atol=1e-7)
+    assert 5 < limited < 20, "both arms of the minimum"
+
+
+def test_statistics_are_averaged_where_they_train_and_can_be_replaced():
+    variables = {
+        "params": {"w": jnp.zeros(2)},
+        "batch_stats": {"a": jnp.zeros(1), "b": jnp.ones(1)},
+    }
+    labels = {"params": {"w": "train"}, "batch_stats": {"a": "train", "b": "freeze"}}
+    begin = state.create(variables, optax.identity(), 0)
+    begin = average.moved(
+        state.TrainState(
+            jnp.int32(1),
+            {"w": jnp.ones(2)},
+            {"a": jnp.full(1, 8.0), "b": jnp.ones(1)},
+            (),
+            begin.rng,
+            average.start(variables, labels),
+        ),
+        decay=0.9,
+    )
+    shown = average.averaged(begin)
+    np.testing.assert_allclose(shown.params["w"], 9 / 11, rtol=1e-6)
+    np.testing.assert_allclose(shown.batch_stats["a"], 8 * 9 / 11, rtol=1e-6)
+    np.testing.assert_array_equal(shown.batch_stats["b"], 1)
+    fresh = average.with_statistics(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
+    assert float(average.averaged(fresh).batch_stats["a"][0]) == 5
+    np.testing.assert_allclose(average.averaged(fresh).params["w"], 9 / 11, rtol=1e-6)

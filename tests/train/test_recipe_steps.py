@@ -1,0 +1,84 @@
+"""A step with all of a recipe off changes no bit; with all of it on it is right on any devices."""
+
+import jax
+import numpy as np
+
+from faceemo.train import average, optim, state
+from faceemo.train.mixing import Mixing
+from tests.train.plain_step import make_plain_optimizer, make_plain_step
+from tests.train.recipe_steps import WEIGHTS, batch_of, run, train
+from tests.train.tiny import GREY, make_model
+
+EVERYTHING = {
+    "ema": 0.9,
+    "mixing": Mixing(0.4, 1.0),
+    "label_smoothing": 0.1,
+    "erasing": 0.7,
+    "optimizer": lambda labels: optim.make_optimizer(
+        lambda count: 0.01 / (1 + count),
+        labels,
+        blocks=make_model().blocks,
+        layer_decay=0.7,
+        weight_decay=0.1,
+        clip_norm=0.05,
+    ),
+}
+
+
+def test_with_everything_off_no_bit_differs_from_the_step_that_knew_nothing_of_it():
+    batch = batch_of(7)
+    start, states, sums = train(batch, devices=2)
+    model = make_model(noise=0.5)
+    labels = optim.label_params(model, start.params)
+    optimizer = make_plain_optimizer(0.01, labels)
+    plain = make_plain_step(model, optimizer, labels, GREY, "mid", WEIGHTS, "batch")
+    begin = state.create({"params": start.params, "batch_stats": {}}, optimizer, seed=5)
+    others, other_sums = run(plain, begin, batch, 2)
+    # What the step says besides is for the watchdog.
+    sums = {name: sums[name] for name in other_sums}
+    ours, theirs = (states, sums), (others, other_sums)
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for one, two in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert one.tobytes() == two.tobytes()
+
+
+def assert_close(tree, other):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, other)
+
+
+def test_with_everything_on_two_devices_train_like_one():
+    _, one, sums = train(batch_of(8), devices=1, **EVERYTHING)
+    _, two, other = train(batch_of(8), devices=2, **EVERYTHING)
+    assert_close(
+        ((one[-1].params, one[-1].average), sums), ((two[-1].params, two[-1].average), other)
+    )
+
+
+def test_with_everything_on_padding_does_not_train():
+    _, padded, sums = train(batch_of(5), devices=2, **EVERYTHING)
+    _, alone, other = train(batch_of(5, size=5), devices=1, **EVERYTHING)
+    assert_close((padded[-1].params, sums), (alone[-1].params, other))
+
+
+def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
+    start, states, _ = train(batch_of(8), devices=2, **EVERYTHING)
+    low = states[-1].params["backbone"]["low"]
+    for before, after in zip(
+        jax.tree.leaves(start.params["backbone"]["low"]), jax.tree.leaves(low), strict=True
+    ):
+        assert np.asarray(before).tobytes() == after.tobytes()
+    assert not jax.tree.leaves(states[-1].average["params"]["backbone"]["low"])
+    shown = average.averaged(states[-1])
+    for name in ("kernel", "bias"):
+        assert shown.params["backbone"]["low"][name] is low[name]
+        averaged = shown.params["head"]["predictions"][name]
+        assert (averaged != states[-1].params["head"]["predictions"][name]).all()
+
+
+def test_each_of_them_changes_the_training():
+    """None is passed on to nothing."""
+    _, plain, _ = train(batch_of(8), devices=1)
+    for name, value in EVERYTHING.items():
+        _, states, _ = train(batch_of(8), devices=1, **{name: value})
+        shown = average.averaged(states[-1]).params["head"]["predictions"]["kernel"]
+        assert (shown != plain[-1].params["head"]["predictions"]["kernel"]).any(), name

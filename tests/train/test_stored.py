@@ -1,0 +1,215 @@
+"""A stored network is the run's best, bit for bit, or is refused."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from faceemo import finals
+from faceemo.analysis import calibration, card
+from faceemo.errors import UserError
+from faceemo.models import own_weights
+from faceemo.models.preprocessing import IDENTITY
+from faceemo.train import parallel, stored
+from faceemo.train.assembly import evaluation_step
+from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.digest import named_leaves
+from faceemo.train.predict import predict_split
+from tests import finished
+from tests.test_main import REPOSITORY
+from tests.train.tiny import make_splits
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run and its recipe."""
+    workdir = tmp_path_factory.mktemp("stored") / "run"
+    return workdir, finished.write(workdir)
+
+
+@pytest.fixture(scope="module")
+def path(run):
+    """The stored network of that run."""
+    return finals.store(run[0], run[0].parent / "models" / "run")
+
+
+def answers(model, preprocessing, variables):
+    copies = parallel.replicate(variables)
+    step = evaluation_step(model, preprocessing)
+    split = make_splits()["test"]
+    return predict_split(step, copies["params"], copies["batch_stats"], split, 8, name="test")
+
+
+def test_it_answers_as_the_best_checkpoint_bit_for_bit(run, path):
+    workdir, recipe = run
+    best, _ = Checkpoints(workdir, recipe).restore_best()
+    found = stored.load(path)
+    wanted, leaves = named_leaves(best), named_leaves(found.variables)
+    assert leaves.keys() == wanted.keys()
+    assert all(leaves[name].tobytes() == wanted[name].tobytes() for name in wanted)
+    assert all(leaf.dtype == np.float32 for leaf in leaves.values())
+    model = found.build()
+    logits = answers(model, found.preprocessing, found.variables)
+    assert np.ptp(logits) > 0
+    np.testing.assert_array_equal(logits, answers(model, model.preprocessing, best))
+
+
+def test_it_knows_what_a_predictor_asks(run, path):
+    found = stored.load(path.parent)  # the folder will do
+    assert (found.arch, found.image_size) == ("efficientnetb0", 32)
+    assert found.classes == ("happy", "neutral", "sad", "surprise")
+    assert found.preprocessing == IDENTITY
+    assert (found.temperature, found.best_epoch) == (1.375, 1)
+    assert found.recipe == json.loads(json.dumps(run[1]))
+    assert (path.parent / card.NAME).read_text() == "# the card\n"
+
+
+def test_numpy_alone_reads_all_leaves_and_no_optimiser(run, path):
+    """Whoever has no faceemo gets the weights, and the words about them."""
+    with path.open("rb") as stream, np.load(stream) as file:
+        about = json.loads(str(file["about"]))
+        size = sum(file[name].nbytes for name in file.files if name != "about")
+        assert {name.split("/")[0] for name in file.files} == {"about", "params", "batch_stats"}
+        assert file["params/head/predictions/kernel"].shape == (1280, 4)
+    assert about["recipe"]["classes"][0] == "happy"
+    assert size == 4 * (4_049_571 - 1 + 4 * 1281)  # Keras's, whose normalisation also has a count
+    assert size < path.stat().st_size < 1.05 * size
+
+
+def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
+    """Wherever one is altered; dates in the zip's own tables mean nothing to anybody."""
+    content = path.read_bytes()
+    whole = named_leaves(stored.load(path).variables)
+    rng = np.random.default_rng(0)
+    # anywhere, in the first arrays' headers, in the tables at the end, in what is said about it
+    about = content.index(b"about.npy")
+    places = [
+        *rng.integers(0, len(content), 12),
+        *rng.integers(0, 400, 6),
+        *rng.integers(len(content) - 4000, len(content), 6),
+        *rng.integers(about, about + 2000, 6),
+    ]
+    copy, refused = tmp_path / "model.npz", []
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        copy.write_bytes(changed)
+        try:
+            found = named_leaves(stored.load(copy).variables)
+        except UserError as error:
+            refused.append(str(error))
+        else:
+            assert found.keys() == whole.keys()
+            assert all(found[name].tobytes() == whole[name].tobytes() for name in whole)
+    assert len(refused) > len(places) / 2
+    assert all("which cannot be read" in text and "\n" not in text for text in refused)
+
+
+def test_what_zips_checksum_cannot_see_the_digests_do(path, tmp_path):
+    """An array or a word replaced by a tool that writes a good zip again."""
+    about, arrays = own_weights.unpack(path)
+    name = "params/head/predictions/bias"
+    for key, value in (
+        (name, np.nextafter(arrays[name], 9, dtype=np.float32)),
+        (name, arrays[name].astype(np.float64)),
+        ("batch_stats/backbone/new/mean", np.ones(3, np.float32)),
+    ):
+        own_weights.pack(tmp_path / "m.npz", about, arrays | {key: value})
+        with pytest.raises(UserError, match=f"not as it was stored: {key}"):
+            stored.load(tmp_path / "m.npz")
+    own_weights.pack(tmp_path / "m.npz", about | {"temperature": 1.0}, arrays)
+    with pytest.raises(UserError, match="not as it was stored: about"):
+        stored.load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, 0.5, -1, -30])
+def test_a_file_that_is_cut_off_is_refused(path, tmp_path, length):
+    content = path.read_bytes()
+    length = int(len(content) * length) if isinstance(length, float) else length
+    (tmp_path / "model.npz").write_bytes(content[:length])
+    with pytest.raises(UserError, match=r"copy it again"):
+        stored.load(tmp_path)
+
+
+def test_what_is_no_stored_network_is_refused(path, tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        stored.load(tmp_path / "lost.npz")
+    other = tmp_path / "other.npz"
+    for write in (
+        lambda: other.write_text("<html>404</html>"),
+        lambda: np.savez(other, a=np.ones(3)),
+        lambda: np.savez(other, about=np.array("[1]")),
+        lambda: own_weights.write(other, "vgg16", {"a/b": np.ones(3, np.float32)}, IDENTITY),
+    ):
+        write()
+        with pytest.raises(UserError, match="which cannot be read"):
+            stored.load(other)
+    found = stored.load(path)
+    head = found.variables["params"]["head"]
+    for variables, message in (
+        ({"params": {"head": head}, "batch_stats": {}}, "is missing"),
+        ({"params": found.variables["params"], "batch_stats": {"x": np.ones(2)}}, "left over"),
+    ):
+        stored.write(other, dataclasses.replace(found, variables=variables))
+        with pytest.raises(UserError, match=message):
+            stored.load(other)
+    with pytest.raises(UserError, match=r"name it model\.npz"):
+        stored.write(tmp_path / "model.h5", found)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from faceemo import finals
+
+finals.shutil.copyfile = lambda *_: os._exit(9)  # the weights are there, the card is not
+finals.store(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_killed_while_storing_nothing_passes_for_finished(run, tmp_path):
+    workdir, _ = run
+    for folder in (tmp_path / "new", finals.store(workdir, tmp_path / "old").parent):
+        before = sorted(path.name for path in folder.glob("*"))
+        killed = [sys.executable, "-c", KILLED, str(workdir), str(folder)]
+        assert subprocess.run(killed, cwd=REPOSITORY, timeout=300).returncode == 9
+        assert sorted(path.name for path in folder.glob("*")) == before
+    with pytest.raises(UserError, match="no such file"):
+        stored.load(tmp_path / "new")
+    stored.load(tmp_path / "old")
+    finals.store(workdir, tmp_path / "new")
+    stored.load(tmp_path / "new")
+    assert not (tmp_path / ".new.partial").exists()
+
+
+def test_what_is_not_finished_or_not_ours_is_left_alone(run, tmp_path):
+    workdir, _ = run
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"thesis\.tex"):
+        finals.store(workdir, tmp_path / "mine")
+    with pytest.raises(UserError, match="no checkpoints"):
+        finals.store(tmp_path / "mine", tmp_path / "out")
+    fitted = (workdir / calibration.NAME).read_text()
+    try:
+        (workdir / calibration.NAME).write_text(
+            fitted.replace('"best_epoch": 1', '"best_epoch": 2')
+        )
+        with pytest.raises(UserError, match=r"temperature of epoch 1"):
+            finals.store(workdir, tmp_path / "out")
+    finally:
+        (workdir / calibration.NAME).write_text(fitted)
+    assert not (tmp_path / "out").exists()
+
+
+def test_loading_needs_neither_tensorflow_nor_orbax(path):
+    code = (
+        "import sys, pathlib; from faceemo.train import stored; "
+        "stored.load(pathlib.Path(sys.argv[1])); "
+        "sys.exit(bool({'tensorflow', 'orbax.checkpoint', 'matplotlib'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    assert subprocess.run(command, cwd=REPOSITORY, timeout=300).returncode == 0
