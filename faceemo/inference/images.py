@@ -100,7 +100,9 @@ def files_below(path: Path) -> list[Path]:
 def _each(array: np.ndarray) -> Iterator[np.ndarray]:
     """The images of an array: a last axis of 3 is colours."""
     axes = array.ndim - (array.shape[-1:] == (3,))
-    if array.dtype != np.uint8 or axes not in (2, 3) or 0 in array.shape[-axes:]:
+    # transparency or a single channel, not strips of a few pixels
+    channels = array.ndim == 3 and array.shape[-1] in (1, 2, 4)
+    if array.dtype != np.uint8 or axes not in (2, 3) or channels or 0 in array.shape[-axes:]:
         raise UserError(
             expected=_TAKES,
             found=f"an array of {array.dtype} {list(array.shape)}",

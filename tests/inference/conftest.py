@@ -4,11 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import faceemo
+from faceemo.classes import CLASSES
+from faceemo.config import make_config
 from faceemo.data import sample
+from faceemo.inference.predictor import Predictor
+from faceemo.inference.trained import Trained
+from tests.train.tiny import GREY, make_model
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
@@ -29,8 +35,25 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def predictor(run):
+def loaded(run):
+    """Its predictor."""
     return faceemo.load(run)
+
+
+@pytest.fixture(scope="session")
+def predictor():
+    """One of a hundred parameters, for what does not depend on the network."""
+    model: Any = make_model()
+    return Predictor(
+        Trained(
+            model=model,
+            variables=model.init(0),
+            preprocessing=GREY,
+            classes=CLASSES,
+            config=make_config("vgg16", "7,weights=none"),
+            temperature=0.2,
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -46,8 +46,8 @@ def rows_of(text):
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_photographs_in_all_three_forms(run, predictor, photos, capsys):
-    wanted = predictor.predict([photos / name for name in ("a pair.png", "more/crop.png")])
+def test_photographs_in_all_three_forms(run, loaded, photos, capsys):
+    wanted = loaded.predict([photos / name for name in ("a pair.png", "more/crop.png")])
     assert command.main(["predict", str(run), str(photos), "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = rows_of(printed.out)

@@ -12,6 +12,7 @@ from PIL import Image
 
 import faceemo
 from faceemo.analysis import calibration
+from faceemo.classes import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import prediction
 from faceemo.inference.predictor import LIMIT, Predictor
@@ -19,19 +20,13 @@ from faceemo.train import stored
 from faceemo.train.checkpoint import Checkpoints, read_recipe
 from tests.data.faces import face
 
-pytestmark = pytest.mark.slow  # the first of them trains
-
-
-def grey(path):
-    with Image.open(path) as image:
-        return np.asarray(image)
-
 
 def chances(answers):
     return np.array([list(one.probabilities.values()) for one in answers])
 
 
-def test_validation_images_get_the_answers_of_the_evaluation(run, predictor, files):
+@pytest.mark.slow
+def test_validation_images_get_the_answers_of_the_evaluation(run, loaded, files):
     """Also those searched for faces: every image of a run was screened."""
     with (run / "report" / "validation" / "predictions.csv").open() as lines:
         rows = {row["path"]: row for row in csv.DictReader(lines)}
@@ -39,7 +34,7 @@ def test_validation_images_get_the_answers_of_the_evaluation(run, predictor, fil
     temperature = json.loads((run / "calibration.json").read_text())["temperature"]
     assert abs(temperature - 1) > 0.01
     for crops in (True, False):
-        answers = predictor.predict(list(files.values()), crops=crops)
+        answers = loaded.predict(list(files.values()), crops=crops)
         assert [one.leaning for one in answers] == [rows[path]["predicted"] for path in files]
         plain = np.array([[float(rows[path][name]) for name in CLASSES] for path in files])
         softened = plain ** (1 / temperature)
@@ -47,12 +42,8 @@ def test_validation_images_get_the_answers_of_the_evaluation(run, predictor, fil
         np.testing.assert_allclose(chances(answers), softened, rtol=1e-4)
 
 
-CLASSES = ("happy", "neutral", "sad", "surprise")
-
-
-def test_every_form_of_an_image_is_the_same_image(predictor, files, tmp_path):
-    paths = list(files.values())[:3]
-    arrays = [grey(path) for path in paths]
+def test_every_form_of_an_image_is_the_same_image(predictor, tmp_path):
+    arrays = [face(seed) for seed in range(3)]
     for index, array in enumerate(arrays):  # without loss, so that every decoder agrees
         Image.fromarray(array).save(tmp_path / f"{index}.png")
     (tmp_path / "notes.txt").write_text("no image, and not named like one")
@@ -74,8 +65,9 @@ def test_every_form_of_an_image_is_the_same_image(predictor, files, tmp_path):
         answers = predictor.predict(form)
         np.testing.assert_allclose(chances(answers), wanted, atol=1e-6)
         assert [one.index for one in answers] == [0, 1, 2]
-    one = predictor.predict(paths[0])
-    assert [answer.name for answer in one] == [str(paths[0])]
+    assert np.ptp(wanted, axis=0).max() > 0.01, "the images must be told apart"
+    one = predictor.predict(tmp_path / "0.png")
+    assert [answer.name for answer in one] == [str(tmp_path / "0.png")]
     assert predictor.predict([]) == []
 
 
@@ -106,8 +98,8 @@ def test_a_damaged_file_is_told_with_its_name(predictor, tmp_path):
         predictor.predict(tmp_path)
 
 
-def test_batches_of_any_size_share_a_few_programs(run):
-    fresh = Predictor(faceemo.load(run).trained)
+def test_batches_of_any_size_share_a_few_programs(predictor):
+    fresh = Predictor(predictor.trained)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _, **about: (
@@ -164,7 +156,8 @@ def test_an_answer_more_likely_wrong_than_right_is_unsure(predictor):
         assert json.loads(json.dumps(one.to_dict()))["status"] == one.status
 
 
-def test_a_stored_file_answers_as_its_run(run, predictor, tmp_path):
+@pytest.mark.slow
+def test_a_stored_file_answers_as_its_run(run, loaded, tmp_path):
     recipe = read_recipe(run)
     variables, history = Checkpoints(run, recipe).restore_best()
     fitted = calibration.read(run, len(history))
@@ -172,7 +165,7 @@ def test_a_stored_file_answers_as_its_run(run, predictor, tmp_path):
     stored.write(path, stored.Stored(variables, recipe, fitted["temperature"], len(history)))
     images = np.stack([face(seed) for seed in range(4)])
     for place in (path, tmp_path):
-        assert faceemo.load(place).predict(images) == predictor.predict(images)
+        assert faceemo.load(place).predict(images) == loaded.predict(images)
 
 
 def test_what_is_no_run_is_told(tmp_path):
@@ -181,6 +174,7 @@ def test_what_is_no_run_is_told(tmp_path):
             faceemo.load(path)
 
 
+@pytest.mark.slow
 def test_weights_without_a_temperature_are_told(run, tmp_path, capsys):
     other = tmp_path / "run"
     other.mkdir()
@@ -190,6 +184,7 @@ def test_weights_without_a_temperature_are_told(run, tmp_path, capsys):
     assert "not calibrated" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_neither_import_nor_prediction_needs_tensorflow(run, files):
     code = (
         "import sys, faceemo\n"
