@@ -51,8 +51,11 @@ setup(
     extras_require={
         "test": [
             *("hypothesis", "keras>=3", "pyright", "ruff", "statsmodels"),
+            *("onnx", "onnx-ir", "onnxruntime"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
         ],
+        # beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
+        "onnx": ["onnx", "onnx-ir", "onnxruntime"],
         "bench": ["keras>=3", "torch"],
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/venv.sh
 install '.[test]'
+# It asks for an older Orbax, which it does not use.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/pyright

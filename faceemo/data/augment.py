@@ -193,6 +193,6 @@ def apply_gamma(images: jax.Array, gamma: jax.Array) -> jax.Array:
 
 def _interpolation(source: int, size: int) -> jax.Array:
     """float32 [size, source]: the weights of `source` pixels in each of `size` places."""
-    place = jnp.clip((jnp.arange(size) + 0.5) * (source / size) - 0.5, 0, source - 1)
+    place = jnp.clip((jnp.arange(size) + 0.5) * (source / size) - 0.5, 0.0, source - 1.0)
     distance = jnp.abs(place[:, None] - jnp.arange(source)[None, :])
-    return jnp.maximum(0, 1 - distance).astype(jnp.float32)
+    return jnp.maximum(0.0, 1.0 - distance).astype(jnp.float32)

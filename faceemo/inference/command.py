@@ -1,4 +1,4 @@
-"""The commands `faceemo predict` and `faceemo explain`, also scripts of these names."""
+"""The commands `faceemo predict`, `explain` and `export`, also scripts of these names."""
 
 import argparse
 import glob
@@ -8,6 +8,9 @@ from pathlib import Path
 
 from faceemo import errors
 from faceemo.inference.tables import FORMATS
+
+# The keys of `export.FORMATS`, whose import takes seconds.
+EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
 
 _PREDICT = """Says what the faces in images, videos or a webcam's pictures express.
 
@@ -27,16 +30,25 @@ Grad-CAM shows where the network's last convolution found evidence; the occlusio
 the probability falls when a grey patch covers a place.
 """
 
+_EXPORT = """Writes the network for another program, after asking both about the same faces.
+
+    faceemo export checkpoints/vgg16-7 --format onnx --out model.onnx --faces data/unique_images
+
+stablehlo (JAX anywhere), onnx, tflite and keras (.h5) take grey faces, uint8 [N, S, S], and give
+calibrated probabilities; npz holds the weights, with preprocessing as data. Beside the file stands
+FILE.json: classes, sizes, what was compared. A file that answers otherwise is not written.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console command: its first word names one of the others."""
     parser = argparse.ArgumentParser(
         prog="faceemo", description="Emotions in face images, with a trained network."
     )
-    parser.add_argument("command", choices=["predict", "explain"])
+    parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="faceemo COMMAND --help lists it")
     options = parser.parse_args(argv)
-    return {"predict": predict, "explain": explain}[options.command](options.rest)
+    return COMMANDS[options.command](options.rest)
 
 
 def predict(argv: Sequence[str] | None = None) -> int:
@@ -96,13 +108,39 @@ def explain(argv: Sequence[str] | None = None) -> int:
         return pictures.explain(options.run, inputs, options.out, crops=options.crops)
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
+def export(argv: Sequence[str] | None = None) -> int:
+    """`faceemo export`; returns the exit code."""
+    parser = _bare_parser("export", _EXPORT)
+    parser.add_argument("--format", required=True, choices=EXPORTS)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--faces", nargs="+", required=True, metavar="PATH", help="images to compare on, or folders"
+    )
+    options = parser.parse_args(argv)
+    with errors.reported():
+        faces = _inputs(options.faces)
+        from faceemo.inference import export as exporting
+
+        print(exporting.export(options.run, options.format, options.out, faces))
+    return 0
+
+
+COMMANDS = {"predict": predict, "explain": explain, "export": export}
+
+
+def _bare_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"faceemo {name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, help="the run's folder, such as checkpoints/vgg16-7")
+    return parser
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Of what looks at images."""
+    parser = _bare_parser(name, description)
     parser.add_argument("inputs", nargs="*", help="files, folders, patterns")
     parser.add_argument(
         "--crops", action="store_true", help="every image is a face as it is: search none"

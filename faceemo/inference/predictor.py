@@ -150,4 +150,4 @@ def load(path: str | Path) -> Predictor:
         UserError: if there is neither, or it is damaged.
     """
     compilation.keep()
-    return Predictor(trained.read(Path(path)))
+    return Predictor(Trained.of(trained.read(Path(path))))

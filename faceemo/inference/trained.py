@@ -1,4 +1,4 @@
-"""A trained network with all that a predictor has to know, from a run or a file."""
+"""Trained networks, from the folder of a run or from the file that was made of one."""
 
 import dataclasses
 import sys
@@ -7,19 +7,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo import models
 from faceemo.analysis import calibration
-from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import stored
 from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.stored import Stored
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """A network at the best epoch of its run.
+    """A network at the best epoch of its run, with all that a predictor has to know.
 
     Attributes:
         model: the network.
@@ -37,16 +36,27 @@ class Trained:
     config: ConfigDict
     temperature: float
 
+    @classmethod
+    def of(cls, kept: Stored) -> "Trained":
+        """The network that was stored, built."""
+        return cls(
+            model=kept.build(),
+            variables=kept.variables,
+            preprocessing=kept.preprocessing,
+            classes=kept.classes,
+            config=kept.config,
+            temperature=kept.temperature,
+        )
 
-def read(path: Path) -> Trained:
+
+def read(path: Path) -> Stored:
     """Reads a run's folder, or the file (or its folder) that `faceemo.train.stored` wrote.
 
     Raises:
         UserError: if there is neither, or it is damaged.
     """
     if path.is_file() or (path / stored.NAME).is_file():
-        kept = stored.load(path)
-        return _assembled(kept.recipe, kept.variables, kept.temperature)
+        return stored.load(path)
     recipe = read_recipe(path) if path.is_dir() else None
     if recipe is None:
         raise UserError(
@@ -62,18 +72,4 @@ def read(path: Path) -> Trained:
             "calibrated; --mode=evaluate --split=validation fits one",
             file=sys.stderr,
         )
-    return _assembled(recipe, variables, fitted["temperature"] if fitted else 1.0)
-
-
-def _assembled(recipe: dict[str, Any], variables: dict[str, Any], temperature: float) -> Trained:
-    """Puts together what a recipe says and the weights it is about."""
-    defaults = make_config(recipe["config"]["arch"]).to_dict()
-    config, classes = ConfigDict(defaults | recipe["config"]), tuple(recipe["classes"])
-    return Trained(
-        model=models.build(config, len(classes)),
-        variables=variables,
-        preprocessing=Preprocessing.from_dict(recipe["preprocessing"]),
-        classes=classes,
-        config=config,
-        temperature=temperature,
-    )
+    return Stored(variables, recipe, fitted["temperature"] if fitted else 1.0, len(history))

@@ -12,9 +12,11 @@ What stays native is as fast as the alternatives tried: a product per kernel pos
 patches, Winograd's transforms.
 """
 
+import contextlib
+import contextvars
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,7 @@ from faceemo.models.depthwise import depthwise_by_shifts
 
 # 'SAME' or 'VALID', as Keras means them, or zeros around: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
+_portable = contextvars.ContextVar("portable", default=False)
 _Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # From so many positions of the result on, the gradient of the kernel is had from patches.
@@ -72,8 +75,18 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
 
 
 def on_cpu() -> bool:
-    """Whether programs are compiled for the CPU."""
-    return jax.default_backend() == "cpu"
+    """Whether programs are compiled for the CPU, and to be fast there."""
+    return jax.default_backend() == "cpu" and not _portable.get()
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """What is traced meanwhile has XLA's own convolutions, for programs that run elsewhere."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
 
 
 def _native(

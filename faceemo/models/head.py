@@ -28,7 +28,7 @@ class Head(nn.Module):
     def __call__(self, features: jax.Array, mode: Mode) -> jax.Array:
         """[B, h, w, C] -> logits [B, num_classes], float32 also where `dtype` is less."""
         if self.pooling == "flatten":
-            hidden = features.reshape(len(features), -1)
+            hidden = features.reshape(features.shape[0], -1)
         else:
             hidden = features.mean((1, 2))
         if self.dropout_rate and "head" in mode.training and mode.keys is not None:

@@ -26,7 +26,7 @@ def max_pool(inputs: jax.Array, side: int, stride: int) -> jax.Array:
 
 
 def _native(inputs: jax.Array, side: int, stride: int) -> jax.Array:
-    return nn.max_pool(inputs, (side, side), (stride, stride))
+    return nn.max_pool(inputs, window_shape=(side, side), strides=(stride, stride))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -1,0 +1,41 @@
+"""Export as StableHLO: one file that JAX runs without faceemo, on any of its platforms.
+
+    with open("model.stablehlo", "rb") as file:
+        model = jax.export.deserialize(bytearray(file.read()))
+    probabilities = model.call(faces)  # uint8 [N, S, S] -> float32 [N, C]
+
+JAX keeps such files readable for at least six months, and older programs by newer releases
+(https://docs.jax.dev/en/latest/export/export.html, compatibility guarantees).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from faceemo.inference.graph import probabilities_of
+from faceemo.inference.trained import Trained
+from faceemo.models.convolution import portable
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def write(trained: Trained, path: Path) -> None:
+    """Writes the function of `graph.probabilities_of` for any number of images."""
+    side = trained.config.native_size
+    (count,) = jax.export.symbolic_shape("count")
+    images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
+    with portable():
+        exported = jax.export.export(jax.jit(probabilities_of(trained)), platforms=PLATFORMS)(
+            images
+        )
+    path.write_bytes(exported.serialize())
+
+
+def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The file's function, run by XLA."""
+    model = jax.export.deserialize(bytearray(path.read_bytes()))
+    return lambda images: np.asarray(model.call(images))

@@ -1,0 +1,127 @@
+"""Exported files in their own runtimes, without faceemo; the gate that keeps wrong ones out."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from faceemo.errors import UserError
+from faceemo.inference import command, keras_file, stablehlo
+from faceemo.inference.export import FORMATS, export
+from faceemo.inference.predictor import load
+
+pytestmark = pytest.mark.slow  # the first of them trains
+
+# What a user without faceemo writes; MODEL, FACES and ANSWERS are files.
+ALONE = {
+    "stablehlo": """
+import jax, jax.export
+model = jax.export.deserialize(bytearray(open(MODEL, "rb").read()))
+answers = model.call(faces)
+""",
+    "keras": """
+import keras
+answers = keras.models.load_model(MODEL)(faces[..., None])
+trunk = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+trunk.load_weights(MODEL, by_name=True)
+kernel = np.asarray(trunk.get_layer("block5_conv3").kernel)
+np.save(ANSWERS + ".kernel.npy", kernel)
+""",
+    "tflite": """
+import tensorflow as tf
+model = tf.lite.Interpreter(MODEL)
+place = model.get_input_details()[0]["index"]
+model.resize_tensor_input(place, (*faces.shape, 1))
+model.allocate_tensors()
+model.set_tensor(place, faces[..., None])
+model.invoke()
+answers = model.get_tensor(model.get_output_details()[0]["index"])
+""",
+    "onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession(MODEL)
+(answers,) = session.run(None, {session.get_inputs()[0].name: faces})
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def faces(files, loaded):
+    """Crops, uint8 [N, S, S], as the network is shown them."""
+    from faceemo.inference.images import pictures_of
+
+    pictures = pictures_of(list(files.values()))
+    return np.stack([one.crop for p in pictures for one in loaded.faces(p, crops=True)])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_files_answer_as_the_run_does(run, files, faces, loaded, form, tmp_path, capsys):
+    if form == "onnx" and not importlib.util.find_spec("jax2onnx"):
+        pytest.skip("jax2onnx is not installed; scripts/test.sh installs it")
+    out = tmp_path / f"model{FORMATS[form].suffix}"
+    paths = [str(path) for path in list(files.values())[:5]]
+    arguments = [str(run), "--format", form, "--out", str(out), "--faces", *paths]
+    assert command.main(["export", *arguments]) == 0
+    assert str(out) in capsys.readouterr().out
+    about = json.loads((tmp_path / f"{out.name}.json").read_text())
+    assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
+    assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    wanted = loaded.probabilities(faces)
+    apart = np.ptp(wanted, axis=0).min()
+    assert apart > 1e-4  # faces must differ for this to mean anything
+    if form == "npz":
+        np.testing.assert_array_equal(load(out).probabilities(faces), wanted)
+        return
+    np.save(tmp_path / "faces.npy", faces)
+    program = f"""
+import numpy as np
+MODEL, ANSWERS = {str(out)!r}, {str(tmp_path / "answers.npy")!r}
+faces = np.load({str(tmp_path / "faces.npy")!r})
+{ALONE[form]}
+np.save(ANSWERS, np.asarray(answers))
+import sys
+assert not any(name.startswith("faceemo") for name in sys.modules)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert process.returncode == 0, process.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), wanted, atol=apart / 100)
+    if form == "keras":
+        kernel = loaded.trained.variables["params"]["backbone"]["block5_conv3"]["kernel"]
+        np.testing.assert_array_equal(np.load(tmp_path / "answers.npy.kernel.npy"), kernel)
+
+
+def test_a_file_that_answers_otherwise_is_not_written(run, files, tmp_path, monkeypatch):
+    out = tmp_path / "model.stablehlo"
+    out.write_text("an older one")
+
+    def colder(trained):
+        right = probabilities_of(trained)
+        return lambda images: right(images) ** 1.01
+
+    probabilities_of = stablehlo.probabilities_of
+    monkeypatch.setattr(stablehlo, "probabilities_of", colder)
+    with pytest.raises(UserError, match="nothing was written"):
+        export(run, "stablehlo", out, list(files.values())[:4])
+    assert out.read_text() == "an older one"
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_what_cannot_be_exported_is_said(run, files, tmp_path, monkeypatch):
+    faces = list(files.values())[:1]
+    with pytest.raises(UserError, match=r"ending in \.onnx"):
+        export(run, "onnx", tmp_path / "model.pb", faces)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no face")
+    with pytest.raises(UserError, match="none that can be read"):
+        export(run, "stablehlo", tmp_path / "model.stablehlo", [notes])
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(UserError, match="Keras"):
+        export(run, "keras", tmp_path / "model.h5", faces)
+    assert tuple(FORMATS) == command.EXPORTS
+    assert keras_file._MAKERS.keys() == {"vgg16", "resnet50v2", "efficientnetb0"}
