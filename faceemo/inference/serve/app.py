@@ -24,11 +24,8 @@ from faceemo.inference.serve.worker import Worker
 
 _RETRY_AFTER = 2  # seconds
 _GONE = 499  # by custom; nobody reads it
-_FORM = {
-    "type": "object",
-    "required": [upload.FIELD],
-    "properties": {upload.FIELD: {"type": "string", "format": "binary", "description": "A picture."}},
-}
+_FILE = {"type": "string", "format": "binary", "description": "A picture."}
+_FORM = {"type": "object", "required": [upload.FIELD], "properties": {upload.FIELD: _FILE}}
 _STATUSES = {
     400: "not a form with one file",
     403: "asked by a page of another site",
@@ -92,14 +89,13 @@ def make_app(
             bool, Query(description="Whether the picture is a face as it is: none is searched.")
         ] = False,
     ) -> Answer:
-        try:
-            with rooms.taken():
-                content = await upload.read(request, limits)
-                future = worker.submit(content, crops=crops, heat=heat)
-                return await _answered(future, request, limits.answer_seconds)
-        except Refused:
+        if rooms.full:
             await upload.drop(request)
-            raise
+            raise _busy(f"{rooms.inside} requests that wait already")
+        with rooms.taken():
+            content = await upload.read(request, limits)
+            future = worker.submit(content, crops=crops, heat=heat)
+            return await _answered(future, request, limits.answer_seconds)
 
     @app.get("/api/model", summary="Tell what answers")
     async def model() -> About:
@@ -121,11 +117,14 @@ class _Rooms:
         self._places = places
         self.inside = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether there is none left."""
+        return self.inside >= self._places
+
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """A place, or `Refused`."""
-        if self.inside >= self._places:
-            raise _busy(f"{self.inside} requests that wait already")
+        """A place, for a while."""
         self.inside += 1
         try:
             yield

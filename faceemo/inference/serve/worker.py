@@ -146,7 +146,8 @@ class Worker:
             if faces >= LIMIT or time.monotonic() - began > _PATIENCE:
                 self._predict(batch)
                 batch, began = [], time.monotonic()
-        self._predict(batch)
+        if batch:
+            self._predict(batch)
 
     def _seen(self, job: _Job) -> _Seen | None:
         try:
@@ -181,4 +182,3 @@ class Worker:
             for seen in batch:
                 if not seen.job.future.done():
                     seen.job.future.set_exception(error)
-
