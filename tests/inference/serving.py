@@ -7,13 +7,14 @@ import time
 import uvicorn
 
 from faceemo.inference.serve import server
+from faceemo.inference.serve.patience import Impatient
 
 
 @contextlib.contextmanager
 def running(app):
     """The address at which an app is served."""
     with server.listening("127.0.0.1", 0) as bound:
-        running = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
+        running = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_level="error", ws="none"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

@@ -2,10 +2,14 @@
 
 import asyncio
 import io
+import itertools
+import socket
 import struct
 import tempfile
 import threading
+import time
 import tracemalloc
+import urllib.parse
 import zlib
 
 import numpy as np
@@ -14,7 +18,9 @@ from PIL import Image
 
 from faceemo.inference.serve import content, worker
 from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.patience import Impatient
 from tests.inference.asking import asking, crop, form, photo
+from tests.inference.serving import running
 
 START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 PATIENT = 30  # seconds for what happens at once
@@ -238,3 +244,28 @@ def test_nothing_goes_onto_the_disk(predictor, monkeypatch):
     with asking(predictor) as asker:
         assert asker.predict(stream.getvalue()).status_code == 200
         assert asker.predict(photo()).status_code == 200
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_a_connection_that_does_not_say_what_it_wants_is_closed(predictor, monkeypatch, before):
+    """Also one that says it a letter at a time, or that asked something before."""
+    monkeypatch.setattr(Impatient, "seconds", 0.5)
+    with asking(predictor) as asker, running(asker.app) as url:
+        place = urllib.parse.urlsplit(url)
+        with socket.create_connection((place.hostname, place.port), timeout=PATIENT) as line:
+            line.sendall(before)
+            answered = line.recv(2**16) if before else b" 200 "
+            assert b" 200 " in answered
+            began = time.monotonic()
+            line.settimeout(0.05)
+            for letter in itertools.cycle(b"GET / HTTP/1.1\r\nX: " + b"x" * 50):
+                assert time.monotonic() - began < PATIENT
+                try:
+                    line.sendall(bytes([letter]))
+                    if not line.recv(2**16):
+                        break
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break
+            assert time.monotonic() - began > 0.3

@@ -1,7 +1,6 @@
-"""The page in a real browser: a picture and its answer, errors, narrow screens, no other address."""
+"""The page in a real browser: pictures and answers, errors, narrow screens, no other address."""
 
 import pytest
-from PIL import Image
 
 from faceemo.inference.serve.limits import Limits
 from tests import chromium
@@ -15,8 +14,11 @@ CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 FACES = "document.querySelectorAll('#faces > li').length"
 STATUS = "document.getElementById('status').textContent"
 PROBLEM = "document.querySelector('#problem:not([hidden])')?.innerText"
-WIDER = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, .aside, .layer') &&
-  e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML)"""
+WIDER = (
+    "[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, .aside, .layer') &&"
+    " e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+    ".map(e => e.outerHTML)"
+)
 
 
 @pytest.fixture(scope="module")
