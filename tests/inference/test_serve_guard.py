@@ -20,6 +20,7 @@ def server(predictor):
         ("GET", "/demo.js", 200),
         ("GET", "/examples/happy.png", 200),
         ("GET", "/nothing", 404),
+        ("GET", "/api/", 404),
         ("GET", "/api/predict", 405),
         ("POST", "/api/predict", 400),
         ("DELETE", "/", 405),
@@ -68,6 +69,9 @@ def test_only_its_own_names_reach_it(server, host, ok):
 def test_a_server_for_all_answers_as_any_name(predictor):
     with asking(predictor, names=None) as asker:
         assert asker.get("/api/health", headers={"Host": "demo.example"}).status_code == 200
+        for strange in ("[", "[::1", "a b", "\u00e9"):
+            answer = asker.get("/nothing/", headers={"Host": strange.encode("latin-1")})
+            assert answer.status_code == 404
     with asking(predictor, names={"demo.example"}) as asker:
         assert asker.get("/", headers={"Host": "demo.example:443"}).status_code == 200
         assert asker.get("/", headers={"Host": "localhost"}).status_code == 421

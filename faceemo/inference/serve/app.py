@@ -58,7 +58,7 @@ def make_app(
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
     facts = about(predictor.trained, limits, summary or {})
-    rooms = _Rooms(limits.places)
+    rooms = _Rooms()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -72,6 +72,7 @@ def make_app(
         description="What the faces in a picture express, by a trained network.",
         docs_url=None,  # it would fetch scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever the request calls this host
         lifespan=lifespan,
     )
     _tell_problems(app)
@@ -89,9 +90,9 @@ def make_app(
             bool, Query(description="Whether the picture is a face as it is: none is searched.")
         ] = False,
     ) -> Answer:
-        if rooms.full:
+        if max(rooms.inside, worker.waiting) >= limits.places:
             await upload.drop(request)
-            raise _busy(f"{rooms.inside} requests that wait already")
+            raise _busy(f"{limits.places} requests that wait already")
         with rooms.taken():
             content = await upload.read(request, limits)
             future = worker.submit(content, crops=crops, heat=heat)
@@ -113,14 +114,8 @@ def make_app(
 class _Rooms:
     """How many requests are inside; only the event loop's thread asks."""
 
-    def __init__(self, places: int):
-        self._places = places
+    def __init__(self):
         self.inside = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether there is none left."""
-        return self.inside >= self._places
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
@@ -179,7 +174,7 @@ def _tell_problems(app: FastAPI) -> None:
             error.status_code,
             "no_such_address",
             expected="an address that /api lists, asked as it says there",
-            found=f"{request.method} {request.url.path[:80]}",
+            found=f"{request.method} {request.scope['path'][:80]}",
             fix="correct it",
         )
         return JSONResponse(told.body, error.status_code, error.headers)

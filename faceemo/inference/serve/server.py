@@ -70,7 +70,7 @@ def serve(
         worker = Worker(loaded, limits)
         worker.warm()
         own = is_loopback(bound)
-        known = {name.lower() for name in names} | LOOPBACK if own else None
+        known = {name.lower() for name in names} | LOOPBACK if own or names else None
         app = make_app(loaded, limits, names=known, summary=read_summary(run), worker=worker)
         config = uvicorn.Config(
             app,

@@ -14,9 +14,9 @@ from faceemo.inference.serve.refused import Refused
 
 FIELD = "file"
 _FRAME = 16 * 2**10  # bytes of a multipart request beside the file
+_LINGER = 2.0  # seconds for what a refused request still sends
 # What is wrong with a request is told to who sent it, not to the terminal.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
-_LINGER = 2.0  # seconds for what a refused request still sends
 
 
 async def read(request: Request, limits: Limits) -> bytes:
