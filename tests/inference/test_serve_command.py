@@ -66,9 +66,9 @@ def test_addresses_are_those_of_a_browser():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_process_serves_until_ctrl_c(run, host):
+def test_a_process_serves_until_ctrl_c(network, host):
     process = subprocess.Popen(
-        [sys.executable, "-m", "faceemo.inference.command", "serve", str(run), "--port", "0",
+        [sys.executable, "-m", "faceemo.inference.command", "serve", str(network), "--port", "0",
          "--host", host, "--max-mib", "0.5"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
