@@ -153,6 +153,19 @@ def test_keys_and_screen_readers_find_everything(page):
     assert any("box" in one for one in reached)
 
 
+def test_labels_do_not_cover_each_other(page, address):
+    touching = (
+        "(() => { const all = [...document.querySelectorAll('.box span')].map(e => "
+        "e.getBoundingClientRect()); return all.some((a, i) => all.slice(i + 1).some(b => "
+        "a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)); })()"
+    )
+    for width in (1200, 390):
+        page.open(address, width=width)
+        page.evaluate("document.querySelector('[data-address=\"/examples/three.png\"]').click()")
+        page.wait(f"{FACES} === 3")
+        assert page.evaluate(touching) is False
+
+
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1200, True)])
 def test_nothing_is_wider_than_the_window(page, address, files, width, dark):
     for path in ("api", ""):

@@ -111,6 +111,17 @@ function draw(answer) {
     if (face.box) at("boxes").append(box(face, index, label, answer));
     if (face.heat) at("heats").append(heat(face, answer));
   });
+  shorten([...document.querySelectorAll(".box span")]);
+}
+
+// Labels that cover each other keep the face's number alone.
+function shorten(labels) {
+  const areas = labels.map((label) => label.getBoundingClientRect());
+  const meet = (one, other) => one !== other && one.left < other.right && other.left < one.right &&
+    one.top < other.bottom && other.top < one.bottom;
+  labels.forEach((label, index) => {
+    if (areas.some((area) => meet(areas[index], area))) label.textContent = `${index + 1}`;
+  });
 }
 
 function place(element, [left, top, right, bottom], { width, height }) {
