@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 # The CPU build is a fifth smaller; it does not exist for macOS and arm64.
 CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_CPU_WHEEL = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+# The web demo and its API.
+SERVE = ["fastapi>=0.115", "python-multipart>=0.0.18", "uvicorn>=0.30"]
 
 setup(
     name="faceemo",
@@ -17,7 +19,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["faceemo", "faceemo.*"]),
-    package_data={"faceemo.analysis": ["*.j2"]},
+    package_data={"faceemo.analysis": ["*.j2"], "faceemo.inference.serve": ["page/*"]},
     entry_points={"console_scripts": ["faceemo = faceemo.inference.command:main"]},
     install_requires=[
         "absl-py",
@@ -50,13 +52,15 @@ setup(
     ],
     extras_require={
         "test": [
-            *("hypothesis", "keras>=3", "pyright", "ruff", "statsmodels"),
+            *("hypothesis", "httpx", "keras>=3", "pyright", "ruff", "statsmodels"),
+            *SERVE,
             *("onnx", "onnx-ir", "onnxruntime"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
         ],
         # beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
         "onnx": ["onnx", "onnx-ir", "onnxruntime"],
         "bench": ["keras>=3", "torch"],
+        "serve": SERVE,
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

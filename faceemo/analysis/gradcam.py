@@ -73,7 +73,9 @@ def make_heat(
 
     def heat(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         found = []
-        for start in tqdm(range(0, len(images), batch), "Grad-CAM", leave=False, disable=None):
+        starts = range(0, len(images), batch)
+        quiet = True if len(starts) < 2 else None  # a bar of one step tells nothing
+        for start in tqdm(starts, "Grad-CAM", leave=False, disable=quiet):
             chosen = slice(start, start + batch)
             rows = images[chosen]
             # always the same shape, compiled once

@@ -1,4 +1,4 @@
-"""The commands `faceemo predict`, `explain` and `export`, also scripts of these names."""
+"""The commands `faceemo predict`, `explain`, `export` and `serve`, also scripts of these names."""
 
 import argparse
 import glob
@@ -37,6 +37,15 @@ _EXPORT = """Writes the network for another program, after asking both about the
 stablehlo (JAX anywhere), onnx, tflite and keras (.h5) take grey faces, uint8 [N, S, S], and give
 calibrated probabilities; npz holds the weights, with preprocessing as data. Beside the file stands
 FILE.json: classes, sizes, what was compared. A file that answers otherwise is not written.
+"""
+
+_SERVE = """Shows a web page, and answers programs, about the faces in pictures that they send.
+
+    faceemo serve checkpoints/vgg16-7
+    curl -F file=@photo.jpg http://127.0.0.1:8000/api/predict
+
+The page needs no other address than this one; /api describes the API. Nothing is stored. Only this
+machine can reach it unless --host says otherwise; there is no login. Ctrl-C ends it.
 """
 
 
@@ -125,7 +134,55 @@ def export(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-COMMANDS = {"predict": predict, "explain": explain, "export": export}
+def serve(argv: Sequence[str] | None = None) -> int:
+    """`faceemo serve`; returns the exit code."""
+    parser = _bare_parser("serve", _SERVE)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="%(default)s; 0 takes a free one")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a host's name that the server answers as too, such as that of a proxy before it",
+    )
+    parser.add_argument(
+        "--max-mib", type=_amount, default=10.0, metavar="N", help="of a picture (%(default)g)"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=_amount, default=25.0, metavar="N", help="of one (%(default)g)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_amount,
+        default=30.0,
+        metavar="SECONDS",
+        help="for a picture to arrive, and again for the answer (%(default)g)",
+    )
+    parser.add_argument(
+        "--waiting",
+        type=_count,
+        default=32,
+        metavar="N",
+        help="requests at a time; others are told to come back (%(default)s)",
+    )
+    options = parser.parse_args(argv)
+    with errors.reported():
+        from faceemo.inference.serve import server
+
+        server.serve(
+            options.run,
+            host=options.host,
+            port=options.port,
+            names=options.name,
+            mib=options.max_mib,
+            megapixels=options.max_megapixels,
+            seconds=options.timeout,
+            places=options.waiting,
+        )
+    return 0
+
+
+COMMANDS = {"predict": predict, "explain": explain, "export": export, "serve": serve}
 
 
 def _bare_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -174,6 +231,20 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("takes a whole number from 1")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**16:
+        raise argparse.ArgumentTypeError("takes a whole number from 0 to 65535")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("takes a number above 0")
     return value
 
 

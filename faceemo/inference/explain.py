@@ -105,7 +105,7 @@ def figure(one: Explanation) -> Figure:
         cmap="inferno",
         vmin=0,
         vmax=1,
-        alpha=_opaque(one.heat),
+        alpha=opaque(one.heat),
         extent=extent,
         interpolation="bilinear",
     )
@@ -116,7 +116,7 @@ def figure(one: Explanation) -> Figure:
         cmap="PuOr_r",
         vmin=-most,
         vmax=most,
-        alpha=_opaque(np.abs(one.fall) / most),
+        alpha=opaque(np.abs(one.fall) / most),
         extent=extent,
     )
     scale = made.colorbar(shades, cax=_place(made, 5.32, 0.08), format="{x:+.2f}")
@@ -158,6 +158,6 @@ def _title(axes, text: str) -> None:
     axes.set_title(style.printable(text), fontsize=8, loc="left", color=_THEME.muted)
 
 
-def _opaque(share: np.ndarray) -> np.ndarray:
+def opaque(share: np.ndarray) -> np.ndarray:
     """How much of a map is laid over the face, 0..1, by how strong it is there."""
     return 0.75 * np.clip(share, 0, 1) ** 0.7

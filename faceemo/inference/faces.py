@@ -25,11 +25,14 @@ class Face:
 
     Attributes:
         crop: uint8 [S, S], grey.
+        region: what of the picture it shows: left, top, right, bottom, in pixels; it may reach
+            beyond the picture.
         box: of the detector, in pixels of the picture; None where it was not asked.
         confidence: of the detector, likewise.
     """
 
     crop: np.ndarray
+    region: Box
     box: Box | None = None
     confidence: float | None = None
 
@@ -62,11 +65,15 @@ class FaceFinder:
             max(pixels.grey.shape) <= self._size or is_crop(pixels.grey.shape, found[0])
         ):
             return [dataclasses.replace(self.whole(pixels), **_seen(found[0]))]
-        return [Face(cut(pixels.grey, one, self._size), **_seen(one)) for one in found]
+        return [
+            Face(cut(pixels.grey, square, self._size), square, **_seen(one))
+            for one, square in ((one, square_around(one)) for one in found)
+        ]
 
     def whole(self, pixels: Pixels) -> Face:
         """The whole picture as a face, unseen by the detector."""
-        return Face(squeezed(Image.fromarray(pixels.grey), self._size))
+        height, width = pixels.grey.shape
+        return Face(squeezed(Image.fromarray(pixels.grey), self._size), (0, 0, width, height))
 
     # Read when first needed: crops that are said to be crops need neither.
     @functools.cached_property
@@ -85,19 +92,23 @@ def is_crop(shape: tuple[int, ...], face: Detection) -> bool:
     return max(height, width) <= _SQUARE * min(height, width) and bottom - top >= _FILLS * height
 
 
-def cut(grey: np.ndarray, face: Detection, size: int) -> np.ndarray:
-    """The square around a face, uint8 [size, size].
+def square_around(face: Detection) -> tuple[int, int, int, int]:
+    """The square that shows a face as training images do: left, top, right, bottom, in pixels."""
+    left, top, right, bottom = _box(face)
+    side = max(1, round(_MARGIN * (bottom - top)))
+    left, top = round((left + right - side) / 2), round((top + bottom - side) / 2)
+    return left, top, left + side, top + side
+
+
+def cut(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.ndarray:
+    """A square of a picture, uint8 [size, size].
 
     Beyond the edge of uint8 [H, W] its nearest pixel stands, as in augmented training images.
     """
-    left, top, right, bottom = _box(face)
-    side = max(1, round(_MARGIN * (bottom - top)))
-    rows = np.arange(side) + round((top + bottom - side) / 2)
-    columns = np.arange(side) + round((left + right - side) / 2)
-    rows, columns = (
-        np.clip(places, 0, length - 1)
-        for places, length in zip((rows, columns), grey.shape, strict=True)
-    )
+    left, top, right, bottom = square
+    height, width = grey.shape
+    rows = np.clip(np.arange(top, bottom), 0, height - 1)
+    columns = np.clip(np.arange(left, right), 0, width - 1)
     return squeezed(Image.fromarray(grey[np.ix_(rows, columns)]), size)
 
 

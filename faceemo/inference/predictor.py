@@ -90,9 +90,31 @@ class Predictor:
             faces = sum(len(found) for _, found in waiting)
             pixels = sum(one.pixels.grey.size for one, _ in waiting if one.pixels)
             if prompt or faces >= LIMIT or pixels >= _WAITING:
-                yield from self._answers(waiting)
+                yield from self.answers(waiting)
                 waiting = []
-        yield from self._answers(waiting)
+        yield from self.answers(waiting)
+
+    def answers(
+        self, waiting: Sequence[tuple[Picture, list[Face]]]
+    ) -> Iterator[tuple[Picture, list[Prediction]]]:
+        """The answers on pictures whose faces are found, all in one batch, as of `stream`."""
+        crops = [face.crop for _, faces in waiting for face in faces]
+        rows = iter(self.probabilities(np.stack(crops)) if crops else ())
+        for picture, faces in waiting:
+            probabilities = itertools.islice(rows, len(faces))
+            answers = [
+                on_face(
+                    picture.index,
+                    picture.name,
+                    dict(zip(self.classes, map(float, row), strict=True)),
+                    face.box,
+                    face.confidence,
+                )
+                for face, row in zip(faces, probabilities, strict=True)
+            ]
+            if picture.pixels is not None and not answers:
+                answers = [without_face(picture.index, picture.name)]
+            yield picture, answers
 
     def faces(self, picture: Picture, *, crops: bool = False) -> list[Face]:
         """What the network is shown of a picture; nothing of one that cannot be decoded."""
@@ -114,27 +136,6 @@ class Predictor:
         padded = np.pad(crops, ((0, bucket - len(crops)), (0, 0), (0, 0)))
         params, batch_stats = self._variables["params"], self._variables["batch_stats"]
         return np.asarray(self._step(params, batch_stats, padded))[: len(crops)]
-
-    def _answers(
-        self, waiting: Sequence[tuple[Picture, list[Face]]]
-    ) -> Iterator[tuple[Picture, list[Prediction]]]:
-        crops = [face.crop for _, faces in waiting for face in faces]
-        rows = iter(self.probabilities(np.stack(crops)) if crops else ())
-        for picture, faces in waiting:
-            probabilities = itertools.islice(rows, len(faces))
-            answers = [
-                on_face(
-                    picture.index,
-                    picture.name,
-                    dict(zip(self.classes, map(float, row), strict=True)),
-                    face.box,
-                    face.confidence,
-                )
-                for face, row in zip(faces, probabilities, strict=True)
-            ]
-            if picture.pixels is not None and not answers:
-                answers = [without_face(picture.index, picture.name)]
-            yield picture, answers
 
 
 def load(path: str | Path) -> Predictor:

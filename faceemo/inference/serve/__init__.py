@@ -1,0 +1,1 @@
+"""The web demo and JSON API of a trained run: `faceemo serve`."""
