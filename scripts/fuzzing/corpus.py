@@ -84,6 +84,41 @@ def zips() -> Mapping[str, bytes]:
     }
 
 
+@functools.cache
+def requests() -> Mapping[str, bytes]:
+    """Requests of HTTP/1.1, as bytes: every address of the server, and pictures of all kinds."""
+    found = {f"{name}.http": posted(content) for name, content in images().items()}
+    found |= {
+        f"{number}.http": posted(images()["grey.jpg"], f"/api/predict?{options}")
+        for number, options in enumerate(("heat=true", "crops=1", "heat=1&crops=true", "x=y"))
+    }
+    pages = ("/", "/api", "/api/model", "/openapi.json", "/demo.css", "/nothing", "/../etc/passwd")
+    return found | {
+        f"get {number}.http": f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for number, page in enumerate(pages)
+    }
+
+
+def posted(
+    content: bytes, address: str = "/api/predict", field: str = "file", length: int | None = None
+) -> bytes:
+    """A request that uploads a picture; it may lie about its length."""
+    body = (
+        (
+            f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
+            "Content-Type: image/jpeg\r\n\r\n"
+        ).encode()
+        + content
+        + b"\r\n--edge--\r\n"
+    )
+    head = (
+        f"POST {address} HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: multipart/form-data; boundary=edge\r\n"
+        f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
+    )
+    return head.encode(errors="replace") + body
+
+
 def packed(files: Mapping[str, bytes], method: int) -> bytes:
     """A zip of files by name."""
     stream = io.BytesIO()

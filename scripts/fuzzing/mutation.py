@@ -15,6 +15,7 @@ _MARKS = (
     *(b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"eXIf", b"IEND"),  # PNG
     *(b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b"\xff\xdb", b"\xff\xe1", b"Exif"),
     *(b"VP8", b"ANIM", b"ANMF", b"\x21\xf9", b"\x2c\x00\x00", b"ftyp", b"ispe", b"jp2c", b"II*"),
+    *(b"HTTP/", b"Host:", b"Content-", b"boundary", b"\r\n\r\n", b"--edge", b"name="),  # HTTP
 )
 _NEAR = 46  # bytes after a mark: as long as a zip's longest record
 _INTERESTING = tuple(
@@ -73,6 +74,7 @@ _EDIT = st.builds(
     st.integers(1, 16) | st.integers(1, _PIECE),
     _NEW,
 )
+_OPTIONS = st.text("?&=%/heatcrops01 \r\n\0é", max_size=30)
 
 
 @st.composite
@@ -96,6 +98,18 @@ def zip_files(draw: st.DrawFn) -> Damaged:
     files |= {name: content for name, (_, content) in odd.items()}
     content = corpus.packed(files, draw(st.sampled_from(corpus.METHODS)))
     return Damaged("made.zip", apply_all(content, draw(_edits(0)), content))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Damaged:
+    """A request: damaged anywhere, or whole but with a damaged picture or odd options."""
+    if draw(st.booleans()):
+        return draw(_damaged(corpus.requests()))
+    name, content = draw(image_files())
+    options = draw(st.sampled_from(("", "?crops=true", "?heat=true&crops=1")) | _OPTIONS)
+    field = draw(st.sampled_from(("file", "file", "file", "", "\r\n", "other")))
+    length = draw(st.none() | st.none() | st.integers(-1, 2**70))
+    return Damaged(f"{name}.http", corpus.posted(content, f"/api/predict{options}", field, length))
 
 
 def apply_all(content: bytes, edits: list[Edit], other: bytes) -> bytes:

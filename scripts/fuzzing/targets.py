@@ -57,6 +57,14 @@ def zips(folder: Path) -> Target:
     return run
 
 
+def server(folder: Path) -> Target:
+    """`faceemo serve` on one request, as bytes on a connection of its own."""
+    del folder
+    from fuzzing.webserver import Webserver  # the extra 'serve' is this target's alone
+
+    return Webserver(small_predictor()).outcome
+
+
 def small_predictor() -> Predictor:
     """One that needs no training: VGG16 at 32 pixels, random weights, every batch compiled."""
     config = make_config("vgg16", "0,weights=none,image_size=32")
@@ -71,7 +79,11 @@ def small_predictor() -> Predictor:
 
 
 # Each makes its target, which may use a folder of its own.
-TARGETS: dict[str, Callable[[Path], Target]] = {"predictor": predictor, "zip": zips}
+TARGETS: dict[str, Callable[[Path], Target]] = {
+    "predictor": predictor,
+    "zip": zips,
+    "server": server,
+}
 
 
 class _Blind(screen.Detector):
@@ -106,7 +118,7 @@ def _predicted(network: Predictor, path: Path) -> str:
 
 def _kind(message: str) -> str:
     """A message without what differs from file to file."""
-    start = re.sub(r"expected .*?; found ", "", message).partition(" Fix:")[0].partition(":")[0]
+    start = re.sub(r"(?s)^expected .*; found ", "", message).partition(" Fix:")[0].partition(":")[0]
     return re.sub(r"[\d,.]+", "#", start)[:60]
 
 

@@ -44,19 +44,20 @@ def _answer(run: Callable[[Path], str], path: Path) -> dict[str, object]:
     # their default action is the end of the process, in the middle of a library's C code too
     signal.setitimer(signal.ITIMER_PROF, _HANG)
     signal.alarm(_STANDSTILL)
-    started = time.process_time()
+    started, entered = time.process_time(), time.monotonic()
     failure = ""
     try:
         outcome = run(path)
     except Exception as error:
         outcome, failure = _where(error), traceback.format_exc()
-    seconds = time.process_time() - started
+    seconds, clock = time.process_time() - started, time.monotonic() - entered
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     return {
         "outcome": outcome,
         "failure": failure,
         "seconds": seconds,
+        "clock": clock,
         "megabytes": _megabytes(),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
     }

@@ -40,6 +40,8 @@ async def read(request: Request, limits: Limits) -> bytes:
 
 async def drop(request: Request) -> None:
     """Reads what is left of a request that is refused, for a while."""
+    if getattr(request.state, "received", False):  # nothing comes any more, to be waited for
+        return
     with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_LINGER):
             while (await request.receive()).get("more_body"):
@@ -77,8 +79,13 @@ async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, No
     said = request.headers.get("content-length", "")
     if said.isdecimal() and len(said) < 20 and int(said) > limits.bytes + _FRAME:
         raise too_large(limits, f"{int(said):,} bytes")
-    received = 0
-    async for chunk in request.stream():
+    received, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        request.state.received = not more
         received += len(chunk)
         if received > limits.bytes + _FRAME:
             raise too_large(limits, "more")
