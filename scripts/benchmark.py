@@ -7,11 +7,11 @@ Each kind says with --help what it compares. The peers need the extra: pip insta
 
 import argparse
 
-from benchmarks import data, models, scaling, timing, train
+from benchmarks import data, infer, models, scaling, timing, train
 
 from faceemo import errors
 
-KINDS = {"models": models, "data": data, "scaling": scaling, "train": train}
+KINDS = {"models": models, "data": data, "scaling": scaling, "train": train, "infer": infer}
 
 
 def main() -> None:
