@@ -2,7 +2,7 @@
 
 Every contestant is given the same faces, uint8 [N, S, S] as the images are kept, and gives
 probabilities; enlargement and preprocessing are its own affair. faceemo, Keras (on TensorFlow),
-PyTorch (traced and frozen) and onnxruntime hold the same weights: random ones, or with --run those
+PyTorch (traced) and onnxruntime hold the same weights: random ones, or with --run those
 of a trained run, and then its size and backbone alone. Their answers must agree within 1e-4, or the
 table says how far they are apart; PyTorch's EfficientNetB0 does the same work with other padding,
 so that its numbers are not compared.

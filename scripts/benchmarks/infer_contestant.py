@@ -58,7 +58,7 @@ def keras(folder: Path) -> Answers:
 
 
 def torch(folder: Path) -> Answers:
-    """PyTorch, traced and frozen, channels last."""
+    """PyTorch, traced, channels last."""
     import torch
 
     warnings.filterwarnings("ignore", message=".*jit.*deprecated")

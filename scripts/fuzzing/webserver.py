@@ -18,7 +18,7 @@ from faceemo.inference.serve.server import listening
 from faceemo.inference.serve.worker import Worker
 
 # What a request may be answered; 503 is no answer, for nobody else asks.
-_ALLOWED = {200, 400, 403, 404, 405, 408, 413, 415, 421, 422}
+_ALLOWED = {200, 307, 400, 403, 404, 405, 408, 413, 415, 421, 422}
 _LONG = 600.0  # seconds of the clock, far beyond what a busy machine needs for an answer
 _HEALTH = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _PAUSE = 0.002  # seconds between two questions whether the server is done
