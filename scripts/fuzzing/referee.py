@@ -90,7 +90,7 @@ class Referee:
         """MiB gained from the second tenth of the inputs to the last: medians."""
         tenth = max(1, len(self.answers) // 10)
         sizes = [answer["megabytes"] for answer in self.answers]
-        return statistics.median(sizes[-tenth:]) - statistics.median(sizes[tenth : 2 * tenth])
+        return statistics.median(sizes[-tenth:]) - statistics.median(sizes[tenth : 2 * tenth] or sizes)
 
     def report(self) -> str:
         """What there was, in lines."""
