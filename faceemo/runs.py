@@ -23,7 +23,7 @@ from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, optim, parallel
-from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.checkpoint import Checkpoints, recipe_of
 from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
 from faceemo.train.recipe import make_recipe
@@ -114,13 +114,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         UserError: if there is no such run, or it is one of another configuration.
     """
     columns = slices.read_columns(groups) if groups else None
-    recipe = read_recipe(workdir)
-    if recipe is None:
-        raise UserError(
-            expected=f"a trained run in {workdir}",
-            found="none",
-            fix="train it first with --mode=train, or name its folder with --workdir",
-        )
+    recipe = recipe_of(workdir)
     splits = data.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(

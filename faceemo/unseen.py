@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from faceemo import runs, staging
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.train.checkpoint import read_recipe
+from faceemo.train.checkpoint import recipe_of
 
 NAME = "test_opened.json"
 
@@ -26,11 +26,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
     Raises:
         UserError: if there is no run, or its test split was opened before.
     """
-    recipe = read_recipe(workdir)
-    if recipe is None:
-        raise UserError(
-            expected=f"a trained run in {workdir}", found="none", fix="name a finished run's folder"
-        )
+    recipe = recipe_of(workdir)
     path = workdir / NAME
     opened = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     if opened and not again:

@@ -13,11 +13,10 @@ from faceemo import models
 from faceemo.config import make_config
 from faceemo.data.augment import enlarge
 from faceemo.data.pipeline import Split
-from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import parallel
-from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.checkpoint import Checkpoints, recipe_of
 from faceemo.train.predict import predict_split
 
 BATCH = 64
@@ -71,13 +70,7 @@ def trained(workdir: Path) -> Source:
     Raises:
         UserError: if there is no such run.
     """
-    recipe = read_recipe(workdir)
-    if recipe is None:
-        raise UserError(
-            expected=f"a trained run in {workdir}",
-            found="none",
-            fix="name the folder of a finished run, or leave --workdir out",
-        )
+    recipe = recipe_of(workdir)
     config = ConfigDict(recipe["config"])
     variables, _ = Checkpoints(workdir, recipe).restore_best()
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])

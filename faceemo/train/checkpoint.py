@@ -199,6 +199,22 @@ def read_recipe(workdir: Path) -> dict[str, Any] | None:
     return None
 
 
+def recipe_of(workdir: Path) -> dict[str, Any]:
+    """The recipe of the run in `workdir`.
+
+    Raises:
+        UserError: if there is no run, or none of its checkpoints is sound.
+    """
+    recipe = read_recipe(workdir)
+    if recipe is None:
+        raise UserError(
+            expected=f"a trained run in {workdir}",
+            found="none",
+            fix="name the folder of a trained run, or train one first with --mode=train",
+        )
+    return recipe
+
+
 # Another value of these changes neither the weights' meaning nor the steps already taken.
 _MAY_DIFFER = MAY_DIFFER | {"epochs", "versions"}
 

@@ -108,10 +108,10 @@ class Series:
         """
         for _ in range(_ATTEMPTS):
             leftovers = list(self.folder.glob(_TEMPORARY))
+            if not leftovers:
+                return
             for leftover in leftovers:
                 shutil.rmtree(leftover, ignore_errors=True)
-            if not any(leftover.exists() for leftover in leftovers):
-                return
             time.sleep(_PAUSE)
 
     def set_aside_damaged(self, newer_than: int) -> None:

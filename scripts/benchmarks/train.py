@@ -11,7 +11,7 @@ Sections, all by default, each side by side in this run, with medians and spread
                 not kept, and in Keras; the histories of the first three must be identical
   startup       the first step with an empty and with a filled cache of compiled programs
   memory        of a run of each variant, and the host's share of a step's time
-  bfloat16      steps beside float32, and what a run of two epochs ends in
+  bfloat16      steps beside float32, and what a run of six epochs ends in
 
 Both sides read the same prepared images and start from random weights. In 'workflow' variant 0
 keeps no features, so that both do the same work. Ratios are the other's time over faceemo's: above

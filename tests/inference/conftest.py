@@ -1,4 +1,4 @@
-"""A small run, trained and evaluated by the command itself, once for all tests here."""
+"""A small run, trained and evaluated by the command itself; networks that need no training."""
 
 import os
 import subprocess
@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
 import faceemo
+from faceemo import models
 from faceemo.classes import CLASSES
 from faceemo.config import make_config
 from faceemo.data import sample
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
+from faceemo.train import stored
 from tests.train.tiny import GREY, make_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,6 +42,23 @@ def run(tmp_path_factory):
 def loaded(run):
     """Its predictor."""
     return faceemo.load(run)
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """The file of a VGG16 of random weights that tells faces apart, for what only needs answers."""
+    config = make_config("vgg16", "7,weights=none,image_size=32")
+    model = models.build(config)
+    variables = jax.tree.map(np.array, model.init(3))
+    variables["params"]["head"]["predictions"]["kernel"] *= 30
+    recipe = {
+        "config": config.to_dict(),
+        "classes": list(CLASSES),
+        "preprocessing": model.preprocessing.to_dict(),
+    }
+    path = tmp_path_factory.mktemp("network") / stored.NAME
+    stored.write(path, stored.Stored(variables, recipe, temperature=0.8, best_epoch=2))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -165,8 +165,9 @@ def test_a_full_disk_loses_nothing_that_was_there(copy, three, monkeypatch):
         with pytest.raises(UserError, match="make room"):
             train(copy, epochs=5)
     assert_identical(copy, three[0])
-    assert not list(copy.glob("*/*tmp*"))
     assert len(train(copy, epochs=5)[0]) == 5
+    # Only now: threads of the save that failed may have gone on writing for a moment.
+    assert not list(copy.glob("*/*tmp*"))
 
 
 def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
