@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -47,14 +48,27 @@ class Page:
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         return result["result"].get("value")
 
+    def wait(self, script, seconds=60):
+        """Waits until a JavaScript expression is true in the page; returns its value."""
+        end = time.monotonic() + seconds
+        while not (value := self.evaluate(script)):
+            assert time.monotonic() < end, f"still not: {script}"
+            time.sleep(0.05)
+        return value
+
+    def choose(self, selector, path):
+        """Gives a file to an <input type="file">."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
+        self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+
     def open(self, path, *, width=1200, height=900, dark=False):
-        """Loads a file at a width in CSS pixels, light or dark, and waits until it is there."""
+        """Loads a file or an address, at a width in CSS pixels, and waits until it is there."""
         look = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[look])
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
         self._loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         while not self._loaded:
             self._next()
 
@@ -96,13 +110,16 @@ class Page:
 
 
 @contextlib.contextmanager
-def page(profile):
-    """A tab of a fresh Chromium, whose profile goes into the folder `profile`."""
+def page(profile, *more):
+    """A tab of a fresh Chromium, whose profile goes into the folder `profile`.
+
+    `more` are options of its command line.
+    """
     to_read, to_write = os.pipe()  # commands
     from_read, from_write = os.pipe()  # answers
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
                "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={profile}",
-               "--disable-background-networking", "--no-first-run"]  # fmt: skip
+               "--disable-background-networking", "--no-first-run", *more]  # fmt: skip
     # Chromium takes commands on descriptor 3 and answers on 4, whatever ours are.
     script = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
     process = subprocess.Popen(

@@ -143,7 +143,8 @@ def serve(argv: Sequence[str] | None = None) -> int:
         "--name",
         action="append",
         default=[],
-        help="a host's name that the server answers as too, such as that of a proxy before it",
+        help="of the host, as browsers write it, such as that of a proxy before the server: it "
+        "answers to no other then, but to those of this machine alone",
     )
     parser.add_argument(
         "--max-mib", type=_amount, default=10.0, metavar="N", help="of a picture (%(default)g)"

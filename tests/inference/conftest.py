@@ -18,7 +18,7 @@ from faceemo.data import sample
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
 from faceemo.train import stored
-from tests.train.tiny import GREY, make_model
+from tests.train.tiny import GREY, SIZE, make_model
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
@@ -65,6 +65,11 @@ def network(tmp_path_factory):
 def predictor():
     """One of a hundred parameters, for what does not depend on the network."""
     model: Any = make_model()
+    # Its pooled image for a last convolution, so that there is something to explain.
+    model.last_map = lambda params, stats, x: x.reshape(len(x), 2, SIZE // 2, 2, SIZE // 2, 3).mean(
+        (2, 4)
+    )
+    model.logits_of_map = lambda params, last_map: model.apply(params, {}, last_map)[0]
     return Predictor(
         Trained(
             model=model,

@@ -30,8 +30,8 @@ class FaceAnswer(BaseModel):
     )
     heat: str | None = Field(
         None,
-        description="With heat=true: a PNG as data URI, to be laid over the region: Grad-CAM, where "
-        "the evidence for the leaning lies.",
+        description="With heat=true: a PNG as data URI, to be laid over the region: where the "
+        "evidence for the leaning lies, by Grad-CAM.",
     )
 
 
@@ -49,16 +49,16 @@ class Problem(BaseModel):
     """Why there is no answer."""
 
     error: str = Field(description="A word for programs.")
-    expected: str
-    found: str
-    fix: str
+    expected: str = Field(description="What would have been answered.")
+    found: str = Field(description="What came instead.")
+    fix: str = Field(description="How to mend it.")
     message: str = Field(description="The three as one sentence.")
 
 
 class Score(BaseModel):
     """Of the stored epoch, which was chosen by it: new images would give somewhat less."""
 
-    accuracy: float
+    accuracy: float = Field(description="Share of images that it names right, 0 to 1.")
     interval: tuple[float, float] = Field(description="95%, over images.")
     majority_baseline: float = Field(description="Of always naming the most frequent class.")
 
@@ -66,9 +66,9 @@ class Score(BaseModel):
 class Caps(BaseModel):
     """What one picture may be."""
 
-    bytes: int
-    pixels: int
-    formats: str
+    bytes: int = Field(description="At the most.")
+    pixels: int = Field(description="At the most, by the picture's header.")
+    formats: str = Field(description="By content; its name does not count.")
 
 
 class About(BaseModel):
@@ -78,19 +78,19 @@ class About(BaseModel):
     classes: list[str] = Field(description="All that it can name.")
     image_size: int = Field(description="Side of what the network is shown, pixels.")
     native_size: int = Field(description="Side at which the training images were kept, pixels.")
-    trained_on: str
+    trained_on: str = Field(description="What was in its training images.")
     temperature: float = Field(description="Of the calibration; 1 where there is none.")
     unsure_below: float = Field(description="Probability below which an answer is withheld.")
     face_threshold: float = Field(description="Confidence from which on a face is one.")
-    validation: Score | None
-    limits: Caps
+    validation: Score | None = Field(description="Null where no results are kept with it.")
+    limits: Caps = Field(description="Of a picture.")
     version: str = Field(description="Of faceemo.")
 
 
 class Health(BaseModel):
     """Whether the server can answer."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="It is asked, and it answers.")
     requests: int = Field(description="Received or waiting now.")
     places: int = Field(description="For so many there is room.")
 

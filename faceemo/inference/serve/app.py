@@ -24,11 +24,8 @@ from faceemo.inference.serve.worker import Worker
 
 _RETRY_AFTER = 2  # seconds
 _GONE = 499  # by custom; nobody reads it
-_FORM = {
-    "type": "object",
-    "required": [upload.FIELD],
-    "properties": {upload.FIELD: {"type": "string", "format": "binary", "description": "A picture."}},
-}
+_FILE = {"type": "string", "format": "binary", "description": "A picture."}
+_FORM = {"type": "object", "required": [upload.FIELD], "properties": {upload.FIELD: _FILE}}
 _STATUSES = {
     400: "not a form with one file",
     403: "asked by a page of another site",
@@ -61,7 +58,7 @@ def make_app(
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
     facts = about(predictor.trained, limits, summary or {})
-    rooms = _Rooms(limits.places)
+    rooms = _Rooms()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,6 +72,7 @@ def make_app(
         description="What the faces in a picture express, by a trained network.",
         docs_url=None,  # it would fetch scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever the request calls this host
         lifespan=lifespan,
     )
     _tell_problems(app)
@@ -92,14 +90,13 @@ def make_app(
             bool, Query(description="Whether the picture is a face as it is: none is searched.")
         ] = False,
     ) -> Answer:
-        try:
-            with rooms.taken():
-                content = await upload.read(request, limits)
-                future = worker.submit(content, crops=crops, heat=heat)
-                return await _answered(future, request, limits.answer_seconds)
-        except Refused:
+        if max(rooms.inside, worker.waiting) >= limits.places:
             await upload.drop(request)
-            raise
+            raise _busy(f"{limits.places} requests that wait already")
+        with rooms.taken():
+            content = await upload.read(request, limits)
+            future = worker.submit(content, crops=crops, heat=heat)
+            return await _answered(future, request, limits.answer_seconds)
 
     @app.get("/api/model", summary="Tell what answers")
     async def model() -> About:
@@ -117,15 +114,12 @@ def make_app(
 class _Rooms:
     """How many requests are inside; only the event loop's thread asks."""
 
-    def __init__(self, places: int):
-        self._places = places
+    def __init__(self):
         self.inside = 0
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """A place, or `Refused`."""
-        if self.inside >= self._places:
-            raise _busy(f"{self.inside} requests that wait already")
+        """A place, for a while."""
         self.inside += 1
         try:
             yield
@@ -180,7 +174,7 @@ def _tell_problems(app: FastAPI) -> None:
             error.status_code,
             "no_such_address",
             expected="an address that /api lists, asked as it says there",
-            found=f"{request.method} {request.url.path[:80]}",
+            found=f"{request.method} {request.scope['path'][:80]}",
             fix="correct it",
         )
         return JSONResponse(told.body, error.status_code, error.headers)

@@ -83,7 +83,6 @@ class Guard:
 
 
 def _without_port(host: str) -> str:
-    """'[::1]' of '[::1]:8000', 'localhost' of 'localhost'."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """'[::1]' of '[::1]:8000', 'localhost' of 'localhost'; what is no port stays."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host

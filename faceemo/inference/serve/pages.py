@@ -13,6 +13,7 @@ from faceemo.inference.serve import examples
 from faceemo.inference.serve.answers import About
 from faceemo.inference.serve.content import NAMES
 
+_PACKAGE = "faceemo.inference.serve"
 _METHODS = ("get", "post")
 
 
@@ -74,12 +75,12 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 
 def _text(name: str) -> str:
-    return (resources.files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return (resources.files(_PACKAGE) / "page" / name).read_text(encoding="utf-8")
 
 
 def _rendered(name: str, **context: Any) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__ or "", "page"),
+        loader=jinja2.PackageLoader(_PACKAGE, "page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

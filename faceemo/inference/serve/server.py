@@ -55,6 +55,7 @@ def serve(
         from faceemo.inference.serve.app import make_app
         from faceemo.inference.serve.guard import LOOPBACK
         from faceemo.inference.serve.limits import Limits
+        from faceemo.inference.serve.patience import Impatient
         from faceemo.inference.serve.worker import Worker
 
         limits = Limits(
@@ -68,11 +69,12 @@ def serve(
         loaded = predictor.load(run)
         worker = Worker(loaded, limits)
         worker.warm()
-        own = _is_loopback(bound)
-        known = {name.lower() for name in names} | LOOPBACK if own else None
+        own = is_loopback(bound)
+        known = {name.lower() for name in names} | LOOPBACK if own or names else None
         app = make_app(loaded, limits, names=known, summary=read_summary(run), worker=worker)
         config = uvicorn.Config(
             app,
+            http=Impatient,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -136,7 +138,8 @@ def address(bound: socket.socket) -> str:
     return f"http://{host}:{port}/"
 
 
-def _is_loopback(bound: socket.socket) -> bool:
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 
 from starlette.datastructures import FormData, UploadFile
@@ -13,9 +14,9 @@ from faceemo.inference.serve.refused import Refused
 
 FIELD = "file"
 _FRAME = 16 * 2**10  # bytes of a multipart request beside the file
-# What a refused request still sends is read and dropped for so long: to close the connection at
-# once would take the refusal from the client too (RFC 9112, section 9.6).
-_LINGER = 2.0
+_LINGER = 2.0  # seconds for what a refused request still sends
+# What is wrong with a request is told to who sent it, not to the terminal.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 async def read(request: Request, limits: Limits) -> bytes:
@@ -25,9 +26,14 @@ async def read(request: Request, limits: Limits) -> bytes:
         Refused: if it is too large, too slow, or another kind of request.
         ClientDisconnect: if it breaks off.
     """
+    body = _Body(request, limits)
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            return await _file(request, limits)
+            return await _file(request, body, limits)
+    except Refused:
+        if not body.complete:
+            await drop(request)
+        raise
     except TimeoutError:
         raise Refused(
             408,
@@ -39,28 +45,57 @@ async def read(request: Request, limits: Limits) -> bytes:
 
 
 async def drop(request: Request) -> None:
-    """Reads what is left of a request that is refused, for a while."""
-    if getattr(request.state, "received", False):  # nothing comes any more, to be waited for
-        return
+    """Reads what is left of a request that is refused, for a while.
+
+    To close the connection at once would take the refusal from the client too (RFC 9112, 9.6).
+    """
     with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_LINGER):
             while (await request.receive()).get("more_body"):
                 pass
 
 
-async def _file(request: Request, limits: Limits) -> bytes:
+class _Body:
+    """A request's body, up to a limit."""
+
+    def __init__(self, request: Request, limits: Limits):
+        self._request, self._limits = request, limits
+        self.complete = False
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """What the client says of its length is not relied on, but taken at its word."""
+        most = self._limits.bytes + _FRAME
+        said = self._request.headers.get("content-length", "")
+        if said.isdecimal() and len(said) < 20 and int(said) > most:
+            raise too_large(self._limits, f"{int(said):,} bytes")
+        received = 0
+        # by message, not by `stream`, which tells of the last one only when asked for another: a
+        # form that is wrong from its start is never asked for more
+        while not self.complete:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self.complete = not message.get("more_body", False)
+            chunk = message.get("body", b"")
+            received += len(chunk)
+            if received > most:
+                raise too_large(self._limits, "more")
+            yield chunk
+
+
+async def _file(request: Request, body: _Body, limits: Limits) -> bytes:
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
         raise _malformed(f"the content type '{kind[:80]}'")
     parser = MultiPartParser(
-        request.headers, _bounded(request, limits), max_files=1, max_fields=4, max_part_size=1024
+        request.headers, body.chunks(), max_files=1, max_fields=4, max_part_size=1024
     )
     # Never reached, so that nothing is spooled to a file.
     parser.spool_max_size = limits.bytes + _FRAME
     try:
         form: FormData = await parser.parse()
     except (MultiPartException, UnicodeError, ValueError) as error:
-        raise _malformed(getattr(error, "message", "") or type(error).__name__) from None
+        raise _malformed(getattr(error, "message", type(error).__name__).rstrip(".")) from None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(form.close)
         file = form.get(FIELD)
@@ -72,25 +107,6 @@ async def _file(request: Request, limits: Limits) -> bytes:
     if not content:
         raise _malformed("an empty file")
     return content
-
-
-async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
-    """The body; what it says of its own length is not relied on, but taken at its word."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and len(said) < 20 and int(said) > limits.bytes + _FRAME:
-        raise too_large(limits, f"{int(said):,} bytes")
-    received, more = 0, True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        request.state.received = not more
-        received += len(chunk)
-        if received > limits.bytes + _FRAME:
-            raise too_large(limits, "more")
-        if chunk:
-            yield chunk
 
 
 def too_large(limits: Limits, found: str) -> Refused:

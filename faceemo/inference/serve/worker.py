@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import queue
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -61,6 +62,11 @@ class Worker:
         # Sizes of batches whose programs are not compiled yet, see `warm`.
         self._cold: list[int] = []
 
+    @property
+    def waiting(self) -> int:
+        """Pictures that are not looked at yet, those that nobody waits for any more included."""
+        return self._jobs.qsize()
+
     def submit(self, content: bytes, *, crops: bool = False, heat: bool = False) -> Future[Answer]:
         """The answer on an uploaded file, when it is there; or `Refused`.
 
@@ -111,13 +117,19 @@ class Worker:
             try:
                 job = self._jobs.get(block=not self._cold)
             except queue.Empty:
-                size = self._cold.pop(0)
-                side = self._predictor.trained.config.native_size
-                self._predictor.probabilities(np.zeros((size, side, side), np.uint8))
+                self._compile(self._cold.pop(0))
                 continue
             if job is None:
                 return
             self._answer(self._gathered(job))
+
+    def _compile(self, size: int) -> None:
+        side = self._predictor.trained.config.native_size
+        try:
+            self._predictor.probabilities(np.zeros((size, side, side), np.uint8))
+        except Exception as error:  # such as too little memory: smaller batches may still do
+            self._cold = []
+            print(f"faceemo: batches of {size} do not run here: {error}", file=sys.stderr)
 
     def _gathered(self, job: _Job) -> list[_Job]:
         """With a request those that wait too, see `_answer`."""
@@ -146,7 +158,8 @@ class Worker:
             if faces >= LIMIT or time.monotonic() - began > _PATIENCE:
                 self._predict(batch)
                 batch, began = [], time.monotonic()
-        self._predict(batch)
+        if batch:
+            self._predict(batch)
 
     def _seen(self, job: _Job) -> _Seen | None:
         try:
@@ -181,4 +194,3 @@ class Worker:
             for seen in batch:
                 if not seen.job.future.done():
                     seen.job.future.set_exception(error)
-

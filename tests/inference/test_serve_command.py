@@ -1,0 +1,98 @@
+"""The command: what it refuses before it begins, and a whole process from its start to Ctrl-C."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+
+import pytest
+
+from faceemo.inference import command
+from faceemo.inference.serve import server
+from tests.data.faces import face, jpeg
+
+
+def refusal(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["serve", "no run is needed", *arguments])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def test_a_port_in_use_is_one_clear_message(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        message = refusal(capsys, "--port", port)
+    assert f"expected port {port} of 127.0.0.1" in message
+    assert "another --port" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "no such host"], "127.0.0.1"),
+        (["--host", "192.0.2.1"], "an address that this machine has"),
+        (["--port", "70000"], "65535"),
+        (["--max-mib", "0"], "above 0"),
+        (["--waiting", "0"], "from 1"),
+        (["--port", "0"], "run's folder"),
+    ],
+)
+def test_mistakes_get_one_message(capsys, arguments, words):
+    assert words in refusal(capsys, *arguments)
+
+
+def test_a_missing_extra_is_told(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    message = refusal(capsys, "--port", "0")
+    assert "no uvicorn" in message
+    assert "pip install 'faceemo[serve]'" in message
+
+
+def test_addresses_are_those_of_a_browser():
+    with server.listening("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        assert server.address(bound) == f"http://127.0.0.1:{port}/"
+        assert server.is_loopback(bound)
+    with server.listening("0.0.0.0", 0) as bound:
+        assert not server.is_loopback(bound)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_process_serves_until_ctrl_c(network, host):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faceemo.inference.command", "serve", str(network), "--port", "0",
+         "--host", host, "--max-mib", "0.5"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = next(word for word in line.split() if word.startswith("http://"))
+        port = urllib.parse.urlsplit(address).port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        connection.request("POST", "/api/predict", start + jpeg(face(3)) + b"\r\n--x--\r\n", kind)
+        answer = connection.getresponse()
+        assert len(json.loads(answer.read())["faces"]) == 1
+        assert "server" not in answer.headers
+        # Refused while it is still being sent, without a length: the refusal arrives all the same.
+        pieces = (bytes(2**16) for _ in range(300))
+        connection.request("POST", "/api/predict", pieces, kind, encode_chunked=True)
+        assert connection.getresponse().status == 413
+        connection.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "ended" in rest
+    assert "Traceback" not in errors
+    assert ("no login" in errors) == (host == "0.0.0.0")
