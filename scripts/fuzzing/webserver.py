@@ -14,11 +14,12 @@ import uvicorn
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.serve.app import make_app
 from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.patience import Impatient
 from faceemo.inference.serve.server import listening
 from faceemo.inference.serve.worker import Worker
 
 # What a request may be answered; 503 is no answer, for nobody else asks.
-_ALLOWED = {200, 307, 400, 403, 404, 405, 408, 413, 415, 421, 422}
+_ALLOWED = {200, 400, 403, 404, 405, 408, 413, 415, 421, 422}
 _LONG = 600.0  # seconds of the clock, far beyond what a busy machine needs for an answer
 _HEALTH = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _PAUSE = 0.002  # seconds between two questions whether the server is done
@@ -34,6 +35,7 @@ class Webserver:
         worker.warm()
         config = uvicorn.Config(
             make_app(predictor, limits, worker=worker),
+            http=Impatient,
             log_level="critical",
             access_log=False,
             ws="none",

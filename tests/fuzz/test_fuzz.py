@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BUDGET = 540  # seconds of the clock, on a machine that is busy
@@ -107,10 +107,10 @@ def test_mended_pngs_are_whole_again(monkeypatch):
     from fuzzing import corpus, mutation
 
     content = bytearray(corpus.images()["text.png"])
-    at = content.index(b"IHDR") + 8 + 8  # its bit depth: 4 grey levels a byte fewer
+    at = content.index(b"IHDR") + 8 + 8  # its bit depth
     content[at] = 4
-    with pytest.raises(Exception, match=r"broken|CRC|bad"):
-        Image.open(io.BytesIO(bytes(content))).load()
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(bytes(content)))
     assert mutation.mend_png(bytes(content)) != bytes(content)
     assert Image.open(io.BytesIO(mutation.mend_png(bytes(content)))).size == (40, 40)
     assert mutation.mend_png(corpus.images()["L.png"]) == corpus.images()["L.png"]
