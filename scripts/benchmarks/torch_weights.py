@@ -11,6 +11,7 @@ from flax import traverse_util
 from torch import nn
 
 from faceemo.inference.trained import Trained
+from faceemo.models import vgg16
 
 from . import torch_networks
 
@@ -31,12 +32,9 @@ class Probabilities(nn.Module):
     def __init__(self, trained: Trained):
         super().__init__()
         config, spec = trained.config, trained.preprocessing
-        self.size, self.scale, self.temperature = (
-            config.image_size,
-            spec.scale,
-            trained.temperature,
-        )
-        self.register_buffer("mean", torch.tensor(spec.mean).reshape(1, 3, 1, 1))
+        self.size, self.enlarges = config.image_size, config.image_size != config.native_size
+        self.scale, self.temperature = spec.scale, trained.temperature
+        self.mean = torch.tensor(spec.mean).reshape(1, 3, 1, 1)
         self.network = torch_networks.build(trained.model)
         for layer in self.network.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -48,7 +46,7 @@ class Probabilities(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Grey, so that red and blue may change places."""
         grey = images[:, None].float()
-        if images.shape[-1] != self.size:
+        if self.enlarges:
             grey = nn.functional.interpolate(
                 grey, size=(self.size, self.size), mode="bilinear", align_corners=False
             )
@@ -83,7 +81,7 @@ def fill(network: nn.Module, trained: Trained) -> None:
 def _dense(kernel: np.ndarray, number: int, trained: Trained) -> np.ndarray:
     """[in, out] as [out, in]; the first sees maps with channels first instead of last."""
     if number == 0 and trained.model.head.pooling == "flatten":
-        channels = 512
+        channels = vgg16.CHANNELS[-1][-1]
         side = round((len(kernel) / channels) ** 0.5)
         kernel = kernel.reshape(side, side, channels, -1).transpose(2, 0, 1, 3)
         kernel = kernel.reshape(channels * side * side, -1)

@@ -27,6 +27,12 @@ SOURCES = {
 }
 SLOW = 1.0  # seconds of the processor, from which on an input counts as a hang
 GROWTH = 32.0  # MiB that the process may gain after the first tenth of its inputs
+# What Hypothesis would rather stop at: a target that takes its time, and inputs of some kilobytes.
+_UNHEALTHY = (
+    hypothesis.HealthCheck.too_slow,
+    hypothesis.HealthCheck.data_too_large,
+    hypothesis.HealthCheck.large_base_example,
+)
 _AGAIN = 3  # times that an input is asked about again whose answer was waited for
 _LOG_LINES = 20  # of a process that ended, which are shown
 
@@ -70,7 +76,7 @@ class Referee:
                 database=None,
                 deadline=None,
                 phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-                suppress_health_check=list(hypothesis.HealthCheck),
+                suppress_health_check=_UNHEALTHY,
             )
             @hypothesis.given(damaged())
             def one(file: mutation.Damaged) -> None:
@@ -90,7 +96,8 @@ class Referee:
         """MiB gained from the second tenth of the inputs to the last: medians."""
         tenth = max(1, len(self.answers) // 10)
         sizes = [answer["megabytes"] for answer in self.answers]
-        return statistics.median(sizes[-tenth:]) - statistics.median(sizes[tenth : 2 * tenth] or sizes)
+        warm = sizes[tenth : 2 * tenth] or sizes
+        return statistics.median(sizes[-tenth:]) - statistics.median(warm)
 
     def report(self) -> str:
         """What there was, in lines."""
