@@ -135,7 +135,7 @@ class Referee:
             return self._verdicts[known]
         answer = ask.about(name, content)
         for _ in range(_AGAIN):
-            if _idle(answer) > SLOW:
+            if answer["idle"] > SLOW:
                 answer = ask.about(name, content)
         kind, detail = "", answer["failure"]
         if detail:
@@ -143,9 +143,9 @@ class Referee:
         elif answer["seconds"] > SLOW:
             kind = "slow"
             detail = f"{answer['seconds']:.1f} s, {answer['outcome']}"
-        elif _idle(answer) > SLOW:
+        elif answer["idle"] > SLOW:
             kind = "waiting"
-            detail = f"{answer['clock']:.1f} s of the clock, {answer['outcome']}"
+            detail = f"{answer['idle']:.1f} s without work, {answer['outcome']}"
         if not self.failures:  # from then on inputs are simplified ones
             self.answers.append(answer)
         if kind:
@@ -169,11 +169,6 @@ class Referee:
                 yield process
             finally:
                 process.end()
-
-
-def _idle(answer: dict[str, Any]) -> float:
-    """Seconds in which it did nothing, on a machine that gave it a quarter of a core at least."""
-    return answer["clock"] - 4 * answer["seconds"]
 
 
 class _Process:
@@ -229,7 +224,7 @@ class _Process:
             "outcome": f"the process ended: {how}{meaning}",
             "failure": tail or "it said nothing",
             "seconds": 0.0,
-            "clock": 0.0,
+            "idle": 0.0,
             "megabytes": 0.0,
             "peak": 0.0,
         }

@@ -3,8 +3,8 @@
     python -m fuzzing.worker TARGET FOLDER
 
 A line on standard input is the path of a file; the answer is a line of JSON: the outcome in a few
-words, the processor's seconds, the memory afterwards, and, if there was an exception that should
-not be, its traceback.
+words, seconds of the processor and seconds without work, the memory afterwards, and, if there was
+an exception that should not be, its traceback.
 """
 
 import gc
@@ -17,6 +17,8 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from fuzzing.idleness import Idleness
 
 READY = "ready"
 # Of the processor, after which a process ends, whatever it is in the middle of; of the clock, for
@@ -33,31 +35,32 @@ def main(target: str, folder: Path) -> None:
     from fuzzing import targets
 
     run = targets.TARGETS[target](folder)
+    idleness = Idleness()
     print(READY, file=answers, flush=True)
     for number, line in enumerate(sys.stdin):
         if number % _LEAST_AGE == 0:
             gc.collect()
-        print(json.dumps(_answer(run, Path(line.rstrip("\n")))), file=answers, flush=True)
+        print(json.dumps(_answer(run, Path(line.rstrip("\n")), idleness)), file=answers, flush=True)
 
 
-def _answer(run: Callable[[Path], str], path: Path) -> dict[str, object]:
+def _answer(run: Callable[[Path], str], path: Path, idleness: Idleness) -> dict[str, object]:
     # their default action is the end of the process, in the middle of a library's C code too
     signal.setitimer(signal.ITIMER_PROF, _HANG)
     signal.alarm(_STANDSTILL)
-    started, entered = time.process_time(), time.monotonic()
+    started, rested = time.process_time(), idleness.seconds
     failure = ""
     try:
         outcome = run(path)
     except Exception as error:
         outcome, failure = _where(error), traceback.format_exc()
-    seconds, clock = time.process_time() - started, time.monotonic() - entered
+    seconds = time.process_time() - started
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     return {
         "outcome": outcome,
         "failure": failure,
         "seconds": seconds,
-        "clock": clock,
+        "idle": idleness.seconds - rested,
         "megabytes": _megabytes(),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
     }

@@ -34,7 +34,7 @@ kept = 0
 for line in sys.stdin:
     content = open(line.strip(), "rb").read()
     hit = b"JFIF" not in content[:20] and content[:1] == b"\\xff"  # a JPEG's header is damaged
-    answer = {{"outcome": "fine", "failure": "", "seconds": 0.0, "clock": 0.0, "peak": 100.0}}
+    answer = {{"outcome": "fine", "failure": "", "seconds": 0.0, "idle": 0.0, "peak": 100.0}}
     kept += 1
     answer["megabytes"] = 100.0
     if hit:
@@ -48,7 +48,7 @@ ILL = {
     "the process ended: exit code 3": "sys.exit(3)",
     "KeyError at x.py:1": "answer.update(outcome='KeyError at x.py:1', failure='Traceback')",
     "slow": "answer['seconds'] = 1.2",
-    "waiting": "answer['clock'] = 1.2",
+    "waiting": "answer['idle'] = 1.2",
 }
 
 
