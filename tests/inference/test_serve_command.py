@@ -1,6 +1,8 @@
 """The command: what it refuses before it begins, and a whole process from its start to Ctrl-C."""
 
+import contextlib
 import http.client
+import itertools
 import json
 import signal
 import socket
@@ -13,6 +15,9 @@ import pytest
 from faceemo.inference import command
 from faceemo.inference.serve import server
 from tests.data.faces import face, jpeg
+
+START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+KIND = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
 def refusal(capsys, *arguments):
@@ -77,18 +82,15 @@ def test_a_process_serves_until_ctrl_c(network, host):
         line = process.stdout.readline()
         address = next(word for word in line.split() if word.startswith("http://"))
         port = urllib.parse.urlsplit(address).port
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        kind = {"Content-Type": "multipart/form-data; boundary=x"}
-        connection.request("POST", "/api/predict", start + jpeg(face(3)) + b"\r\n--x--\r\n", kind)
-        answer = connection.getresponse()
-        assert len(json.loads(answer.read())["faces"]) == 1
-        assert "server" not in answer.headers
-        # Refused while it is still being sent, without a length: the refusal arrives all the same.
-        pieces = (bytes(2**16) for _ in range(300))
-        connection.request("POST", "/api/predict", pieces, kind, encode_chunked=True)
-        assert connection.getresponse().status == 413
-        connection.close()
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as line:
+            line.request("POST", "/api/predict", START + jpeg(face(3)) + b"\r\n--x--\r\n", KIND)
+            answer = line.getresponse()
+            assert len(json.loads(answer.read())["faces"]) == 1
+            assert "server" not in answer.headers
+            # Refused while more is sent, without a length: the refusal arrives all the same.
+            pieces = itertools.chain([START], (bytes(2**16) for _ in range(300)))
+            line.request("POST", "/api/predict", pieces, KIND, encode_chunked=True)
+            assert line.getresponse().status == 413
     finally:
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=60)
