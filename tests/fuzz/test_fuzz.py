@@ -83,8 +83,8 @@ def test_what_is_ill_is_told_and_its_input_is_kept(referee, kind):
 
 
 def test_growth_is_told(referee):
-    judge = referee(always="answer['megabytes'] += kept * 0.5")
-    judge.run(200, seed=0)
+    judge = referee(always="answer['megabytes'] += kept * 0.05")
+    judge.run(1000, seed=0)
     assert [kind.partition(" ")[2] for kind in judge.failures] == ["MiB more memory"]
 
 
