@@ -7,11 +7,18 @@ Each kind says with --help what it compares. The peers need the extra: pip insta
 
 import argparse
 
-from benchmarks import data, models, scaling, serve, timing, train
+from benchmarks import data, infer, models, scaling, serve, timing, train
 
 from faceemo import errors
 
-KINDS = {"models": models, "data": data, "scaling": scaling, "train": train, "serve": serve}
+KINDS = {
+    "models": models,
+    "data": data,
+    "scaling": scaling,
+    "train": train,
+    "infer": infer,
+    "serve": serve,
+}
 
 
 def main() -> None:

@@ -15,6 +15,9 @@ from faceemo.errors import UserError
 # Pillow only warns of more than 89 million pixels, and refuses twice as many.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
+_MANY = 2**24  # pixels, up to which any file is decoded in a second
+_MAX_PIXELS_PER_BYTE = 200
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Pixels:
@@ -48,6 +51,7 @@ def decode(content: bytes) -> Decoded:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
+            _refuse_bombs(width * height, len(content))
             image.load()
             _refuse_frames(image)
             plain_grey = np.asarray(image.convert("L"))
@@ -121,6 +125,15 @@ def to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
+
+
+def _refuse_bombs(pixels: int, size: int) -> None:
+    """A few bytes may claim millions of pixels, which cost gigabytes and seconds before they fail.
+
+    A flat JPEG has 85 pixels a byte, a photograph 20 at the most.
+    """
+    if pixels > _MANY and pixels > _MAX_PIXELS_PER_BYTE * size:
+        raise ValueError(f"{pixels:,} pixels in {size:,} bytes, which no photograph has")
 
 
 def _refuse_frames(image: Image.Image) -> None:

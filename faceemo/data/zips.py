@@ -4,6 +4,7 @@ Every name, kind and size in a zip's directory is checked before anything is rea
 """
 
 import contextlib
+import errno
 import lzma
 import stat
 import zipfile
@@ -25,7 +26,12 @@ MAX_NAME_BYTES = 255  # what file systems take
 
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # of macOS and Windows
 # What zipfile and the decompressors raise on damaged input.
-_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError, UnicodeDecodeError),
+)
+# Of an OSError: bzip2 raises it for damaged data, zipfile looks at places before the file's start.
+_NOT_OF_THE_DISK = (None, errno.EINVAL)
 
 
 @contextlib.contextmanager
@@ -40,6 +46,10 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipI
         with zipfile.ZipFile(path) as archive:
             yield archive, _members(path, archive)
     except _ERRORS as error:
+        raise _broken(path, str(error)) from error
+    except OSError as error:
+        if error.errno not in _NOT_OF_THE_DISK:
+            raise
         raise _broken(path, str(error)) from error
 
 

@@ -5,6 +5,7 @@ session = onnxruntime.InferenceSession("model.onnx")
 """
 
 import importlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def write(trained: Trained, path: Path) -> None:
     """
     side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("N")
+    # of plugins for libraries that are not here, and of shapes
+    for logger in ("jax2onnx", "onnx_ir"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
     jax2onnx, onnx = _installed("jax2onnx"), _installed("onnx")
     with portable():
         images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)

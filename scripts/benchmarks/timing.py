@@ -19,7 +19,16 @@ from typing import IO
 
 # What a contestant says when it is ready.
 _READY = "ready"
-_VERSIONED = ("jax", "tensorflow-cpu", "keras", "torch", "numpy", "opencv-python-headless")
+_VERSIONED = (
+    "jax",
+    "tensorflow-cpu",
+    "keras",
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "fer",
+)
 
 
 def machine() -> str:
@@ -92,6 +101,20 @@ def side_by_side(
     for name, of_task in itertools.product(failed, seconds.values()):
         del of_task[name]
     return seconds, failed
+
+
+def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of whole processes, from start to end, after one round that is not timed.
+
+    Raises:
+        CalledProcessError: if one fails.
+    """
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for number, (name, command) in itertools.product(range(rounds + 1), commands.items()):
+        took = seconds(lambda: subprocess.run(command, check=True, capture_output=True))  # noqa: B023
+        if number:
+            found[name].append(took)
+    return found
 
 
 def seconds(task: Callable[[], object]) -> float:

@@ -69,12 +69,18 @@ class _Body:
         if said.isdecimal() and len(said) < 20 and int(said) > most:
             raise too_large(self._limits, f"{int(said):,} bytes")
         received = 0
-        async for chunk in self._request.stream():
+        # by message, not by `stream`, which tells of the last one only when asked for another: a
+        # form that is wrong from its start is never asked for more
+        while not self.complete:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self.complete = not message.get("more_body", False)
+            chunk = message.get("body", b"")
             received += len(chunk)
             if received > most:
                 raise too_large(self._limits, "more")
             yield chunk
-        self.complete = True
 
 
 async def _file(request: Request, body: _Body, limits: Limits) -> bytes:
