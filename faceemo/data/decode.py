@@ -15,6 +15,7 @@ from faceemo.errors import UserError
 # Pillow only warns of more than 89 million pixels, and refuses twice as many.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
+_DRAWN_BY_OTHERS = ("EPS", "WMF")  # Pillow has them run by Ghostscript, by Windows
 _MANY = 2**24  # pixels, up to which any file is decoded in a second
 _MAX_PIXELS_PER_BYTE = 200
 
@@ -51,6 +52,8 @@ def decode(content: bytes) -> Decoded:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
+            if image.format in _DRAWN_BY_OTHERS:
+                raise ValueError(f"{image.format} is a program that draws, and is not run")
             _refuse_bombs(width * height, len(content))
             image.load()
             _refuse_frames(image)

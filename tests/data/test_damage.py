@@ -5,7 +5,7 @@ import struct
 import zipfile
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import EpsImagePlugin, Image, ImageFile
 
 from faceemo.data import archive
 from faceemo.data.decode import decode
@@ -72,3 +72,10 @@ def test_a_few_bytes_that_claim_millions_of_pixels(monkeypatch):
 def test_large_photographs_and_small_flat_images_are_none_of_these():
     assert decode(stored((6000, 4000), "JPEG")).pixels is not None  # as flat as a JPEG can be
     assert decode(stored((4000, 4000))).pixels is not None
+
+
+def test_postscript_is_not_run(monkeypatch):
+    ran = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: ran.append(1))
+    assert "not run" in decode(stored((60, 60), "EPS")).problem
+    assert not ran
