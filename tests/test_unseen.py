@@ -19,7 +19,7 @@ def opened(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "evaluate", evaluate)
     config = make_config("vgg16", "7,image_size=48").to_dict()
     del config["ema"]  # as in a run that is older than the field
-    monkeypatch.setattr(unseen, "read_recipe", lambda workdir: {"config": config})
+    monkeypatch.setattr(unseen, "recipe_of", lambda workdir: {"config": config})
     return calls
 
 

@@ -161,7 +161,7 @@ def test_a_trained_backbone_does_not_judge_what_it_learnt(prepared, drawn):
 
 
 def test_no_run_no_features(tmp_path):
-    with pytest.raises(UserError, match="finished run"):
+    with pytest.raises(UserError, match="trained run"):
         features.trained(tmp_path)
 
 

@@ -62,6 +62,12 @@ def network(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def answering(network):
+    """Its predictor."""
+    return faceemo.load(network)
+
+
+@pytest.fixture(scope="session")
 def predictor():
     """One of a hundred parameters, for what does not depend on the network."""
     model: Any = make_model()

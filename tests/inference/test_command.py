@@ -11,7 +11,7 @@ from PIL import Image
 from faceemo.inference import command
 from tests.data.faces import face
 
-pytestmark = pytest.mark.slow  # the first of them trains
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def rows_of(text):
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_photographs_in_all_three_forms(run, loaded, photos, capsys):
-    wanted = loaded.predict([photos / name for name in ("a pair.png", "more/crop.png")])
-    assert command.main(["predict", str(run), str(photos), "--format", "csv"]) == 1
+def test_photographs_in_all_three_forms(network, answering, photos, capsys):
+    wanted = answering.predict([photos / name for name in ("a pair.png", "more/crop.png")])
+    assert command.main(["predict", str(network), str(photos), "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = rows_of(printed.out)
     assert [row["status"] for row in rows][-1] == "no_face"
@@ -63,17 +63,17 @@ def test_photographs_in_all_three_forms(run, loaded, photos, capsys):
     assert "1 not read" in printed.err
     assert "broken.jpg: not an image file" in printed.err
     pattern = str(photos / "**" / "*.png")
-    assert command.predict([str(run), pattern, "--format", "jsonl"]) == 0
+    assert command.predict([str(network), pattern, "--format", "jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["name"] for line in lines} == {row["name"] for row in rows}
-    assert command.predict([str(run), str(photos / "wall.png")]) == 0
+    assert command.predict([str(network), str(photos / "wall.png")]) == 0
     assert "no face" in capsys.readouterr().out
 
 
-def test_annotated_images_and_a_file_of_answers(run, photos, tmp_path, capsys):
+def test_annotated_images_and_a_file_of_answers(network, photos, tmp_path, capsys):
     drawn, out = tmp_path / "drawn", tmp_path / "answers.csv"
     options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
-    assert command.predict([str(run), str(photos), *options]) == 1
+    assert command.predict([str(network), str(photos), *options]) == 1
     assert capsys.readouterr().out == ""
     assert len(rows_of(out.read_text())) == 4
     assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
@@ -84,10 +84,10 @@ def test_annotated_images_and_a_file_of_answers(run, photos, tmp_path, capsys):
         assert picture.size == (480, 480)
 
 
-def test_a_video_is_answered_frame_by_frame(run, film, tmp_path, capsys):
+def test_a_video_is_answered_frame_by_frame(network, film, tmp_path, capsys):
     drawn = tmp_path / "drawn.mp4"
     options = ["--every", "4", "--draw", str(drawn), "--format", "csv"]
-    assert command.predict([str(run), str(film), *options]) == 0
+    assert command.predict([str(network), str(film), *options]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert [int(row["index"]) for row in rows] == list(range(0, 40, 4))
     middles = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
@@ -97,9 +97,9 @@ def test_a_video_is_answered_frame_by_frame(run, film, tmp_path, capsys):
     assert written.get(cv2.CAP_PROP_FPS) == 2.5
 
 
-def test_explanations_are_one_picture_per_face(run, photos, tmp_path, capsys):
+def test_explanations_are_one_picture_per_face(network, photos, tmp_path, capsys):
     out = tmp_path / "explained"
-    assert command.main(["explain", str(run), str(photos), "--out", str(out)]) == 1
+    assert command.main(["explain", str(network), str(photos), "--out", str(out)]) == 1
     names = {path.name for path in out.iterdir()}
     assert names == {"a pair.png", "a pair-2.png", "crop.png"}
     printed = capsys.readouterr()
@@ -118,9 +118,9 @@ def test_explanations_are_one_picture_per_face(run, photos, tmp_path, capsys):
         (["--every", "0", "."], 2, "from 1"),
     ],
 )
-def test_mistakes_get_one_message(run, capfd, arguments, code, message):
+def test_mistakes_get_one_message(network, capfd, arguments, code, message):
     with pytest.raises(SystemExit) as stopped:
-        command.predict([str(run), *arguments])
+        command.predict([str(network), *arguments])
     assert stopped.value.code == code
     printed = capfd.readouterr().err
     assert message in printed
