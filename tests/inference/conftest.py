@@ -47,7 +47,7 @@ def loaded(run):
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
     """The file of a VGG16 of random weights that tells faces apart, for what only needs answers."""
-    config = make_config("vgg16", "7,weights=none,image_size=32")
+    config = make_config("vgg16", "0,weights=none,image_size=32")
     model = models.build(config)
     variables = jax.tree.map(np.array, model.init(3))
     variables["params"]["head"]["predictions"]["kernel"] *= 30
