@@ -1,9 +1,9 @@
 """The recipe beyond the study that each backbone does best with: the variant `:best`.
 
 What stands here are the fields of `faceemo.config.make_config` that differ from variant 9, which
-trains all blocks. docs/real_data.md shows what they bring, measured on validation from the weights
-that could be had: VGG16 from `hed`, the others from random ones (where one learning rate for all
-layers, 1e-3, takes the place of theirs). From ImageNet's they have not been tried.
+trains all blocks. README's "Results" shows what they bring on validation: VGG16 from `hed` weights,
+EfficientNetB0 from random ones, with one learning rate for all layers, 1e-3, in place of what
+stands here. ResNet50V2's recipe has not been tried, nor has any from ImageNet's weights.
 """
 
 from typing import Any

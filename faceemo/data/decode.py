@@ -52,8 +52,7 @@ def decode(content: bytes) -> Decoded:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
-            if image.format in _DRAWN_BY_OTHERS:
-                raise ValueError(f"{image.format} is a program that draws, and is not run")
+            _refuse_programs(image)
             _refuse_bombs(width * height, len(content))
             image.load()
             _refuse_frames(image)
@@ -97,6 +96,7 @@ def read_grey(path: Path, size: int) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
+            _refuse_programs(image)
             return squeezed(to_grey(ImageOps.exif_transpose(image)), size)
     except Exception as error:  # decoders raise anything on damaged input
         raise UserError(
@@ -128,6 +128,11 @@ def to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
+
+
+def _refuse_programs(image: Image.Image) -> None:
+    if image.format in _DRAWN_BY_OTHERS:
+        raise ValueError(f"{image.format} is a program that draws, and is not run")
 
 
 def _refuse_bombs(pixels: int, size: int) -> None:

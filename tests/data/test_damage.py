@@ -8,7 +8,7 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
 from faceemo.data import archive
-from faceemo.data.decode import decode
+from faceemo.data.decode import decode, read_grey
 from faceemo.errors import UserError
 from tests.data.good_zip import GOOD, ONE, write_zip
 
@@ -74,8 +74,13 @@ def test_large_photographs_and_small_flat_images_are_none_of_these():
     assert decode(stored((4000, 4000))).pixels is not None
 
 
-def test_postscript_is_not_run(monkeypatch):
+def test_postscript_is_not_run(monkeypatch, tmp_path):
     ran = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: ran.append(1))
-    assert "not run" in decode(stored((60, 60), "EPS")).problem
+    content = stored((60, 60), "EPS")
+    assert "not run" in decode(content).problem
+    path = tmp_path / "face.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not run"):
+        read_grey(path, 48)
     assert not ran
