@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from faceemo.models.depthwise import depthwise_by_shifts
+from faceemo.models.product import product
 
 # 'SAME' or 'VALID', as Keras means them, or zeros around: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
@@ -44,7 +45,7 @@ def convolve(
     # A 1x1 window needs no padding, so that 'SAME' and 'VALID' are one.
     if kernel.shape[:2] == (1, 1) and isinstance(padding, str):
         inputs = inputs[:, :: strides[0], :: strides[1]]
-        outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel[0, 0]
+        outputs = product(inputs.reshape(-1, inputs.shape[-1]), kernel[0, 0])
         return outputs.reshape(*inputs.shape[:-1], -1)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], strides, padding)
@@ -105,7 +106,7 @@ def _by_patches(
     """One product of all patches with the kernel; `shape` is the result's height and width."""
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     patches = _patches(padded, kernel, strides, shape)
-    outputs = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+    outputs = product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
     return outputs.reshape(*patches.shape[:-1], -1)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.models.convolution import Padding, convolve, convolve_depthwise
+from faceemo.models.product import product
 
 # Keras's defaults: Glorot's uniform distribution for kernels (JAX counts a convolution's fans as
 # Keras does), zeros for biases.
@@ -113,7 +114,7 @@ class Dense(nn.Module):
         shape = (inputs.shape[-1], self.features)
         kernel = self.param("kernel", glorot_uniform, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        outputs = inputs.astype(self.dtype) @ kernel.astype(self.dtype)
+        outputs = product(inputs.astype(self.dtype), kernel.astype(self.dtype))
         return outputs + bias.astype(self.dtype).reshape(1, -1)
 
 
