@@ -19,7 +19,11 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["faceemo", "faceemo.*"]),
-    package_data={"faceemo.analysis": ["*.j2"], "faceemo.inference.serve": ["page/*"]},
+    package_data={
+        "faceemo.analysis": ["*.j2"],
+        "faceemo.inference": ["builtin/*"],
+        "faceemo.inference.serve": ["page/*"],
+    },
     entry_points={"console_scripts": ["faceemo = faceemo.inference.command:main"]},
     install_requires=[
         "absl-py",

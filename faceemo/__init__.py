@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | Path) -> "Predictor":
-    """A predictor by the best weights of a run, see `faceemo.inference.predictor.load`."""
+def load(path: str | Path = "builtin") -> "Predictor":
+    """A predictor by the best weights of a run, or by the network that comes with faceemo.
+
+    See `faceemo.inference.predictor.load`.
+    """
     # JAX takes seconds, which `import faceemo` need not wait for
     from faceemo.inference import predictor
 

@@ -2,8 +2,8 @@
 
 What stands here are the fields of `faceemo.config.make_config` that differ from variant 9, which
 trains all blocks. README's "Results" shows what they bring on validation: VGG16 from `hed` weights,
-EfficientNetB0 from random ones, with one learning rate for all layers, 1e-3, in place of what
-stands here. ResNet50V2's recipe has not been tried, nor has any from ImageNet's weights.
+the others from random ones, with one learning rate for all layers, 1e-3, in place of what stands
+here. None has been tried from ImageNet's weights.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
 
 _PREDICT = """Says what the faces in images, videos or a webcam's pictures express.
 
-    faceemo predict checkpoints/vgg16-7 photo.jpg holiday/ 'more/*.png'
+    faceemo predict builtin photo.jpg holiday/ 'more/*.png'
     faceemo predict checkpoints/vgg16-7 film.mp4 --every 5 --smooth 0.6 --draw film_faces.mp4
     faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
 
@@ -24,7 +24,7 @@ Answers more likely wrong than right are 'unsure'. Exit code 1 says that files c
 """
 _EXPLAIN = """Draws what in a face speaks for the answer: one picture per face.
 
-    faceemo explain checkpoints/vgg16-7 photo.jpg faces/ --out explained
+    faceemo explain builtin photo.jpg faces/ --out explained
 
 Grad-CAM shows where the network's last convolution found evidence; the occlusion map shows how much
 the probability falls when a grey patch covers a place.
@@ -41,7 +41,7 @@ FILE.json: classes, sizes, what was compared. A file that answers otherwise is n
 
 _SERVE = """Shows a web page, and answers programs, about the faces in pictures that they send.
 
-    faceemo serve checkpoints/vgg16-7
+    faceemo serve builtin
     curl -F file=@photo.jpg http://127.0.0.1:8000/api/predict
 
 The page needs no other address than this one; /api describes the API. Nothing is stored. Only this
@@ -192,7 +192,12 @@ def _bare_parser(name: str, description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="the run's folder, such as checkpoints/vgg16-7")
+    parser.add_argument(
+        "run",
+        type=Path,
+        help="the run's folder, such as checkpoints/vgg16-7; a stored model.npz; "
+        "or 'builtin', the network that comes with faceemo",
+    )
     return parser
 
 

@@ -139,13 +139,13 @@ class Predictor:
 
 
 def load(path: str | Path) -> Predictor:
-    """A predictor by the best weights of a run.
+    """A predictor by the best weights of a run, or by the network that comes with faceemo.
 
     Everything it needs to know (network, preprocessing, classes, sizes, temperature, thresholds)
     is read from there.
 
     Args:
-        path: the run's folder, or a file of `faceemo.train.stored`.
+        path: the run's folder, a file of `faceemo.train.stored`, or `trained.BUILTIN`.
 
     Raises:
         UserError: if there is neither, or it is damaged.

@@ -15,6 +15,9 @@ from faceemo.train import stored
 from faceemo.train.checkpoint import Checkpoints, read_recipe
 from faceemo.train.stored import Stored
 
+# Names the network that comes with faceemo, where a path names one's own.
+BUILTIN = "builtin"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
@@ -52,9 +55,15 @@ class Trained:
 def read(path: Path) -> Stored:
     """Reads a run's folder, or the file (or its folder) that `faceemo.train.stored` wrote.
 
+    Args:
+        path: of one of them; `BUILTIN` is the network that comes with faceemo (a folder of that
+            name needs its absolute path).
+
     Raises:
         UserError: if there is neither, or it is damaged.
     """
+    if str(path) == BUILTIN:
+        path = Path(__file__).with_name(BUILTIN)
     if path.is_file() or (path / stored.NAME).is_file():
         return stored.load(path)
     recipe = read_recipe(path) if path.is_dir() else None
@@ -62,7 +71,8 @@ def read(path: Path) -> Stored:
         raise UserError(
             expected=f"a run's folder or a stored network ({stored.NAME}) at {path}",
             found="a folder without either" if path.is_dir() else "nothing",
-            fix="name the folder that training printed, such as checkpoints/vgg16-7",
+            fix="name the folder that training printed, such as checkpoints/vgg16-7, or say "
+            f"'{BUILTIN}' for the network that comes with faceemo",
         )
     variables, history = Checkpoints(path, recipe).restore_best()
     fitted = calibration.read(path, len(history))

@@ -34,7 +34,7 @@ def about(trained: Trained, limits: Limits, summary: Mapping[str, Any]) -> About
         classes=list(trained.classes),
         image_size=config.image_size,
         native_size=config.native_size,
-        trained_on="drawn faces" if config.dataset == "sample" else "the user's own images",
+        trained_on="drawn faces" if config.dataset == "sample" else "images of its user",
         temperature=trained.temperature,
         unsure_below=UNSURE_BELOW,
         face_threshold=config.face_threshold,
