@@ -16,6 +16,7 @@ from flax import traverse_util
 
 from faceemo.models import Block, Model
 from faceemo.train.adam import Rate, keras_adam
+from faceemo.train.digest import named_leaves
 
 TRAIN, FREEZE = "train", "freeze"
 
@@ -139,7 +140,8 @@ def audit(labels: Any, before: Any, after: Any) -> str:
         after: NumPy arrays like `labels`.
 
     Returns:
-        a sentence: how many leaves were frozen, and how many of those that train have moved.
+        a sentence: how many leaves were frozen, how many of those that train have moved, and which
+        have not (constants, such as EfficientNetB0's `normalization`; parts that nothing reaches).
 
     Raises:
         RuntimeError: if a frozen leaf has changed.
@@ -147,14 +149,21 @@ def audit(labels: Any, before: Any, after: Any) -> str:
     moved = jax.tree.map(
         lambda old, new: np.asarray(old).tobytes() != np.asarray(new).tobytes(), before, after
     )
-    pairs = list(zip(jax.tree.leaves(labels), jax.tree.leaves(moved), strict=True))
-    frozen = [changed for name, changed in pairs if name == FREEZE]
-    trained = [changed for name, changed in pairs if name == TRAIN]
-    if any(frozen):
-        raise RuntimeError(f"{sum(frozen)} of {len(frozen)} frozen leaves changed in training")
+    kinds, changed = named_leaves(labels), named_leaves(moved)
+    frozen, trained = (
+        {name: bool(changed[name]) for name, kind in kinds.items() if kind == which}
+        for which in (FREEZE, TRAIN)
+    )
+    if any(frozen.values()):
+        names = ", ".join(name for name, is_other in frozen.items() if is_other)
+        raise RuntimeError(
+            f"{sum(frozen.values())} of {len(frozen)} frozen leaves changed in training: {names}"
+        )
+    still = ", ".join(name for name, is_other in trained.items() if not is_other)
     return (
         f"frozen leaves: {len(frozen)}, all bit-identical to the start; "
-        f"trained leaves: {sum(trained)} of {len(trained)} moved"
+        f"trained leaves: {sum(trained.values())} of {len(trained)} moved"
+        + (f", not {still}" if still else "")
     )
 
 
