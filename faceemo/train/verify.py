@@ -1,6 +1,7 @@
 """The proof that a killed run resumes exactly: two runs of one configuration, compared."""
 
 import contextlib
+import math
 import random
 import re
 import signal
@@ -23,82 +24,105 @@ _TIMING = ("seconds", "images_per_second")
 def verify(folder: Path, arguments: Sequence[str], kills: int, seed: int) -> bool:
     """Trains twice, once with interruptions; prints what it does and the verdict.
 
+    Every life of the second run ends some saves after it began, since time says little: the first
+    run may have to compile. SIGKILL strikes inside a save or, every other time, between two.
+
     Args:
-        folder: for the two runs, 'straight' and 'killed'.
+        folder: for the two runs, 'straight' and 'killed', and what they print.
         arguments: of `python -m faceemo.main`, without --workdir.
         kills: how often SIGKILL strikes; SIGTERM does once.
         seed: of the points in time.
 
     Returns:
-        whether all checkpoints and metrics are bit-identical.
+        whether every interruption came in time, and all checkpoints and metrics are bit-identical.
 
     Raises:
-        UserError: if the folder is in use, or a run fails by itself.
+        UserError: if the folder is in use, a run fails by itself, or it saves too rarely.
     """
     straight, killed = folder / "straight", folder / "killed"
     if straight.exists() or killed.exists():
         raise UserError(
             expected=f"a folder for two new runs at {folder}", found="older ones", fix="remove them"
         )
-    began = time.monotonic()
-    _finish(_start(straight, arguments))
-    whole = time.monotonic() - began
-    print(f"straight through: {whole:.0f} s")
-    draw = random.Random(seed)
-    for kill in range(kills):
+    process = _start(straight, arguments)
+    saves = _await_saves(process, straight)
+    _finish(process, straight)
+    print(f"straight through: {len(saves)} saves")
+    most = len(saves) // (kills + 2)  # in one life, so that the last ends before the run does
+    if not most:
+        raise UserError(
+            expected=f"at least {kills + 2} saves in a run that is to be interrupted {kills + 1} "
+            "times",
+            found=f"{len(saves)}",
+            fix="give a lower --every or --kills, or more epochs",
+        )
+    draw, gap = random.Random(seed), (saves[-1] - saves[0]) / len(saves)
+    in_time = True
+    for life in range(kills + 1):
+        number, asked = draw.randint(1, most), life == kills
+        wait = draw.uniform(0, gap) if life % 2 else 0.0
         process = _start(killed, arguments)
-        inside = bool(kill % 2)
-        delay = draw.uniform(0.2, 0.9) * whole
-        if inside:
-            _await_save(process, killed, draw.randint(1, 3))
-        else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=delay)
-        ended = process.poll() is not None
-        process.kill()
-        process.communicate()
-        where = "inside a save" if inside else f"after {delay:.1f} s"
-        print(f"kill {kill + 1}: {'too late, the run had ended' if ended else where}")
-        if ended:
-            break
-    process = _start(killed, arguments)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=whole / 2)
-    process.send_signal(signal.SIGTERM)
-    output = process.communicate()
-    if process.returncode not in (0, EXIT_CODE, -signal.SIGTERM):
-        _refuse(process.returncode, output)
-    ends = {0: "the run had ended", EXIT_CODE: "saved, as its exit code says"}
-    print(f"SIGTERM: {ends.get(process.returncode, 'before training began')}")
-    _finish(_start(killed, arguments))
-    return verdict(straight, killed)
+        _await_saves(process, killed, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=wait)
+        struck = process.poll() is None
+        process.send_signal(signal.SIGTERM if asked else signal.SIGKILL)
+        code = process.wait()
+        if code not in (0, EXIT_CODE if asked else -signal.SIGKILL):
+            _refuse(code, killed)
+        struck = struck and code != 0
+        in_time = in_time and struck
+        where = f"{wait:.2f} s after the start of save {number}" if wait else f"in save {number}"
+        print(
+            f"{'SIGTERM' if asked else f'SIGKILL {life + 1}'}: "
+            f"{where if struck else 'too late, the run had ended'}"
+        )
+    _finish(_start(killed, arguments), killed)
+    identical = verdict(straight, killed)
+    if not in_time:
+        print("NOT PROVEN: not every interruption came in time; give a lower --kills or --every")
+    return identical and in_time
 
 
-def _start(workdir: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
+def _start(workdir: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "faceemo.main", *arguments, f"--workdir={workdir}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with _log(workdir).open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
 
-def _finish(process: subprocess.Popen[str]) -> None:
-    output = process.communicate()
-    if process.returncode:
-        _refuse(process.returncode, output)
+def _log(workdir: Path) -> Path:
+    return workdir.with_name(f"{workdir.name}.log")
 
 
-def _refuse(code: int, output: tuple[str, str]) -> None:
+def _finish(process: subprocess.Popen[bytes], workdir: Path) -> None:
+    if code := process.wait():
+        _refuse(code, workdir)
+
+
+def _refuse(code: int, workdir: Path) -> None:
+    said = _log(workdir).read_text(encoding="utf-8", errors="replace")
     raise UserError(
         expected="a run that ends by itself",
-        found=f"exit code {code} and, at its end: {' '.join(output[0].split())[-500:]}",
+        found=f"exit code {code} and, at its end: {' '.join(said.split())[-500:]}",
         fix="make the same arguments work with python -m faceemo.main first",
     )
 
 
-def _await_save(process: subprocess.Popen[str], workdir: Path, number: int) -> None:
-    """Until the process is in the midst of its `number`-th save, or has ended."""
-    seen = set()
+def _await_saves(
+    process: subprocess.Popen[bytes], workdir: Path, number: float = math.inf
+) -> list[float]:
+    """When saves began, in seconds, until the process is in its `number`-th or has ended."""
+
+    def under_way() -> set[str]:
+        return {str(path) for path in workdir.glob("*/*.orbax-checkpoint-tmp*")}
+
+    former = under_way()  # what a killed process left behind, which the next one removes
+    seen: dict[str, float] = {}
     while len(seen) < number and process.poll() is None:
-        seen.update(path.name for path in workdir.glob("*/*.orbax-checkpoint-tmp*"))
+        for path in under_way() - former:
+            seen.setdefault(path, time.monotonic())
         time.sleep(_LOOK)
+    return list(seen.values())
 
 
 def verdict(straight: Path, killed: Path) -> bool:

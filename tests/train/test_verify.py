@@ -1,6 +1,8 @@
 """The verdict of scripts/verify_resume.py, which must be able to go either way."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -25,3 +27,64 @@ def test_the_verdict_sees_a_difference_in_a_leaf_and_in_a_metric(tmp_path, capsy
 def test_a_command_that_fails_by_itself_is_no_proof(tmp_path):
     with pytest.raises(UserError, match="variant from 0 to 11"):
         verify.verify(tmp_path, ["--config=configs/vgg16.py:12"], kills=1, seed=0)
+
+
+# Saves as Orbax does, into a folder that has another name until it is whole.
+_STAND_IN = """
+import itertools, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[3])))
+folder, saves = pathlib.Path(sys.argv[1]) / "latest", int(sys.argv[2])
+folder.mkdir(parents=True, exist_ok=True)
+for left in folder.glob("*tmp*"):
+    left.rmdir()
+for number in itertools.count(1):
+    done = len(list(folder.iterdir()))
+    if done >= saves:
+        break
+    partial = folder / f"{done}.orbax-checkpoint-tmp"
+    partial.mkdir()
+    time.sleep(0.03)
+    partial.rename(folder / str(done))
+    time.sleep(0.03)
+"""
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Runs that save so often as the second argument says, the first one and all others."""
+    saves = iter(())
+
+    def start(workdir, arguments):
+        nonlocal saves
+        if workdir.name == "straight":
+            saves = iter([arguments[0]])
+        code = str(verify.EXIT_CODE)
+        command = [sys.executable, "-c", _STAND_IN, str(workdir), next(saves, arguments[1]), code]
+        verify._log(workdir).touch()
+        return subprocess.Popen(command)
+
+    monkeypatch.setattr(verify, "_start", start)
+    monkeypatch.setattr(verify, "verdict", lambda straight, killed: True)
+
+
+def test_every_interruption_lands_between_start_and_end(tmp_path, stand_in, capsys):
+    assert verify.verify(tmp_path, ["30", "30"], kills=3, seed=0)
+    said = capsys.readouterr().out
+    assert "straight through: 30 saves" in said
+    assert "SIGKILL 3: in save" in said
+    assert "SIGTERM: " in said
+    assert "too late" not in said
+    assert len(list((tmp_path / "killed" / "latest").iterdir())) == 30
+
+
+def test_without_an_interruption_nothing_is_proven(tmp_path, stand_in, capsys):
+    """The same result, because the second run was over before anything struck."""
+    assert not verify.verify(tmp_path, ["30", "0"], kills=1, seed=0)
+    said = capsys.readouterr().out
+    assert "SIGKILL 1: too late" in said
+    assert "NOT PROVEN" in said
+
+
+def test_a_run_that_hardly_saves_is_refused(tmp_path, stand_in):
+    with pytest.raises(UserError, match=r"at least 5 saves .*found 2\. .*lower --every"):
+        verify.verify(tmp_path, ["2", "2"], kills=3, seed=0)
