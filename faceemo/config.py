@@ -100,7 +100,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     # 'float32' or 'bfloat16': of activations; parameters stay float32
     config.dtype = "float32"
     # 'imagenet', 'hed' (VGG16 fine-tuned for edges, from the package index), 'none' (random) or a
-    # path to an HDF5 file
+    # path to a file: HDF5, or a trained network's .npz (its backbone)
     config.weights = "imagenet"
     # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
     config.dataset = "folder"

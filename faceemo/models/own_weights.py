@@ -89,16 +89,22 @@ def read(
 ) -> tuple[dict[str, np.ndarray], Preprocessing]:
     """The arrays under exactly the names in `expected`, float32, and what input they expect.
 
+    Of a whole trained network, its backbone; the head, which knows classes, stays behind.
+
     Raises:
-        UserError: if the file is damaged or was not written by `write`; else, naming all problems,
-            if it is of another backbone, or arrays are missing, left over or of another shape.
+        UserError: if the file is damaged or neither was written by `write` nor is a trained
+            network; else, naming all problems, if it is of another backbone, or arrays are
+            missing, left over or of another shape.
     """
     with refused(
         path,
-        expected="a whole .npz file that scripts/convert_weights.py wrote",
-        fix="convert the weights again",
+        expected="a whole .npz file of scripts/convert_weights.py, or of a trained network",
+        fix="convert or store the weights again",
     ):
         about, found = unpack(path)
+        if "recipe" in about:
+            about = about["recipe"] | {"arch": about["recipe"]["config"]["arch"]}
+            found = _backbone(found)
         made_for, spec = about["arch"], Preprocessing.from_dict(about["preprocessing"])
     same = made_for == arch
     problems = keras_weights.misfits(found, expected) if same else [f"weights of {made_for}"]
@@ -109,3 +115,9 @@ def read(
             fix="convert the weights of exactly this backbone",
         )
     return {name: np.asarray(found[name], np.float32) for name in expected}, spec
+
+
+def _backbone(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of 'COLLECTION/PART/LAYER/WEIGHT', what belongs to the backbone, by 'LAYER/WEIGHT'."""
+    parts = ((name.split("/", 2), array) for name, array in arrays.items())
+    return {rest: array for (_, part, rest), array in parts if part == "backbone"}

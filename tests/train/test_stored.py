@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from faceemo import finals
+from faceemo import finals, models
 from faceemo.analysis import calibration, card
+from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import own_weights
 from faceemo.models.preprocessing import IDENTITY
@@ -77,6 +78,28 @@ def test_numpy_alone_reads_all_leaves_and_no_optimiser(run, path):
     assert about["recipe"]["classes"][0] == "happy"
     assert size == 4 * (4_049_571 + 4 * 1281)  # Keras's count of its trunk, and the head
     assert size < path.stat().st_size < 1.05 * size
+
+
+def test_training_starts_from_its_backbone(path):
+    """Every leaf and statistic of it, at another size and with other classes; a new head."""
+    kept = stored.load(path)
+    config = make_config("efficientnetb0", f"best,weights={path},image_size=64,classes=sad+happy")
+    model = models.build(config)
+    fresh = model.init(3)
+    found, preprocessing, source = models.load_weights(model, fresh, config.weights)
+    assert preprocessing == kept.preprocessing
+    assert source["source"] == str(path)
+    for tree in ("params", "batch_stats"):
+        ours, theirs = (named_leaves(of[tree]["backbone"]) for of in (found, kept.variables))
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert found["params"]["head"] is fresh["params"]["head"]
+
+
+def test_another_backbone_does_not_start_from_it(path):
+    model = models.build(make_config("resnet50v2", f"0,weights={path},image_size=32"))
+    with pytest.raises(UserError, match="found weights of efficientnetb0"):
+        models.load_weights(model, model.init(0), str(path))
 
 
 def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
@@ -163,7 +186,7 @@ def test_what_is_no_stored_network_is_refused(path, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from faceemo import finals
+from faceemo import finals, models
 
 finals.shutil.copyfile = lambda *_: os._exit(9)  # the weights are there, the card is not
 finals.store(Path(sys.argv[1]), Path(sys.argv[2]))
