@@ -1,6 +1,7 @@
 """What the command does, each from a configuration to files on disk."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from faceemo.train import loop, optim, parallel
 from faceemo.train.checkpoint import Checkpoints, recipe_of
 from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
-from faceemo.train.recipe import make_recipe
+from faceemo.train.recipe import inherited_images, make_recipe
 from faceemo.train.steps import make_eval_step
 
 
@@ -55,6 +56,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
     recipe = make_recipe(config, preprocessing, source, splits)
+    if (warning := inherited_images(recipe)) and parallel.is_first():
+        print(f"warning: {warning}", file=sys.stderr)
     checkpoints = Checkpoints(workdir, recipe)
     history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
     answered = _predict(
@@ -212,6 +215,8 @@ def _summary(
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
     warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
+    if warning := inherited_images(recipe):
+        warnings["initial weights"] = warning
     return {
         "arch": config["arch"],
         "variant": config["variant"],

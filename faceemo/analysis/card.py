@@ -15,6 +15,7 @@ from faceemo.assets import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data import ledger
 from faceemo.errors import UserError
+from faceemo.train.recipe import ancestors
 
 NAME = "card.md"
 UNKNOWN = "unknown"
@@ -59,6 +60,7 @@ def write(workdir: Path, root: Path) -> Path:
         if all((workdir / "report" / split / f"{name}.json").is_file() for name in _RECORDS)
     }
     drawn = config["dataset"] == "sample"
+    earlier = ancestors(summary)
     text = (
         _environment()
         .get_template("card.md.j2")
@@ -73,7 +75,9 @@ def write(workdir: Path, root: Path) -> Path:
             drawn=drawn,
             source=_source(config, drawn),
             data_licence=_DRAWN if drawn else UNKNOWN,
-            weights_licence=_weights_licence(config),
+            weights_licence=_weights_licence(earlier[-1]["config"] if earlier else config),
+            ancestors=earlier,
+            warnings=summary.get("warnings", {}),
             reports=reports,
             changed=_plain(summary["preprocessing"]),
             citation=_citation(summary),

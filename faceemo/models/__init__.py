@@ -259,7 +259,8 @@ def load_weights(
 
     Returns:
         The variables, with the statistics that the file holds; the preprocessing that belongs to
-        the weights; where they come from: {'source': str, 'sha256': str or None}.
+        the weights; where they come from: {'source': str, 'sha256': str or None}, and under
+        'trained' the recipe of the run, if faceemo trained them.
 
     Raises:
         UserError: if the weights cannot be had, or the file is not exactly this backbone.

@@ -59,7 +59,8 @@ def convert(arch: str, weights: str, out: Path | None = None) -> str:
         f"checksum       {checksum(model, variables, spec)}",
     ]
     if out is not None:
-        own_weights.write(out, arch, {k: np.asarray(v) for k, v in arrays.items()}, spec)
+        leaves = {name: np.asarray(array) for name, array in arrays.items()}
+        own_weights.write(out, arch, leaves, spec, source.get("trained"))
         lines.append(f"written        {out}")
     return "\n".join(lines)
 

@@ -71,7 +71,11 @@ def refused(path: Path, *, expected: str, fix: str) -> Iterator[None]:
 
 
 def write(
-    path: Path, arch: str, arrays: Mapping[str, np.ndarray], preprocessing: Preprocessing
+    path: Path,
+    arch: str,
+    arrays: Mapping[str, np.ndarray],
+    preprocessing: Preprocessing,
+    trained: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a backbone's file, whole or not at all.
 
@@ -80,16 +84,22 @@ def write(
         arch: name of the backbone.
         arrays: float32, by 'layer/weight'.
         preprocessing: what the weights expect of their input.
+        trained: recipe of the run that they come from, if faceemo trained them.
     """
-    pack(path, {"arch": arch, "preprocessing": preprocessing.to_dict()}, arrays)
+    about = {"arch": arch, "preprocessing": preprocessing.to_dict()}
+    pack(path, about | ({"recipe": trained} if trained else {}), arrays)
 
 
 def read(
     path: Path, arch: str, expected: Mapping[str, tuple[int, ...]]
-) -> tuple[dict[str, np.ndarray], Preprocessing]:
-    """The arrays under exactly the names in `expected`, float32, and what input they expect.
+) -> tuple[dict[str, np.ndarray], Preprocessing, dict[str, Any] | None]:
+    """What training can start from.
 
-    Of a whole trained network, its backbone; the head, which knows classes, stays behind.
+    Of a whole trained network that is its backbone; the head, which knows classes, stays behind.
+
+    Returns:
+        The arrays under exactly the names in `expected`, float32; what input they expect; the
+        recipe of the run that they come from, None if faceemo did not train them.
 
     Raises:
         UserError: if the file is damaged or neither was written by `write` nor is a trained
@@ -102,7 +112,8 @@ def read(
         fix="convert or store the weights again",
     ):
         about, found = unpack(path)
-        if "recipe" in about:
+        recipe = about.get("recipe")
+        if "arch" not in about:
             about = about["recipe"] | {"arch": about["recipe"]["config"]["arch"]}
             found = _backbone(found)
         made_for, spec = about["arch"], Preprocessing.from_dict(about["preprocessing"])
@@ -114,7 +125,7 @@ def read(
             found="; ".join(problems),
             fix="convert the weights of exactly this backbone",
         )
-    return {name: np.asarray(found[name], np.float32) for name in expected}, spec
+    return {name: np.asarray(found[name], np.float32) for name in expected}, spec, recipe
 
 
 def _backbone(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -38,10 +38,11 @@ def load(
     named = f"{arch}.{weights}" in assets.ASSETS
     digest = downloads.file_digest(path, "sha256")
     if path.suffix == own_weights.SUFFIX:
-        arrays, spec = own_weights.read(path, arch, expected)
+        arrays, spec, recipe = own_weights.read(path, arch, expected)
+        trained = {"trained": recipe} if recipe else {}
     else:
         ignored = _ignored(digest)
-        arrays = keras_weights.read(path, expected, ignored)
+        arrays, trained = keras_weights.read(path, expected, ignored), {}
         spec = preprocessing.HED if ignored else usual
         if arch == "efficientnetb0":
             _correct_normalization(arrays, path, official=named)
@@ -51,7 +52,7 @@ def load(
             leaves = {name: jnp.asarray(arrays[name]) for name in names}
             backbone = traverse_util.unflatten_dict(leaves, sep="/")
             loaded[collection] = variables[collection] | {"backbone": backbone}
-    return loaded, spec, {"source": weights if named else str(path), "sha256": digest}
+    return loaded, spec, {"source": weights if named else str(path), "sha256": digest, **trained}
 
 
 def places(

@@ -44,6 +44,36 @@ def make_recipe(
     }
 
 
+def ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recipes of the runs that the initial weights come from, the latest first.
+
+    Args:
+        recipe: of `make_recipe`.
+    """
+    found = []
+    while trained := recipe["weights"].get("trained"):
+        found.append(recipe := trained)
+    return found
+
+
+def inherited_images(recipe: Mapping[str, Any]) -> str | None:
+    """Why validation and test may be no judges of this run: its initial weights may have seen them.
+
+    Args:
+        recipe: of `make_recipe`.
+
+    Returns:
+        a warning; None if every run before this one trained on the very images that this one does.
+    """
+    if all(run["data"]["train"] == recipe["data"]["train"] for run in ancestors(recipe)):
+        return None
+    return (
+        f"the initial weights, {recipe['weights']['source']}, were trained on other images than "
+        "this run is. Where these are among its validation or test images, its accuracy on them "
+        "is too high: split the images as that run did, or make sure that they are others"
+    )
+
+
 def digest(split: Split) -> str:
     """sha256 of a split's pixels and labels, in hex."""
     total = hashlib.sha256(split.images.tobytes())

@@ -115,6 +115,27 @@ def test_drawings_are_called_drawings_and_hostile_names_are_text(run, prediction
     assert "\n# c" not in text
 
 
+def test_what_trained_the_initial_weights_is_told(run, predictions):
+    """A network of faceemo's own, which began with hed's; what it saw, and what that may spoil."""
+    workdir, root = run
+    eldest = summary_of(make_config("vgg16", "8,weights=hed,image_size=64"), predictions)
+    summary = summary_of(
+        make_config("vgg16", "7,weights=none,image_size=48"), predictions,
+        weights={"source": "my|net.npz", "sha256": "cd" * 32, "trained": eldest},
+        warnings={"initial weights": "trained on other images"},
+    )  # fmt: skip
+    (workdir / "summary.json").write_text(json.dumps(summary))
+    text = card.write(workdir, root).read_text("utf-8")
+    lines = text.split("## Recipe")[1].splitlines()
+    assert "my\\|net.npz" in lines[2]
+    assert "Licence: MIT" in lines[2]
+    (row,) = (line for line in lines if line.startswith("| vgg16:8 "))
+    assert row == "| vgg16:8 | 64 | 6 | 1e-05 | those of this run | hed |"
+    assert "- Warning, initial weights: trained on other images." in lines
+    (workdir / "summary.json").write_text(json.dumps(summary | {"data": {"train": "33" * 32}}))
+    assert f"| 1e-05 | {'11' * 32} | hed |" in card.write(workdir, root).read_text("utf-8")
+
+
 def test_an_unfinished_run_has_no_card(tmp_path):
     with pytest.raises(UserError, match=r"no summary\.json"):
         card.write(tmp_path, tmp_path)

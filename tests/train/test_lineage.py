@@ -1,0 +1,73 @@
+"""Where initial weights come from: whoever trained them may have seen what is to judge this run."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from faceemo import models
+from faceemo.config import make_config
+from faceemo.models import conversion
+from faceemo.train import stored
+from faceemo.train.recipe import ancestors, inherited_images, make_recipe
+from tests.train.tiny import make_splits
+
+
+def recipe_from(weights, splits):
+    config = make_config("efficientnetb0", f"2,image_size=32,weights={weights}")
+    model = models.build(config)
+    _, preprocessing, source = models.load_weights(model, model.init(0), config.weights)
+    return make_recipe(config, preprocessing, source, splits)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Two trained networks, the second of which started from a conversion of the first."""
+    folder, splits = tmp_path_factory.mktemp("chain"), make_splits()
+    first = recipe_from("none", splits)
+    variables = models.build(ConfigDict(first["config"])).init(5)
+    stored.write(folder / "first.npz", stored.Stored(variables, first, 1.0, 1))
+    conversion.convert("efficientnetb0", str(folder / "first.npz"), folder / "backbone.npz")
+    second = recipe_from(folder / "backbone.npz", splits)
+    stored.write(folder / "second.npz", stored.Stored(variables, second, 1.0, 1))
+    return folder, splits, first, second
+
+
+def altered(split):
+    """The same images but for one pixel."""
+    images = split.images.copy()
+    images[0, 0, 0] ^= np.uint8(1)
+    return dataclasses.replace(split, images=images)
+
+
+def test_every_run_before_is_known_also_through_a_conversion(chain):
+    folder, splits, first, second = chain
+    third = recipe_from(folder / "second.npz", splits)
+    assert ancestors(third) == [second, first]
+    assert ancestors(first) == []
+    kept = stored.load(folder / "second.npz")
+    assert ancestors(kept.recipe) == [first]
+
+
+def test_the_same_training_images_are_no_reason_to_warn(chain):
+    folder, splits, first, _ = chain
+    assert inherited_images(first) is None
+    assert inherited_images(recipe_from(folder / "second.npz", splits)) is None
+
+
+@pytest.mark.parametrize("file", ["first.npz", "backbone.npz", "second.npz"])
+def test_one_other_pixel_in_train_is(chain, file):
+    folder, splits, *_ = chain
+    others = splits | {"train": altered(splits["train"])}
+    assert str(folder / file) in inherited_images(recipe_from(folder / file, others))
+
+
+def test_also_where_only_the_run_before_the_last_saw_others(chain):
+    """A run on these images in between does not make it forget."""
+    folder, splits, *_ = chain
+    others = splits | {"train": altered(splits["train"])}
+    between = recipe_from(folder / "first.npz", others)
+    variables = stored.load(folder / "first.npz").variables
+    stored.write(folder / "between.npz", stored.Stored(variables, between, 1.0, 1))
+    assert inherited_images(recipe_from(folder / "between.npz", others))
