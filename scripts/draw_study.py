@@ -8,16 +8,18 @@ Writes model_versions.png, model_accuracies.png and emotion_class_performance.pn
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from faceemo import errors, staging
 from faceemo.analysis import leaderboard, study, style
+from faceemo.analysis.leaderboard import Row
 
 
-def finals(root: Path, split: str) -> dict[str, dict]:
-    """The scores of every run in `root` on a split, by the model's name."""
+def scores_of(rows: Iterable[Row], root: Path, split: str) -> dict[str, dict]:
+    """The scores of the runs in `root` on a split, by the model's name."""
     found = {}
-    for row in leaderboard.read(root):
+    for row in rows:
         path = root / row.name / "report" / split / "scores.json"
         if not path.is_file():
             raise errors.UserError(
@@ -46,15 +48,15 @@ def main() -> None:
     options = parser.parse_args()
     with errors.reported():
         rows = leaderboard.read(options.root)
-        shared = rows[0].changes.replace(",", ", ") or "the published settings"
-        scores = finals(options.finals or options.root, options.split)
+        best = leaderboard.read(options.finals)[:3] if options.finals else rows[:3]
+        scores = scores_of(best, options.finals or options.root, options.split)
         pictures = {
             "model_versions": study.versions(),
             "model_accuracies": study.accuracies(
-                rows, subtitle=shared, published=options.published
+                rows, subtitle=study.settings(rows), published=options.published
             ),
             "emotion_class_performance": study.class_performance(
-                dict(list(scores.items())[:3]), subtitle=f"{options.split}; {shared}"
+                scores, subtitle=f"{options.split}; {study.settings(best)}"
             ),
         }
         for name, picture in pictures.items():

@@ -65,6 +65,17 @@ def versions(theme: style.Theme = style.LIGHT) -> Figure:
     return drawn
 
 
+def settings(rows: Sequence[Row]) -> str:
+    """What is set other than in the variants: 'epochs=3, steps_per_epoch=150 or 38'."""
+    changed = [dict(pair.split("=", 1) for pair in row.changes.split(",") if pair) for row in rows]
+    fields = sorted({field for one in changed for field in one})
+    values = {
+        field: dict.fromkeys(one.get(field, "the variant's") for one in changed) for field in fields
+    }
+    told = ", ".join(f"{field}={' or '.join(values[field])}" for field in fields)
+    return told or "the published settings"
+
+
 def accuracies(
     rows: Sequence[Row],
     *,

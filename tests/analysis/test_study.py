@@ -2,13 +2,18 @@
 
 import dataclasses
 import itertools
+import json
+import runpy
+import sys
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from faceemo.analysis import study
+from faceemo.analysis import leaderboard, study, style
 from faceemo.analysis.leaderboard import Row
 from faceemo.config import VARIANTS
+from tests.test_main import REPOSITORY
 
 ROW = Row(
     name="", arch="vgg16", variant=0, changes="", seed=0, accuracy=0.5, low=0.4, high=0.7,
@@ -80,3 +85,44 @@ def test_each_class_has_a_bar_per_model():
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 3)
     np.testing.assert_allclose(heights, [[0.2, 0.3, 0.4], [0.6, 0.7, 0.8]])
     assert [label.get_text() for label in axes.get_xticklabels()] == classes
+
+
+def test_settings_tell_what_runs_share_and_where_they_differ():
+    own = [dataclasses.replace(ROW, changes=text) for text in ("epochs=3,size=48", "epochs=3", "")]
+    assert study.settings(own[:1] * 2) == "epochs=3, size=48"
+    assert study.settings(own) == "epochs=3 or the variant's, size=48 or the variant's"
+    assert study.settings(own[2:]) == "the published settings"
+
+
+def test_finals_of_another_folder_keep_their_own_settings(tmp_path, monkeypatch):
+    """They may have been trained otherwise than the sweep; each picture tells its own runs'."""
+    ran = {
+        folder: [
+            dataclasses.replace(ROW, name=f"{arch}-{n}", arch=arch, variant=n, changes=changes)
+            for n, arch in enumerate(("vgg16", "efficientnetb0", "resnet50v2", "vgg16"))
+        ]
+        for folder, changes in ((tmp_path / "sweep", "epochs=3"), (tmp_path / "final", "epochs=6"))
+    }
+    scores = {"classes": ["sad"], "macro_f1": 0.25, "per_class": {"sad": {"f1": 0.25}}}
+    for row in ran[tmp_path / "final"]:
+        report = tmp_path / "final" / row.name / "report" / "validation"
+        report.mkdir(parents=True)
+        (report / "scores.json").write_text(json.dumps(scores))
+
+    def told(picture, path):
+        path.write_text(" ".join(text.get_text() for text in picture.findobj(Text)))
+
+    monkeypatch.setattr(leaderboard, "read", ran.__getitem__)
+    monkeypatch.setattr(style, "save", told)
+    monkeypatch.setattr(
+        sys, "argv",
+        ["draw_study.py", f"--root={tmp_path / 'sweep'}", f"--finals={tmp_path / 'final'}",
+         f"--out={tmp_path}"],
+    )  # fmt: skip
+    runpy.run_path(str(REPOSITORY / "scripts" / "draw_study.py"), run_name="__main__")
+    assert "epochs=3" in (tmp_path / "model_accuracies.png").read_text()
+    finals = (tmp_path / "emotion_class_performance.png").read_text()
+    assert "validation; epochs=6" in finals
+    assert "epochs=3" not in finals
+    assert "ResNet50V2:2 (macro 0.250)" in finals
+    assert "twelve variants" in (tmp_path / "model_versions.png").read_text()
