@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
 from faceemo.analysis import calibration, card, gradcam, report, slices, style
-from faceemo.analysis.evaluate import Predictions, scores
+from faceemo.analysis.evaluate import Predictions, classification_report, scores
 from faceemo.analysis.failures import Known
 from faceemo.analysis.range_test import range_test_figure
 from faceemo.classes import classes_of
@@ -134,6 +134,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
     page = _report(config, workdir, split, answered, history, summary, fitted, columns)
+    print(classification_report(answered.predictions))
     _print_result(split, answered.predictions)
     print(f"report      {page}")
     print(f"checkpoint  {workdir / 'best'}")

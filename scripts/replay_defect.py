@@ -9,8 +9,11 @@ run's folder is a temporary one, so that no checkpoint of it can be taken for a 
 
 import argparse
 import json
+import os
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, which metrics bring, greets else
 
 from faceemo import errors, runs
 from faceemo.config import make_config, validate

@@ -160,7 +160,7 @@ def test_asked_to_stop_the_run_under_way_saves(stand_in):
 def swept(stand_in):
     root = stand_in / "sweep"
     models = itertools.product(["vgg16", "efficientnetb0"], [0, 2])
-    runs = sweep.plan(root, models, 3, "image_size=48,data_dir=here")
+    runs = sweep.plan(root, models, 3, "image_size=48,data_dir=here,checkpoint_every_steps=9")
     sweep.sweep(runs, root, stand_in)
     return root
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from faceemo import staging
 from faceemo.analysis import board_slices, statistics, template
-from faceemo.config import make_config
+from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 
 NAME = "leaderboard"
@@ -27,7 +27,8 @@ class Row:
         name: of its folder.
         arch: of `config.ARCHS`.
         variant: 0 to 11, or 'best'.
-        changes: fields that differ from the variant's, but for the seed: 'image_size=48'.
+        changes: fields that shape training and differ from the variant's, without the seed:
+            'image_size=48'.
         seed: of initial weights, data order and augmentation.
         accuracy: on validation.
         low: lower end of the accuracy's 95% Wilson interval.
@@ -198,12 +199,12 @@ def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
     ]
     low, high = summary["val_accuracy_interval"]
     arg = ",".join([f"configs/{arch}.py:{variant}", *changed])
-    where = ("data_dir", "source", "seed")
+    silent = MAY_DIFFER - {"patience"} | {"seed"}  # they shape no training, or vary it
     return Row(
         name=workdir.name,
         arch=arch,
         variant=variant,
-        changes=",".join(text for text in changed if text.partition("=")[0] not in where),
+        changes=",".join(text for text in changed if text.partition("=")[0] not in silent),
         seed=summary["seed"],
         accuracy=summary["val_accuracy"],
         low=low,
