@@ -199,7 +199,24 @@ def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
     assert text.count("<tr") == 1 + 12 + 1 + 4
     assert "<b>odd</b>" not in text
     assert "&lt;i&gt;no&lt;/i&gt;" in text
-    assert leaderboard.table(rows).count("\n") == 12 + 4
+    assert "all with <code>image_size=48</code>" in text
+    assert "<small" not in text  # no row has anything of its own
+    lines = leaderboard.table(rows).splitlines()
+    assert lines[:2] == ["all with image_size=48", ""]
+    assert len(lines) == 2 + 1 + 12 + 4
+
+
+def test_what_a_row_alone_changes_stays_with_it(swept):
+    texts = ("image_size=48,policy=strict", "image_size=48", "dtype=bfloat16,image_size=48")
+    rows = [
+        dataclasses.replace(row, changes=text)
+        for row, text in zip(leaderboard.read(swept), texts, strict=False)
+    ]
+    shared, told = leaderboard.told_once(rows)
+    assert shared == "image_size=48"
+    assert [row.changes for row in told] == ["policy=strict", "", "dtype=bfloat16"]
+    assert [row.name for row in told] == [row.name for row in rows]
+    assert leaderboard.told_once([dataclasses.replace(row, changes="") for row in rows])[0] == ""
 
 
 def test_no_runs_is_said(tmp_path):

@@ -113,8 +113,20 @@ def spreads(rows: Iterable[Row]) -> list[Spread]:
     return sorted(found, key=lambda spread: -spread.mean)
 
 
+def told_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
+    """What all rows change, 'epochs=3,image_size=48', and the rows without it in `changes`."""
+    changes = [row.changes.split(",") for row in rows]
+    common = set.intersection(*map(set, changes))
+    shared = ",".join(text for text in changes[0] if text in common)
+    apart = [",".join(text for text in texts if text not in common) for texts in changes]
+    return shared, [
+        dataclasses.replace(row, changes=text) for row, text in zip(rows, apart, strict=True)
+    ]
+
+
 def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text."""
+    """The rows as aligned text, after what they have in common."""
+    shared, rows = told_once(rows)
     cells = [_HEADINGS]
     for row in rows:
         cells.append(
@@ -132,7 +144,8 @@ def table(rows: Sequence[Row]) -> str:
             )
         )
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
+    lines = [f"all with {shared}", ""] if shared else []
+    lines += [
         "  ".join(
             [line[0].ljust(widths[0])]
             + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
@@ -163,12 +176,14 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         lines = csv.DictWriter(file, fields)
         lines.writeheader()
         lines.writerows([dataclasses.asdict(row) for row in rows])
+    shared, rows = told_once(rows)
     page = root / f"{NAME}.html"
     comparisons, without_slices = board_slices.read(root, [row.name for row in rows])
     text = template.render(
         "leaderboard.html.j2",
         title=f"{len(rows)} runs",
         root=root,
+        shared=shared,
         rows={
             row.name: {
                 **dataclasses.asdict(row),
