@@ -18,6 +18,7 @@ from faceemo.errors import UserError
 from faceemo.train.recipe import ancestors
 
 NAME = "card.md"
+NOTE = "SOURCE.txt"  # in the dataset's folder: what its owner has to say of the images
 UNKNOWN = "unknown"
 _RECORDS = ("scores", "slices", "calibration")  # of a report
 _DRAWN = "MIT: drawn by faceemo itself; they show nobody"
@@ -33,8 +34,8 @@ _REASONS = {
 def write(workdir: Path, root: Path) -> Path:
     """Writes `workdir`/card.md from the run's own records; returns its path.
 
-    Read are summary.json, the scores, slices and calibration of every report in `workdir`, and the
-    ledger in `root`: run it again when there is another report.
+    Read are summary.json, the scores, slices and calibration of every report in `workdir`, and in
+    `root` the ledger and `NOTE`, if there is one: run it again when there is another report.
 
     Args:
         workdir: of a finished run.
@@ -52,6 +53,8 @@ def write(workdir: Path, root: Path) -> Path:
         )
     summary = _read(summary_file)
     config = summary["config"]
+    # where this machine keeps the images tells others nothing
+    config |= {field: Path(config[field]).name for field in ("data_dir", "source")}
     rows = ledger.read(root)
     reports = {
         split: {name: _read(workdir / "report" / split / f"{name}.json") for name in _RECORDS}
@@ -73,8 +76,7 @@ def write(workdir: Path, root: Path) -> Path:
             left_out=_left_out(rows),
             images=len(rows),
             drawn=drawn,
-            source=_source(config, drawn),
-            data_licence=_DRAWN if drawn else UNKNOWN,
+            source=_source(config, root),
             weights_licence=_weights_licence(earlier[-1]["config"] if earlier else config),
             ancestors=earlier,
             warnings=summary.get("warnings", {}),
@@ -108,10 +110,16 @@ def _left_out(rows: list[ledger.Row]) -> dict[str, int]:
     return {words: fates[fate] for fate, words in _REASONS.items() if fates[fate]}
 
 
-def _source(config: Mapping[str, Any], drawn: bool) -> str:
-    if drawn:
-        return f"drawn faces, of seed {config['seed']}"
-    return config["source"] or f"the user's own files in {config['data_dir']}"
+def _source(config: Mapping[str, Any], root: Path) -> str:
+    """Where the images come from, and their licence."""
+    if config["dataset"] == "sample":
+        return f"Source: drawn faces, of seed {config['seed']}. Licence: {_DRAWN}."
+    note = root / NOTE
+    if note.is_file():
+        text = _cell(note.read_text(encoding="utf-8", errors="replace"))
+        return f"Source and licence, as {NOTE} beside the images says: {text}"
+    name = _cell(config["source"] or config["data_dir"])
+    return f"Source: the user's own files, {name}. Licence: {UNKNOWN}; no {NOTE} beside them tells."
 
 
 def _weights_licence(config: Mapping[str, Any]) -> str:

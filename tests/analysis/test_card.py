@@ -74,7 +74,7 @@ def test_numbers_are_the_records(run, predictions):
     assert "Of 126 images 122 were used; left out: no face found 1, duplicate 3." in text
     assert "48,659,460 of 50,394,948 parameters trained, 5 epochs, of which 3" in text
     assert "Licence: MIT." in text  # of hed's weights, as the assets have it
-    assert "Licence: unknown." in text  # of the user's images
+    assert "Source: the user's own files, data. Licence: unknown; no SOURCE.txt" in text
     assert "11" * 32 in text
     assert ["image size", "48"] in rows
     assert "not reported on" not in text
@@ -100,6 +100,18 @@ def test_without_a_report_on_test_it_says_so(run):
     assert "The test split was not reported on" in text
     assert "### test" not in text
     assert "The epoch was chosen, and the temperature fitted, on validation" in text
+
+
+def test_the_owner_of_the_images_speaks_and_no_path_of_the_machine_is_told(run, predictions):
+    workdir, root = run
+    config = make_config("vgg16", "7,weights=none,data_dir=/home/jane/faces")
+    (workdir / "summary.json").write_text(json.dumps(summary_of(config, predictions)))
+    assert "own files, faces. Licence: unknown" in card.write(workdir, root).read_text("utf-8")
+    (root / card.NOTE).write_text("FER2013,\n# for | research\n")
+    text = card.write(workdir, root).read_text("utf-8")
+    assert "as SOURCE.txt beside the images says: FER2013, # for \\| research" in text
+    assert "unknown" not in text.split("## Data")[1].split("## Recipe")[0]
+    assert "jane" not in text
 
 
 def test_drawings_are_called_drawings_and_hostile_names_are_text(run, predictions):
