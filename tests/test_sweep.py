@@ -39,6 +39,10 @@ STAND_IN = """
         time.sleep(100)
     for folder in ("latest/7", "best/3", "best/12", "frozen/0"):
         (workdir / folder).mkdir(parents=True, exist_ok=True)
+    accuracies = [0.6, 0.7] + [0.65] * (config["patience"] or 9)  # the second is the best
+    (workdir / "history.json").write_text(
+        json.dumps([{"validation/accuracy": each} for each in accuracies[:config["epochs"]]])
+    )
     accuracy = 0.5 + variant / 100 + (seed - 1991921) / 1000
     (workdir / "summary.json").write_text(json.dumps({
         "arch": arch, "variant": variant, "seed": seed, "config": config,
@@ -131,8 +135,50 @@ def test_another_budget_is_not_finished(stand_in):
     assert run.workdir == longer.workdir
     assert run.finished()
     assert not longer.finished()
-    (moved,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3,data_dir=elsewhere")
-    assert moved.finished(), "where the data lies makes no other run"
+    (patient,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3,patience=1")
+    assert patient.finished(), "it would have stopped after the same epoch"
+
+
+def test_other_images_are_not_finished(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    for where in ("data_dir=elsewhere", "source=other.zip"):
+        (other,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, f"epochs=3,{where}")
+        assert other.workdir == run.workdir
+        assert not other.finished()
+
+
+def test_a_run_that_stopped_early_is_not_finished_without_patience(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=1")
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    (patient,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=0")
+    assert run.finished()
+    assert not patient.finished()
+
+
+def test_what_a_killed_sweep_did_not_prune_is_pruned_later(stand_in):
+    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    (run.workdir / "latest" / "9").mkdir(parents=True)
+    sweep.sweep([run], stand_in / "sweep", stand_in)
+    assert not (run.workdir / "latest").exists()
+
+
+def test_time_left_follows_what_trains(tmp_path):
+    """Minutes of a real column (docs/study.md): the rest is foretold from its two first runs."""
+    minutes = (1.3, 3.2, 5.1, 3.8, 5.1, 6.1, 6.2, 6.4, 7.5, 8.4)
+    models = [("vgg16", variant) for variant in range(10)]
+    runs = sweep.plan(tmp_path, models, 1, "epochs=3,steps_per_epoch=150")
+    assert sweep.seconds_left(runs) is None
+    for run, taken in zip(runs[:2], minutes, strict=False):
+        run.workdir.mkdir()
+        summary = {"config": run.config.to_dict(), "seconds": 60 * taken}
+        (run.workdir / "summary.json").write_text(json.dumps(summary))
+        history = [{"validation/accuracy": accuracy} for accuracy in (0.5, 0.6, 0.7)]
+        (run.workdir / "history.json").write_text(json.dumps(history))
+    assert sweep.seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
+    (other,) = sweep.plan(tmp_path, [("resnet50v2", 1)], 1, "epochs=3,steps_per_epoch=150")
+    assert sweep.seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
 
 
 def test_asked_to_stop_the_run_under_way_saves(stand_in):
