@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from faceemo.analysis.statistics import f1_interval, macro_f1_interval, wilson_interval
+from faceemo.analysis.statistics import (
+    f1_interval,
+    macro_f1,
+    macro_f1_interval,
+    wilson_interval,
+)
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
@@ -114,9 +119,7 @@ def scores(predictions: Predictions) -> dict[str, Any]:
         "accuracy_interval": list(wilson_interval(right, images)),
         "majority_class": classes[int(support.argmax())],
         "majority_baseline": float(support.max() / images),
-        "macro_f1": float(
-            metrics.f1_score(labels, predicted, average="macro", zero_division=_ZERO)
-        ),
+        "macro_f1": float(macro_f1(confusion)),
         "macro_f1_interval": list(macro_f1_interval(confusion)),
         "loss": float(losses(predictions).mean()),
         "per_class": {
