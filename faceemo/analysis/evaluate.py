@@ -1,6 +1,7 @@
 """What a model answered on one split, and the numbers that follow from it."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,21 @@ def scores(predictions: Predictions) -> dict[str, Any]:
         },
         "confusion": confusion.tolist(),
     }
+
+
+def headline(scores: Mapping[str, Any], about: str = "") -> str:
+    """'vgg16:7 on test: accuracy 0.712 (95% 0.700–0.724), majority class 0.366, macro-F1 0.706'.
+
+    Args:
+        scores: of `scores`.
+        about: which model on which images.
+    """
+    low, high = scores["accuracy_interval"]
+    told = (
+        f"accuracy {scores['accuracy']:.3f} (95% {low:.3f}–{high:.3f}), majority class "
+        f"{scores['majority_baseline']:.3f}, macro-F1 {scores['macro_f1']:.3f}"
+    )
+    return f"{about}: {told}" if about else told
 
 
 def losses(predictions: Predictions) -> np.ndarray:
