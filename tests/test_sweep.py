@@ -196,12 +196,12 @@ def test_two_runs_of_one_seed_are_no_spread(swept):
 
 def test_a_rows_command_is_its_configuration(swept):
     for row in leaderboard.read(swept):
-        *_, arg, workdir = shlex.split(row.command)
+        *_, arg, flag, workdir = shlex.split(row.command)
         _, _, arg = arg.partition(":")
         (again,) = sweep.plan(swept, [(row.arch, row.variant)], 1, arg.partition(",")[2])
         assert again.name == row.name
         assert again.finished()
-        assert workdir == f"--workdir={again.workdir}"
+        assert (flag, workdir) == ("--workdir", str(again.workdir))
 
 
 def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):

@@ -143,7 +143,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         cells.append(
             (
-                f"{row.model} {row.changes} {'!' * bool(row.warnings)}".strip(),
+                " ".join(filter(None, (row.model, row.changes, "!" * bool(row.warnings)))),
                 str(row.seed),
                 f"{row.accuracy:.4f}",
                 f"{row.low:.3f}-{row.high:.3f}",
@@ -253,6 +253,6 @@ def _command(workdir: Path, config: Mapping[str, Any]) -> str:
             *("python", "-m", "faceemo.main", "--config"),
             ",".join([f"configs/{config['arch']}.py:{config['variant']}", *pairs]),
             *(f"--config.{field}={value}" for field, value in apart.items()),
-            f"--workdir={workdir}",
+            *("--workdir", str(workdir)),
         ]
     )
