@@ -166,11 +166,11 @@ def _panel(
     values = np.array([row.accuracy for row in rows])
     ends = np.array([[row.low for row in rows], [row.high for row in rows]])
     intervals = axes.errorbar(
-        places, values, np.abs(ends - values), fmt=".", markersize=3, color=theme.ink,
+        places, values, np.abs(ends - values), fmt=".", markersize=4, color=theme.ink,
         elinewidth=1.1, label="95% interval", zorder=3,
     )  # fmt: skip
-    for line in intervals.get_children():
-        line.set_path_effects(style.halo(theme, 1.1))
+    for lines in intervals[2]:  # not the dots, whose rims would cut them
+        lines.set_path_effects(style.halo(theme, 1.1))
     axes.plot(
         places, [row.train_accuracy for row in rows], "_", color=theme.second, markersize=13,
         markeredgewidth=2.2, path_effects=style.halo(theme, 1.2), label="train", zorder=4,
