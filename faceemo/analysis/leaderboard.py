@@ -18,7 +18,7 @@ _HEADINGS = (
     *("epochs", "minutes", "trained parameters"),
 )
 
-_COMMANDS = "the rows' commands, which train anew, or with --mode=evaluate behind them report:"
+_COMMANDS = "the rows' commands, to report anew; with another --workdir, to train from the start:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Row:
         seconds: of training and validation.
         params_trainable: number of trained parameters.
         warnings: of the watchdogs, by epoch.
-        command: what trains this run anew in its folder, for a shell in the checkout; with
-            --mode=evaluate behind it, what reports on it.
+        command: for a shell in the checkout, what reports on it anew; with another --workdir, what
+            trains it from the start.
     """
 
     name: str
