@@ -80,7 +80,9 @@ def fit(
         print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
-    shown = features.stage(config, model, variables, preprocessing, splits)
+    shown = features.Stage(model, preprocessing, splits)
+    if not finished(progress.history, config.epochs, config.patience):
+        shown = features.stage(config, model, variables, preprocessing, splits)
     train, validation = shown.splits["train"], shown.splits["validation"]
     train_step = assembly.training_step(
         config, shown.model, optimizer, labels, shown.preprocessing, train
