@@ -18,8 +18,8 @@ from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.train import steps
 from faceemo.train.state import TrainState
-from faceemo.train.steps import augmented_inputs, plain_inputs
 
 # Entropy, in nats, of the distribution of answers: 0.1 is 98% in one class and 2% in another.
 _COLLAPSED = 0.1
@@ -207,10 +207,12 @@ def refuse_unlike_pixels(
         return
 
     def trained() -> jax.Array:
-        return augmented_inputs(state, train, jnp.int32(0), model, preprocessing, augmentation)[0]
+        epoch = jnp.int32(0)
+        shown = steps.training_inputs(state, train, epoch, model, preprocessing, augmentation)
+        return shown.inputs
 
     def validated() -> jax.Array:
-        return plain_inputs(validation.images, model, preprocessing)
+        return steps.plain_inputs(validation.images, model, preprocessing)
 
     # All channels are the same but for their means.
     ours, theirs = (_Look.of(jax.jit(inputs)()[..., 0]) for inputs in (trained, validated))

@@ -165,6 +165,23 @@ def test_a_mean_subtracted_twice_trips_it(monkeypatch):
         look({"train": faces("plain", 0), "validation": faces("plain", 1)}, "mid", BGR_MEAN)
 
 
+def test_the_range_check_sees_what_the_step_is_given(tmp_path, monkeypatch):
+    """A second scaling where both get their inputs: refused, and trained on if it were not."""
+    history, _ = fit(tmp_path / "plain", epochs=1)
+    real = steps.training_inputs
+
+    def scaled(*arguments, **options):
+        shown = real(*arguments, **options)
+        return shown._replace(inputs=shown.inputs / 255)
+
+    monkeypatch.setattr(steps, "training_inputs", scaled)
+    with pytest.raises(UserError, match="scaled or shifted twice"):
+        fit(tmp_path / "run", epochs=1)
+    monkeypatch.setattr(watchdog, "refuse_unlike_pixels", lambda *_: None)
+    other, _ = fit(tmp_path / "run", epochs=1)
+    assert other[0]["train/loss"] != history[0]["train/loss"]
+
+
 @pytest.mark.parametrize("victim", ["train", "validation"])
 def test_files_of_another_range_are_told_from_code_that_scales(tmp_path, victim):
     """One split stored as 0 and 1, on the way through a whole run."""
