@@ -90,6 +90,8 @@ def fit(
     eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
     moments_step = assembly.moments_step(config, model, labels, preprocessing)
 
+    moving = TRAIN in jax.tree.leaves(labels["batch_stats"]) and config.bn_policy == "keras"
+
     def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
         checkpoints.save(parallel.unreplicate(state), labels, progress, best=best)
 
@@ -139,6 +141,7 @@ def fit(
                 config.batch_size,
                 name="validation",
             )
+            watchdog.refuse_nonfinite_answers(logits, epoch + 1, config, moving=moving)
             row = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * steps,
@@ -152,8 +155,7 @@ def fit(
                 validation.labels,
                 train.classes,
                 train_accuracy=row["train/accuracy"],
-                batch_norm=TRAIN in jax.tree.leaves(labels["batch_stats"])
-                and not model.moving_statistics,
+                moving=moving,
             )
             if warning:
                 row["warning"] = warning
