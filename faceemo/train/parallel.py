@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from faceemo.data.pipeline import Batch
+from faceemo.data.pipeline import Batch, padded
 from faceemo.errors import UserError
 from faceemo.train.mixing import MixedBatch
 
@@ -162,15 +162,16 @@ def unreplicate(tree: Any) -> Any:
 def shard(batch: Batch | MixedBatch) -> Any:
     """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
 
-    A batch that does not divide is padded with rows of mask 0, which count nowhere. Every process
+    A batch that does not divide is padded as `Batch` says, which counts nowhere. Every process
     passes the same batch and keeps its own devices' part.
     """
     devices, local = jax.device_count(), jax.local_device_count()
     rows = -(-len(batch.labels) // devices)
     first = jax.process_index() * local
 
-    def cut(leaf: np.ndarray) -> np.ndarray:
-        padding = [(0, rows * devices - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
-        return np.pad(leaf, padding).reshape(devices, rows, *leaf.shape[1:])[first : first + local]
+    def cut(path: Any, leaf: np.ndarray) -> np.ndarray:
+        fill = -1 if path[-1].name == "index" else 0
+        whole = padded(leaf, rows * devices - len(leaf), fill)
+        return whole.reshape(devices, rows, *leaf.shape[1:])[first : first + local]
 
-    return jax.tree.map(cut, batch)
+    return jax.tree.map_with_path(cut, batch)

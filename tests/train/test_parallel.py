@@ -4,11 +4,16 @@ import json
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
+from faceemo.data.pipeline import epoch_batches
+from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
+from faceemo.train.mixing import with_partners
 from tests.train.processes import finish, free_port, results, run, start, stored
+from tests.train.tiny import make_split
 
 # 70 images in batches of 18: no number of devices divides 18, 70 or both but 1 and 2.
 RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
@@ -16,6 +21,17 @@ RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
 
 def losses(history):
     return np.array([[row["train/loss"], row["validation/loss"]] for row in history])
+
+
+def test_a_batch_that_does_not_divide_is_padded_as_batches_are():
+    split = make_split(5, 0)
+    (batch,) = with_partners(epoch_batches(split, 5), split, seed=0, epoch=0)
+    cut = jax.tree.map(lambda leaf: leaf.reshape(6, *leaf.shape[2:]), parallel.shard(batch))
+    padding = jax.tree.map(lambda leaf: leaf[-1], cut)
+    for part in (padding, padding.partner):
+        assert (part.mask, part.labels, part.index, part.images.max()) == (0, 0, -1, 0)
+    kept = jax.tree.map(lambda leaf: leaf[:-1], cut)
+    jax.tree.map(np.testing.assert_array_equal, kept, batch)
 
 
 def two(folder, changes, *, devices=1):
