@@ -4,6 +4,7 @@ The step functions know only the axis's name. To leave `jax.pmap`, change this f
 """
 
 import functools
+import hashlib
 import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -82,7 +83,10 @@ def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def refuse_disagreement(digests: Mapping[str, str]) -> None:
-    """Ends a run whose processes do not have the same; all have to call it with the same names.
+    """Ends a run whose processes do not have the same; all have to call it.
+
+    Args:
+        digests: sha256 in hex by name; the names may differ too.
 
     Raises:
         UserError: in every process, with the names of what differs.
@@ -90,15 +94,22 @@ def refuse_disagreement(digests: Mapping[str, str]) -> None:
     if jax.process_count() == 1:
         return
     gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
-    rows = np.array([list(bytes.fromhex(digest)) for digest in digests.values()], np.uint8)
+    own = sorted(digests)
+    # All have to bring as many rows: of the first one's names, and one of all that they have.
+    names = pickle.loads(_broadcast(pickle.dumps(own)))
+    present = hashlib.sha256(pickle.dumps(own)).digest()
+    rows = [bytes.fromhex(digests.get(name, "00" * len(present))) for name in names]
+    rows = np.array([list(row) for row in (*rows, present)], np.uint8)
     everyones = unreplicate(gather(np.stack([rows] * jax.local_device_count())))
     differs = (everyones != everyones[0]).any(axis=(0, 2))
     if differs.any():
-        names = ", ".join(name for name, differ in zip(digests, differs, strict=True) if differ)
+        names = [*names, "sets of fields"]
+        different = [name for name, differ in zip(names, differs, strict=True) if differ]
         raise UserError(
             expected="the same run in every process",
-            found=f"processes with different {names}",
-            fix="give every process the same options, and every host the same data and weights",
+            found=f"processes with different {', '.join(different)}",
+            fix="give every process the same options, and every host the same version of faceemo, "
+            "data and weights",
         )
 
 

@@ -98,8 +98,16 @@ def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_of_different_runs_are_refused(tmp_path):
-    changed = [RUN, RUN | {"seed": 3, "batch_size": 20}]
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 3, "batch_size": 20}, "config.batch_size, config.seed"),
+        # whose recipe has one field more: the length of the schedule
+        ({"schedule": "cosine"}, "config.schedule, sets of fields"),
+    ],
+)
+def test_processes_of_different_runs_are_refused(tmp_path, change, named):
+    changed = [RUN, RUN | change]
     port = free_port()
     processes = [
         start(tmp_path / "run", changes, options=("--process", process, "--port", port))
@@ -107,7 +115,7 @@ def test_processes_of_different_runs_are_refused(tmp_path):
     ]
     for code, _, errors in finish(*processes):
         assert code == 2
-        assert "different config.batch_size, config.seed" in errors
+        assert f"processes with different {named}." in errors
     assert not list((tmp_path / "run").iterdir())
 
 
