@@ -16,6 +16,7 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import assembly, features, interrupt, optim, parallel, watchdog
 from faceemo.train.average import averaged, with_statistics
 from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.claim import claimed
 from faceemo.train.epoch import train_epoch
 from faceemo.train.metrics import Totals, totals_of
 from faceemo.train.optim import TRAIN
@@ -57,9 +58,23 @@ def fit(
         there is one.
 
     Raises:
-        UserError: if the data does not fit, or a loss or gradient is not finite.
+        UserError: if the data does not fit, a loss, gradient or answer is not finite, or another
+            run is training in `workdir`.
         Stopped: if SIGTERM or SIGINT asked to; what was done is saved.
     """
+    with claimed(workdir):
+        return _fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+
+
+def _fit(
+    config: ConfigDict,
+    model: Model,
+    variables: dict[str, Any],
+    preprocessing: Preprocessing,
+    splits: dict[str, Split],
+    checkpoints: Checkpoints,
+    workdir: Path,
+) -> list[dict[str, Any]]:
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
