@@ -6,6 +6,7 @@ finished is skipped, what was interrupted resumes, what failed is tried again.
 
 import dataclasses
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -110,14 +111,17 @@ def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
     """
     (root / LOGS).mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
+    overheads: list[float] = []
     for number, run in enumerate(runs, 1):
         head = f"[{number} of {len(runs)}] {run.name}"
         if run.finished():
             keep_best_weights(run.workdir)  # which the process may not have come to
             print(f"{head}: finished before")
             continue
-        left = seconds_left(runs)
-        print(f"{head}" + (f"; about {left / 60:.0f} min left for all" if left else ""), flush=True)
+        # the first may have prepared the images, which the others need not
+        left = seconds_left(runs, min(overheads, default=0.0))
+        told = f"; about {math.ceil(left / 60)} min left for all" if left else ""
+        print(f"{head}{told}", flush=True)
         started = time.monotonic()
         problem = _train(run, root / LOGS / f"{run.name}.log", configs)
         took = time.monotonic() - started
@@ -126,8 +130,9 @@ def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
             print(f"  failed after {took:.0f} s: {problem}", flush=True)
             continue
         keep_best_weights(run.workdir)
-        accuracy = (run.summary() or {})["val_accuracy"]
-        print(f"  validation accuracy {accuracy:.4f}, {took:.0f} s", flush=True)
+        summary = run.summary() or {}
+        overheads.append(took - summary["seconds"])
+        print(f"  validation accuracy {summary['val_accuracy']:.4f}, {took:.0f} s", flush=True)
     return failed
 
 
@@ -139,10 +144,14 @@ def keep_best_weights(workdir: Path) -> None:
         shutil.rmtree(older)
 
 
-def seconds_left(runs: Sequence[Run]) -> float | None:
-    """How long training those that are not finished may take, judged by those that are, or None.
+def seconds_left(runs: Sequence[Run], overhead: float = 0.0) -> float | None:
+    """How long those that are not finished may take, judged by those that are, or None.
 
-    Time goes with `_cost`; a run is judged by the runs of its backbone, else by all.
+    The time of training goes with `_cost`, judged by the runs of the same backbone, else by all.
+
+    Args:
+        runs: of the sweep, finished or not.
+        overhead: what a run takes beside its training, seconds.
     """
     done = [run for run in runs if run.finished()]
     if not done:
@@ -158,7 +167,7 @@ def seconds_left(runs: Sequence[Run]) -> float | None:
     }
     overall = pace(done)
     return sum(
-        paces.get(run.config.arch, overall) * _cost(run.config)
+        paces.get(run.config.arch, overall) * _cost(run.config) + overhead
         for run in runs
         if not run.finished()
     )

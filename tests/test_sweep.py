@@ -184,6 +184,7 @@ def test_time_left_follows_what_trains(tmp_path):
     assert sweep.seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
     (other,) = sweep.plan(tmp_path, [("resnet50v2", 1)], 1, "epochs=3,steps_per_epoch=150")
     assert sweep.seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
+    assert sweep.seconds_left([*runs[:2], other, other], 30) == pytest.approx(2 * (60 * 3.375 + 30))
 
 
 def test_asked_to_stop_the_run_under_way_saves(stand_in):
