@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.inference import tables, video
+from faceemo.inference import tables, targets, video
 from faceemo.inference.annotate import annotate
 from faceemo.inference.images import Picture, files_below, pictures_of
 from faceemo.inference.prediction import Prediction
@@ -46,6 +46,9 @@ def predict(
         draw: where annotated pictures go: a folder for images, a file for a video; None for none.
         every: of so many frames of a video one is looked at.
         smooth: of `Smoother`.
+
+    Raises:
+        UserError: if nothing can be done; nothing is written then.
     """
     films = [path for path in inputs if path.suffix.lower() in video.SUFFIXES]
     sources: list[Path | int] = [*films, *([] if webcam is None else [webcam])]
@@ -56,6 +59,11 @@ def predict(
             found=f"{draw} for {len(files)} images and {len(sources)} videos",
             fix="give the one that fits; several videos one after the other",
         )
+    if out:
+        targets.check_file("--out", out, [run, *films, *files])
+    if draw:
+        check = targets.check_file if sources else targets.check_folder
+        check("--draw", draw, [*films, *files])
     predictor = load(run)
     unreadable: list[str] = []
     with _lines(out) as stream:

@@ -6,18 +6,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import faceemo
 from faceemo import models
 from faceemo.classes import CLASSES
 from faceemo.config import make_config
 from faceemo.data import sample
+from faceemo.inference import explain, session
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
 from faceemo.train import stored
+from tests.data.faces import face
 from tests.train.tiny import GREY, SIZE, make_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -94,3 +98,38 @@ def files(run):
     root = run.parent / "data" / "unique_images"
     paths = sorted((root / "validation").rglob("*.jpg"))
     return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two faces in one, one that is a crop, none in a third; and a file that is no image."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    pair = np.full((300, 600), 128, np.uint8)
+    pair[60:220, 40:200], pair[80:230, 380:530] = face(0, 160), face(1, 150)
+    Image.fromarray(pair).save(folder / "a pair.png")
+    Image.fromarray(face(2)).save(folder / "more" / "crop.png")
+    Image.fromarray(np.full((90, 120), 50, np.uint8)).save(folder / "wall.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Forty frames of a face that moves to the right."""
+    path = tmp_path / "film.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
+    for frame in range(40):
+        pixels = np.full((240, 320), 128, np.uint8)
+        left = 10 + 3 * frame
+        pixels[50:190, left : left + 140] = face(4, 140)
+        writer.write(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def at_once(predictor, monkeypatch):
+    """The commands answer with the small network, whatever run they are given."""
+    for module in (session, explain):
+        monkeypatch.setattr(module, "load", lambda _: predictor)
