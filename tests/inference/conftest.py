@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
 from faceemo.train import stored
 from tests.data.faces import face
+from tests.inference import films, networks
 from tests.train.tiny import GREY, SIZE, make_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,14 +55,8 @@ def network(tmp_path_factory):
     model = models.build(config)
     variables = jax.tree.map(np.array, model.init(3))
     variables["params"]["head"]["predictions"]["kernel"] *= 30
-    recipe = {
-        "config": config.to_dict(),
-        "classes": list(CLASSES),
-        "preprocessing": model.preprocessing.to_dict(),
-    }
     path = tmp_path_factory.mktemp("network") / stored.NAME
-    stored.write(path, stored.Stored(variables, recipe, temperature=0.8, best_epoch=2))
-    return path
+    return networks.write(path, model, variables, config)
 
 
 @pytest.fixture(scope="session")
@@ -117,15 +111,7 @@ def photos(tmp_path):
 @pytest.fixture
 def film(tmp_path):
     """Forty frames of a face that moves to the right."""
-    path = tmp_path / "film.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
-    for frame in range(40):
-        pixels = np.full((240, 320), 128, np.uint8)
-        left = 10 + 3 * frame
-        pixels[50:190, left : left + 140] = face(4, 140)
-        writer.write(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
+    return films.write(tmp_path / "film.mp4")
 
 
 @pytest.fixture
