@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -102,3 +104,18 @@ def test_a_folder_for_a_video_is_refused_before_anything_is_read(film, tmp_path,
     with pytest.raises(SystemExit):
         command.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
     assert ".mp4" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(network, photos):
+    """As `faceemo predict ... | head -1` does."""
+    command_line = [sys.executable, "-m", "faceemo.inference.command", "predict", str(network)]
+    with subprocess.Popen(
+        [*command_line, str(photos), str(photos)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("image")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
