@@ -1,6 +1,7 @@
 """Pictures of what in a face speaks for the answer."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from faceemo.analysis import gradcam, occlusion, style
 from faceemo.inference import targets
 from faceemo.inference.annotate import caption
 from faceemo.inference.faces import Face
-from faceemo.inference.images import Picture, files_below, pictures_of
+from faceemo.inference.images import Picture, files_below, picture_at
 from faceemo.inference.prediction import Prediction, on_face
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.session import UNREADABLE, unused
@@ -73,7 +74,8 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
     predictor = load(run)
     make = make_explain(predictor)
     unreadable, without, names, drawn = [], [], set(), 0
-    for picture in tqdm(pictures_of(files), "explain", len(files), unit="image", disable=None):
+    pictures = itertools.starmap(picture_at, enumerate(files))
+    for picture in tqdm(pictures, "explain", len(files), unit="image", disable=None):
         if picture.pixels is None:
             unreadable.append(f"{picture.name}: {picture.problem}")
             continue
