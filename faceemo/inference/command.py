@@ -150,7 +150,8 @@ def serve(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         help="of the host, as browsers write it, such as that of a proxy before the server: it "
-        "answers to no other then, but to those of this machine alone",
+        "answers to no other then, but to those of this machine alone; without, one that others "
+        "can reach answers to this machine's name and to addresses in numbers too",
     )
     parser.add_argument(
         "--max-mib", type=_amount, default=10.0, metavar="N", help="of a picture (%(default)g)"
