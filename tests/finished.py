@@ -24,7 +24,13 @@ def write(workdir, arch="efficientnetb0", arg=ARG):
     config = make_config(arch, arg)
     splits = make_splits()
     model = models.build(config)
-    first, second = drawn(model, 7), drawn(model, 8)
+    shapes = jax.eval_shape(lambda: model.init(0))
+    rng = np.random.default_rng(7)
+
+    def drawn(shape):
+        return (rng.normal(size=shape.shape) / 20 + 0.5 * (len(shape.shape) == 1)).astype("f")
+
+    first, second = jax.tree.map(drawn, shapes), jax.tree.map(drawn, shapes)
     recipe = make_recipe(config, model.preprocessing, {"source": "none", "sha256": None}, splits)
     labels = labels_of(model, first)
     checkpoints = Checkpoints(workdir, recipe)
@@ -39,15 +45,3 @@ def write(workdir, arch="efficientnetb0", arg=ARG):
     (workdir / calibration.NAME).write_text(json.dumps(fitted))
     (workdir / card.NAME).write_text("# the card\n")
     return recipe
-
-
-def drawn(model, seed):
-    """Variables at random, of which no two are alike; variances are above 0, a count is whole."""
-    rng = np.random.default_rng(seed)
-
-    def leaf(shape):
-        if not shape.shape:
-            return np.float32(rng.integers(1, 100))
-        return (rng.normal(size=shape.shape) / 20 + 0.5 * (len(shape.shape) == 1)).astype("f")
-
-    return jax.tree.map(leaf, jax.eval_shape(lambda: model.init(0)))

@@ -6,20 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import faceemo
-from faceemo import models
 from faceemo.classes import CLASSES
 from faceemo.config import make_config
 from faceemo.data import sample
 from faceemo.inference import explain, session
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
-from faceemo.train import stored
 from tests.data.faces import face
 from tests.inference import films, networks
 from tests.train.tiny import GREY, SIZE, make_model
@@ -51,12 +48,7 @@ def loaded(run):
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
     """The file of a VGG16 of random weights that tells faces apart, for what only needs answers."""
-    config = make_config("vgg16", "0,weights=none,image_size=32")
-    model = models.build(config)
-    variables = jax.tree.map(np.array, model.init(3))
-    variables["params"]["head"]["predictions"]["kernel"] *= 30
-    path = tmp_path_factory.mktemp("network") / stored.NAME
-    return networks.write(path, model, variables, config)
+    return networks.write(tmp_path_factory.mktemp("network"))
 
 
 @pytest.fixture(scope="session")
