@@ -18,6 +18,7 @@ from faceemo.inference.serve import pages, upload
 from faceemo.inference.serve.about import about
 from faceemo.inference.serve.answers import About, Answer, Health, Problem
 from faceemo.inference.serve.guard import LOOPBACK, Guard
+from faceemo.inference.serve.heat import MOST
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.refused import Refused, busy
 from faceemo.inference.serve.worker import Worker
@@ -86,7 +87,9 @@ def make_app(
     )
     async def predict(
         request: Request,
-        heat: Annotated[bool, Query(description="Whether heat maps are made.")] = False,
+        heat: Annotated[
+            bool, Query(description=f"Whether maps of the {MOST} largest faces are made.")
+        ] = False,
         crops: Annotated[
             bool, Query(description="Whether the picture is a face as it is: none is searched.")
         ] = False,
