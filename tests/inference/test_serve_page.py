@@ -149,11 +149,21 @@ def test_two_clicks_open_one_camera(page):
 
 
 def test_the_last_of_two_examples_is_shown(page):
+    """Though the first one comes last."""
     page.evaluate(
+        "const get = window.fetch; window.late = 0;"
+        "window.fetch = async (address, ...more) => { const answer = await get(address, ...more);"
+        "  if (address === '/examples/three.png') {"
+        "    while (!late) await new Promise((go) => setTimeout(go, 10));"
+        "    setTimeout(() => { late = 2; }, 50); }"
+        "  return answer; };"
         "document.querySelector('[data-address=\"/examples/three.png\"]').click();"
         "document.querySelector('[data-address=\"/examples/happy.png\"]').click()"
     )
-    page.wait(f"{FACES} > 0")
+    page.wait(f"{FACES} === 1")
+    page.evaluate("late = 1")
+    page.wait("late === 2")
+    assert page.evaluate("document.querySelector('#picture').alt") == "drawn face, happy"
     assert page.evaluate(FACES) == 1
     assert page.evaluate(PROBLEM) is None
 
