@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 from ml_collections import ConfigDict
 
-from faceemo import data, models, staging
+from faceemo import data, models, staging, unseen
 from faceemo.analysis import calibration, card, gradcam, report, slices, style
 from faceemo.analysis.evaluate import Predictions, classification_report, scores
 from faceemo.analysis.failures import Known
@@ -27,6 +27,7 @@ from faceemo.train import loop, optim, parallel
 from faceemo.train.checkpoint import Checkpoints, recipe_of
 from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
+from faceemo.train.progress import finished
 from faceemo.train.recipe import inherited_images, make_recipe
 from faceemo.train.steps import make_eval_step
 
@@ -59,7 +60,12 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if (warning := inherited_images(recipe)) and parallel.is_first():
         print(f"warning: {warning}", file=sys.stderr)
     checkpoints = Checkpoints(workdir, recipe)
-    history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+    if checkpoints.has_ended():
+        history = checkpoints.history()
+        _refuse_to_go_on(config, history, workdir)
+    else:
+        history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+        checkpoints.record(history)
     answered = _predict(
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
     )
@@ -97,8 +103,9 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
         test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
     )
     picture = workdir / "lr_find.png"
-    with staging.file(picture) as partial:
-        style.save(figure, partial)
+    if parallel.is_first():
+        with staging.file(picture) as partial:
+            style.save(figure, partial)
     print(test.table())
     print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
     print(f"picture     {picture}")
@@ -106,6 +113,8 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
 
 def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
     """Restores the best epoch of the run in `workdir` and reports on a split.
+
+    That the test split was opened is on record before anything of it is seen.
 
     Args:
         config: of the run.
@@ -124,6 +133,8 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
     )
     model = models.build(config, len(classes_of(config)))
+    if split == "test" and parallel.is_first():
+        unseen.record(workdir)
     answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
@@ -138,6 +149,33 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     _print_result(split, answered.predictions)
     print(f"report      {page}")
     print(f"checkpoint  {workdir / 'best'}")
+
+
+def open_test(workdir: Path, *, again: bool = False) -> None:
+    """Reports on the test split by the best epoch of a finished run, once.
+
+    Args:
+        workdir: of the run.
+        again: whether to go on though it was opened before.
+
+    Raises:
+        UserError: if there is no run, or its test split was opened before.
+    """
+    recipe = recipe_of(workdir)
+    if not again:
+        unseen.refuse_again(workdir)
+    evaluate(ConfigDict(recipe["config"]), workdir, "test")
+
+
+def _refuse_to_go_on(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:
+    """Of a run that keeps its best weights alone, only what is done already can be asked for."""
+    if not finished(history, config.epochs, config.patience):
+        raise UserError(
+            expected=f"a state in {workdir} from which training can go on after "
+            f"{len(history)} epochs",
+            found="a finished run that kept its best weights alone, as those of a sweep do",
+            fix="give another --workdir (or --root), or remove that folder to train from the start",
+        )
 
 
 class _Answered(NamedTuple):

@@ -68,12 +68,15 @@ def file(final: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone(root: Path) -> Iterator[None]:
+def alone(root: Path, *, wait: bool = True) -> Iterator[None]:
     """Waits until no other process writes in `root`, and keeps others waiting meanwhile.
 
     The lock belongs to the open file: the system lifts it when the process ends, however it ends.
+
+    Raises:
+        BlockingIOError: instead of waiting, if not to `wait`.
     """
     with (root / ".lock").open("w") as lock:
         if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

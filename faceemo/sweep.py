@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from faceemo.config import MAY_DIFFER, default_workdir, make_config
 from faceemo.errors import UserError
-from faceemo.train import interrupt
+from faceemo.train import interrupt, progress
+from faceemo.train.checkpoint import recorded_history
 
 LOGS = "logs"
 _ECHOED = ("epoch ", "warning:")
@@ -46,16 +48,22 @@ class Run:
         ]
 
     def finished(self) -> bool:
-        """Whether its summary tells of this very configuration, budget included."""
-        path = self.workdir / "summary.json"
-        if not path.is_file():
+        """Whether its records tell of this very configuration, images and budget included."""
+        history = recorded_history(self.workdir)
+        if not history or not (summary := self.summary()):
             return False
-        found = json.loads(path.read_text(encoding="utf-8"))["config"]
         # a field younger than the run had its default in it
-        found = make_config(self.config.arch).to_dict() | found
-        return all(
-            found[field] == value for field, value in self.config.items() if field not in MAY_DIFFER
+        found = make_config(self.config.arch).to_dict() | summary["config"]
+        return progress.finished(history, self.config.epochs, self.config.patience) and all(
+            found[field] == value
+            for field, value in self.config.items()
+            if field not in MAY_DIFFER - {"data_dir", "source"}
         )
+
+    def summary(self) -> dict[str, Any] | None:
+        """What the run says of itself at its end."""
+        path = self.workdir / "summary.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def plan(
@@ -102,13 +110,13 @@ def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
     """
     (root / LOGS).mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
-    seconds: dict[str, list[float]] = {}
     for number, run in enumerate(runs, 1):
         head = f"[{number} of {len(runs)}] {run.name}"
         if run.finished():
+            keep_best_weights(run.workdir)  # which the process may not have come to
             print(f"{head}: finished before")
             continue
-        left = _estimate(runs[number - 1 :], seconds)
+        left = seconds_left(runs)
         print(f"{head}" + (f"; about {left / 60:.0f} min left for all" if left else ""), flush=True)
         started = time.monotonic()
         problem = _train(run, root / LOGS / f"{run.name}.log", configs)
@@ -117,10 +125,9 @@ def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
             failed[run.name] = problem
             print(f"  failed after {took:.0f} s: {problem}", flush=True)
             continue
-        seconds.setdefault(run.config.arch, []).append(took)
         keep_best_weights(run.workdir)
-        summary = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))
-        print(f"  validation accuracy {summary['val_accuracy']:.4f}, {took:.0f} s", flush=True)
+        accuracy = (run.summary() or {})["val_accuracy"]
+        print(f"  validation accuracy {accuracy:.4f}, {took:.0f} s", flush=True)
     return failed
 
 
@@ -132,14 +139,43 @@ def keep_best_weights(workdir: Path) -> None:
         shutil.rmtree(older)
 
 
-def _estimate(left: Sequence[Run], seconds: dict[str, list[float]]) -> float | None:
-    """Seconds that the runs left may take, by those of the same backbone, else by all; or None."""
-    known = [value for values in seconds.values() for value in values]
-    if not known:
+def seconds_left(runs: Sequence[Run]) -> float | None:
+    """How long training those that are not finished may take, judged by those that are, or None.
+
+    Time goes with `_cost`; a run is judged by the runs of its backbone, else by all.
+    """
+    done = [run for run in runs if run.finished()]
+    if not done:
         return None
-    means = {arch: sum(values) / len(values) for arch, values in seconds.items()}
-    overall = sum(known) / len(known)
-    return sum(means.get(run.config.arch, overall) for run in left if not run.finished())
+
+    def pace(known: Sequence[Run]) -> float:
+        spent = sum((run.summary() or {})["seconds"] for run in known)
+        return spent / sum(_cost(run.config) for run in known)
+
+    paces = {
+        arch: pace([run for run in done if run.config.arch == arch])
+        for arch in {run.config.arch for run in done}
+    }
+    overall = pace(done)
+    return sum(
+        paces.get(run.config.arch, overall) * _cost(run.config)
+        for run in runs
+        if not run.finished()
+    )
+
+
+# Passes through the network that a training step takes, by the blocks that train: one forward, two
+# backward through what trains (docs/speed.md has the measured ones).
+_PASSES = {"0": 1.0, "1": 1.3, "2": 1.7, "3": 2.2, "all": 3.0}
+
+
+def _cost(config: ConfigDict) -> float:
+    """Of a run, in units that runs of one backbone and one set of images share."""
+    images = config.steps_per_epoch * config.batch_size or 1
+    area = config.image_size**2
+    cached = config.unfreeze == "0" and config.augmentation == "none"
+    epochs = 1 if cached and config.cache_features == "auto" else config.epochs
+    return _PASSES[config.unfreeze] * epochs * images * area
 
 
 def _train(run: Run, log: Path, configs: Path) -> str:

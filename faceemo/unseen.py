@@ -4,39 +4,38 @@ import datetime
 import json
 from pathlib import Path
 
-from ml_collections import ConfigDict
-
-from faceemo import runs, staging
-from faceemo.config import make_config
+from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.train.checkpoint import recipe_of
 
 NAME = "test_opened.json"
+_REPORT = Path("report", "test", "index.html")
 
 
-def open_test(workdir: Path, *, again: bool = False) -> None:
-    """Reports on the test split by the best epoch of a finished run.
+def record(workdir: Path) -> None:
+    """Writes down that the test split of a run is opened now; before anything of it is seen."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with staging.file(workdir / NAME) as partial:
+        partial.write_text(json.dumps([*_openings(workdir), now]) + "\n", encoding="utf-8")
 
-    The record is written before anything of the test split is seen.
 
-    Args:
-        workdir: of the run.
-        again: whether to go on though it was opened before.
+def refuse_again(workdir: Path) -> None:
+    """Refuses a run whose test split was opened before.
 
     Raises:
-        UserError: if there is no run, or its test split was opened before.
+        UserError: if so, also where nothing but a report tells of it.
     """
-    recipe = recipe_of(workdir)
+    opened, report = _openings(workdir), workdir / _REPORT
+    if not opened and not report.is_file():
+        return
+    when = f" on {', '.join(opened)}" if opened else ""
+    what = f"{report} holds the result" if report.is_file() else "no report was finished"
+    raise UserError(
+        expected=f"a run whose test split is unseen in {workdir}",
+        found=f"that it was opened{when} ({what})",
+        fix="read that report; --again opens it once more, and notes that",
+    )
+
+
+def _openings(workdir: Path) -> list[str]:
     path = workdir / NAME
-    opened = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if opened and not again:
-        raise UserError(
-            expected=f"a run whose test split is unseen in {workdir}",
-            found=f"that it was opened on {', '.join(opened)} (report/test holds the result)",
-            fix="read that report; --again opens it once more, and notes that",
-        )
-    opened.append(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
-    with staging.file(path) as partial:
-        partial.write_text(json.dumps(opened) + "\n", encoding="utf-8")
-    config = make_config(recipe["config"]["arch"]).to_dict() | recipe["config"]
-    runs.evaluate(ConfigDict(config), workdir, "test")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -11,14 +11,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from faceemo import errors, staging
-from faceemo.analysis import leaderboard, study, style
+from faceemo import errors, finals, staging
+from faceemo.analysis import emotions, leaderboard, study, style
 from faceemo.analysis.leaderboard import Row
 
 
-def scores_of(rows: Iterable[Row], root: Path, split: str) -> dict[str, dict]:
-    """The scores of the runs in `root` on a split, by the model's name."""
-    found = {}
+def scores_of(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
+    """The scores of the runs in `root` on a split."""
+    found = []
     for row in rows:
         path = root / row.name / "report" / split / "scores.json"
         if not path.is_file():
@@ -27,7 +27,7 @@ def scores_of(rows: Iterable[Row], root: Path, split: str) -> dict[str, dict]:
                 found="none",
                 fix="run scripts/test_unseen.py, or choose --split validation",
             )
-        found[f"{study.NAMES[row.arch]}:{row.variant}"] = json.loads(path.read_text())
+        found.append(json.loads(path.read_text(encoding="utf-8")))
     return found
 
 
@@ -38,7 +38,10 @@ def main() -> None:
     )
     parser.add_argument("--root", type=Path, default=Path("checkpoints/sweep"))
     parser.add_argument(
-        "--finals", type=Path, help="runs whose F1 is drawn; default: the three best"
+        "--finals",
+        type=Path,
+        help=f"folder of the runs whose F1 is drawn, {emotions.MOST} at the most; default: the "
+        "three best of --root",
     )
     parser.add_argument("--split", default="validation", choices=("validation", "test"))
     parser.add_argument(
@@ -48,15 +51,16 @@ def main() -> None:
     options = parser.parse_args()
     with errors.reported():
         rows = leaderboard.read(options.root)
-        best = leaderboard.read(options.finals)[:3] if options.finals else rows[:3]
+        best = leaderboard.read(options.finals) if options.finals else rows[:3]
+        epochs = finals.EPOCHS if options.finals else emotions.EPOCHS
+        shared, names = emotions.told_apart(best, epochs)
         scores = scores_of(best, options.finals or options.root, options.split)
         pictures = {
             "model_versions": study.versions(),
-            "model_accuracies": study.accuracies(
-                rows, subtitle=study.settings(rows), published=options.published
-            ),
-            "emotion_class_performance": study.class_performance(
-                scores, subtitle=f"{options.split}; {study.settings(best)}"
+            "model_accuracies": study.accuracies(rows, published=options.published),
+            "emotion_class_performance": emotions.class_performance(
+                dict(zip(names, scores, strict=True)),
+                subtitle=f"{options.split}{'; ' if shared else ''}{shared}",
             ),
         }
         for name, picture in pictures.items():

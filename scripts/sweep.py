@@ -22,13 +22,16 @@ def variants(texts: list[str]) -> list[int | str]:
     for text in texts:
         if text == "best":
             found.append(text)
-        elif match := re.fullmatch(r"(\d+)(?:-(\d+))?", text):
-            first, last = match.group(1), match.group(2) or match.group(1)
-            found.extend(range(int(first), int(last) + 1))
-        else:
+            continue
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
             raise errors.UserError(
-                expected="variants as 0-11, 7 or best", found=f"'{text}'", fix="change --variants"
+                expected="variants as 0-11 (the smaller one first), 7 or best",
+                found=f"'{text}'",
+                fix="change --variants",
             )
+        found.extend(range(first, last + 1))
     return found
 
 

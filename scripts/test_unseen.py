@@ -9,7 +9,7 @@ test split was opened before is refused: what is chosen by a test result is not 
 import argparse
 from pathlib import Path
 
-from faceemo import errors, unseen
+from faceemo import errors, runs
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
@@ -20,4 +20,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with errors.reported():
         for workdir in options.workdirs:
-            unseen.open_test(workdir, again=options.again)
+            runs.open_test(workdir, again=options.again)

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=4, help="by SIGKILL (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the points in time")
     parser.add_argument("--every", type=int, default=5, help="steps between checkpoints")
-    parser.add_argument("--keep", type=Path, help="keep both runs in this (empty) folder")
+    parser.add_argument("--keep", type=Path, help="keep both runs in this (new or empty) folder")
     arguments, rest = parser.parse_known_args()
     with errors.reported():
         folder = arguments.keep or Path(tempfile.mkdtemp(prefix="faceemo-resume-"))

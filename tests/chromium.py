@@ -1,9 +1,8 @@
-"""A page as Chromium shows it: its errors, its requests, its picture.
+"""A page as Chromium shows it: its errors, its requests, what is where on it.
 
 Chromium is driven through its own debugging protocol over a pipe, which needs no other package.
 """
 
-import base64
 import contextlib
 import json
 import os
@@ -78,14 +77,6 @@ class Page:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
         while not self._loaded:
             self._next()
-
-    def screenshot(self, path, top=0, height=None):
-        """Writes a PNG of the whole page, or of `height` pixels of it from `top`."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": top, "width": size["width"], "scale": 1}
-        clip["height"] = min(height or size["height"], size["height"] - top)
-        shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def _next(self):
         while b"\0" not in self._rest:

@@ -20,12 +20,16 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of xdist have i
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
+import hypothesis
 import jax
 import pytest
 
 from tests import served
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# How long an example takes says more about the machine than about what it tries.
+hypothesis.settings.register_profile("faceemo", deadline=None)
+hypothesis.settings.load_profile("faceemo")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from faceemo import sweep, unseen
 from faceemo.data import sample
 
 REPOSITORY = Path(__file__).parents[1]
@@ -57,6 +58,7 @@ def test_evaluation_restores_the_best_and_reports_on_test(trained):
     process = command(*options, "--mode=evaluate", "--split=test")
     assert process.returncode == 0, process.stderr
     assert (folder / "run" / "report" / "test" / "index.html").exists()
+    assert len(json.loads((folder / "run" / unseen.NAME).read_text())) == 1
     again = command(*options, "--mode=evaluate", "--split=validation")
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert f"validation: accuracy {summary['val_accuracy']:.4f}" in again.stdout
@@ -71,6 +73,23 @@ def test_the_same_command_goes_on_where_it_stood(trained):
     assert process.returncode == 0, process.stderr
     assert "continues after epoch 2" in process.stdout
     assert "epoch  3" in process.stdout
+
+
+@pytest.mark.slow
+def test_what_a_sweep_keeps_of_a_run_is_reported_on_and_never_lost(trained):
+    """After the test above: three epochs, and then the best weights alone."""
+    folder, options, _ = trained
+    run = folder / "run"
+    sweep.keep_best_weights(run)
+    (best,) = (run / "best").iterdir()
+    curve = run / "report" / "validation" / "accuracy.png"
+    curve.unlink()
+    assert command(*options, "--config.epochs=3").returncode == 0
+    assert curve.exists()
+    process = command(*options, "--config.epochs=9", "--config.patience=0")
+    assert process.returncode == 2
+    assert "can go on after 3 epochs; found a finished run" in process.stderr
+    assert best.is_dir()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ STAND_IN = """
     if config["arch"] == "vgg16":
         sys.exit("no room")
     shutil.copytree(whole, workdir)
+    history = [{"validation/accuracy": accuracy} for accuracy in (0.5, 0.4)]
+    (workdir / "history.json").write_text(json.dumps(history))
     (workdir / "summary.json").write_text(json.dumps({
         "arch": config["arch"], "variant": config["variant"], "seed": config["seed"],
         "config": config, "val_accuracy": 0.5, "val_accuracy_interval": [0.4, 0.6],

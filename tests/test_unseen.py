@@ -10,31 +10,42 @@ from faceemo.errors import UserError
 
 
 @pytest.fixture
-def opened(monkeypatch, tmp_path):
+def opened(monkeypatch):
+    """The calls of `runs.evaluate`, which does nothing but what it records."""
     calls = []
 
     def evaluate(config, workdir, split):
-        calls.append((config.arch, config.image_size, split, (workdir / unseen.NAME).exists()))
+        unseen.record(workdir)
+        calls.append((config.arch, config.image_size, split))
 
     monkeypatch.setattr(runs, "evaluate", evaluate)
     config = make_config("vgg16", "7,image_size=48").to_dict()
-    del config["ema"]  # as in a run that is older than the field
-    monkeypatch.setattr(unseen, "recipe_of", lambda workdir: {"config": config})
+    monkeypatch.setattr(runs, "recipe_of", lambda workdir: {"config": config})
     return calls
 
 
 def test_once(opened, tmp_path):
-    unseen.open_test(tmp_path)
-    assert opened == [("vgg16", 48, "test", True)]
-    with pytest.raises(UserError, match="it was opened on"):
-        unseen.open_test(tmp_path)
+    runs.open_test(tmp_path)
+    assert opened == [("vgg16", 48, "test")]
+    with pytest.raises(UserError, match=r"opened on .* \(no report was finished"):
+        runs.open_test(tmp_path)
     assert len(opened) == 1
-    unseen.open_test(tmp_path, again=True)
+    runs.open_test(tmp_path, again=True)
     assert len(opened) == 2
     assert len(json.loads((tmp_path / unseen.NAME).read_text())) == 2
 
 
+def test_a_report_without_a_record_counts_too(opened, tmp_path):
+    """As an older faceemo left it, or somebody who removed the record."""
+    page = tmp_path / "report" / "test" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    with pytest.raises(UserError, match=r"index\.html holds the result"):
+        runs.open_test(tmp_path)
+    assert not opened
+
+
 def test_without_a_run_nothing_is_opened(tmp_path):
     with pytest.raises(UserError, match="trained run"):
-        unseen.open_test(tmp_path)
+        runs.open_test(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -6,15 +6,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sklearn import metrics
-
-from faceemo.analysis.statistics import wilson_interval
+from faceemo.analysis.statistics import macro_f1, wilson_interval
 from faceemo.errors import UserError
-
-# What a ratio without a denominator counts as. scikit-learn infers the type from its 'warn'.
-_ZERO: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +18,7 @@ class Score:
     images: int
     right: int
     interval: tuple[float, float]  # 95% Wilson interval of the accuracy
-    macro_f1: float  # over the classes that occur as a label
+    macro_f1: float  # of `statistics.macro_f1`
     majority: str  # the most frequent label of the group
     baseline: float  # its share: the accuracy of always answering it
 
@@ -38,10 +32,8 @@ def score(pairs: Sequence[tuple[str, str]]) -> Score:
     """Of (label, answer) of one image or more."""
     labels, answers = zip(*pairs, strict=True)
     right = sum(label == answer for label, answer in pairs)
-    # over the classes that occur as a label: a model may know more than the images show
-    f1 = metrics.f1_score(
-        labels, answers, labels=sorted(set(labels)), average="macro", zero_division=_ZERO
-    )
+    counts, names = collections.Counter(pairs), sorted({*labels, *answers})
+    f1 = macro_f1([[counts[label, answer] for answer in names] for label in names])
     # the first in the alphabet of equals
     majority, most = collections.Counter(sorted(labels)).most_common(1)[0]
     interval = wilson_interval(right, len(pairs))

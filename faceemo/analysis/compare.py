@@ -6,9 +6,8 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from faceemo.analysis import answers
+from faceemo.analysis import answers, settings
 from faceemo.analysis.answers import Score
 from faceemo.analysis.statistics import Paired, over_seeds
 from faceemo.errors import UserError
@@ -24,7 +23,7 @@ class Run:
         name: as the user gave it.
         answers: on one split.
         score: of them.
-        recipe: the configuration without the seed, as text; None where it is not known.
+        recipe: of `settings.recipe`; None where it is not known.
         seed: None where it is not known.
     """
 
@@ -50,9 +49,9 @@ def read(place: Path, split: str) -> Run:
     summary = place / "summary.json"
     recipe = seed = None
     if place.is_dir() and summary.is_file():
-        config = json.loads(summary.read_text(encoding="utf-8")).get("config", {})
-        seed = config.pop("seed", None)
-        recipe = json.dumps(config, sort_keys=True)
+        config = json.loads(summary.read_text(encoding="utf-8"))["config"]
+        seed = config["seed"]
+        recipe = settings.recipe(f"{config['arch']}:{config['variant']}", settings.changes(config))
     return Run(str(place), found, answers.score(list(found.values())), recipe, seed)
 
 
@@ -138,19 +137,15 @@ def _pair(first: Run, second: Run) -> list[str]:
 
 def _seeds(runs: Sequence[Run]) -> list[str]:
     """Mean and spread of the runs that differ in nothing but the seed."""
-    recipes: dict[Any, list[Run]] = {}
-    for run in runs:
-        if run.recipe is not None:
-            recipes.setdefault(run.recipe, []).append(run)
     lines = []
-    for same in recipes.values():
-        seeds = {run.seed: run for run in same}
-        if len(seeds) < 2:
+    for by_seed in settings.seeds(runs).values():
+        if len(by_seed) < 2:
             continue
-        lines += ["", f"{len(seeds)} seeds of {same[0].name} ({', '.join(map(str, seeds))})"]
+        (first, *_), *_ = by_seed.values()
+        lines += ["", f"{len(by_seed)} seeds of {first.name} ({', '.join(map(str, by_seed))})"]
         for name, values in (
-            ("accuracy", [run.score.accuracy for run in seeds.values()]),
-            ("macro-F1", [run.score.macro_f1 for run in seeds.values()]),
+            ("accuracy", settings.per_seed(by_seed, lambda run: run.score.accuracy)),
+            ("macro-F1", settings.per_seed(by_seed, lambda run: run.score.macro_f1)),
         ):
             mean, deviation, (low, high) = over_seeds(values)
             lines.append(

@@ -1,12 +1,18 @@
 """What a model answered on one split, and the numbers that follow from it."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
-from faceemo.analysis.statistics import f1_interval, macro_f1_interval, wilson_interval
+from faceemo.analysis.statistics import (
+    f1_interval,
+    macro_f1,
+    macro_f1_interval,
+    wilson_interval,
+)
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
@@ -114,9 +120,7 @@ def scores(predictions: Predictions) -> dict[str, Any]:
         "accuracy_interval": list(wilson_interval(right, images)),
         "majority_class": classes[int(support.argmax())],
         "majority_baseline": float(support.max() / images),
-        "macro_f1": float(
-            metrics.f1_score(labels, predicted, average="macro", zero_division=_ZERO)
-        ),
+        "macro_f1": float(macro_f1(confusion)),
         "macro_f1_interval": list(macro_f1_interval(confusion)),
         "loss": float(losses(predictions).mean()),
         "per_class": {
@@ -132,6 +136,21 @@ def scores(predictions: Predictions) -> dict[str, Any]:
         },
         "confusion": confusion.tolist(),
     }
+
+
+def headline(scores: Mapping[str, Any], about: str = "") -> str:
+    """'vgg16:7 on test: accuracy 0.712 (95% 0.700–0.724), majority class 0.366, macro-F1 0.706'.
+
+    Args:
+        scores: of `scores`.
+        about: which model on which images.
+    """
+    low, high = scores["accuracy_interval"]
+    told = (
+        f"accuracy {scores['accuracy']:.3f} (95% {low:.3f}–{high:.3f}), majority class "
+        f"{scores['majority_baseline']:.3f}, macro-F1 {scores['macro_f1']:.3f}"
+    )
+    return f"{about}: {told}" if about else told
 
 
 def losses(predictions: Predictions) -> np.ndarray:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from faceemo.analysis import style
-from faceemo.analysis.evaluate import Confusion, Predictions, confusions
+from faceemo.analysis.evaluate import Confusion, Predictions, confusions, headline
 
 SHEET_COLUMNS = 8  # images shown per confused pair
 
@@ -53,6 +53,7 @@ def learning_curve(
         axes = figure.subplots()
         axes.grid(axis="y")
         colours = {"validation": theme.first, "train": theme.second}
+        of_words = {"validation": theme.first, "train": theme.second_text}
         labels = []  # (height, text, colour), written at the right end of each line
         if baseline is not None:
             axes.axhline(baseline, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
@@ -71,7 +72,7 @@ def learning_curve(
             )
             last = next((value for value in reversed(values) if math.isfinite(value)), None)
             if last is not None:
-                labels.append((last, f"{split} {last:.3f}", colours[split]))
+                labels.append((last, f"{split} {last:.3f}", of_words[split]))
         if best is not None:
             axes.axvline(best, color=theme.first, linewidth=0.7, alpha=0.6, zorder=1)
             at_best = series["validation"][epochs.index(best)]
@@ -136,7 +137,7 @@ def confusion_matrix(
     # a cell holds its numbers at any number of classes
     side = max(4.6, 1.4 + 0.8 * len(classes))
     with style.applied(theme):
-        figure = style.figure(side, side, theme, "Confusion matrix", subtitle)
+        figure = style.figure(side, side, theme, "Confusion matrix", headline(scores, subtitle))
         axes = figure.subplots()
         axes.imshow(shares, cmap=shades, vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
@@ -183,12 +184,7 @@ def classification_report(
         theme: colours.
     """
     measures = ("precision", "recall", "f1")
-    low, high = scores["accuracy_interval"]
-    overall = (
-        f"accuracy {scores['accuracy']:.3f} (95% {low:.3f}–{high:.3f}), majority class "
-        f"{scores['majority_baseline']:.3f}, macro-F1 {scores['macro_f1']:.3f}"
-    )
-    subtitle = f"{subtitle}: {overall}" if subtitle else overall
+    subtitle = headline(scores, subtitle)
     classes = scores["classes"]
     with style.applied(theme):
         figure = style.figure(6.4, 1.2 + 0.35 * len(classes), theme, "Scores per class", subtitle)

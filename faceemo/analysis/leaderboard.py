@@ -3,13 +3,13 @@
 import csv
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import board_slices, statistics, template
-from faceemo.config import MAY_DIFFER, make_config
+from faceemo.analysis import board_slices, settings, statistics, template
 from faceemo.errors import UserError
 
 NAME = "leaderboard"
@@ -17,6 +17,8 @@ _HEADINGS = (
     *("run", "seed", "accuracy", "95% interval", "macro-F1", "majority", "train"),
     *("epochs", "minutes", "trained parameters"),
 )
+
+_COMMANDS = "the rows' commands, to report anew; with another --workdir, to train from the start:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Row:
         seconds: of training and validation.
         params_trainable: number of trained parameters.
         warnings: of the watchdogs, by epoch.
-        command: what makes this run again.
+        command: for a shell in the checkout, what reports on it anew; with another --workdir, what
+            trains it from the start.
     """
 
     name: str
@@ -66,6 +69,16 @@ class Row:
     def model(self) -> str:
         """Backbone and variant, as the command names them."""
         return f"{self.arch}:{self.variant}"
+
+    @property
+    def recipe(self) -> str:
+        """What it has in common with its other seeds."""
+        return settings.recipe(self.model, self.changes)
+
+    @property
+    def label(self) -> str:
+        """What tells it from others: 'vgg16:7 image_size=48,policy=strict, seed 5'."""
+        return f"{f'{self.model} {self.changes}'.rstrip()}, seed {self.seed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,20 +115,19 @@ def read(root: Path) -> list[Row]:
 
 def spreads(rows: Iterable[Row]) -> list[Spread]:
     """Mean and deviation of every model that was trained from more than one seed."""
-    groups: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        groups.setdefault((row.model, row.changes), []).append(row.accuracy)
     found = []
-    for (model, changes), values in groups.items():
-        if len(values) > 1:
+    for by_seed in settings.seeds(rows).values():
+        if len(by_seed) > 1:
+            (row, *_), *_ = by_seed.values()
+            values = settings.per_seed(by_seed, lambda row: row.accuracy)
             mean, deviation, (low, high) = statistics.over_seeds(values)
-            found.append(Spread(model, changes, len(values), mean, deviation, low, high))
+            found.append(Spread(row.model, row.changes, len(values), mean, deviation, low, high))
     return sorted(found, key=lambda spread: -spread.mean)
 
 
 def told_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     """What all rows change, 'epochs=3,image_size=48', and the rows without it in `changes`."""
-    changes = [row.changes.split(",") for row in rows]
+    changes = [settings.split(row.changes) for row in rows]
     common = set.intersection(*map(set, changes))
     shared = ",".join(text for text in changes[0] if text in common)
     apart = [",".join(text for text in texts if text not in common) for texts in changes]
@@ -125,13 +137,13 @@ def told_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text, after what they have in common."""
+    """The rows as aligned text, after what they have in common; below it warnings and commands."""
     shared, rows = told_once(rows)
     cells = [_HEADINGS]
     for row in rows:
         cells.append(
             (
-                row.model + (f" {row.changes}" if row.changes else ""),
+                " ".join(filter(None, (row.model, row.changes, "!" * bool(row.warnings)))),
                 str(row.seed),
                 f"{row.accuracy:.4f}",
                 f"{row.low:.3f}-{row.high:.3f}",
@@ -157,6 +169,9 @@ def table(rows: Sequence[Row]) -> str:
         f"{spread.low:.3f} to {spread.high:.3f}, standard deviation {spread.deviation:.4f})"
         for spread in spreads(rows)
     ]
+    if warned := [row for row in rows if row.warnings]:
+        lines += ["", *(f"! {row.label}: {row.warnings}" for row in warned)]
+    lines += ["", _COMMANDS, *(row.command for row in rows)]
     return "\n".join(lines)
 
 
@@ -188,6 +203,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
             row.name: {
                 **dataclasses.asdict(row),
                 "model": row.model,
+                "label": row.label,
                 "report": f"{row.name}/report/validation/index.html",
             }
             for row in rows
@@ -205,21 +221,12 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
 
 def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
     config = summary["config"]
-    arch, variant = summary["arch"], summary["variant"]
-    plain = make_config(arch, str(variant)).to_dict()
-    changed = [
-        f"{field}={value}"
-        for field, value in sorted(config.items())
-        if field in plain and value != plain[field]
-    ]
     low, high = summary["val_accuracy_interval"]
-    arg = ",".join([f"configs/{arch}.py:{variant}", *changed])
-    silent = MAY_DIFFER - {"patience"} | {"seed"}  # they shape no training, or vary it
     return Row(
         name=workdir.name,
-        arch=arch,
-        variant=variant,
-        changes=",".join(text for text in changed if text.partition("=")[0] not in silent),
+        arch=summary["arch"],
+        variant=summary["variant"],
+        changes=settings.changes(config),
         seed=summary["seed"],
         accuracy=summary["val_accuracy"],
         low=low,
@@ -232,5 +239,20 @@ def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         seconds=summary["seconds"],
         params_trainable=summary["params_trainable"],
         warnings="; ".join(f"{when}: {what}" for when, what in summary.get("warnings", {}).items()),
-        command=f"python -m faceemo.main --config {arg}",
+        command=_command(workdir, config),
+    )
+
+
+def _command(workdir: Path, config: Mapping[str, Any]) -> str:
+    fields = settings.changed(config)
+    # a comma ends a field of the configuration's argument
+    apart = {field: value for field, value in fields.items() if "," in str(value)}
+    pairs = [f"{field}={value}" for field, value in fields.items() if field not in apart]
+    return shlex.join(
+        [
+            *("python", "-m", "faceemo.main", "--config"),
+            ",".join([f"configs/{config['arch']}.py:{config['variant']}", *pairs]),
+            *(f"--config.{field}={value}" for field, value in apart.items()),
+            *("--workdir", str(workdir)),
+        ]
     )

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from faceemo.analysis import style
+from faceemo.analysis.evaluate import headline
 
 _WORDS = {"before": "as trained", "after": "at temperature {:.2f}"}
 
@@ -21,23 +22,18 @@ def reliability_diagram(
 
     Args:
         calibration: of `calibration.before_and_after`.
-        scores: of `evaluate.scores`, for accuracy and majority baseline.
+        scores: of `evaluate.scores`, for the headline and the majority baseline.
         subtitle: which model on which images.
         theme: colours.
     """
     panels = [name for name in _WORDS if name in calibration]
-    low, high = scores["accuracy_interval"]
-    overall = (
-        f"accuracy {scores['accuracy']:.3f} (95% {low:.3f}–{high:.3f}), majority class "
-        f"{scores['majority_baseline']:.3f}"
-    )
     with style.applied(theme):
         figure = style.figure(
             0.4 + 2.9 * len(panels) + (1.4 if len(panels) == 1 else 0),
             4.2,
             theme,
             "Reliability",
-            f"{subtitle}: {overall}" if subtitle else overall,
+            headline(scores, subtitle),
         )
         grid = figure.subplots(
             2, len(panels), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)

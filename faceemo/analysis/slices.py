@@ -57,7 +57,12 @@ def cuts(
         rules: by which images were kept.
         split: its name.
         columns: of `read_columns`.
+
+    Raises:
+        UserError: if the columns know none of the images.
     """
+    for values in (columns or {}).values():
+        _refuse_other_paths(values, predictions.paths, split)
     known = {row.path: row for row in rows}
     found = [known.get(path) for path in predictions.paths]
     pixels = predictions.images.reshape(len(found), -1)
@@ -174,6 +179,17 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
                 fix="join them into fewer, or leave the column out",
             )
     return found
+
+
+def _refuse_other_paths(values: Mapping[str, str], paths: Sequence[str], split: str) -> None:
+    if values.keys().isdisjoint(paths):
+        raise UserError(
+            expected=f"paths of the {len(paths):,} images of {split}, such as {paths[0]!r}, in the "
+            "file of groups",
+            found=f"{len(values):,} others, such as {next(iter(values))!r}",
+            fix="write them as the report's predictions.csv does (test/happy/7.jpg), or choose the "
+            "--split that they are of",
+        )
 
 
 def _named(by: str, about: str, names: Sequence[str], order: Sequence[str]) -> Cut:

@@ -69,14 +69,27 @@ def f1_interval(
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
+def macro_f1(confusion: ArrayLike) -> np.ndarray:
+    """The mean F1 of the classes that occur, as a label or as an answer: float64 [...].
+
+    Scikit-learn's rule: a class that is answered but never is the label counts, with an F1 of 0.
+
+    Args:
+        confusion: [..., C, C] counts, a row per label and a column per answer, not all 0.
+    """
+    cells = np.asarray(confusion)
+    either = cells.sum(axis=-2) + cells.sum(axis=-1)
+    f1 = 2 * np.diagonal(cells, axis1=-2, axis2=-1) / np.maximum(either, 1)
+    return f1.sum(axis=-1) / (either > 0).sum(axis=-1)
+
+
 def macro_f1_interval(
     confusion: ArrayLike, confidence: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of macro-F1 over resampled images.
 
     To draw N images with replacement is to draw from the cells of the confusion matrix, so that
-    the images themselves are not needed. A resample's macro-F1 averages over the classes that it
-    holds as a label or as an answer. Where not one image is wrong, the interval is a point.
+    the images themselves are not needed. Where not one image is wrong, the interval is a point.
 
     Args:
         confusion: [C, C] counts, a row per label and a column per answer, not all 0.
@@ -87,12 +100,8 @@ def macro_f1_interval(
     cells = np.asarray(confusion)
     total, side = int(cells.sum()), len(cells)
     drawn = np.random.default_rng(seed).multinomial(total, cells.ravel() / total, draws)
-    drawn = drawn.reshape(draws, side, side)
-    either = drawn.sum(axis=1) + drawn.sum(axis=2)  # as label, and as answer
-    f1 = 2 * np.diagonal(drawn, axis1=1, axis2=2) / np.maximum(either, 1)
-    macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(macro, [tail, 1 - tail])
+    low, high = np.quantile(macro_f1(drawn.reshape(draws, side, side)), [tail, 1 - tail])
     return float(low), float(high)
 
 

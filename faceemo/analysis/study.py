@@ -1,15 +1,19 @@
-"""The three pictures that sum up the study: the variants, how each does, the finals by class."""
+"""The study in pictures: what the variants are, and how each does."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import textwrap
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from faceemo.analysis import style
-from faceemo.analysis.leaderboard import Row
+from faceemo.analysis import settings, style
+from faceemo.analysis.leaderboard import Row, told_once
 from faceemo.config import ARCHS, VARIANTS
+from faceemo.errors import UserError
 
 NAMES = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "efficientnetb0": "EfficientNetB0"}
 # Validation accuracy of variants 0 to 11 as the original study published it, on its own images; its
@@ -65,51 +69,86 @@ def versions(theme: style.Theme = style.LIGHT) -> Figure:
     return drawn
 
 
-def settings(rows: Sequence[Row]) -> str:
-    """What is set other than in the variants: 'epochs=3, steps_per_epoch=150 or 38'."""
-    changed = [dict(pair.split("=", 1) for pair in row.changes.split(",") if pair) for row in rows]
-    fields = sorted({field for one in changed for field in one})
-    values = {
-        field: dict.fromkeys(one.get(field, "the variant's") for one in changed) for field in fields
-    }
-    told = ", ".join(f"{field}={' or '.join(values[field])}" for field in fields)
-    return told or "the published settings"
-
-
 def accuracies(
-    rows: Sequence[Row],
-    *,
-    subtitle: str = "",
-    published: bool = False,
-    theme: style.Theme = style.LIGHT,
+    rows: Sequence[Row], *, published: bool = False, theme: style.Theme = style.LIGHT
 ) -> Figure:
     """Validation accuracy of all runs as bars, training accuracy as marks, a panel per backbone.
 
-    Of several seeds the mean stands as the bar and each run as a dot on it.
+    Of several seeds the mean stands as the bar and each run as a dot on it. Above the panels stands
+    what all runs set, above each panel what not all do.
 
     Args:
         rows: of the sweep; those of variants 0 to 11 are drawn.
-        subtitle: of which images, size and budget.
         published: whether the original's values stand beside them.
         theme: colours.
+
+    Raises:
+        UserError: if there are none of these, or runs of one variant differ in more than the seed.
     """
+    rows = [row for row in rows if isinstance(row.variant, int)]
+    if not rows:
+        raise UserError(
+            expected=f"runs of variants 0 to {len(VARIANTS) - 1}",
+            found="none of them, though others",
+            fix="train some with scripts/sweep.py --variants, or name their folder with --root",
+        )
+    _refuse_unlike(rows)
+    shared, apart = told_once(rows)
     archs = [arch for arch in ARCHS if any(row.arch == arch for row in rows)]
     with style.applied(theme):
         drawn = style.figure(
-            8.6, 1.2 + 2.1 * len(archs), theme, "Accuracy of the variants on validation", subtitle
-        )
+            8.6, 1.3 + 2.1 * len(archs), theme, "Accuracy of the variants on validation",
+            ", ".join(settings.split(shared))
+            if any(row.changes for row in rows)
+            else "the published settings",
+        )  # fmt: skip
         panels = drawn.subplots(len(archs), sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, arch in zip(panels, archs, strict=True):
-            own = [row for row in rows if row.arch == arch and isinstance(row.variant, int)]
+            own = [row for row in apart if row.arch == arch]
             _panel(axes, own, PUBLISHED[arch] if published else None, theme)
             axes.set_title(NAMES[arch], loc="left", fontsize=9, color=theme.ink)
+            axes.set_title(
+                textwrap.fill(_by_variant(own), 100), loc="right", fontsize=8, color=theme.muted
+            )
         panels[-1].set_xticks(range(len(VARIANTS)))
         panels[-1].set_xlabel("variant")
-        panels[0].legend(
-            loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False, fontsize=7.5,
-            handletextpad=0.4, columnspacing=1.2, borderaxespad=0.2,
+        drawn.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5,
+            frameon=False, fontsize=7.5, handletextpad=0.4, columnspacing=1.2,
         )  # fmt: skip
     return drawn
+
+
+def _refuse_unlike(rows: Sequence[Row]) -> None:
+    for model in dict.fromkeys(row.model for row in rows):
+        _, apart = told_once([row for row in rows if row.model == model])
+        unlike = sorted({row.changes for row in apart})
+        if len(unlike) > 1:
+            raise UserError(
+                expected=f"runs of {model} that differ in nothing but the seed",
+                found=" beside ".join(text or "the variant's own" for text in unlike),
+                fix="draw them apart: move one kind into another folder, and name it with --root",
+            )
+
+
+def _by_variant(rows: Sequence[Row]) -> str:
+    """What the rows set, with the variants where not all do: 'weights=hed, epochs=3 (0–9, 11)'."""
+    having: dict[str, set[int]] = {}
+    for row in rows:
+        for pair in settings.split(row.changes):
+            having.setdefault(pair, set()).add(int(row.variant))
+    every = {int(row.variant) for row in rows}
+    return ", ".join(
+        pair if variants == every else f"{pair} ({_ranges(sorted(variants))})"
+        for pair, variants in sorted(having.items())
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """[0, 1, 2, 5] as '0–2, 5'."""
+    runs = itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    ends = [[number for _, number in run] for _, run in runs]
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
 
 
 def _panel(
@@ -117,31 +156,38 @@ def _panel(
 ) -> None:
     """One backbone: bars with intervals, training marks, the majority, the published values."""
     places = [float(row.variant) for row in rows]
-    variants = sorted({row.variant for row in rows}, key=float)
-    means = [np.mean([row.accuracy for row in rows if row.variant == v]) for v in variants]
+    means = {}
+    for by_seed in settings.seeds(rows).values():
+        (row, *_), *_ = by_seed.values()
+        means[float(row.variant)] = fmean(settings.per_seed(by_seed, lambda row: row.accuracy))
     axes.bar(
-        [float(v) for v in variants], means, 0.62, color=theme.first, label="validation", zorder=2
+        list(means), list(means.values()), 0.62, color=theme.first, label="validation", zorder=2
     )
     values = np.array([row.accuracy for row in rows])
     ends = np.array([[row.low for row in rows], [row.high for row in rows]])
-    axes.errorbar(
-        places, values, np.abs(ends - values), fmt=".", markersize=3, color=theme.ink,
-        elinewidth=0.9, capsize=2, label="95% interval", zorder=3,
+    intervals = axes.errorbar(
+        places, values, np.abs(ends - values), fmt=".", markersize=4, color=theme.ink,
+        elinewidth=1.1, label="95% interval", zorder=3,
     )  # fmt: skip
+    for lines in intervals[2]:  # not the dots, whose rims would cut them
+        lines.set_path_effects(style.halo(theme, 1.1))
     axes.plot(
         places, [row.train_accuracy for row in rows], "_", color=theme.second, markersize=13,
-        markeredgewidth=2.2, label="train", zorder=4,
+        markeredgewidth=2.2, path_effects=style.halo(theme, 1.2), label="train", zorder=4,
     )  # fmt: skip
     if published is not None:
         axes.plot(
             range(len(published)), published, "D", markersize=4.5, markerfacecolor=theme.paper,
             markeredgecolor=theme.ink, label="published", zorder=4,
         )  # fmt: skip
-    majority = max(row.majority for row in rows)
-    axes.axhline(majority, color=theme.muted, linewidth=1, linestyle="--", label="majority class")
-    for place, mean in zip(variants, means, strict=True):
+    for number, majority in enumerate(sorted({row.majority for row in rows})):
+        axes.axhline(
+            majority, color=theme.ink, linewidth=1, linestyle="--", zorder=2.5,
+            path_effects=style.halo(theme, 1), label="" if number else "majority class",
+        )  # fmt: skip
+    for place, mean in means.items():
         axes.text(
-            float(place), 0.02, f"{mean:.3f}".removeprefix("0"), ha="center", va="bottom",
+            place, 0.02, f"{mean:.3f}".removeprefix("0"), ha="center", va="bottom",
             fontsize=7, color=style.readable_on(theme.first), zorder=5,
         )  # fmt: skip
     axes.set_xlim(-0.6, len(VARIANTS) - 0.4)
@@ -150,42 +196,3 @@ def _panel(
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(axis="y")
     axes.tick_params(axis="x", length=0)
-
-
-def class_performance(
-    finals: Mapping[str, Mapping[str, Any]],
-    *,
-    subtitle: str = "",
-    theme: style.Theme = style.LIGHT,
-) -> Figure:
-    """F1 of each class for some models: a group of bars per class.
-
-    Args:
-        finals: of `evaluate.scores`, by the model's name; all with the same classes.
-        subtitle: on which images.
-        theme: colours.
-    """
-    classes = next(iter(finals.values()))["classes"]
-    colours = (theme.first, theme.second, theme.muted)
-    width = 0.8 / len(finals)
-    with style.applied(theme):
-        drawn = style.figure(
-            max(5.5, 1.5 * len(classes) + 1.2), 3.4, theme, "F1 of each emotion", subtitle
-        )
-        axes = drawn.subplots()
-        for number, (name, scores) in enumerate(finals.items()):
-            heights = [scores["per_class"][label]["f1"] or 0.0 for label in classes]
-            places = np.arange(len(classes)) + (number - (len(finals) - 1) / 2) * width
-            colour = colours[number % len(colours)]
-            label = f"{name} (macro {scores['macro_f1']:.3f})"
-            axes.bar(places, heights, width * 0.92, color=colour, label=label, zorder=2)
-            for place, height in zip(places, heights, strict=True):
-                text = f"{height:.2f}".removeprefix("0")
-                axes.text(place, height + 0.012, text, ha="center", fontsize=7, color=theme.ink)
-        axes.set_xticks(range(len(classes)), classes)
-        axes.set_ylim(0, 1.05)
-        axes.yaxis.set_major_locator(MultipleLocator(0.25))
-        axes.grid(axis="y")
-        axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
-    return drawn

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import matplotlib
-from matplotlib import font_manager, ft2font
+from matplotlib import font_manager, ft2font, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ _FONT = "DejaVu Sans"  # comes with matplotlib: pictures are the same everywhere
 class Theme:
     """Colours as hex strings; the hues are from Okabe and Ito's colour-blind-safe palette.
 
-    `first` and `second` also differ in lightness, so that they stay apart in grey print.
+    `first`, `second` and `third` also differ in lightness, so that they stay apart in grey print.
     """
 
     paper: str
@@ -32,10 +32,30 @@ class Theme:
     faint: str  # grids and bars' backgrounds
     first: str  # what the picture is about: the evaluated split
     second: str  # what it is compared with: training
+    second_text: str  # the same for words, which need more contrast than lines
+    third: str  # a further one beside them
 
 
-LIGHT = Theme("#ffffff", "#1a1a1a", "#5f6368", "#e4e6e8", "#0072b2", "#e08214")
-DARK = Theme("#16181b", "#e8e8e6", "#a0a4a8", "#33373b", "#56b4e9", "#f0a847")
+LIGHT = Theme(
+    paper="#ffffff",
+    ink="#1a1a1a",
+    muted="#5f6368",
+    faint="#e4e6e8",
+    first="#0072b2",
+    second="#e08214",
+    second_text="#a85a00",
+    third="#5b1e4b",
+)
+DARK = Theme(
+    paper="#16181b",
+    ink="#e8e8e6",
+    muted="#a0a4a8",
+    faint="#33373b",
+    first="#56b4e9",
+    second="#ffd08a",
+    second_text="#ffd08a",
+    third="#a0558c",
+)
 
 
 @contextlib.contextmanager
@@ -94,6 +114,16 @@ def figure(
 def save(drawn: Figure, target) -> None:
     """Writes `drawn` as PNG to `target`, a path or a binary file."""
     drawn.savefig(target, format="png", dpi=DPI)
+
+
+def halo(theme: Theme, line: float) -> list[patheffects.AbstractPathEffect]:
+    """For `path_effects`: a rim of paper, by which a line stands out from the bars it crosses.
+
+    Args:
+        theme: colours.
+        line: its width, points.
+    """
+    return [patheffects.withStroke(linewidth=line + 2, foreground=theme.paper)]
 
 
 def shades(theme: Theme) -> Colormap:

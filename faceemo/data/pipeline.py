@@ -101,14 +101,14 @@ def epoch_batches(
         index = order[step * batch_size : (step + 1) * batch_size]
         padding = batch_size - len(index)
         yield Batch(
-            images=_padded(split.images[index], padding, 0),
-            labels=_padded(split.labels[index], padding, 0),
-            mask=_padded(np.ones(len(index), np.float32), padding, 0),
-            index=_padded(index, padding, -1),
+            images=padded(split.images[index], padding, 0),
+            labels=padded(split.labels[index], padding, 0),
+            mask=padded(np.ones(len(index), np.float32), padding, 0),
+            index=padded(index, padding, -1),
         )
 
 
-def _padded(array: np.ndarray, padding: int, value: int) -> np.ndarray:
+def padded(array: np.ndarray, padding: int, value: int) -> np.ndarray:
     """`array` with `padding` more rows of `value`."""
     if not padding:
         return array

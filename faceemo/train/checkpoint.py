@@ -5,6 +5,8 @@
                            needs; N = steps taken + epochs finished
     WORKDIR/best/STEP      the leaves that train, at the best validation accuracy so far; their
                            moving average where there is one
+    WORKDIR/history.json   one row per epoch, of a finished run: what stays of `latest` where only
+                           the best weights are kept
 
 Each also holds the recipe (configuration, classes, preprocessing, where the weights came from) and
 the digests. `latest` and `best` keep the checkpoint before the newest too, in case that is damaged.
@@ -12,12 +14,14 @@ The optimiser, two thirds of a state, is of no use in the best one, hence two se
 """
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
+from faceemo import staging
 from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
@@ -27,6 +31,8 @@ from faceemo.train.optim import FREEZE, TRAIN
 from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
 from faceemo.train.storage import Series
+
+HISTORY = "history.json"
 
 
 class Checkpoints:
@@ -159,7 +165,18 @@ class Checkpoints:
     def history(self) -> list[dict]:
         """One row per epoch finished so far."""
         found = self._latest.newest_sound(["history"])
-        return found[1]["history"]["epochs"] if found else []
+        return found[1]["history"]["epochs"] if found else recorded_history(self._workdir)
+
+    @parallel.on_first
+    def record(self, history: list[dict]) -> None:
+        """Writes the rows of a run that is finished."""
+        with staging.file(self._workdir / HISTORY) as partial:
+            partial.write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+
+    @parallel.on_first
+    def has_ended(self) -> bool:
+        """Whether the run was finished and left its best weights alone, so it cannot go on."""
+        return not self._latest.numbers() and bool(recorded_history(self._workdir))
 
     def _with_frozen(self, trained: dict[str, Any]) -> dict[str, Any]:
         found = self._frozen.newest_sound(["recipe"], ["weights"])
@@ -172,6 +189,12 @@ class Checkpoints:
         flat = traverse_util.flatten_dict(found[1]["weights"])
         flat |= traverse_util.flatten_dict(trained)
         return {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
+
+
+def recorded_history(workdir: Path) -> list[dict]:
+    """One row per epoch of the finished run in `workdir`; none if it is not finished."""
+    path = workdir / HISTORY
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 @parallel.on_first

@@ -3,16 +3,20 @@
 Where only the head trains and images are shown as they are, every epoch would send the same pixels
 through the same frozen trunk. Here they go through once; the epochs then train the head alone, by
 the same step. On disk features are found by what they were made from: another image, weight,
-size or line of the networks' code is another file, and every file can be deleted at any time.
+size, cut of the batches or line of the code is another file, and every file can be deleted at any
+time.
 """
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
@@ -78,7 +82,7 @@ def stage(
             f"{LIMIT / 2**30:.0f} GiB that are kept: the frozen trunk runs in every epoch"
         )
         return plain
-    common = _settings(model, variables, preprocessing)
+    common = _settings(model, variables, preprocessing, config.batch_size)
     ready = {}
     for name, split in images.items():
         place = data.root_of(config) / "features" / f"{_key(common, split)}.npy"
@@ -86,7 +90,7 @@ def stage(
         if features is None:
             features = _compute(model, preprocessing, variables, split, config.batch_size, name)
             _write(place, features, common | {"split": name})
-        ready[name] = Split(features, split.labels, split.paths)
+        ready[name] = dataclasses.replace(split, images=features)
     return Stage(model.without_trunk(), None, ready)
 
 
@@ -146,10 +150,10 @@ def _compute(
 
 
 def _settings(
-    model: Model, variables: dict[str, Any], preprocessing: Preprocessing
+    model: Model, variables: dict[str, Any], preprocessing: Preprocessing, batch_size: int
 ) -> dict[str, Any]:
     """All that features are made from but the images."""
-    sources = [*Path(models.__file__).parent.glob("*.py"), Path(augment.__file__)]
+    sources = [*Path(models.__file__).parent.glob("*.py"), Path(augment.__file__), Path(__file__)]
     code = hashlib.sha256()
     for source in sorted(sources):
         code.update(source.read_bytes())
@@ -169,7 +173,10 @@ def _settings(
         "preprocessing": preprocessing.to_dict(),
         "weights": weights.hexdigest(),
         "code": code.hexdigest(),
-        "jax": jax.__version__,
+        "versions": {module.__name__: module.__version__ for module in (jax, jaxlib, flax)},
+        # How a batch is cut decides in which order a sum is taken.
+        "batch_size": batch_size,
+        "devices": jax.device_count(),
         "platform": jax.default_backend(),
     }
 

@@ -16,6 +16,7 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import assembly, features, interrupt, optim, parallel, watchdog
 from faceemo.train.average import averaged, with_statistics
 from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.claim import claimed
 from faceemo.train.epoch import train_epoch
 from faceemo.train.metrics import Totals, totals_of
 from faceemo.train.optim import TRAIN
@@ -57,9 +58,23 @@ def fit(
         there is one.
 
     Raises:
-        UserError: if the data does not fit, or a loss or gradient is not finite.
+        UserError: if the data does not fit, a loss, gradient or answer is not finite, or another
+            run is training in `workdir`.
         Stopped: if SIGTERM or SIGINT asked to; what was done is saved.
     """
+    with claimed(workdir):
+        return _fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+
+
+def _fit(
+    config: ConfigDict,
+    model: Model,
+    variables: dict[str, Any],
+    preprocessing: Preprocessing,
+    splits: dict[str, Split],
+    checkpoints: Checkpoints,
+    workdir: Path,
+) -> list[dict[str, Any]]:
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
@@ -80,13 +95,17 @@ def fit(
         print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
-    shown = features.stage(config, model, variables, preprocessing, splits)
+    shown = features.Stage(model, preprocessing, splits)
+    if not finished(progress.history, config.epochs, config.patience):
+        shown = features.stage(config, model, variables, preprocessing, splits)
     train, validation = shown.splits["train"], shown.splits["validation"]
     train_step = assembly.training_step(
         config, shown.model, optimizer, labels, shown.preprocessing, train
     )
     eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
     moments_step = assembly.moments_step(config, model, labels, preprocessing)
+
+    moving = TRAIN in jax.tree.leaves(labels["batch_stats"]) and config.bn_policy == "keras"
 
     def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
         checkpoints.save(parallel.unreplicate(state), labels, progress, best=best)
@@ -137,6 +156,7 @@ def fit(
                 config.batch_size,
                 name="validation",
             )
+            watchdog.refuse_nonfinite_answers(logits, epoch + 1, config, moving=moving)
             row = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * steps,
@@ -150,8 +170,7 @@ def fit(
                 validation.labels,
                 train.classes,
                 train_accuracy=row["train/accuracy"],
-                batch_norm=TRAIN in jax.tree.leaves(labels["batch_stats"])
-                and not model.moving_statistics,
+                moving=moving,
             )
             if warning:
                 row["warning"] = warning

@@ -4,6 +4,7 @@ The step functions know only the axis's name. To leave `jax.pmap`, change this f
 """
 
 import functools
+import hashlib
 import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from faceemo.data.pipeline import Batch
+from faceemo.data.pipeline import Batch, padded
 from faceemo.errors import UserError
 from faceemo.train.mixing import MixedBatch
 
@@ -82,7 +83,10 @@ def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def refuse_disagreement(digests: Mapping[str, str]) -> None:
-    """Ends a run whose processes do not have the same; all have to call it with the same names.
+    """Ends a run whose processes do not have the same; all have to call it.
+
+    Args:
+        digests: sha256 in hex by name; the names may differ too.
 
     Raises:
         UserError: in every process, with the names of what differs.
@@ -90,15 +94,22 @@ def refuse_disagreement(digests: Mapping[str, str]) -> None:
     if jax.process_count() == 1:
         return
     gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
-    rows = np.array([list(bytes.fromhex(digest)) for digest in digests.values()], np.uint8)
+    own = sorted(digests)
+    # All have to bring as many rows: of the first one's names, and one of all that they have.
+    names = pickle.loads(_broadcast(pickle.dumps(own)))
+    present = hashlib.sha256(pickle.dumps(own)).digest()
+    rows = [bytes.fromhex(digests.get(name, "00" * len(present))) for name in names]
+    rows = np.array([list(row) for row in (*rows, present)], np.uint8)
     everyones = unreplicate(gather(np.stack([rows] * jax.local_device_count())))
     differs = (everyones != everyones[0]).any(axis=(0, 2))
     if differs.any():
-        names = ", ".join(name for name, differ in zip(digests, differs, strict=True) if differ)
+        names = [*names, "sets of fields"]
+        different = [name for name, differ in zip(names, differs, strict=True) if differ]
         raise UserError(
             expected="the same run in every process",
-            found=f"processes with different {names}",
-            fix="give every process the same options, and every host the same data and weights",
+            found=f"processes with different {', '.join(different)}",
+            fix="give every process the same options, and every host the same version of faceemo, "
+            "data and weights",
         )
 
 
@@ -162,15 +173,16 @@ def unreplicate(tree: Any) -> Any:
 def shard(batch: Batch | MixedBatch) -> Any:
     """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
 
-    A batch that does not divide is padded with rows of mask 0, which count nowhere. Every process
+    A batch that does not divide is padded as `Batch` says, which counts nowhere. Every process
     passes the same batch and keeps its own devices' part.
     """
     devices, local = jax.device_count(), jax.local_device_count()
     rows = -(-len(batch.labels) // devices)
     first = jax.process_index() * local
 
-    def cut(leaf: np.ndarray) -> np.ndarray:
-        padding = [(0, rows * devices - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
-        return np.pad(leaf, padding).reshape(devices, rows, *leaf.shape[1:])[first : first + local]
+    def cut(path: Any, leaf: np.ndarray) -> np.ndarray:
+        fill = -1 if path[-1].name == "index" else 0
+        whole = padded(leaf, rows * devices - len(leaf), fill)
+        return whole.reshape(devices, rows, *leaf.shape[1:])[first : first + local]
 
-    return jax.tree.map(cut, batch)
+    return jax.tree.map_with_path(cut, batch)

@@ -39,12 +39,12 @@ class Progress:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Progress":
-        """The inverse of `to_dict`; of a run that only saved whole epochs, their history."""
+        """The inverse of `to_dict`."""
         return cls(
             tuple(fields["epochs"]),
-            fields.get("batch", 0),
-            Totals.of(**fields.get("totals", {})),
-            fields.get("seconds", 0.0),
+            fields["batch"],
+            Totals.of(**fields["totals"]),
+            fields["seconds"],
         )
 
 

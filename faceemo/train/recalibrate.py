@@ -24,7 +24,7 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
-from faceemo.train.steps import augmented_inputs
+from faceemo.train.steps import training_inputs
 
 _MEAN, _VARIANCE = "moving_mean", "moving_variance"
 
@@ -45,16 +45,16 @@ def make_moments_step(
     labels = _moving(labels)
 
     def step(state: TrainState, batch: Batch, epoch: jax.Array) -> Any:
-        inputs, keys = augmented_inputs(state, batch, epoch, model, preprocessing, augmentation)
+        shown = training_inputs(state, batch, epoch, model, preprocessing, augmentation)
         # From zero, one update is (1 - momentum) times the batch's own statistic.
         start = map_trained(jnp.zeros_like, labels, state.batch_stats)
         _, updated = model.apply(
             state.params,
             start,
-            inputs,
+            shown.inputs,
             train=True,
             mask=batch.mask,
-            keys=keys,
+            keys=shown.keys,
             axis_name=axis_name,
         )
         return map_trained(lambda leaf: leaf / (1 - MOMENTUM), labels, updated)

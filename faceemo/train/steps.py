@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,22 +70,9 @@ def make_train_step(
     def step(
         state: TrainState, batch: Batch | MixedBatch, epoch: jax.Array
     ) -> tuple[TrainState, Sums]:
-        keys = image_keys(state.rng, epoch, batch.index)
-        images = batch.images
-        if preprocessing is not None:
-            images = _look(images, keys, model.image_size, augmentation, erasing)
-        targets = [(batch.labels, batch.mask)]
-        if mixing:
-            assert isinstance(batch, MixedBatch)
-            partner = batch.partner
-            their_keys = image_keys(state.rng, epoch, partner.index)
-            others = _look(partner.images, their_keys, model.image_size, augmentation, erasing)
-            images, share = mix(images, others, _folded(keys, _MIXING), mixing)
-            targets = [
-                (batch.labels, batch.mask * share),
-                (partner.labels, batch.mask * (1 - share)),
-            ]
-        inputs = images if preprocessing is None else preprocess(images, preprocessing)
+        shown = training_inputs(
+            state, batch, epoch, model, preprocessing, augmentation, erasing=erasing, mixing=mixing
+        )
         count = jax.lax.psum(batch.mask.sum(), axis_name)
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
@@ -97,15 +84,15 @@ def make_train_step(
             logits, batch_stats = model.apply(
                 params,
                 state.batch_stats,
-                inputs,
+                shown.inputs,
                 train=True,
                 mask=batch.mask,
-                keys=_split(keys)[:, 1],
+                keys=shown.keys,
                 axis_name=axis_name,
             )
             total = sum(
                 (cross_entropy(logits, named, label_smoothing) * weights[named] * share).sum()
-                for named, share in targets
+                for named, share in shown.targets
             )
             return total / count, (logits, batch_stats)
 
@@ -116,7 +103,7 @@ def make_train_step(
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, labels, state.params, updates)
-        hits = sum(((logits.argmax(-1) == named) * share).sum() for named, share in targets)
+        hits = sum(((logits.argmax(-1) == named) * share).sum() for named, share in shown.targets)
         broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
@@ -149,26 +136,57 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax
     return optax.softmax_cross_entropy(logits, targets)
 
 
-def augmented_inputs(
+class Shown(NamedTuple):
+    """What the network is trained on.
+
+    Attributes:
+        inputs: float32 [B, S, S, 3], or the features that the batch holds.
+        keys: [B], of each image's dropout.
+        targets: labels int32 [B], each with the share float32 [B] by which they count: 0 for
+            padding, 1 for an image, less for one that is mixed.
+    """
+
+    inputs: jax.Array
+    keys: jax.Array
+    targets: list[tuple[jax.Array, jax.Array]]
+
+
+def training_inputs(
     state: TrainState,
-    batch: Batch,
+    batch: Batch | MixedBatch,
     epoch: jax.Array,
     model: Model,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None,
     augmentation: str,
-) -> tuple[jax.Array, jax.Array]:
-    """Augmented images as the network takes them, float32 [B, S, S, 3], and keys [B] for dropout.
+    *,
+    erasing: float = 0.0,
+    mixing: Mixing | None = None,
+) -> Shown:
+    """A batch as the network is shown it in training: all of the way from pixels to inputs.
 
-    Both depend on an image's own (key, epoch, index) and on nothing else. Nothing is erased or
-    mixed, as nothing is in validation.
+    It depends on each image's (key, epoch, index) and on nothing else. The arguments are those of
+    `make_train_step`; without `erasing` and `mixing` nothing is, as in validation.
     """
     keys = image_keys(state.rng, epoch, batch.index)
-    images = _look(batch.images, keys, model.image_size, augmentation)
-    return preprocess(images, preprocessing), _split(keys)[:, 1]
+    images, targets = batch.images, [(batch.labels, batch.mask)]
+    if preprocessing is None:
+        return Shown(images, _split(keys)[:, 1], targets)
+    images = _look(images, keys, model.image_size, augmentation, erasing)
+    if mixing:
+        assert isinstance(batch, MixedBatch)
+        partner = batch.partner
+        their_keys = image_keys(state.rng, epoch, partner.index)
+        others = _look(partner.images, their_keys, model.image_size, augmentation, erasing)
+        images, share = mix(images, others, _folded(keys, _MIXING), mixing)
+        targets = [
+            (batch.labels, batch.mask * share),
+            (partner.labels, batch.mask * (1 - share)),
+        ]
+    return Shown(preprocess(images, preprocessing), _split(keys)[:, 1], targets)
 
 
 def _look(
-    images: jax.Array, keys: jax.Array, size: int, augmentation: str, erasing: float = 0.0
+    images: jax.Array, keys: jax.Array, size: int, augmentation: str, erasing: float
 ) -> jax.Array:
     """Enlarged, augmented and, if so, in part erased: float32 [B, size, size] in 0..255."""
     looks = augment(images, _split(keys)[:, 0], LEVELS[augmentation], size)

@@ -17,7 +17,8 @@ from faceemo.errors import UserError
 from faceemo.train.digest import differences, digests, sealed
 
 _DIGEST = "digest"
-_TEMPORARY = "*.orbax-checkpoint-tmp*"
+# In the names of what Orbax has not finished writing, and of what is about to go.
+_TEMPORARY = ".orbax-checkpoint-tmp"
 _DAMAGED = "damaged-"
 _ATTEMPTS, _PAUSE = 20, 0.1  # seconds
 # The other processes of a run do not take part.
@@ -101,13 +102,13 @@ class Series:
         return None
 
     def prune(self) -> None:
-        """Removes what killed and failed saves have left.
+        """Removes what killed and failed saves, and killed removals, have left.
 
         Threads of a save that failed may still write into it for a moment; what then is left goes
         when the run starts again.
         """
         for _ in range(_ATTEMPTS):
-            leftovers = list(self.folder.glob(_TEMPORARY))
+            leftovers = list(self.folder.glob(f"*{_TEMPORARY}*"))
             if not leftovers:
                 return
             for leftover in leftovers:
@@ -124,10 +125,12 @@ class Series:
                 (self.folder / str(number)).replace(aside)
 
     def remove(self, newer_than: int) -> None:
-        """Deletes the newer ones."""
+        """Deletes the newer ones; no half of one is ever left under its number."""
         for number in self.numbers():
             if number > newer_than:
-                shutil.rmtree(self.folder / str(number))
+                place = self.folder / str(number)
+                place.replace(place.with_name(f"{number}{_TEMPORARY}-removed"))
+        self.prune()
 
     def _read(
         self, number: int, records: Collection[str], arrays: Collection[str]
@@ -141,10 +144,9 @@ class Series:
         with ocp.Checkpointer(handler, multiprocessing_options=_FIRST_ALONE) as reader:
             stored = dict(reader.restore(place, args=ocp.args.Composite(**args)).items())
         seal = stored.pop(_DIGEST, None)
-        items = {name: {} for name in arrays} | stored
         if seal is None:
-            print(f"warning: {place} is from before digests, so it is not checked", file=sys.stderr)
-            return items
+            raise ValueError("it has no digest, by which to check it")
+        items = {name: {} for name in arrays} | stored
         found = digests(
             {name: items[name] for name in arrays},
             {name: stored[name] for name in present.intersection(records)},

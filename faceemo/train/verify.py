@@ -28,7 +28,7 @@ def verify(folder: Path, arguments: Sequence[str], kills: int, seed: int) -> boo
     run may have to compile. SIGKILL strikes inside a save or, every other time, between two.
 
     Args:
-        folder: for the two runs, 'straight' and 'killed', and what they print.
+        folder: made if need be; for the two runs, 'straight' and 'killed', and what they print.
         arguments: of `python -m faceemo.main`, without --workdir.
         kills: how often SIGKILL strikes; SIGTERM does once.
         seed: of the points in time.
@@ -40,6 +40,7 @@ def verify(folder: Path, arguments: Sequence[str], kills: int, seed: int) -> boo
         UserError: if the folder is in use, a run fails by itself, or it saves too rarely.
     """
     straight, killed = folder / "straight", folder / "killed"
+    folder.mkdir(parents=True, exist_ok=True)
     if straight.exists() or killed.exists():
         raise UserError(
             expected=f"a folder for two new runs at {folder}", found="older ones", fix="remove them"
@@ -116,10 +117,13 @@ def _await_saves(
     def under_way() -> set[str]:
         return {str(path) for path in workdir.glob("*/*.orbax-checkpoint-tmp*")}
 
-    former = under_way()  # what a killed process left behind, which the next one removes
+    # What a killed process left behind. The next one removes it, and may save under the same name.
+    former = under_way()
     seen: dict[str, float] = {}
     while len(seen) < number and process.poll() is None:
-        for path in under_way() - former:
+        now = under_way()
+        former &= now
+        for path in now - former:
             seen.setdefault(path, time.monotonic())
         time.sleep(_LOOK)
     return list(seen.values())

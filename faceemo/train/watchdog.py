@@ -18,11 +18,14 @@ from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.train import steps
 from faceemo.train.state import TrainState
-from faceemo.train.steps import augmented_inputs, plain_inputs
 
 # Entropy, in nats, of the distribution of answers: 0.1 is 98% in one class and 2% in another.
 _COLLAPSED = 0.1
+# Answers that are nearly all the same can be right, where nearly all labels are: no collapse if, on
+# balance, this share of what a constant answer gets wrong is right.
+_GAIN = 0.1
 # Images that are looked at, evenly spread over a split.
 _SAMPLE = 64
 # How many times the contrast of one split may be that of the other, and how far apart their means
@@ -63,24 +66,56 @@ def refuse_nonfinite(sums: Mapping[str, Any], epoch: int, step: int, config: Con
     )
 
 
+def refuse_nonfinite_answers(
+    logits: np.ndarray, epoch: int, config: ConfigDict, *, moving: bool
+) -> None:
+    """Ends a run whose weights no longer answer, before they are saved as any good.
+
+    Args:
+        logits: float [N, C], of validation.
+        epoch: from 1.
+        config: of the run.
+        moving: whether validation uses moving averages of BatchNorm that training does not use.
+
+    Raises:
+        UserError: if any of them is NaN or infinite.
+    """
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if not broken:
+        return
+    cause = "weights have grown until activations overflow"
+    fix = f"lower learning_rate (now {config.learning_rate:g})"
+    if moving:
+        cause = f"BatchNorm's moving statistics lag behind what training saw, or {cause}"
+        fix = f"set bn_policy=recalibrate, or {fix}"
+    if config.dtype != "float32":
+        fix += ", or set dtype=float32"
+    raise UserError(
+        expected="finite logits on validation",
+        found=f"{broken:,} of {len(logits):,} images without, after epoch {epoch} of finite losses "
+        f"and gradients; likely {cause}",
+        fix=f"{fix}, and start in another --workdir: the same command would meet the same again",
+    )
+
+
 def collapse(
     logits: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
     *,
     train_accuracy: float,
-    batch_norm: bool,
+    moving: bool,
 ) -> str | None:
-    """A warning if (nearly) all validation images get the same answer, else None.
+    """A warning if (nearly) all validation images get the same answer without cause, else None.
 
-    Accuracy is then the share of that class, and says nothing about the model.
+    Accuracy is then (nearly) the share of that class, and says nothing about the model.
 
     Args:
         logits: float [N, C].
         labels: int [N].
         classes: C names.
         train_accuracy: of the same epoch.
-        batch_norm: whether a BatchNorm is in training mode, so that its statistics are moving.
+        moving: as of `refuse_nonfinite_answers`.
     """
     counts = np.bincount(logits.argmax(axis=1), minlength=len(classes))
     shares = counts[counts > 0] / counts.sum()
@@ -91,9 +126,11 @@ def collapse(
     name, top = classes[answer], counts.max() / counts.sum()
     accuracy = float((logits.argmax(axis=1) == labels).mean())
     share = float((labels == answer).mean())
+    if accuracy > share + _GAIN * (1 - share):
+        return None
     # What a constant answer could reach in training, and clearly more than that.
     learned = train_accuracy > np.bincount(labels).max() / len(labels) + 0.1
-    if learned and batch_norm:
+    if learned and moving:
         cause = "training images are told apart, so BatchNorm's moving statistics lag behind"
         fix = "bn_policy=recalibrate, a smaller batch_size or more epochs"
     elif learned:
@@ -207,10 +244,12 @@ def refuse_unlike_pixels(
         return
 
     def trained() -> jax.Array:
-        return augmented_inputs(state, train, jnp.int32(0), model, preprocessing, augmentation)[0]
+        epoch = jnp.int32(0)
+        shown = steps.training_inputs(state, train, epoch, model, preprocessing, augmentation)
+        return shown.inputs
 
     def validated() -> jax.Array:
-        return plain_inputs(validation.images, model, preprocessing)
+        return steps.plain_inputs(validation.images, model, preprocessing)
 
     # All channels are the same but for their means.
     ours, theirs = (_Look.of(jax.jit(inputs)()[..., 0]) for inputs in (trained, validated))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 from sklearn.dummy import DummyClassifier
 
-from faceemo.analysis import answers
+from faceemo.analysis import answers, evaluate
 from faceemo.errors import UserError
 
 HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
@@ -18,6 +19,23 @@ def test_the_baseline_is_scikit_learns_dummy():
     assert found.baseline == dummy.score(labels, labels)
     assert found.majority == dummy.predict(labels)[0]
     assert found.accuracy == (labels == "happy").mean()
+
+
+@pytest.mark.parametrize("answered", [["sad", "happy"], ["sad", "happy", "calm"], ["sad"]])
+@pytest.mark.parametrize("shown", [["sad", "happy"], ["sad", "happy", "angry"], ["sad"]])
+def test_macro_f1_is_scikit_learns_whoever_knows_more_classes(shown, answered):
+    """And one number, whether a split is scored or a group of it (`evaluate.scores`)."""
+    rng = np.random.default_rng(3)
+    labels, said = rng.choice(shown, 60).tolist(), rng.choice(answered, 60).tolist()
+    oracle = metrics.f1_score(labels, said, average="macro", zero_division=0)
+    found = answers.score(list(zip(labels, said, strict=True))).macro_f1
+    assert found == pytest.approx(oracle)
+    names = ("angry", "calm", "happy", "sad", "surprise")
+    places = np.array([names.index(name) for name in labels], np.int32)
+    sure = np.eye(5, dtype=np.float32)[[names.index(name) for name in said]]
+    images, paths = np.zeros((60, 8, 8), np.uint8), tuple(map(str, range(60)))
+    split = evaluate.Predictions(sure, places, paths, images, names)
+    assert evaluate.scores(split)["macro_f1"] == pytest.approx(oracle)
 
 
 def test_difference_has_the_published_interval():

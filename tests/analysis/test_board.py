@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import urllib.parse
 
 import numpy as np
@@ -31,8 +32,8 @@ def cuts_of(predictions):
     ]  # fmt: skip
 
 
-def write_run(workdir, arg, predictions, *, whole=False):
-    """A run's records, with its report's page if `whole`."""
+def write_run(workdir, arg, predictions, *, whole=False, **more):
+    """A run's records, with its report's page if `whole`; `more` goes into its summary."""
     config = make_config("vgg16", arg)
     scores = evaluate.scores(predictions)
     found = slices.scores(predictions, cuts_of(predictions))
@@ -43,7 +44,7 @@ def write_run(workdir, arg, predictions, *, whole=False):
         "majority_baseline": scores["majority_baseline"], "train_accuracy": 0.7, "best_epoch": 2,
         "epochs_run": 3, "seconds": 1234, "params_trainable": 48_659_460,
         "data": {"validation": "11" * 32},
-    }  # fmt: skip
+    } | more  # fmt: skip
     folder = workdir / "report" / "validation"
     folder.mkdir(parents=True)
     (workdir / "summary.json").write_text(json.dumps(summary))
@@ -69,7 +70,8 @@ def board(tmp_path_factory, make_predictions):
         odds = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
         name = "vgg16-" + arg
         answered = dataclasses.replace(base, probabilities=odds)
-        records[name] = write_run(root / name, arg, answered, whole=number == 0)
+        warnings = {"epoch 1": "nearly all answers are 'happy'"} if number == 1 else {}
+        records[name] = write_run(root / name, arg, answered, whole=number == 0, warnings=warnings)
     return root, records, leaderboard.write(root, leaderboard.read(root), {"x": "no room"})
 
 
@@ -111,6 +113,15 @@ def test_runs_on_other_images_stand_apart(board, tmp_path, make_predictions):
     assert "<code>old</code>" in page
 
 
+def test_its_headings_have_words_and_nothing_waits_for_a_mouse(board):
+    text = board[-1].read_text()
+    assert not re.search(r"<th\b[^>]*>\s*</th>", text)
+    assert not re.search(r"<[^>]*\stitle=", text)
+    (link,) = re.findall(r'<a href="#warnings" aria-label="([^"]*)">', text)
+    assert link == "warnings of vgg16:7 image_size=48,weights=hed, seed 5"
+    assert "</dt><dd>epoch 1: nearly all answers are &#39;happy&#39;</dd>" in text
+
+
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("dark", [False, True])
@@ -131,7 +142,14 @@ def test_its_links_lead_to_the_reports_and_nothing_is_wider_than_the_window(
         links = "[...document.querySelectorAll('a')].map(e => decodeURIComponent("
         links += "e.getAttribute('href')))"
         expected = {f"{name}/report/validation/index.html" for name in records}
-        assert set(page.evaluate(links)) == expected | {f"{to}#slices" for to in expected}
+        expected |= {f"{to}#slices" for to in expected} | {"#warnings"}
+        assert set(page.evaluate(links)) == expected
+        warned = "document.querySelector('#warnings').innerText"
+        assert "seed 5\nepoch 1: nearly all answers are 'happy'" in page.evaluate(warned)
+        page.call("Emulation.setEmulatedMedia", media="print")
+        painted = "[...document.querySelectorAll('.bar, .bar *, .slices i')].every(e => "
+        painted += "getComputedStyle(e).printColorAdjust == 'exact')"
+        assert page.evaluate(painted), "bars are backgrounds, which print leaves out"
         assert {a for a in page.requests if not a.startswith("data:")} == {path.as_uri()}
         address = urllib.parse.quote(f"{whole}/report/validation/index.html")
         page.follow(f'#slices a[href="{address}#slices"]')

@@ -23,7 +23,8 @@ def store(folder, answers, labels=LABELS, seed=None, **config):
     lines = [f"validation/x/{i}.jpg,{pair[0]},{pair[1]}\n"
              for i, pair in enumerate(zip(labels, answers, strict=True))]  # fmt: skip
     (report / "predictions.csv").write_text("path,label,predicted\n" + "".join(lines))
-    (folder / "summary.json").write_text(json.dumps({"config": config | {"seed": seed}}))
+    config = {"arch": "vgg16", "variant": 7, "seed": seed} | config
+    (folder / "summary.json").write_text(json.dumps({"config": config}))
     return folder
 
 
@@ -54,7 +55,7 @@ def run(*options):
 def test_the_command_on_seeds_and_on_another_recipe(tmp_path):
     places = [
         store(tmp_path / "a", wrong(4), seed=1, arch="vgg16"),
-        store(tmp_path / "b", wrong(5), seed=2, arch="vgg16"),
+        store(tmp_path / "b", wrong(5), seed=2, arch="vgg16", data_dir="elsewhere"),
         store(tmp_path / "c", wrong(100), seed=1, arch="resnet50v2"),
     ]
     done = run(*places)
@@ -69,6 +70,20 @@ def test_the_command_on_seeds_and_on_another_recipe(tmp_path):
     of_files = run(*files[:2])
     assert "+5.0 points" in of_files.stdout
     assert "standard deviation" not in of_files.stdout
+
+
+def test_a_seed_counts_once_and_another_recipe_not_at_all(tmp_path):
+    """As on the leaderboard: a run of before `mixup` had none, and where the data lies is moot."""
+    places = [
+        store(tmp_path / "a", wrong(4), seed=1),
+        store(tmp_path / "b", wrong(5), seed=1, data_dir="elsewhere"),
+        store(tmp_path / "c", wrong(5), seed=2, image_size=48),
+        store(tmp_path / "d", wrong(5), seed=2, mixup=0.0),
+    ]
+    runs = [compare.read(place, "validation") for place in places]
+    assert "standard deviation" not in compare.text(runs[:3])
+    assert f"2 seeds of {places[0]} (1, 2)" in compare.text(runs)
+    assert "mean 0.788" in compare.text(runs), "of 0.775 and 0.8"
 
 
 def test_other_images_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, log_loss
 
-from faceemo.analysis import failures, report
+from faceemo.analysis import failures, report, style
 from faceemo.analysis.evaluate import Predictions
 from faceemo.analysis.failures import Known
 from faceemo.config import CLASSES
@@ -99,10 +99,17 @@ SHOWN = "[...document.querySelectorAll('.cell')].filter(e => e.offsetParent).map
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize("width", [360, 1200])
-def test_a_click_on_a_cell_shows_its_images(page_of_all, predictions, tmp_path, width):
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_click_on_a_cell_shows_its_images(page_of_all, predictions, tmp_path, width, dark):
     counts = confusion_matrix(predictions.labels, predictions.predicted)
     with chromium.page(tmp_path / "profile") as page:
-        page.open(page_of_all, width=width)
+        page.open(page_of_all, width=width, dark=dark)
+        theme = style.DARK if dark else style.LIGHT
+        paper = "rgb({}, {}, {})".format(*bytes.fromhex(theme.paper[1:]))
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
+        source = page.evaluate("document.querySelector('.diagram').currentSrc")
+        corner = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
+        assert corner.getpixel((0, 0)) == tuple(bytes.fromhex(theme.paper[1:])), "pictures too"
         off = counts * (1 - np.eye(4, dtype=int))
         assert page.evaluate(SHOWN) == [
             failures.link(*np.unravel_index(off.argmax(), off.shape))

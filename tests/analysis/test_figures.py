@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.analysis import evaluate, figures, style
+from faceemo.analysis import calibration, evaluate, figures, reliability, style
 from faceemo.config import CLASSES
+from tests.analysis.test_style import contrast
 
 
 def pixels(figure):
@@ -56,6 +57,15 @@ def test_best_epoch_is_the_first_of_equals(history):
     assert figures.best_epoch([{"epoch": 1, "validation/accuracy": float("nan")}]) is None
 
 
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+def test_every_word_of_a_curve_is_readable(history, theme):
+    figure = figures.learning_curve(history, "accuracy", subtitle="s", baseline=0.4, theme=theme)
+    for text in figure.findobj(matplotlib.text.Text):
+        if text.get_text():
+            colour = matplotlib.colors.to_hex(text.get_color())
+            assert contrast(colour, theme.paper) >= 4.5, text.get_text()
+
+
 def test_curve_names_its_lines_best_epoch_and_baseline(history):
     figure = figures.learning_curve(history, "accuracy", subtitle="vgg16:7", baseline=0.367)
     found = texts(figure)
@@ -76,12 +86,29 @@ def test_curve_survives_one_epoch_and_missing_values(history, measure):
     pixels(figures.learning_curve([gap], measure))
 
 
-def test_matrix_shows_counts_and_shares_of_rows():
+def test_matrix_shows_counts_and_shares_of_rows(predictions):
     confusion = [[90, 10, 0, 0], [0, 0, 0, 0], [5, 5, 10, 0], [0, 0, 0, 1234]]
-    found = texts(figures.confusion_matrix({"confusion": confusion, "classes": CLASSES}))
+    scores = evaluate.scores(predictions) | {"confusion": confusion}
+    found = texts(figures.confusion_matrix(scores))
     for text in ("90", "90.0%", "10.0%", "25.0%", "50.0%", "1,234", "100.0%", "neutral\n0"):
         assert text in found
     assert found.count("–") == 4  # a class without images has no shares
+
+
+def test_pictures_of_scores_tell_accuracy_and_the_majority(predictions):
+    scores = evaluate.scores(predictions)
+    measured = calibration.before_and_after(predictions, None)
+    low, high = scores["accuracy_interval"]
+    for figure in (
+        figures.confusion_matrix(scores, subtitle="vgg16:7 on test"),
+        figures.classification_report(scores, subtitle="vgg16:7 on test"),
+        reliability.reliability_diagram(measured, scores, subtitle="vgg16:7 on test"),
+    ):
+        told = " ".join(" ".join(texts(figure)).split())
+        assert f"vgg16:7 on test: accuracy {scores['accuracy']:.3f}" in told
+        assert f"(95% {low:.3f}–{high:.3f})" in told
+        assert f"majority class {scores['majority_baseline']:.3f}" in told
+        assert f"macro-F1 {scores['macro_f1']:.3f}" in told
 
 
 def test_sheet_holds_the_most_confident_mistakes(predictions):

@@ -94,6 +94,12 @@ def test_page_needs_nothing_else(written):
     assert images > 4
 
 
+def test_what_stands_for_a_picture_is_on_the_page(written):
+    alts = [attributes["alt"] for tag, attributes in Page(written).tags if tag == "img"]
+    assert any("reliability" in alt for alt in alts)
+    assert not [alt for alt in alts if re.search(r"\.(json|csv|txt|png)\b", alt)]
+
+
 def test_links_of_the_matrix_lead_somewhere(written):
     tags = Page(written).tags
     ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
@@ -131,6 +137,11 @@ def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
     stored = json.loads((path.parent / "calibration.json").read_text())
     assert stored == calibration.before_and_after(predictions, fitted)
     assert f"{stored['before']['ece']:.3f} → {stored['after']['ece']:.3f}" in text
+    assert not re.search(r"<th\b[^>]*>\s*</th>", path.read_text("utf-8")), "a heading has words"
+    for when in ("before", "after"):
+        for row in stored[when]["bins"]:
+            numbers = f"{row['confidence']:.3f}{row['images']}{row['accuracy']:.3f}"
+            assert f"{row['low']:.2f}–{row['high']:.2f}{numbers}" in text
     flattering = write(tmp_path / "v", predictions, [], fitted=fitted)
     assert "these very images" in Page(flattering).text
     assert "has no temperature" in Page(write(tmp_path / "n", predictions, [])).text

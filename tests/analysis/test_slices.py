@@ -128,6 +128,21 @@ def test_a_users_groups(predictions, tmp_path):
     assert "empty" not in [cut.by for cut in cuts]
 
 
+def test_groups_of_other_images_are_refused(predictions, tmp_path):
+    file = tmp_path / "groups.csv"
+    file.write_text("path,age\n/home/me/faces/7.jpg,old\n8.jpg,young\n")
+    columns = slices.read_columns(file)
+    message = (
+        rf"expected paths of the 120 images of test, such as '{predictions.paths[0]}'.*"
+        r"found 2 others, such as '/home/me/faces/7.jpg'.*test/happy/7.jpg.*--split"
+    )
+    with pytest.raises(UserError, match=message):
+        slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
+    columns["age"][predictions.paths[5]] = "old"
+    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
+    assert cuts[-1].names.count("old") == 1, "one image in common will do"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -2,18 +2,15 @@
 
 import dataclasses
 import itertools
-import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from faceemo.analysis import leaderboard, study, style
+from faceemo.analysis import study, style
 from faceemo.analysis.leaderboard import Row
 from faceemo.config import VARIANTS
-from tests.test_main import REPOSITORY
+from faceemo.errors import UserError
 
 ROW = Row(
     name="", arch="vgg16", variant=0, changes="", seed=0, accuracy=0.5, low=0.4, high=0.7,
@@ -29,6 +26,10 @@ def rows(arch, seeds=1):
         for variant in range(12)
         for seed in range(seeds)
     ]
+
+
+def told(drawn):
+    return " ".join(text.get_text() for text in drawn.findobj(Text))
 
 
 def texts(axes):
@@ -71,58 +72,57 @@ def test_published_values_stand_beside_on_request():
     assert all(len(values) == 12 for values in study.PUBLISHED.values())
 
 
-def test_each_class_has_a_bar_per_model():
-    classes = ["happy", "sad", "calm"]
-    finals = {
-        name: {
-            "classes": classes,
-            "macro_f1": 0.5,
-            "per_class": {label: {"f1": value + n / 10} for n, label in enumerate(classes)},
-        }
-        for name, value in (("a", 0.2), ("b", 0.6))
-    }
-    (axes,) = study.class_performance(finals).axes
-    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 3)
-    np.testing.assert_allclose(heights, [[0.2, 0.3, 0.4], [0.6, 0.7, 0.8]])
-    assert [label.get_text() for label in axes.get_xticklabels()] == classes
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+def test_the_majoritys_line_is_seen_on_bars_and_on_paper(theme):
+    """As ink with a rim of paper: either is light where the other is dark, in grey print too."""
+    (axes,) = study.accuracies(rows("vgg16"), theme=theme).axes
+    (line,) = [line for line in axes.lines if line.get_label() == "majority class"]
+    assert line.get_ydata()[0] == 0.366
+    assert line.get_color() == theme.ink
+    (rim,) = line.get_path_effects()
+    assert rim._gc["foreground"] == theme.paper
+    assert rim._gc["linewidth"] > line.get_linewidth()
 
 
-def test_settings_tell_what_runs_share_and_where_they_differ():
-    own = [dataclasses.replace(ROW, changes=text) for text in ("epochs=3,size=48", "epochs=3", "")]
-    assert study.settings(own[:1] * 2) == "epochs=3, size=48"
-    assert study.settings(own) == "epochs=3 or the variant's, size=48 or the variant's"
-    assert study.settings(own[2:]) == "the published settings"
+def test_several_seeds_of_one_variant_count_each_once():
+    """Two runs of one seed are one: the mean is of 0.2 and 0.6."""
+    own = [
+        dataclasses.replace(ROW, seed=seed, accuracy=accuracy)
+        for seed, accuracy in ((1, 0.2), (2, 0.5), (2, 0.7))
+    ]
+    (axes,) = study.accuracies(own).axes
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.4])
 
 
-def test_finals_of_another_folder_keep_their_own_settings(tmp_path, monkeypatch):
-    """They may have been trained otherwise than the sweep; each picture tells its own runs'."""
-    ran = {
-        folder: [
-            dataclasses.replace(ROW, name=f"{arch}-{n}", arch=arch, variant=n, changes=changes)
-            for n, arch in enumerate(("vgg16", "efficientnetb0", "resnet50v2", "vgg16"))
-        ]
-        for folder, changes in ((tmp_path / "sweep", "epochs=3"), (tmp_path / "final", "epochs=6"))
-    }
-    scores = {"classes": ["sad"], "macro_f1": 0.25, "per_class": {"sad": {"f1": 0.25}}}
-    for row in ran[tmp_path / "final"]:
-        report = tmp_path / "final" / row.name / "report" / "validation"
-        report.mkdir(parents=True)
-        (report / "scores.json").write_text(json.dumps(scores))
+def test_a_backbone_with_none_of_the_variants_has_no_panel():
+    best = dataclasses.replace(ROW, arch="resnet50v2", variant="best", changes="epochs=20")
+    drawn = study.accuracies([*rows("vgg16"), best])
+    assert [axes.get_title("left") for axes in drawn.axes] == ["VGG16"]
+    assert "epochs" not in told(drawn)
+    with pytest.raises(UserError, match=r"variants 0 to 11.*--root"):
+        study.accuracies([best])
 
-    def told(picture, path):
-        path.write_text(" ".join(text.get_text() for text in picture.findobj(Text)))
 
-    monkeypatch.setattr(leaderboard, "read", ran.__getitem__)
-    monkeypatch.setattr(style, "save", told)
-    monkeypatch.setattr(
-        sys, "argv",
-        ["draw_study.py", f"--root={tmp_path / 'sweep'}", f"--finals={tmp_path / 'final'}",
-         f"--out={tmp_path}"],
-    )  # fmt: skip
-    runpy.run_path(str(REPOSITORY / "scripts" / "draw_study.py"), run_name="__main__")
-    assert "epochs=3" in (tmp_path / "model_accuracies.png").read_text()
-    finals = (tmp_path / "emotion_class_performance.png").read_text()
-    assert "validation; epochs=6" in finals
-    assert "epochs=3" not in finals
-    assert "ResNet50V2:2 (macro 0.250)" in finals
-    assert "twelve variants" in (tmp_path / "model_versions.png").read_text()
+def test_runs_of_one_variant_that_differ_in_more_than_the_seed_are_refused():
+    """Other variants may have other settings: those with larger batches take fewer steps."""
+    own = [
+        dataclasses.replace(row, changes=f"epochs=3,steps_per_epoch={38 if n > 9 else 150}")
+        for n, row in enumerate(rows("vgg16"))
+    ]
+    (axes,) = study.accuracies(own).axes
+    assert axes.get_title("right") == "steps_per_epoch=150 (0–9), steps_per_epoch=38 (10–11)"
+    large = dataclasses.replace(own[4], seed=9, changes=f"{own[4].changes},image_size=96")
+    with pytest.raises(UserError, match=r"vgg16:4 .*found the variant's own beside image_size=96"):
+        study.accuracies([*own, large])
+
+
+def test_what_all_runs_set_is_told_once_and_the_rest_by_panel():
+    own = [
+        dataclasses.replace(row, changes=f"epochs=3,weights={weights}")
+        for arch, weights in (("vgg16", "hed"), ("resnet50v2", "none"))
+        for row in rows(arch)
+    ]
+    drawn = study.accuracies(own)
+    assert [axes.get_title("right") for axes in drawn.axes] == ["weights=hed", "weights=none"]
+    assert told(drawn).count("epochs=3") == 1
+    assert "the published settings" in told(study.accuracies(rows("vgg16")))

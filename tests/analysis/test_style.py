@@ -3,18 +3,20 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import rgb_to_hsv, to_rgb
 
 from faceemo.analysis import style
 
 
+def luminance(colour):
+    """WCAG 2's of '#rrggbb', which is CIE's Y, written out."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def contrast(first, second):
-    """WCAG 2's contrast ratio of two '#rrggbb', written out."""
-
-    def luminance(colour):
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
+    """WCAG 2's contrast ratio of two '#rrggbb'."""
     low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
@@ -22,7 +24,18 @@ def contrast(first, second):
 @pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
 def test_text_is_readable(theme):
     assert contrast(theme.ink, theme.paper) > 12
-    assert contrast(theme.muted, theme.paper) > 4.5
+    for words in (theme.muted, theme.first, theme.second_text):
+        assert contrast(words, theme.paper) > 4.5
+
+
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+def test_what_is_compared_differs_in_hue_and_in_grey_print(theme):
+    """By 15 of CIE's L* from 0 to 100 and by an eighth of the circle of hues."""
+    for one, other in itertools.combinations((theme.first, theme.second, theme.third), 2):
+        lightness = [116 * luminance(colour) ** (1 / 3) - 16 for colour in (one, other)]
+        assert abs(lightness[0] - lightness[1]) > 15
+        hues = [rgb_to_hsv(to_rgb(colour))[0] for colour in (one, other)]
+        assert 1 / 8 < abs(hues[0] - hues[1]) < 7 / 8
 
 
 @pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])

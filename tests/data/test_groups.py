@@ -12,7 +12,7 @@ from tests.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_r
 from tests.data.likeness import alike
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ledgers(), some_rules)
 def test_groups_are_stars(rows, rules):
     judged = {one.path: one for one in judge(rows, rules)}

@@ -35,7 +35,7 @@ def kinds(rng, count, height, width):
     yield (np.indices((count, height, width)).sum(0) % 256).astype(np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(0, 2**32 - 1))
 def test_equals_imagehash_at_any_size(height, width, seed):
     for images in kinds(np.random.default_rng(seed), MANY, height, width):

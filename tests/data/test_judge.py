@@ -13,7 +13,7 @@ from faceemo.data.rules import Rules
 from tests.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ledgers(), some_rules, some_rules, st.randoms(use_true_random=False))
 def test_pure_and_blind_to_order_and_history(rows, rules, others, shuffler):
     judged = judge(rows, rules)
@@ -26,7 +26,7 @@ def test_pure_and_blind_to_order_and_history(rows, rules, others, shuffler):
     assert judge(judge_faces(rows, others), rules) == judged
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ledgers(), some_rules)
 def test_every_row_is_accounted_for(rows, rules):
     for before, after in zip(rows, judge(rows, rules), strict=True):
@@ -42,7 +42,7 @@ def test_every_row_is_accounted_for(rows, rules):
             assert after.has_face == (after.fate != ledger.NO_FACE)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ledgers(), some_rules)
 def test_policy_original(rows, rules):
     rules = dataclasses.replace(rules, policy="original", suspect_below=0.0)
@@ -71,7 +71,7 @@ def test_policy_original(rows, rules):
                 assert number < int(other.path.split("/")[-1].removesuffix(".jpg"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ledgers(), some_rules)
 def test_policy_strict(rows, rules):
     rules = dataclasses.replace(rules, policy="strict", suspect_below=0.0)
@@ -94,7 +94,7 @@ def test_policy_strict(rows, rules):
     assert not any(sum(kinds[ANY].values()) for kinds in after.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ledgers(), some_rules)
 def test_suspects_leave_train_only_and_only_if_asked(rows, rules):
     without = {one.path: one for one in judge(rows, dataclasses.replace(rules, suspect_below=0.0))}

@@ -14,7 +14,7 @@ from tests.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_r
 from tests.data.likeness import alike
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ledgers(), some_rules)
 def test_leaks_match_a_comparison_of_every_pair(rows, rules):
     rows = [

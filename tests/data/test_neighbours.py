@@ -23,7 +23,7 @@ def check(hashes, distance):
         np.testing.assert_array_equal(found, wanted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(HASHES, st.lists(st.integers(0, 63), max_size=7)), max_size=40),
     st.lists(st.integers(0, 39), max_size=10),

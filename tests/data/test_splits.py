@@ -27,7 +27,7 @@ def members(sizes, label="happy"):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(CLASSES),

@@ -1,8 +1,9 @@
 """Checkpoints are what was saved, or are not used; nothing that was there gets lost."""
 
-import json
+import re
 import resource
 import shutil
+import types
 
 import numpy as np
 import orbax.checkpoint as ocp
@@ -199,15 +200,31 @@ def test_what_a_killed_epoch_left_in_best_does_not_count(copy, three):
     assert results(checkpoints.restore_best()[1]) == results(three[1])
 
 
-def test_a_run_older_than_digests_goes_on_with_a_warning(copy, three, capsys):
-    for place in copy.glob("*/*/digest"):
-        shutil.rmtree(place)
-    for record in copy.glob("latest/*/history/metadata"):
-        epochs = json.loads(record.read_text())["epochs"]
-        record.write_text(json.dumps({"epochs": epochs}))
+@pytest.mark.parametrize("lost", [[], ["weights"], ["history"]])
+def test_without_its_digest_none_is_used_whatever_else_it_lacks(copy, three, capsys, lost):
+    newest = numbers(copy / "latest")[-1]
+    for item in ["digest", *lost]:
+        shutil.rmtree(copy / "latest" / str(newest) / item)
     history, _ = train(copy)
+    said = capsys.readouterr()
+    assert re.search(f"latest/{newest} is damaged .*no digest", said.err)
+    assert "continues after epoch 2" in said.out
     assert results(history) == results(three[1])
-    assert "before digests" in capsys.readouterr().err
+
+
+def test_a_kill_inside_a_removal_leaves_no_half_checkpoint(copy, monkeypatch):
+    def kill(place, **_):
+        shutil.rmtree(next(place.glob("digest")))
+        raise KeyboardInterrupt
+
+    series, (oldest, _) = Series(copy / "best", keep=2), numbers(copy / "best")
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "shutil", types.SimpleNamespace(rmtree=kill))
+        with pytest.raises(KeyboardInterrupt):
+            series.remove(newer_than=oldest)
+    assert series.numbers() == [oldest]
+    series.prune()
+    assert [path.name for path in series.folder.iterdir()] == [str(oldest)]
 
 
 def test_digests_see_dtype_shape_name_and_value():

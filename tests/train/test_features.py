@@ -1,5 +1,6 @@
 """Cached features: the same training as without, to the bit; never stale, never half a file."""
 
+import dataclasses
 import json
 
 import flax.linen as nn
@@ -30,11 +31,11 @@ class Trunk(nn.Module):
         return nn.relu(Conv(7, (3, 3), strides=(2, 2), dtype=self.dtype, name="top_conv")(hidden))
 
 
-def make_model(pooling="average", trained=("head",), dtype="float32"):
+def make_model(pooling="average", trained=("head",), dtype="float32", classes=4):
     return Model(
         arch="tiny",
         image_size=SIZE,
-        num_classes=4,
+        num_classes=classes,
         blocks=(
             Block("low", "backbone/low_.*"),
             Block("top", "backbone/top_.*"),
@@ -43,16 +44,16 @@ def make_model(pooling="average", trained=("head",), dtype="float32"):
         trained=frozenset(trained),
         preprocessing=GREY,
         backbone=Trunk(np.dtype(dtype)),
-        head=Head(4, pooling, (("fc1", 9),), 0.3, np.dtype(dtype)),
+        head=Head(classes, pooling, (("fc1", 9),), 0.3, np.dtype(dtype)),
     )
 
 
-def fit(workdir, model=None, splits=None, seed=None, **changes):
+def fit(workdir, model=None, splits=None, seed=None, variables=None, **changes):
     model, splits = model or make_model(), splits or make_splits()
     config = tiny_config(data_dir=str(workdir.parent / "data"), **(OPTIONS | changes))
     workdir.mkdir(exist_ok=True)
     checkpoints = Checkpoints(workdir, make_recipe(config, GREY, {"source": "none"}, splits))
-    variables = model.init(config.seed if seed is None else seed)
+    variables = variables or model.init(config.seed if seed is None else seed)
     return loop.fit(config, model, variables, GREY, splits, checkpoints, workdir)
 
 
@@ -73,6 +74,29 @@ def test_history_and_parameters_are_those_of_training_without(tmp_path, capsys, 
     assert "features of 70 images: from" in capsys.readouterr().out
     assert results(plain) == results(cached) == results(again)
     assert_identical(tmp_path / "plain", tmp_path / "cached")
+
+
+@pytest.mark.parametrize("classes", [("calm", "tense"), tuple("abcdefg")])
+def test_other_classes_are_weighted_and_named_as_without(tmp_path, classes):
+    """A bias that answers the last class only: the watchdog has to call it by its name."""
+    splits = {
+        name: dataclasses.replace(
+            split, labels=np.arange(len(split), dtype=np.int32) % len(classes), classes=classes
+        )
+        for name, split in make_splits().items()
+    }
+    model = make_model(classes=len(classes))
+    variables = model.init(0)
+    head = variables["params"]["head"]["predictions"]
+    head["bias"] = head["bias"].at[-1].set(50.0)
+    options = {"class_weights": "balanced", "learning_rate": 1e-6, "epochs": 2}
+    runs = [
+        fit(tmp_path / cache, model, splits, variables=variables, cache_features=cache, **options)
+        for cache in ("off", "auto")
+    ]
+    assert len(files(tmp_path)) == 2
+    assert results(runs[0]) == results(runs[1])
+    assert f"100% of the answers are '{classes[-1]}'" in runs[1][0]["warning"]
 
 
 def test_features_are_the_size_that_the_head_takes(tmp_path):
@@ -148,6 +172,20 @@ def test_other_images_weights_sizes_or_types_are_other_files(tmp_path):
     assert {row["dtype"] for row in settings} == {"float32", "bfloat16"}
 
 
+def test_another_cut_of_the_batches_or_line_of_code_is_another_file(tmp_path, monkeypatch):
+    """The sums of a product may depend on how many rows there are, and on every device."""
+    fit(tmp_path / "base")
+    fit(tmp_path / "batches", batch_size=18)
+    assert len(files(tmp_path)) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "__file__", __file__)
+        fit(tmp_path / "code")
+    assert len(files(tmp_path)) == 6
+    settings = json.loads(files(tmp_path)[0].with_suffix(".json").read_text())
+    assert settings["devices"] == jax.device_count()
+    assert settings["versions"].keys() == {"jax", "jaxlib", "flax"}
+
+
 def test_half_precision_survives_the_disk(tmp_path):
     model = make_model(dtype="bfloat16")
     runs = [fit(tmp_path / name, model) for name in ("one", "two")]
@@ -181,6 +219,16 @@ def test_a_run_goes_on_with_the_cache_that_it_began_without(tmp_path):
     straight = fit(tmp_path / "straight")
     fit(tmp_path / "run", epochs=1, cache_features="off")
     assert results(fit(tmp_path / "run")) == results(straight)
+
+
+def test_a_finished_run_computes_none(tmp_path, capsys):
+    whole = fit(tmp_path / "run")
+    for path in files(tmp_path):
+        path.unlink()
+    capsys.readouterr()
+    assert fit(tmp_path / "run") == whole
+    assert "features" not in capsys.readouterr().out
+    assert not files(tmp_path)
 
 
 def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):

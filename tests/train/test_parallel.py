@@ -4,11 +4,16 @@ import json
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
+from faceemo.data.pipeline import epoch_batches
+from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
+from faceemo.train.mixing import with_partners
 from tests.train.processes import finish, free_port, results, run, start, stored
+from tests.train.tiny import make_split
 
 # 70 images in batches of 18: no number of devices divides 18, 70 or both but 1 and 2.
 RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
@@ -16,6 +21,17 @@ RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
 
 def losses(history):
     return np.array([[row["train/loss"], row["validation/loss"]] for row in history])
+
+
+def test_a_batch_that_does_not_divide_is_padded_as_batches_are():
+    split = make_split(5, 0)
+    (batch,) = with_partners(epoch_batches(split, 5), split, seed=0, epoch=0)
+    cut = jax.tree.map(lambda leaf: leaf.reshape(6, *leaf.shape[2:]), parallel.shard(batch))
+    padding = jax.tree.map(lambda leaf: leaf[-1], cut)
+    for part in (padding, padding.partner):
+        assert (part.mask, part.labels, part.index, part.images.max()) == (0, 0, -1, 0)
+    kept = jax.tree.map(lambda leaf: leaf[:-1], cut)
+    jax.tree.map(np.testing.assert_array_equal, kept, batch)
 
 
 def two(folder, changes, *, devices=1):
@@ -82,8 +98,16 @@ def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_of_different_runs_are_refused(tmp_path):
-    changed = [RUN, RUN | {"seed": 3, "batch_size": 20}]
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 3, "batch_size": 20}, "config.batch_size, config.seed"),
+        # whose recipe has one field more: the length of the schedule
+        ({"schedule": "cosine"}, "config.schedule, sets of fields"),
+    ],
+)
+def test_processes_of_different_runs_are_refused(tmp_path, change, named):
+    changed = [RUN, RUN | change]
     port = free_port()
     processes = [
         start(tmp_path / "run", changes, options=("--process", process, "--port", port))
@@ -91,7 +115,7 @@ def test_processes_of_different_runs_are_refused(tmp_path):
     ]
     for code, _, errors in finish(*processes):
         assert code == 2
-        assert "different config.batch_size, config.seed" in errors
+        assert f"processes with different {named}." in errors
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -1,9 +1,12 @@
 """Whole runs with every recipe on: resumed exactly, the average validated and kept."""
 
+import signal
+
+import numpy as np
 import pytest
 
 from faceemo.errors import UserError
-from faceemo.train import assembly, loop, parallel
+from faceemo.train import assembly, interrupt, loop, parallel
 from faceemo.train.metrics import totals_of
 from faceemo.train.predict import predict_split
 from tests.train import test_features
@@ -26,6 +29,8 @@ RECIPE = {
     "ema": 0.9,
     "checkpoint_every_steps": 2,
 }
+# What in it says nothing about a step.
+_LENGTHS = ("epochs", "patience", "checkpoint_every_steps")
 
 
 def model(policy):
@@ -68,8 +73,39 @@ def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path, monkeypatch
     assert_identical(workdir, tmp_path / "run")
 
 
+def asked_to_stop(make):
+    """`make`, whose step is called once: SIGTERM comes meanwhile."""
+
+    def made(*arguments):
+        step, signals = make(*arguments), iter([signal.SIGTERM])
+
+        def call(*operands):
+            signal.raise_signal(next(signals))
+            return step(*operands)
+
+        return call
+
+    return made
+
+
+def test_stopped_between_training_and_its_checkpoint_it_goes_on(straight, tmp_path, monkeypatch):
+    """In the middle of recalibration, then of validation: the epoch's steps are saved."""
+    workdir, history, _, options = straight
+    recalibrates = options["bn_policy"] == "recalibrate"
+    for phase in ["moments_step"] * recalibrates + ["evaluation_step"]:
+        with monkeypatch.context() as patch:
+            patch.setattr(assembly, phase, asked_to_stop(getattr(assembly, phase)))
+            with pytest.raises(interrupt.Stopped):
+                fit(tmp_path / "run", model(options["bn_policy"]), **options)
+        assert max(int(path.name) for path in (tmp_path / "run" / "latest").glob("[0-9]*")) == 5
+        assert not (tmp_path / "run" / "best").exists(), "it has not been validated"
+    again, _ = fit(tmp_path / "run", model(options["bn_policy"]), **options)
+    assert results(again) == results(history)
+    assert_identical(workdir, tmp_path / "run")
+
+
 def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
-    workdir, history, checkpoints, options = straight
+    _, history, checkpoints, options = straight
     variables, _ = checkpoints.restore_best()
     copies = parallel.replicate(variables)
     validation = make_splits()["validation"]
@@ -85,10 +121,36 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
     values = totals_of(logits, validation.labels).compute()
     assert values["accuracy"] == pytest.approx(row["validation/accuracy"])
     assert values["loss"] == pytest.approx(row["validation/loss"], rel=1e-5)
-    if loop.best_epoch(history) == len(history):
-        name = "['weights']['params']['head']['predictions']['kernel']"
-        best, latest = (stored(workdir / folder)[name] for folder in ("best", "latest"))
-        assert (best != latest).any()
+
+
+def test_best_holds_the_average_of_the_parameters_and_latest_both(tmp_path):
+    """After one epoch, which is the best so far whatever it reached."""
+    fit(tmp_path / "run", **RECIPE | {"epochs": 1})
+    best, latest = (stored(tmp_path / "run" / folder) for folder in ("best", "latest"))
+    kernel = "['params']['head']['predictions']['kernel']"
+    average, parameter = latest[f"['training']['average']{kernel}"], latest[f"['weights']{kernel}"]
+    np.testing.assert_array_equal(best[f"['weights']{kernel}"], average)
+    assert (average != parameter).any()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What two epochs without any recipe come to."""
+    return results(fit(tmp_path_factory.mktemp("plain") / "run", epochs=2, patience=0)[0])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("augmentation", "high"),
+        ("class_weights", "balanced"),
+        *((field, value) for field, value in RECIPE.items() if field not in _LENGTHS),
+    ],
+)
+def test_a_field_reaches_the_step(tmp_path, plain, field, value):
+    history, _ = fit(tmp_path / "run", epochs=2, patience=0, **{field: value})
+    assert [row["step"] for row in results(history)] == [row["step"] for row in plain]
+    assert results(history) != plain
 
 
 def test_a_run_whose_schedule_ends_is_not_prolonged(straight):

@@ -10,9 +10,9 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
-from faceemo.train import assembly, optim, state
+from faceemo.train import assembly, optim, parallel, state
 from faceemo.train.steps import make_eval_step, make_train_step
-from tests.train.tiny import GREY, make_model, make_split
+from tests.train.tiny import GREY, make_model, make_split, tiny_config
 
 
 def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), steps=1):
@@ -55,6 +55,18 @@ def test_two_devices_train_like_one():
     _, one, sums = run(batch, devices=1, steps=3)
     _, two, other = run(batch, devices=2, steps=3)
     assert_close((one.params, sums), (two.params, other))
+
+
+def test_the_step_takes_the_memory_of_the_state_that_it_is_given():
+    """Parameters, frozen ones too, statistics and moments are in memory once."""
+    model, config = make_model(), tiny_config()
+    variables = model.init(0)
+    labels = assembly.labels_of(model, variables)
+    optimizer = assembly.optimizer_of(config, 0.01, model, labels)
+    step = assembly.training_step(config, model, optimizer, labels, GREY, make_split(70, 0))
+    before = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
+    step(before, parallel.shard(batch_of(8)), 0)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
 
 
 def test_padding_does_not_train():

@@ -1,13 +1,16 @@
 """The verdict of scripts/verify_resume.py, which must be able to go either way."""
 
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from faceemo.data import sample
 from faceemo.errors import UserError
 from faceemo.train import verify
+from tests.train.processes import REPOSITORY
 from tests.train.test_loop import fit
 
 
@@ -75,6 +78,43 @@ def test_every_interruption_lands_between_start_and_end(tmp_path, stand_in, caps
     assert "SIGTERM: " in said
     assert "too late" not in said
     assert len(list((tmp_path / "killed" / "latest").iterdir())) == 30
+
+
+def test_a_save_under_the_name_of_a_killed_one_counts(tmp_path):
+    """Its leftover is removed first; between two looks the folder changes by one act."""
+    folder = tmp_path / "latest" / "5.orbax-checkpoint-tmp"
+    folder.mkdir(parents=True)
+    acts = iter([lambda: None, folder.rmdir, folder.mkdir, lambda: None])
+
+    class Life:
+        def poll(self):
+            act = next(acts, None)
+            return act() if act else 0
+
+    assert len(verify._await_saves(Life(), tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_a_real_run_is_killed_and_goes_on(tmp_path):
+    """The script as a user gives it, in a folder that it makes: a head on frozen features."""
+    sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
+    config = "configs/efficientnetb0.py:0,image_size=32,weights=none,batch_size=8,policy=keep"
+    process = subprocess.run(
+        [
+            *(sys.executable, "scripts/verify_resume.py"),
+            *("--kills=1", "--every=1", f"--keep={tmp_path / 'new' / 'runs'}"),
+            *("--config", f"{config},data_dir={tmp_path / 'data'},epochs=2"),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "SIGKILL 1: in save" in process.stdout
+    assert "SIGTERM: " in process.stdout
+    assert "\nIDENTICAL: " in process.stdout
 
 
 def test_without_an_interruption_nothing_is_proven(tmp_path, stand_in, capsys):

@@ -104,9 +104,9 @@ def test_the_cause_of_a_collapse_depends_on_what_training_shows():
     labels = np.arange(40) % 4
     logits = np.eye(4)[np.zeros(40, int)]
 
-    def said(train_accuracy, batch_norm):
+    def said(train_accuracy, moving):
         return watchdog.collapse(
-            logits, labels, CLASSES, train_accuracy=train_accuracy, batch_norm=batch_norm
+            logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving
         )
 
     assert "bn_policy=recalibrate" in said(0.8, True)
@@ -114,7 +114,44 @@ def test_the_cause_of_a_collapse_depends_on_what_training_shows():
     assert "learning_rate" in said(0.26, True)
     # A fifth of the answers elsewhere is no collapse, however bad they are.
     mixed = np.eye(4)[np.where(np.arange(40) % 5, 0, 1)]
-    assert watchdog.collapse(mixed, labels, CLASSES, train_accuracy=0.3, batch_norm=True) is None
+    assert watchdog.collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
+
+
+@pytest.mark.parametrize(
+    ("rare", "answered", "collapsed"),
+    [
+        (20, 20, False),  # perfect
+        (20, 3, False),  # most of the rare class are missed: weak, and no constant
+        (20, 0, True),
+        (20, 1, True),
+        (500, 20, True),  # right in each of the few other answers: accuracy 0.52 for 0.5
+    ],
+)
+def test_answers_as_uneven_as_the_labels_are_no_collapse(rare, answered, collapsed):
+    labels = (np.arange(1000) < rare).astype(int)
+    logits = np.eye(2)[(np.arange(1000) < answered).astype(int)]
+    warning = watchdog.collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
+    assert bool(warning) == collapsed
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"), [("keras", "moving statistics lag.*recalibrate"), ("frozen", "overflow")]
+)
+def test_answers_that_are_not_finite_end_the_run_and_are_never_the_best(tmp_path, policy, cause):
+    """In validation alone: losses and gradients are what they should be."""
+    model = make_model(statistics=True)
+    sane = model.apply
+
+    def apply(params, stats, x, **options):
+        logits, stats = sane(params, stats, x, **options)
+        return (logits if options.get("train") else logits.at[0, 0].set(jnp.nan)), stats
+
+    fit(tmp_path / "run", model=make_model(statistics=True), epochs=1, bn_policy=policy)
+    model.apply = apply
+    found = r"4 of 30 images without, after epoch 2.*"
+    with pytest.raises(UserError, match=f"{found}{cause}.*another --workdir"):
+        fit(tmp_path / "run", model=model, epochs=2, bn_policy=policy)
+    assert [path.name for path in (tmp_path / "run" / "best").iterdir()] == ["5"]
 
 
 def faces(kind, seed):
@@ -163,6 +200,23 @@ def test_a_mean_subtracted_twice_trips_it(monkeypatch):
     monkeypatch.setattr(steps, "augment", lambda *arguments: real(*arguments) - 115)
     with pytest.raises(UserError, match="scaled or shifted twice"):
         look({"train": faces("plain", 0), "validation": faces("plain", 1)}, "mid", BGR_MEAN)
+
+
+def test_the_range_check_sees_what_the_step_is_given(tmp_path, monkeypatch):
+    """A second scaling where both get their inputs: refused, and trained on if it were not."""
+    history, _ = fit(tmp_path / "plain", epochs=1)
+    real = steps.training_inputs
+
+    def scaled(*arguments, **options):
+        shown = real(*arguments, **options)
+        return shown._replace(inputs=shown.inputs / 255)
+
+    monkeypatch.setattr(steps, "training_inputs", scaled)
+    with pytest.raises(UserError, match="scaled or shifted twice"):
+        fit(tmp_path / "run", epochs=1)
+    monkeypatch.setattr(watchdog, "refuse_unlike_pixels", lambda *_: None)
+    other, _ = fit(tmp_path / "run", epochs=1)
+    assert other[0]["train/loss"] != history[0]["train/loss"]
 
 
 @pytest.mark.parametrize("victim", ["train", "validation"])

@@ -1,0 +1,145 @@
+"""F1 of each emotion: its bars and marks, what the models are called, the script that draws it."""
+
+import dataclasses
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import f1_score
+
+from faceemo.analysis import emotions, evaluate, leaderboard, style
+from faceemo.errors import UserError
+from tests.analysis.test_study import ROW, told
+from tests.test_main import REPOSITORY
+
+FINALS = (("vgg16", 7, "hed"), ("resnet50v2", 8, "none"), ("efficientnetb0", 9, "none"))
+
+
+def row(arch="vgg16", variant=7, changes="", **fields):
+    return dataclasses.replace(ROW, arch=arch, variant=variant, changes=changes, **fields)
+
+
+@pytest.fixture(scope="module")
+def scores(make_predictions):
+    return evaluate.scores(make_predictions(n=200))
+
+
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictions, theme):
+    finals = {"a": scores, "b": evaluate.scores(make_predictions(n=150, seed=1))}
+    (axes,) = emotions.class_performance(finals, theme=theme).axes
+    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 4)
+    rows = [list(found["per_class"].values()) for found in finals.values()]
+    np.testing.assert_allclose(heights, [[one["f1"] for one in found] for found in rows])
+    assert [label.get_text() for label in axes.get_xticklabels()] == scores["classes"]
+    majority = [lines for lines in axes.collections if lines.get_linestyle()[0][1] is not None]
+    intervals = [lines for lines in axes.collections if lines.get_linestyle()[0][1] is None]
+    for lines, found, bars in zip(intervals, rows, axes.containers, strict=True):
+        for line, one, bar in zip(lines.get_segments(), found, bars, strict=True):
+            np.testing.assert_allclose(line[:, 1], one["f1_interval"])
+            np.testing.assert_allclose(line[:, 0], bar.get_x() + bar.get_width() / 2)
+    for lines, found, bars in zip(majority, finals.values(), axes.containers, strict=True):
+        (line,) = lines.get_segments()
+        place = found["classes"].index(found["majority_class"])
+        share = found["majority_baseline"]
+        np.testing.assert_allclose(line[:, 1], 2 * share / (1 + share))
+        assert line[0, 0] <= bars[place].get_x() < line[1, 0]
+    for lines in axes.collections:
+        assert to_hex(lines.get_color()[0]) == theme.ink
+        assert lines.get_path_effects()[0]._gc["foreground"] == theme.paper
+
+
+def test_a_class_that_nobody_named_has_no_interval(scores):
+    absent = {"f1": 0.0, "f1_interval": None}
+    emotions.class_performance({"a": scores | {"per_class": scores["per_class"] | {"sad": absent}}})
+
+
+def test_the_majoritys_f1_is_scikit_learns_dummys(scores, predictions):
+    labels = predictions.labels
+    dummy = DummyClassifier(strategy="most_frequent").fit(labels, labels).predict(labels)
+    oracle = f1_score(labels, dummy, average=None, zero_division=0)
+    assert emotions.majority_f1(evaluate.scores(predictions)) == pytest.approx(oracle.tolist())
+
+
+def test_six_models_are_told_apart_and_more_refused(scores):
+    (axes,) = emotions.class_performance(dict.fromkeys("abcdef", scores)).axes
+    looks = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}
+    assert len(looks) == 6
+    with pytest.raises(UserError, match=r"at most 6 models.*found 7: a; b;.*--finals"):
+        emotions.class_performance(dict.fromkeys("abcdefg", scores))
+    fewer = scores | {"classes": scores["classes"][:2]}
+    with pytest.raises(UserError, match="found happy, neutral"):
+        emotions.class_performance({"a": scores, "b": fewer})
+
+
+def test_names_tell_what_each_model_alone_sets():
+    own = [row(arch, n, f"image_size=48,weights={weights}") for arch, n, weights in FINALS]
+    assert emotions.told_apart(own) == (
+        "image_size=48",
+        ["VGG16:7, weights=hed", "ResNet50V2:8, weights=none", "EfficientNetB0:9, weights=none"],
+    )
+    assert emotions.told_apart(own[:1], 20)[0] == "epochs=6, image_size=48, weights=hed"
+    finals = [row(changes="epochs=20"), row(variant="best"), row(variant=9, changes="epochs=3")]
+    assert emotions.told_apart(finals, 20) == ("", ["VGG16:7", "VGG16:best", "VGG16:9, epochs=3"])
+    assert emotions.told_apart(finals[:2]) == ("epochs=20", ["VGG16:7", "VGG16:best"])
+
+
+def test_every_model_has_a_name_of_its_own():
+    seeds = [row(seed=1), row(seed=2), row("resnet50v2", 8, seed=1)]
+    names = ["VGG16:7, seed 1", "VGG16:7, seed 2", "ResNet50V2:8"]
+    assert emotions.told_apart(seeds)[1] == names
+    moved = [row(seed=1, name="here"), row(seed=1, name="there")]
+    assert emotions.told_apart(moved)[1] == ["VGG16:7, seed 1, here", "VGG16:7, seed 1, there"]
+
+
+@pytest.fixture
+def draw(tmp_path, monkeypatch, scores):
+    """Runs the script on a sweep of three epochs and given finals; the words of its pictures."""
+
+    def drawn(finals):
+        ran = {tmp_path / "sweep": [row(changes="epochs=3")], tmp_path / "final": finals}
+        for one in finals:
+            report = tmp_path / "final" / one.name / "report" / "validation"
+            report.mkdir(parents=True)
+            (report / "scores.json").write_text(json.dumps(scores))
+        monkeypatch.setattr(leaderboard, "read", ran.__getitem__)
+        monkeypatch.setattr(style, "save", lambda picture, path: path.write_text(told(picture)))
+        monkeypatch.setattr(
+            sys, "argv",
+            ["draw_study.py", f"--root={tmp_path / 'sweep'}", f"--finals={tmp_path / 'final'}",
+             f"--out={tmp_path}"],
+        )  # fmt: skip
+        runpy.run_path(str(REPOSITORY / "scripts" / "draw_study.py"), run_name="__main__")
+        return {path.stem: path.read_text() for path in tmp_path.glob("*.png")}
+
+    return drawn
+
+
+def test_the_script_draws_all_finals_with_their_own_settings(draw, scores):
+    """They may have been trained otherwise than the sweep; each picture tells its own runs'."""
+    finals = [row(*model[:2], f"weights={model[2]}", name=f"{n}") for n, model in enumerate(FINALS)]
+    pictures = draw([*finals, row(changes="weights=hed", seed=5, name="3")])
+    assert "epochs=3" in pictures["model_accuracies"]
+    assert "twelve variants" in pictures["model_versions"]
+    words = pictures["emotion_class_performance"]
+    assert "validation; epochs=6" in words
+    assert "epochs=3" not in words
+    macro = f"(macro {scores['macro_f1']:.3f})"
+    for name in (
+        f"VGG16:7 {macro}\nweights=hed, seed 0", f"VGG16:7 {macro}\nweights=hed, seed 5",
+        f"ResNet50V2:8 {macro}\nweights=none", f"EfficientNetB0:9 {macro}\nweights=none",
+    ):  # fmt: skip
+        assert name in words
+
+
+def test_the_script_refuses_more_finals_than_it_can_draw(draw, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        draw([row(name=f"{n}", seed=n) for n in range(7)])
+    assert (
+        "at most 6 models in a picture of F1; found 7: VGG16:7, seed 0;" in capsys.readouterr().err
+    )
+    assert not list(tmp_path.glob("*.png"))
