@@ -43,6 +43,11 @@ class Guard:
     def __init__(self, app: ASGIApp, names: Collection[str], *, numbers: bool = False):
         self._app, self._names, self._numbers = app, names, numbers
 
+    @property
+    def paths(self) -> list[str]:
+        """Every path that the app answers at, each once."""
+        return sorted({route.path for route in getattr(self._app, "routes", ())})
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As every ASGI app is called."""
         if scope["type"] != "http":
