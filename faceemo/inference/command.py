@@ -157,7 +157,11 @@ def serve(argv: Sequence[str] | None = None) -> int:
         "--max-mib", type=_amount, default=10.0, metavar="N", help="of a picture (%(default)g)"
     )
     parser.add_argument(
-        "--max-megapixels", type=_amount, default=25.0, metavar="N", help="of one (%(default)g)"
+        "--max-megapixels",
+        type=_amount,
+        default=25.0,
+        metavar="N",
+        help="of one (%(default)g, at most 89)",
     )
     parser.add_argument(
         "--timeout",

@@ -45,6 +45,7 @@ def make_app(
     names: Collection[str] = LOOPBACK,
     numbers: bool = False,
     summary: Mapping[str, Any] | None = None,
+    source: str | None = None,
     worker: Worker | None = None,
 ) -> Guard:
     """The whole server but its socket.
@@ -55,11 +56,12 @@ def make_app(
         names: of hosts that it answers as, like `numbers`, see `Guard`.
         numbers: whether as any IP address too.
         summary: of the run, see `about.read_summary`.
+        source: of its images, see `about.read_source`.
         worker: that answers, if the caller has one that is warm already.
     """
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
-    facts = about(predictor.trained, limits, summary or {})
+    facts = about(predictor.trained, limits, summary or {}, source)
     rooms = _Rooms()
 
     @contextlib.asynccontextmanager

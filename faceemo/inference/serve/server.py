@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from faceemo.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,10 +54,16 @@ def serve(
         UserError: if packages are missing, the run cannot be read, or the address not be had.
     """
     _check_installed()
+    if Image.MAX_IMAGE_PIXELS and megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
+        raise UserError(
+            expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
+            found=f"{megapixels:g}",
+            fix="give less: Pillow, which decodes, takes more for an attack",
+        )
     with listening(host, port) as bound:
         # Only here, because each takes seconds, which a mistake need not wait for.
         from faceemo.inference import predictor
-        from faceemo.inference.serve.about import read_summary
+        from faceemo.inference.serve.about import read_source, read_summary
         from faceemo.inference.serve.app import make_app
         from faceemo.inference.serve.limits import Limits
         from faceemo.inference.serve.worker import Worker
@@ -78,6 +86,7 @@ def serve(
             names=called,
             numbers=numbers,
             summary=read_summary(run),
+            source=read_source(run),
             worker=worker,
         )
         print(f"faceemo: serving {run} at {address(bound)} (Ctrl-C ends it)", flush=True)
