@@ -7,8 +7,9 @@ from setuptools import find_packages, setup
 # The CPU build is a fifth smaller; it does not exist for macOS and arm64.
 CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_CPU_WHEEL = "sys_platform != 'linux' or platform_machine != 'x86_64'"
-# The web demo and its API.
-SERVE = ["fastapi>=0.115", "python-multipart>=0.0.18", "uvicorn>=0.30"]
+# The web demo and its API. Older starlettes put uploads of more than a megabyte onto the disk,
+# whatever they are told, and older fastapis take none but those.
+SERVE = ["fastapi>=0.115.10", "python-multipart>=0.0.18", "starlette>=0.46", "uvicorn>=0.30"]
 
 setup(
     name="faceemo",

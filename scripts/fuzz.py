@@ -4,9 +4,10 @@
     python scripts/fuzz.py --target zip --replay /tmp/faceemo-fuzz/zip-0.zip
 
 Targets: `predictor`, image files on the way of `faceemo predict`; `zip`, zips on the way of the
-preparation. Each input must end in an answer or in a UserError, within a second of the processor;
-the process that takes them must neither end nor grow. Inputs come from Hypothesis: the same seed
-and version of it make the same ones. One that fails is simplified and saved, with the command that
+preparation; `server`, requests to `faceemo serve`, each on a connection of its own. Each input must
+end in an answer or in a UserError (a refusal, of the server), within a second of the processor; the
+process that takes them must neither end nor grow. Inputs come from Hypothesis: the same seed and
+version of it make the same ones. One that fails is simplified and saved, with the command that
 replays it; the exit code is then 1.
 """
 

@@ -41,15 +41,19 @@ class Decoded:
     problem: str = ""  # why it cannot be decoded
 
 
-def decode(content: bytes) -> Decoded:
+def decode(content: bytes, formats: tuple[str, ...] | None = None) -> Decoded:
     """Decodes a file.
 
     OpenCV decodes for the detector, as it did in the original. But it fills what a truncated JPEG
     lacks with grey and says nothing, so Pillow, which does complain, reads every file first.
+
+    Args:
+        content: of the file.
+        formats: that are read, by Pillow's names; None for all that it knows.
     """
     found = Decoded(bytes=len(content))
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=formats) as image:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
             _refuse_programs(image)

@@ -1,9 +1,12 @@
 """The commands `faceemo predict`, `explain`, `export` and `serve`, also scripts of these names."""
 
 import argparse
+import contextlib
 import glob
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceemo import errors
@@ -11,6 +14,8 @@ from faceemo.inference.tables import FORMATS
 
 # The keys of `export.FORMATS`, whose import takes seconds.
 EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
+# Exit codes of what a signal ended, as shells have them; SIGPIPE has no name on Windows.
+_KILLED_BY, _CLOSED_PIPE = 128, 13
 
 _PREDICT = """Says what the faces in images, videos or a webcam's pictures express.
 
@@ -18,9 +23,10 @@ _PREDICT = """Says what the faces in images, videos or a webcam's pictures expre
     faceemo predict checkpoints/vgg16-7 film.mp4 --every 5 --smooth 0.6 --draw film_faces.mp4
     faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
 
-Photographs are searched for all their faces; an image that one face fills is taken as it is.
-Answers more likely wrong than right are 'unsure'. Exit code 1 says that files could not be read
-(they are listed at the end), 2 that nothing could be done.
+Photographs are searched for all their faces; an image that one face fills is taken as it is. Of a
+folder all images and videos are answered, those in folders within included. Answers more likely
+wrong than right are 'unsure'. Exit code 1 says that files could not be read (they are listed at the
+end), 2 that nothing could be done.
 """
 _EXPLAIN = """Draws what in a face speaks for the answer: one picture per face.
 
@@ -70,7 +76,7 @@ def predict(argv: Sequence[str] | None = None) -> int:
         "--draw",
         type=Path,
         metavar="PLACE",
-        help="annotated images into this folder; a video into this .mp4",
+        help="annotated images into this folder, another than theirs; one video into this .mp4",
     )
     parser.add_argument(
         "--every", type=_count, default=1, metavar="N", help="one of N frames (%(default)s)"
@@ -83,10 +89,10 @@ def predict(argv: Sequence[str] | None = None) -> int:
         help="of videos: share of a face's "
         "probabilities that stays from frame to frame, 0 (off) to below 1",
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     if not options.inputs and options.webcam is None:
         parser.error("name files or folders, or --webcam INDEX")
-    with errors.reported():
+    with _ended():
         inputs = _inputs(options.inputs)
         from faceemo.inference import session  # takes seconds, which a mistake need not wait for
 
@@ -107,10 +113,10 @@ def explain(argv: Sequence[str] | None = None) -> int:
     """`faceemo explain`; returns the exit code."""
     parser = _parser("explain", _EXPLAIN)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the pictures")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     if not options.inputs:
         parser.error("name files or folders")
-    with errors.reported():
+    with _ended():
         inputs = _inputs(options.inputs)
         from faceemo.inference import explain as pictures
 
@@ -126,7 +132,7 @@ def export(argv: Sequence[str] | None = None) -> int:
         "--faces", nargs="+", required=True, metavar="PATH", help="images to compare on, or folders"
     )
     options = parser.parse_args(argv)
-    with errors.reported():
+    with _ended():
         faces = _inputs(options.faces)
         from faceemo.inference import export as exporting
 
@@ -144,13 +150,18 @@ def serve(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         help="of the host, as browsers write it, such as that of a proxy before the server: it "
-        "answers to no other then, but to those of this machine alone",
+        "answers to no other then, but to those of this machine alone; without, one that others "
+        "can reach answers to this machine's name and to addresses in numbers too",
     )
     parser.add_argument(
         "--max-mib", type=_amount, default=10.0, metavar="N", help="of a picture (%(default)g)"
     )
     parser.add_argument(
-        "--max-megapixels", type=_amount, default=25.0, metavar="N", help="of one (%(default)g)"
+        "--max-megapixels",
+        type=_amount,
+        default=25.0,
+        metavar="N",
+        help="of one (%(default)g, at most 89)",
     )
     parser.add_argument(
         "--timeout",
@@ -167,7 +178,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
         help="requests at a time; others are told to come back (%(default)s)",
     )
     options = parser.parse_args(argv)
-    with errors.reported():
+    with _ended():
         from faceemo.inference.serve import server
 
         server.serve(
@@ -181,6 +192,22 @@ def serve(argv: Sequence[str] | None = None) -> int:
             places=options.waiting,
         )
     return 0
+
+
+@contextlib.contextmanager
+def _ended() -> Iterator[None]:
+    """Ends a command as a user expects: mistakes in a line, Ctrl-C and a closed pipe in silence."""
+    try:
+        with errors.reported():
+            yield
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("faceemo: interrupted", file=sys.stderr)
+        raise SystemExit(_KILLED_BY + signal.SIGINT) from None
+    except BrokenPipeError:
+        # What is still to be flushed goes nowhere, or Python would tell of it at its very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_KILLED_BY + _CLOSED_PIPE) from None
 
 
 COMMANDS = {"predict": predict, "explain": explain, "export": export, "serve": serve}

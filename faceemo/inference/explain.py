@@ -1,6 +1,7 @@
 """Pictures of what in a face speaks for the answer."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.analysis import gradcam, occlusion, style
+from faceemo.inference import targets
 from faceemo.inference.annotate import caption
 from faceemo.inference.faces import Face
-from faceemo.inference.images import Picture, files_below, pictures_of
+from faceemo.inference.images import Picture, files_below, picture_at
 from faceemo.inference.prediction import Prediction, on_face
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.session import UNREADABLE, unused
@@ -62,12 +64,18 @@ def make_explain(predictor: Predictor) -> Callable[[Picture, Face], Explanation]
 
 
 def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int:
-    """Writes a picture per face into the folder `out`; returns the exit code."""
+    """Writes a picture per face into the folder `out`; returns the exit code.
+
+    Raises:
+        UserError: if there is no network at `run`, or `out` holds an input.
+    """
+    files = [file for path in inputs for file in files_below(path)]
+    targets.check_folder("--out", out, files)
     predictor = load(run)
     make = make_explain(predictor)
-    files = [file for path in inputs for file in files_below(path)]
     unreadable, without, names, drawn = [], [], set(), 0
-    for picture in tqdm(pictures_of(files), "explain", len(files), unit="image", disable=None):
+    pictures = itertools.starmap(picture_at, enumerate(files))
+    for picture in tqdm(pictures, "explain", len(files), unit="image", disable=None):
         if picture.pixels is None:
             unreadable.append(f"{picture.name}: {picture.problem}")
             continue

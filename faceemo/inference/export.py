@@ -1,5 +1,6 @@
 """Trained networks in the forms of other programs, each checked in its own runtime."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -39,8 +40,14 @@ class Format(NamedTuple):
     output: str = "float32 [N, classes], calibrated probabilities; preprocessing is inside"
 
 
+def _exact(kept: Stored) -> Trained:
+    """The network in float32, in whatever it was trained: others round bfloat16 elsewhere."""
+    config = kept.recipe["config"] | {"dtype": "float32"}
+    return Trained.of(dataclasses.replace(kept, recipe=kept.recipe | {"config": config}))
+
+
 def _graph(write: Callable[[Trained, Path], None]) -> Callable[[Stored, Path], None]:
-    return lambda kept, path: write(Trained.of(kept), path)
+    return lambda kept, path: write(_exact(kept), path)
 
 
 FORMATS = {
@@ -51,7 +58,7 @@ FORMATS = {
     "npz": Format(
         ".npz",
         lambda kept, path: stored.write(path, kept),
-        lambda path: Predictor(Trained.of(stored.load(path))).probabilities,
+        lambda path: Predictor(_exact(stored.load(path))).probabilities,
         output="arrays by name; preprocessing and temperature are data, see 'about' in the file",
     ),
 }
@@ -59,6 +66,8 @@ FORMATS = {
 
 def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
     """Writes `out`, and `out`.json with what belongs to it, if the file answers as the run does.
+
+    Both compute in float32, also where the run did not.
 
     Args:
         run: the run's folder, or a file of `faceemo.train.stored`.
@@ -82,7 +91,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
         )
     compilation.keep()
     kept = trained.read(run)
-    predictor = Predictor(Trained.of(kept))
+    predictor = Predictor(_exact(kept))
     faces = _faces(predictor, inputs)
     with staging.file(out) as partial:
         chosen.write(kept, partial)

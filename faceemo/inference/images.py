@@ -1,7 +1,7 @@
 """Whatever somebody calls images, one after the other, decoded."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,23 @@ def pictures_of(images: Any) -> Iterator[Picture]:
     """
     for index, (name, found) in enumerate(_named(images)):
         if isinstance(found, Path):
-            decoded = decode(found.read_bytes())
-            yield Picture(index, name, decoded.pixels, decoded.problem)
+            yield picture_at(index, found)
             continue
         name = name or f"image {index}"
         try:
             yield Picture(index, name, pixels_of(found))
         except (ValueError, OSError) as error:
             yield Picture(index, name, None, f"{type(error).__name__}: {error}")
+
+
+def picture_at(index: int, path: Path) -> Picture:
+    """A file, read and decoded; whatever keeps it from being so is the picture's problem."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:  # it is gone, forbidden, or on a disk that fails
+        return Picture(index, str(path), None, f"{type(error).__name__}: {error.strerror}")
+    found = decode(content)
+    return Picture(index, str(path), found.pixels, found.problem)
 
 
 def _named(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
@@ -77,8 +86,12 @@ def _named(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
         )
 
 
-def files_below(path: Path) -> list[Path]:
+def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
     """The path itself, or the images below it.
+
+    Args:
+        path: of a file or a folder.
+        more: endings of files that are wanted too, such as '.mp4'.
 
     Raises:
         UserError: if there is neither.
@@ -89,7 +102,7 @@ def files_below(path: Path) -> list[Path]:
         raise UserError(
             expected=f"an image or a folder at {path}", found="nothing", fix="correct the path"
         )
-    suffixes = Image.registered_extensions()
+    suffixes = {*Image.registered_extensions(), *more}
     return sorted(
         file
         for file in path.rglob("*")

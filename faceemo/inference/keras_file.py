@@ -37,7 +37,14 @@ def write(trained: Trained, path: Path) -> None:
 
 
 def model_of(trained: Trained) -> Any:
-    """The model of Keras, trained."""
+    """The model of Keras, trained; what Keras itself remembers of others is cleared.
+
+    Raises:
+        UserError: if Keras is not installed.
+    """
+    # Some layers get their names by a count of all that this process ever made, and names are how
+    # weights are found, here and by whoever loads the file.
+    _keras().utils.clear_session()
     model = _build(trained)
     _fill(model, trained.variables)
     return model

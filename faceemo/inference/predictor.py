@@ -132,10 +132,14 @@ class Predictor:
         return calibration.soften(softmax, self.trained.temperature)
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
-        bucket = 1 << (len(crops) - 1).bit_length()
-        padded = np.pad(crops, ((0, bucket - len(crops)), (0, 0), (0, 0)))
+        padded = np.pad(crops, ((0, bucket(len(crops)) - len(crops)), (0, 0), (0, 0)))
         params, batch_stats = self._variables["params"], self._variables["batch_stats"]
         return np.asarray(self._step(params, batch_stats, padded))[: len(crops)]
+
+
+def bucket(count: int) -> int:
+    """To how many rows a batch of `count`, 1 to `LIMIT`, is padded."""
+    return 1 << (count - 1).bit_length()
 
 
 def load(path: str | Path) -> Predictor:

@@ -1,6 +1,8 @@
 """Prediction over many files: what is written where, and what could not be read."""
 
 import contextlib
+import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,12 +14,13 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.inference import tables, video
+from faceemo.inference import tables, targets, video
 from faceemo.inference.annotate import annotate
-from faceemo.inference.images import Picture, files_below, pictures_of
+from faceemo.inference.images import Picture, files_below, picture_at
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.smoothing import Smoother
+from faceemo.inference.video import Video, is_video
 
 UNREADABLE = 1  # exit code
 
@@ -38,7 +41,7 @@ def predict(
 
     Args:
         run: folder of the run.
-        inputs: that exist: images, videos, folders of images.
+        inputs: that exist: images, videos, folders of both.
         webcam: its index, or None.
         crops: whether every image is a face as it is.
         form: of `tables.FORMATS`.
@@ -46,16 +49,18 @@ def predict(
         draw: where annotated pictures go: a folder for images, a file for a video; None for none.
         every: of so many frames of a video one is looked at.
         smooth: of `Smoother`.
+
+    Raises:
+        UserError: if nothing can be done; nothing is written then.
     """
-    films = [path for path in inputs if path.suffix.lower() in video.SUFFIXES]
-    sources: list[Path | int] = [*films, *([] if webcam is None else [webcam])]
-    files = [file for path in inputs if path not in films for file in files_below(path)]
-    if draw and (draw.suffix.lower() in video.SUFFIXES) != (len(sources) == 1 and not files):
-        raise UserError(
-            expected="--draw with a folder for images, or with an .mp4 for one video",
-            found=f"{draw} for {len(files)} images and {len(sources)} videos",
-            fix="give the one that fits; several videos one after the other",
-        )
+    files = [file for path in inputs for file in files_below(path, video.SUFFIXES)]
+    films = [file for file in files if is_video(file)]
+    images = [file for file in files if not is_video(file)]
+    if out:
+        targets.check_file("--out", out, [run, *files])
+    if draw:
+        _check_drawn(draw, images, films, len(films) + (webcam is not None))
+    camera = None if webcam is None else Video(webcam, every)
     predictor = load(run)
     unreadable: list[str] = []
     with _lines(out) as stream:
@@ -67,61 +72,83 @@ def predict(
             for one in answers:
                 print(line(one), file=stream, flush=stream is sys.stdout)
 
-        if files:
-            unreadable += _images(predictor, files, crops, tell, draw)
-        for source in sources:
-            unreadable += _film(
-                predictor, video.Video(source, every), crops, Smoother(smooth), tell, draw
-            )
+        # no bar where answers run over the terminal, nor where nobody looks
+        quiet = True if stream is sys.stdout and stream.isatty() else None
+        session = _Session(predictor, crops, tell, draw, quiet)
+        if images:
+            unreadable += session.images(images)
+        for path in films:
+            try:
+                film = Video(path, every)
+            except UserError:
+                unreadable.append(f"{path}: not a video that OpenCV can open")
+            else:
+                unreadable += session.film(film, Smoother(smooth))
+        if camera:
+            unreadable += session.film(camera, Smoother(smooth))
     for place in (out, draw):
-        if place:
+        if place and place.exists():
             print(f"wrote {place}", file=sys.stderr)
     if unreadable:
         print(f"{len(unreadable)} not read:", *unreadable, sep="\n  ", file=sys.stderr)
     return UNREADABLE if unreadable else 0
 
 
-def _images(
-    predictor: Predictor,
-    files: Sequence[Path],
-    crops: bool,
-    tell: Callable[[Iterable[Prediction]], None],
-    draw: Path | None,
-) -> Iterator[str]:
-    names: set[str] = set()
-    answered = predictor.stream(pictures_of(files), crops=crops)
-    for picture, answers in tqdm(answered, "faces", len(files), unit="image", disable=_quiet()):
-        if picture.pixels is None:
-            yield f"{picture.name}: {picture.problem}"
-            continue
-        tell(answers)
-        if draw:
-            drawn = Image.fromarray(annotate(_rgb(picture), answers))
-            with staging.file(draw / unused(Path(picture.name), names)) as partial:
-                drawn.save(partial)
+@dataclasses.dataclass(frozen=True)
+class _Session:
+    """What is done with each picture; methods yield what could not be read.
 
+    Attributes:
+        predictor: that answers.
+        crops: as of `predict`, like `draw`.
+        tell: takes the answers on a picture.
+        draw: where annotated pictures go.
+        quiet: whether no progress is shown; None where nobody would see it.
+    """
 
-def _film(
-    predictor: Predictor,
-    film: video.Video,
-    crops: bool,
-    smoother: Smoother,
-    tell: Callable[[Iterable[Prediction]], None],
-    draw: Path | None,
-) -> Iterator[str]:
-    answered = predictor.stream(film.pictures(), crops=crops, prompt=film.live)
-    writing = video.written(draw, film.fps / film.every) if draw else contextlib.nullcontext()
-    with writing as write, contextlib.suppress(KeyboardInterrupt):
+    predictor: Predictor
+    crops: bool
+    tell: Callable[[Iterable[Prediction]], None]
+    draw: Path | None
+    quiet: bool | None
+
+    def images(self, files: Sequence[Path]) -> Iterator[str]:
+        """One after the other."""
+        names: set[str] = set()
+        pictures = itertools.starmap(picture_at, enumerate(files))
+        answered = self.predictor.stream(pictures, crops=self.crops)
         for picture, answers in tqdm(
-            answered, "frames", film.frames, unit="frame", disable=_quiet()
+            answered, "faces", len(files), unit="image", disable=self.quiet
         ):
             if picture.pixels is None:
                 yield f"{picture.name}: {picture.problem}"
                 continue
-            answers = smoother.smooth(answers)
-            tell(answers)
-            if write:
-                write(annotate(_rgb(picture), answers))
+            self.tell(answers)
+            if self.draw:
+                drawn = Image.fromarray(annotate(_rgb(picture), answers))
+                with staging.file(self.draw / unused(Path(picture.name), names)) as partial:
+                    drawn.save(partial)
+
+    def film(self, film: Video, smoother: Smoother) -> Iterator[str]:
+        """Frame by frame, to its end; a live one has none but Ctrl-C."""
+        answered = self.predictor.stream(film.pictures(), crops=self.crops, prompt=film.live)
+        writing = (
+            video.written(self.draw, film.fps / film.every)
+            if self.draw
+            else contextlib.nullcontext()
+        )
+        ends = (KeyboardInterrupt,) if film.live else ()
+        with writing as write, contextlib.suppress(*ends):
+            for picture, answers in tqdm(
+                answered, "frames", film.frames, unit="frame", disable=self.quiet
+            ):
+                if picture.pixels is None:
+                    yield f"{picture.name}: {picture.problem}"
+                    continue
+                answers = smoother.smooth(answers)
+                self.tell(answers)
+                if write:
+                    write(annotate(_rgb(picture), answers))
 
 
 def unused(path: Path, names: set[str]) -> str:
@@ -135,14 +162,25 @@ def unused(path: Path, names: set[str]) -> str:
     return f"{name}.png"
 
 
+def _check_drawn(draw: Path, images: Sequence[Path], films: Sequence[Path], videos: int) -> None:
+    """Before any work: images are drawn into a folder, one video alone into a video.
+
+    Raises:
+        UserError: if `draw` is the other, or an input.
+    """
+    if is_video(draw) != bool(videos) or videos > 1 or (videos and images):
+        raise UserError(
+            expected="--draw with a folder for images alone, or with an .mp4 for one video alone",
+            found=f"{draw} for {len(images)} images and {videos} videos",
+            fix="name the images, or one of the videos, with the place that fits",
+        )
+    check = targets.check_file if videos else targets.check_folder
+    check("--draw", draw, [*films, *images])
+
+
 def _rgb(picture: Picture) -> np.ndarray:
     assert picture.pixels is not None
     return np.ascontiguousarray(picture.pixels.bgr[..., ::-1])
-
-
-def _quiet() -> bool | None:
-    """No bar where answers run over the terminal, nor where nobody looks."""
-    return True if sys.stdout.isatty() else None
 
 
 @contextlib.contextmanager

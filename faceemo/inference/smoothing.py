@@ -7,6 +7,7 @@ from faceemo.data.search import overlap
 from faceemo.inference.prediction import Prediction, on_face
 
 _SAME = 0.3  # intersection over union with where a face was, from which on it is the same
+_WHOLE: Box = (0, 0, 1, 1)  # stands for a frame that is a face as it is, and so for one face's way
 
 
 class Smoother:
@@ -23,12 +24,12 @@ class Smoother:
     def smooth(self, answers: Sequence[Prediction]) -> list[Prediction]:
         """The answers on the next frame. A face that was not there a frame ago starts anew."""
         left = list(self._before)
-        smoothed = []
+        smoothed, tracks = [], []
         for one in answers:
-            box, probabilities = one.box, one.probabilities
-            if box is None:
+            if not one.probabilities:
                 smoothed.append(one)
                 continue
+            box, probabilities = one.box or _WHOLE, one.probabilities
             near = max(left, key=lambda track, box=box: overlap(track[0], box), default=None)
             if near is not None and overlap(near[0], box) >= _SAME:
                 left.remove(near)
@@ -36,6 +37,8 @@ class Smoother:
                     name: self._keep * near[1][name] + (1 - self._keep) * value
                     for name, value in probabilities.items()
                 }
-            smoothed.append(on_face(one.index, one.name, probabilities, box, one.face_confidence))
-        self._before = [(one.box, one.probabilities) for one in smoothed if one.box]
+            follows = on_face(one.index, one.name, probabilities, one.box, one.face_confidence)
+            smoothed.append(follows)
+            tracks.append((box, probabilities))
+        self._before = tracks
         return smoothed

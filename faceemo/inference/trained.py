@@ -52,6 +52,11 @@ class Trained:
         )
 
 
+def place(path: Path) -> Path:
+    """Where a network lies: `BUILTIN` names the one that comes with faceemo, in any folder."""
+    return Path(__file__).with_name(BUILTIN) if str(path) == BUILTIN else path
+
+
 def read(path: Path) -> Stored:
     """Reads a run's folder, or the file (or its folder) that `faceemo.train.stored` wrote.
 
@@ -62,8 +67,7 @@ def read(path: Path) -> Stored:
     Raises:
         UserError: if there is neither, or it is damaged.
     """
-    if str(path) == BUILTIN:
-        path = Path(__file__).with_name(BUILTIN)
+    path = place(path)
     if path.is_file() or (path / stored.NAME).is_file():
         return stored.load(path)
     recipe = read_recipe(path) if path.is_dir() else None

@@ -15,6 +15,14 @@ from faceemo.inference.images import Picture
 
 SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 _USUAL = 25.0  # frames per second, where a source does not say
+# These hold no number of frames: OpenCV takes their duration, which may be that of the sound, times
+# a rate, which may vary.
+_ESTIMATING = {".mkv", ".mpeg", ".mpg", ".webm", ".wmv"}
+
+
+def is_video(path: Path) -> bool:
+    """Whether it has the name of one."""
+    return path.suffix.lower() in SUFFIXES
 
 
 class Video:
@@ -31,6 +39,7 @@ class Video:
     def __init__(self, source: Path | int, every: int = 1):
         self.name = f"webcam {source}" if isinstance(source, int) else str(source)
         self.live = isinstance(source, int)
+        self._estimates = Path(self.name).suffix.lower() in _ESTIMATING
         self.every = every
         self._source = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._source.isOpened():
@@ -49,9 +58,13 @@ class Video:
         return -(-count // self.every) if count > 0 else None
 
     def pictures(self) -> Iterator[Picture]:
-        """The frames that are looked at; their index is that of the frame, from 0."""
-        index = 0
+        """The frames that are looked at; their index is that of the frame, from 0.
+
+        Where the source ends before its time, a last one without pixels says so.
+        """
+        index, seconds = 0, 0.0
         while self._source.grab():
+            seconds = self._source.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index % self.every == 0:
                 ok, bgr = self._source.retrieve()
                 name = f"{self.name}#{index}"
@@ -61,7 +74,29 @@ class Video:
                 else:
                     yield Picture(index, name, None, "a frame that cannot be decoded")
             index += 1
+        problem = self._lacking(index, seconds)
         self._source.release()
+        if problem:
+            yield Picture(index, f"{self.name}#{index}", None, problem)
+
+    def _lacking(self, read: int, seconds: float) -> str:
+        """Why the frames that were read are not all; empty if they are, as far as anybody knows.
+
+        Args:
+            read: how many.
+            seconds: at which the last one stands.
+        """
+        if self.live:
+            return "the camera gives no more"
+        if not read:
+            return "no frame can be decoded"
+        told = self._source.get(cv2.CAP_PROP_FRAME_COUNT)
+        # A second or a tenth less is nothing: what players leave out is counted too.
+        if told - read <= min(self.fps, told / 10):
+            return ""
+        if self._estimates and seconds >= 0.95 * told / self.fps - 1:
+            return ""
+        return f"it ends here, of {told:.0f} frames: damaged, or cut off"
 
 
 @contextlib.contextmanager

@@ -89,21 +89,22 @@ def run(options: argparse.Namespace) -> None:
         )
         for count in options.clients:
             _load(address, path, bodies, count, _WARM)
-            rates, seconds = [], []
+            rates, seconds, failed = [], [], []
             for _ in range(options.rounds):
                 start = time.perf_counter()
                 clients = _load(address, path, bodies, count, options.seconds)
                 took = time.perf_counter() - start
                 rates.append(sum(one.faces for one in clients) / took)
                 seconds += [value for one in clients for value in one.seconds]
-                errors += [message for one in clients for message in one.errors]
+                failed += [message for one in clients for message in one.errors]
             middle, low, high = timing.spread(rates)
             p50, p99 = 1000 * np.percentile(seconds or [float("nan")], [50, 99])
             print(
                 f"  {count:>3} clients  {middle:8.1f} faces/s ({low:.1f} to {high:.1f}), "
                 f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(seconds):,} answers, "
-                f"{len(errors)} errors"
+                f"{len(failed)} errors"
             )
+            errors += failed
     if errors:
         print(*sorted(set(errors))[:5], sep="\n", file=sys.stderr)
         raise SystemExit(1)

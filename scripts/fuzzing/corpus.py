@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from faceemo.config import CLASSES
+from faceemo.config import CLASSES, make_config
 from faceemo.data import fer_csv
 from faceemo.data.drawing import draw_face
 
@@ -92,11 +92,26 @@ def requests() -> Mapping[str, bytes]:
         f"{number}.http": posted(images()["grey.jpg"], f"/api/predict?{options}")
         for number, options in enumerate(("heat=true", "crops=1", "heat=1&crops=true", "x=y"))
     }
-    pages = ("/", "/api", "/api/model", "/openapi.json", "/demo.css", "/nothing", "/../etc/passwd")
+    pages = (*addresses(), "/nothing", "/../etc/passwd")
     return found | {
         f"get {number}.http": f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         for number, page in enumerate(pages)
     }
+
+
+@functools.cache
+def addresses() -> tuple[str, ...]:
+    """Every path of the server, as its app has them."""
+    # JAX and the extra 'serve', which other files do without
+    from faceemo.inference.predictor import Predictor
+    from faceemo.inference.serve.app import make_app
+    from faceemo.inference.trained import Trained
+    from faceemo.models import build
+
+    config = make_config("vgg16", "0,weights=none,image_size=32")
+    model = build(config)
+    blank = Predictor(Trained(model, {}, model.preprocessing, CLASSES, config, temperature=1.0))
+    return tuple(make_app(blank).paths)
 
 
 def posted(

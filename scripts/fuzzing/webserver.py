@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h11
-import uvicorn
 
 from faceemo.inference.predictor import Predictor
+from faceemo.inference.serve import server
 from faceemo.inference.serve.app import make_app
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.patience import Impatient
-from faceemo.inference.serve.server import listening
 from faceemo.inference.serve.worker import Worker
 
 # What a request may be answered; 503 is no answer, for nobody else asks.
@@ -30,17 +28,11 @@ class Webserver:
 
     def __init__(self, predictor: Predictor):
         limits = Limits(upload_seconds=_LONG, answer_seconds=_LONG)
-        self._place = listening("127.0.0.1", 0)
+        self._place = server.listening("127.0.0.1", 0)
         worker = Worker(predictor, limits)
         worker.warm()
-        config = uvicorn.Config(
-            make_app(predictor, limits, worker=worker),
-            http=Impatient,
-            log_level="critical",
-            access_log=False,
-            ws="none",
-        )
-        running = uvicorn.Server(config)
+        app = make_app(predictor, limits, worker=worker)
+        running = server.running(app, limits.places, log_level="critical")
         threading.Thread(target=running.run, kwargs={"sockets": [self._place]}, daemon=True).start()
         while not running.started:
             time.sleep(_PAUSE)

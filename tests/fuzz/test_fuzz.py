@@ -115,3 +115,12 @@ def test_mended_pngs_are_whole_again(monkeypatch):
     assert Image.open(io.BytesIO(mutation.mend_png(bytes(content)))).size == (40, 40)
     assert mutation.mend_png(corpus.images()["L.png"]) == corpus.images()["L.png"]
     assert mutation.mend_png(b"GIF89a") == b"GIF89a"
+
+
+def test_every_address_of_the_server_is_asked(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from fuzzing import corpus
+
+    asked = {content.split()[1].decode() for content in corpus.requests().values()}
+    assert {"/", "/style.css", "/demo.js", "/examples/happy.png", "/api/health"} <= asked
+    assert "/demo.css" not in asked

@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import faceemo
-from faceemo import models
 from faceemo.classes import CLASSES
 from faceemo.config import make_config
 from faceemo.data import sample
+from faceemo.inference import explain, session
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
-from faceemo.train import stored
+from tests.data.faces import face
+from tests.inference import films, networks
 from tests.train.tiny import GREY, SIZE, make_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,18 +48,7 @@ def loaded(run):
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
     """The file of a VGG16 of random weights that tells faces apart, for what only needs answers."""
-    config = make_config("vgg16", "0,weights=none,image_size=32")
-    model = models.build(config)
-    variables = jax.tree.map(np.array, model.init(3))
-    variables["params"]["head"]["predictions"]["kernel"] *= 30
-    recipe = {
-        "config": config.to_dict(),
-        "classes": list(CLASSES),
-        "preprocessing": model.preprocessing.to_dict(),
-    }
-    path = tmp_path_factory.mktemp("network") / stored.NAME
-    stored.write(path, stored.Stored(variables, recipe, temperature=0.8, best_epoch=2))
-    return path
+    return networks.write(tmp_path_factory.mktemp("network"))
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +84,30 @@ def files(run):
     root = run.parent / "data" / "unique_images"
     paths = sorted((root / "validation").rglob("*.jpg"))
     return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two faces in one, one that is a crop, none in a third; and a file that is no image."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    pair = np.full((300, 600), 128, np.uint8)
+    pair[60:220, 40:200], pair[80:230, 380:530] = face(0, 160), face(1, 150)
+    Image.fromarray(pair).save(folder / "a pair.png")
+    Image.fromarray(face(2)).save(folder / "more" / "crop.png")
+    Image.fromarray(np.full((90, 120), 50, np.uint8)).save(folder / "wall.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Forty frames of a face that moves to the right."""
+    return films.write(tmp_path / "film.mp4")
+
+
+@pytest.fixture
+def at_once(predictor, monkeypatch):
+    """The commands answer with the small network, whatever run they are given."""
+    for module in (session, explain):
+        monkeypatch.setattr(module, "load", lambda _: predictor)

@@ -4,17 +4,14 @@ import contextlib
 import threading
 import time
 
-import uvicorn
-
 from faceemo.inference.serve import server
-from faceemo.inference.serve.patience import Impatient
 
 
 @contextlib.contextmanager
-def running(app):
-    """The address at which an app is served."""
-    with server.listening("127.0.0.1", 0) as bound:
-        running = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_level="error", ws="none"))
+def running(app, bound=None, places=32):
+    """The address at which an app is served; by default at a free port of 127.0.0.1."""
+    with bound or server.listening("127.0.0.1", 0) as bound:
+        running = server.running(app, places, log_level="error")
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

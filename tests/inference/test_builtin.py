@@ -40,3 +40,19 @@ def test_the_name_means_it_wherever_one_stands(tmp_path, monkeypatch):
     assert trained.read(Path(trained.BUILTIN)).classes == CLASSES
     with pytest.raises(UserError, match="a folder without either"):
         trained.read(tmp_path / trained.BUILTIN)
+
+
+def test_what_it_learned_from_is_told_by_its_card_wherever_one_stands(tmp_path, monkeypatch):
+    pytest.importorskip("fastapi")
+    from faceemo.inference.serve import about
+
+    other = tmp_path / trained.BUILTIN
+    other.mkdir()
+    (other / "summary.json").write_text('{"val_accuracy": 1}')
+    (other / "card.md").write_text("Source and licence, as SOURCE.txt beside the images says: mine")
+    monkeypatch.chdir(tmp_path)
+    name = Path(trained.BUILTIN)
+    assert about.read_summary(name) == {}
+    assert about.read_source(name).startswith("FER2013")
+    assert about.read_summary(other) == {"val_accuracy": 1}
+    assert about.read_source(other) == "mine"

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -9,37 +11,8 @@ import pytest
 from PIL import Image
 
 from faceemo.inference import command
-from tests.data.faces import face
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Two faces in one, one that is a crop, none in a third; and a file that is no image."""
-    folder = tmp_path / "photos"
-    (folder / "more").mkdir(parents=True)
-    pair = np.full((300, 600), 128, np.uint8)
-    pair[60:220, 40:200], pair[80:230, 380:530] = face(0, 160), face(1, 150)
-    Image.fromarray(pair).save(folder / "a pair.png")
-    Image.fromarray(face(2)).save(folder / "more" / "crop.png")
-    Image.fromarray(np.full((90, 120), 50, np.uint8)).save(folder / "wall.png")
-    (folder / "broken.jpg").write_bytes(b"no image")
-    return folder
-
-
-@pytest.fixture
-def film(tmp_path):
-    """Forty frames of a face that moves to the right."""
-    path = tmp_path / "film.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
-    for frame in range(40):
-        pixels = np.full((240, 320), 128, np.uint8)
-        left = 10 + 3 * frame
-        pixels[50:190, left : left + 140] = face(4, 140)
-        writer.write(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
 
 
 def rows_of(text):
@@ -131,3 +104,18 @@ def test_a_folder_for_a_video_is_refused_before_anything_is_read(film, tmp_path,
     with pytest.raises(SystemExit):
         command.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
     assert ".mp4" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(network, photos):
+    """As `faceemo predict ... | head -1` does."""
+    command_line = [sys.executable, "-m", "faceemo.inference.command", "predict", str(network)]
+    with subprocess.Popen(
+        [*command_line, str(photos), str(photos)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("image")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -13,10 +13,11 @@ from PIL import Image
 
 from faceemo.errors import UserError
 from faceemo.inference import command, keras_file
-from faceemo.inference.export import FORMATS, export
+from faceemo.inference.export import FORMATS, TOLERANCE, export
 from faceemo.inference.predictor import load
 from faceemo.train import stored
 from tests.data.faces import face
+from tests.inference import networks
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,19 @@ def test_a_file_that_answers_otherwise_is_not_written(network, photos, tmp_path,
         export(network, "npz", out, [photos])
     assert out.read_text() == "an older one"
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("form", ["stablehlo", "npz"])
+def test_a_run_in_bfloat16_is_exported_in_float32(answering, photos, faces, tmp_path, form):
+    run = networks.write(tmp_path, dtype="bfloat16")
+    out = tmp_path / f"out{FORMATS[form].suffix}"
+    export(run, form, out, [photos])
+    exact, rounded = (one.probabilities(faces) for one in (answering, load(run)))
+    assert np.abs(exact - rounded).max() > TOLERANCE
+    if form == "stablehlo":
+        np.testing.assert_allclose(FORMATS[form].reader(out)(faces), exact, atol=2e-5)
+    else:
+        np.testing.assert_array_equal(load(out).probabilities(faces), rounded)
 
 
 def test_what_cannot_be_exported_is_said(network, photos, tmp_path, monkeypatch):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceemo.analysis import card
 from faceemo.inference.serve import examples
+from faceemo.inference.serve.about import read_source
 from faceemo.inference.serve.heat import png_of
 from tests.data.faces import face, odd_files
 from tests.inference.asking import asking, crop, form, photo, read, wall
@@ -112,6 +114,22 @@ def test_what_answers_is_told(predictor):
     assert "60%" in page
     assert "50 to 70%" in page
     assert "are calibrated" in page
+
+
+def test_whose_the_training_images_were_is_told_if_anybody_said_so(predictor, tmp_path):
+    root, run = tmp_path / "data", tmp_path / "run"
+    root.mkdir(), run.mkdir()
+    config = {"dataset": "folder", "source": "", "data_dir": "data"}
+    (run / card.NAME).write_text(f"## Data\n\n{card._source(config, root)}\nOf 9 images ...\n")
+    assert read_source(run) is None
+    (root / card.NOTE).write_text("The [AB] set: \\ faces, by_nobody.\n")
+    (run / card.NAME).write_text(f"## Data\n\n{card._source(config, root)}\nOf 9 images ...\n")
+    source = read_source(run)
+    assert source == "The [AB] set: \\ faces, by_nobody."
+    assert read_source(run / "model.npz") == source
+    for told, wanted in ((source, source), (None, "images of its user")):
+        with asking(predictor, source=told) as asker:
+            assert asker.get("/api/model").json()["trained_on"] == wanted
 
 
 def test_health_counts_who_is_inside(server):

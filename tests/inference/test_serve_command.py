@@ -45,6 +45,7 @@ def test_a_port_in_use_is_one_clear_message(capsys):
         (["--host", "192.0.2.1"], "an address that this machine has"),
         (["--port", "70000"], "65535"),
         (["--max-mib", "0"], "above 0"),
+        (["--max-megapixels", "90"], "at most 89"),
         (["--waiting", "0"], "from 1"),
         (["--port", "0"], "run's folder"),
     ],
@@ -70,7 +71,7 @@ def test_addresses_are_those_of_a_browser():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0"])
 def test_a_process_serves_until_ctrl_c(network, host):
     process = subprocess.Popen(
         [sys.executable, "-m", "faceemo.inference.command", "serve", str(network), "--port", "0",
@@ -81,12 +82,16 @@ def test_a_process_serves_until_ctrl_c(network, host):
         assert process.stdout is not None
         line = process.stdout.readline()
         address = next(word for word in line.split() if word.startswith("http://"))
-        port = urllib.parse.urlsplit(address).port
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as line:
+        place = urllib.parse.urlsplit(address).netloc
+        with contextlib.closing(http.client.HTTPConnection(place, timeout=120)) as line:
             line.request("POST", "/api/predict", START + jpeg(face(3)) + b"\r\n--x--\r\n", KIND)
             answer = line.getresponse()
             assert len(json.loads(answer.read())["faces"]) == 1
             assert "server" not in answer.headers
+            line.request("GET", "/", headers={"Host": "evil.example"})
+            answer = line.getresponse()
+            assert answer.status == 421
+            answer.read()
             # Refused while more is sent, without a length: the refusal arrives all the same.
             pieces = itertools.chain([START], (bytes(2**16) for _ in range(300)))
             line.request("POST", "/api/predict", pieces, KIND, encode_chunked=True)

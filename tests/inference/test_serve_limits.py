@@ -101,8 +101,21 @@ class Gate:
 )
 def test_what_is_no_picture_within_limits_is_refused(server, monkeypatch, file, status, error):
     if error.startswith("too_many"):
-        monkeypatch.setattr(content, "decode", lambda _: pytest.fail("decoded before measured"))
+        monkeypatch.setattr(content, "decode", lambda *_: pytest.fail("decoded before measured"))
     told(server.predict(file), status, error)
+
+
+def test_no_decoder_is_fed_but_those_that_are_named(server, monkeypatch):
+    given = []
+    opened = Image.open
+
+    def opening(*files, formats=None):
+        given.append(formats)
+        return opened(*files, formats=formats)
+
+    monkeypatch.setattr(Image, "open", opening)
+    assert server.predict(crop(0)).status_code == 200
+    assert given == [content.FORMATS] * 2
 
 
 def test_a_picture_goes_by_its_content_not_by_its_name(server):

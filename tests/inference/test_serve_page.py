@@ -128,6 +128,46 @@ def test_the_camera_takes_a_picture(page):
     assert page.evaluate("document.querySelector('#video').srcObject") is None
 
 
+def test_two_clicks_open_one_camera(page):
+    """And one that opens after a picture was given is closed again."""
+    page.evaluate(
+        "const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "window.opened = []; window.asked = 0;"
+        "navigator.mediaDevices.getUserMedia = async (what) => {"
+        "  asked += 1; const one = await get(what); opened.push(...one.getTracks()); return one; }"
+    )
+    click = "document.querySelector('#camera').click();"
+    page.evaluate(click * 2)
+    page.wait("!document.querySelector('#snap').hidden")
+    assert page.evaluate("asked") == 1
+    page.evaluate("document.querySelector('#stop').click()")
+    page.evaluate(click + "document.querySelector('.example').click()")
+    page.wait(f"opened.length === 2 && {FACES} === 1")
+    page.wait("opened.every((track) => track.readyState === 'ended')")
+    assert page.evaluate("document.querySelector('#camera').disabled") is False
+    assert page.evaluate("document.querySelector('#snap').hidden")
+
+
+def test_the_last_of_two_examples_is_shown(page):
+    """Though the first one comes last."""
+    page.evaluate(
+        "const get = window.fetch; window.late = 0;"
+        "window.fetch = async (address, ...more) => { const answer = await get(address, ...more);"
+        "  if (address === '/examples/three.png') {"
+        "    while (!late) await new Promise((go) => setTimeout(go, 10));"
+        "    setTimeout(() => { late = 2; }, 50); }"
+        "  return answer; };"
+        "document.querySelector('[data-address=\"/examples/three.png\"]').click();"
+        "document.querySelector('[data-address=\"/examples/happy.png\"]').click()"
+    )
+    page.wait(f"{FACES} === 1")
+    page.evaluate("late = 1")
+    page.wait("late === 2")
+    assert page.evaluate("document.querySelector('#picture').alt") == "drawn face, happy"
+    assert page.evaluate(FACES) == 1
+    assert page.evaluate(PROBLEM) is None
+
+
 def test_keys_and_screen_readers_find_everything(page):
     page.evaluate("document.querySelector('[data-address=\"/examples/three.png\"]').click()")
     page.wait(f"{FACES} === 3")
@@ -190,3 +230,6 @@ def test_a_server_that_has_ended_is_told(tab, predictor):
             "look(new Blob(['x']), 'x') && undefined"
         )
         assert "faceemo serve" in tab.wait(PROBLEM)
+        tab.evaluate("clear(), document.querySelector('.example').click()")
+        assert "faceemo serve" in tab.wait(PROBLEM)
+        assert tab.evaluate("document.querySelector('#invitation').hidden") is False

@@ -38,3 +38,14 @@ def test_none_is_none_and_a_new_face_starts_anew():
     assert smoother.smooth([seen(1, 0.1, 300)]) == [seen(1, 0.1, 300)]
     assert smoother.smooth([without_face(2, "f")]) == [without_face(2, "f")]
     assert smoother.smooth([seen(3, 0.2, 300)]) == [seen(3, 0.2, 300)]
+
+
+def test_a_frame_that_is_a_face_as_it_is_follows_the_one_before():
+    def whole(frame, value):
+        return on_face(frame, "f", {"a": value, "b": 1 - value}, None, None)
+
+    smoother = Smoother(0.5)
+    smoother.smooth([whole(0, 0.9)])
+    (one,) = smoother.smooth([whole(1, 0.1)])
+    assert one.probabilities["a"] == pytest.approx(0.5)
+    assert one.box is None

@@ -1,27 +1,33 @@
 """What the demo and the API tell of the network that answers."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import faceemo
+from faceemo.analysis import card
 from faceemo.inference.prediction import UNSURE_BELOW
 from faceemo.inference.serve.answers import About, Caps, Score
 from faceemo.inference.serve.content import NAMES
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.trained import Trained
+from faceemo.inference.trained import Trained, place
 
 
-def about(trained: Trained, limits: Limits, summary: Mapping[str, Any]) -> About:
+def about(
+    trained: Trained, limits: Limits, summary: Mapping[str, Any], source: str | None
+) -> About:
     """The facts.
 
     Args:
         trained: the network.
         limits: of pictures.
         summary: of `read_summary`.
+        source: of `read_source`.
     """
     config = trained.config
+    drawn = config.dataset == "sample"
     score = None
     if "val_accuracy_interval" in summary:
         score = Score(
@@ -34,7 +40,7 @@ def about(trained: Trained, limits: Limits, summary: Mapping[str, Any]) -> About
         classes=list(trained.classes),
         image_size=config.image_size,
         native_size=config.native_size,
-        trained_on="drawn faces" if config.dataset == "sample" else "images of its user",
+        trained_on="drawn faces" if drawn else source or "images of its user",
         temperature=trained.temperature,
         unsure_below=UNSURE_BELOW,
         face_threshold=config.face_threshold,
@@ -46,5 +52,14 @@ def about(trained: Trained, limits: Limits, summary: Mapping[str, Any]) -> About
 
 def read_summary(run: Path) -> dict[str, Any]:
     """The results of a finished run; nothing of a file that was stored without them."""
-    path = run / "summary.json"
+    path = place(run) / "summary.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def read_source(run: Path) -> str | None:
+    """What the owner of the training images says of them, as the card quotes it; None without."""
+    folder = place(run)
+    path = (folder if folder.is_dir() else folder.parent) / card.NAME
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = re.search(rf"^Source.* {re.escape(card.NOTE)} .*?: (.+)$", text, re.MULTILINE)
+    return re.sub(r"\\(.)", r"\1", found[1]) if found else None

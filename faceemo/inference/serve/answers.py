@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from faceemo.analysis import template
 from faceemo.inference.prediction import Prediction
+from faceemo.inference.serve.heat import MOST
 
 
 class FaceAnswer(BaseModel):
@@ -31,7 +32,7 @@ class FaceAnswer(BaseModel):
     heat: str | None = Field(
         None,
         description="With heat=true: a PNG as data URI, to be laid over the region: where the "
-        "evidence for the leaning lies, by Grad-CAM.",
+        f"evidence for the leaning lies, by Grad-CAM; of the {MOST} largest faces.",
     )
 
 
@@ -42,6 +43,9 @@ class Answer(BaseModel):
     width: int = Field(description="Of the upright picture, pixels.")
     height: int = Field(description="Of the upright picture, pixels.")
     faces: list[FaceAnswer] = Field(description="From left to right.")
+    without_heat: int = Field(
+        description=f"With heat=true: faces beyond the {MOST} largest, which get no map."
+    )
     seconds: float = Field(description="From when the picture had arrived, waiting included.")
 
 

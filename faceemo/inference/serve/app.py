@@ -18,11 +18,11 @@ from faceemo.inference.serve import pages, upload
 from faceemo.inference.serve.about import about
 from faceemo.inference.serve.answers import About, Answer, Health, Problem
 from faceemo.inference.serve.guard import LOOPBACK, Guard
+from faceemo.inference.serve.heat import MOST
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.refused import Refused
+from faceemo.inference.serve.refused import Refused, busy
 from faceemo.inference.serve.worker import Worker
 
-_RETRY_AFTER = 2  # seconds
 _GONE = 499  # by custom; nobody reads it
 _FILE = {"type": "string", "format": "binary", "description": "A picture."}
 _FORM = {"type": "object", "required": [upload.FIELD], "properties": {upload.FIELD: _FILE}}
@@ -34,7 +34,7 @@ _STATUSES = {
     415: "no picture, by its content",
     421: "asked by a name that is not this server's",
     422: "damaged, or options that are none",
-    503: "too many requests, or too slow an answer; Retry-After says when to come back",
+    503: "too many who ask, or too slow an answer; Retry-After says when to come back",
 }  # fmt: skip
 
 
@@ -42,8 +42,10 @@ def make_app(
     predictor: Predictor,
     limits: Limits | None = None,
     *,
-    names: Collection[str] | None = LOOPBACK,
+    names: Collection[str] = LOOPBACK,
+    numbers: bool = False,
     summary: Mapping[str, Any] | None = None,
+    source: str | None = None,
     worker: Worker | None = None,
 ) -> Guard:
     """The whole server but its socket.
@@ -51,13 +53,15 @@ def make_app(
     Args:
         predictor: that the app alone uses from now on.
         limits: of requests; the usual ones if None.
-        names: of hosts that it answers as, see `Guard`; None for any.
+        names: of hosts that it answers as, like `numbers`, see `Guard`.
+        numbers: whether as any IP address too.
         summary: of the run, see `about.read_summary`.
+        source: of its images, see `about.read_source`.
         worker: that answers, if the caller has one that is warm already.
     """
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
-    facts = about(predictor.trained, limits, summary or {})
+    facts = about(predictor.trained, limits, summary or {}, source)
     rooms = _Rooms()
 
     @contextlib.asynccontextmanager
@@ -85,14 +89,16 @@ def make_app(
     )
     async def predict(
         request: Request,
-        heat: Annotated[bool, Query(description="Whether heat maps are made.")] = False,
+        heat: Annotated[
+            bool, Query(description=f"Whether maps of the {MOST} largest faces are made.")
+        ] = False,
         crops: Annotated[
             bool, Query(description="Whether the picture is a face as it is: none is searched.")
         ] = False,
     ) -> Answer:
         if max(rooms.inside, worker.waiting) >= limits.places:
             await upload.drop(request)
-            raise _busy(f"{limits.places} requests that wait already")
+            raise busy(f"{limits.places} requests that wait already")
         with rooms.taken():
             content = await upload.read(request, limits)
             future = worker.submit(content, crops=crops, heat=heat)
@@ -108,7 +114,7 @@ def make_app(
 
     for address, file in pages.made(facts, app.openapi()).items():
         app.add_api_route(address, _sender(file), include_in_schema=False)
-    return Guard(app, names)
+    return Guard(app, names, numbers=numbers)
 
 
 class _Rooms:
@@ -137,21 +143,10 @@ async def _answered(future: Future[Answer], request: Request, seconds: float) ->
             return answer.result()
         if gone.done():
             raise ClientDisconnect
-        raise _busy(f"none after {seconds:g} seconds")
+        raise busy(f"none after {seconds:g} seconds")
     finally:
         answer.cancel()  # the worker then leaves it out, if it has not begun
         gone.cancel()
-
-
-def _busy(found: str) -> Refused:
-    return Refused(
-        503,
-        "busy",
-        expected="time for an answer",
-        found=found,
-        fix=f"try again in {_RETRY_AFTER} seconds",
-        retry_after=_RETRY_AFTER,
-    )
 
 
 def _sender(file: pages.File):

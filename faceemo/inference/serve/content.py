@@ -26,7 +26,7 @@ def picture_of(content: bytes, limits: Limits) -> Picture:
         Refused: if it is no picture, too large or damaged.
     """
     _check_header(content, limits)
-    found = decode(content)
+    found = decode(content, FORMATS)
     if found.pixels is None:
         raise _damaged(found.problem)
     return Picture(0, "upload", found.pixels)

@@ -1,13 +1,16 @@
 """What stands before every request and on every answer: names, origins, headers."""
 
+import ipaddress
 from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faceemo.inference.serve.refused import Refused
+from faceemo.inference.serve.refused import Refused, busy
 
+# In the state of a request: that there are more connections than there may be.
+CROWDED = "crowded"
 # By which a browser on this machine reaches it.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -31,13 +34,19 @@ class Guard:
 
     Args:
         app: that is guarded.
-        names: of hosts that it answers as, without port, lower case; None for any. A page of
-            another site may let its own name lead to this machine (DNS rebinding), and is then, to
-            the browser, of the same origin: only the name tells.
+        names: of hosts that it answers as, without port, lower case. A page of another site may let
+            its own name lead to this machine (DNS rebinding), and is then, to the browser, of the
+            same origin: only the name tells.
+        numbers: whether it answers as any IP address too, which is no name that leads elsewhere.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str] | None):
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, names: Collection[str], *, numbers: bool = False):
+        self._app, self._names, self._numbers = app, names, numbers
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that the app answers at, each once."""
+        return sorted({route.path for route in getattr(self._app, "routes", ())})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As every ASGI app is called."""
@@ -51,6 +60,8 @@ class Guard:
             await send(message)
 
         try:
+            if scope.get("state", {}).get(CROWDED):
+                raise busy("too many connections")
             self._check(scope["method"], Headers(scope=scope))
         except Refused as refused:
             answer = JSONResponse(refused.body, refused.status, refused.headers)
@@ -60,13 +71,15 @@ class Guard:
 
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "").lower()
-        if self._names is not None and _without_port(host) not in self._names:
+        name = _without_port(host)
+        if name not in self._names and not (self._numbers and _is_number(name)):
             raise Refused(
                 421,
                 "wrong_host",
-                expected=f"one of the names {', '.join(sorted(self._names))}",
+                # which they are is not told: whoever asks thus may be another site's page
+                expected="a name that this server has, such as localhost on its own machine",
                 found=f"'{host[:80]}'",
-                fix="use one of them, or start the server with --name for this one",
+                fix="use the address that it printed, or start it with --name for this one",
             )
         origin = headers.get("origin")
         foreign = origin is not None and origin.lower().partition("://")[2] != host
@@ -86,3 +99,12 @@ def _without_port(host: str) -> str:
     """'[::1]' of '[::1]:8000', 'localhost' of 'localhost'; what is no port stays."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() else host
+
+
+def _is_number(name: str) -> bool:
+    """Whether it is an IP address, as it stands in a URL."""
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+_RETRY_AFTER = 2  # seconds
+
 
 class Refused(Exception):
     """A request that does not fit, or a server that cannot take it now.
@@ -28,3 +30,15 @@ class Refused(Exception):
             "fix": fix,
             "message": str(self),
         }
+
+
+def busy(found: str) -> Refused:
+    """The refusal of what may succeed in a moment."""
+    return Refused(
+        503,
+        "busy",
+        expected="time for an answer",
+        found=found,
+        fix=f"try again in {_RETRY_AFTER} seconds",
+        retry_after=_RETRY_AFTER,
+    )

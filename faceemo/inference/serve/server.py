@@ -8,8 +8,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from faceemo.errors import UserError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from faceemo.inference.serve.guard import Guard
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 # Seconds for connections to end when the server does.
@@ -36,7 +44,7 @@ def serve(
         run: its folder, or a file of `faceemo.train.stored`.
         host: name or number of the address to listen at.
         port: 0 takes one that is free.
-        names: of hosts that the server answers as too.
+        names: see `names_of`.
         mib: of an uploaded picture, at the most.
         megapixels: likewise.
         seconds: in which a picture must have arrived, and be answered from then on.
@@ -46,16 +54,18 @@ def serve(
         UserError: if packages are missing, the run cannot be read, or the address not be had.
     """
     _check_installed()
+    if Image.MAX_IMAGE_PIXELS and megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
+        raise UserError(
+            expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
+            found=f"{megapixels:g}",
+            fix="give less: Pillow, which decodes, takes more for an attack",
+        )
     with listening(host, port) as bound:
         # Only here, because each takes seconds, which a mistake need not wait for.
-        import uvicorn
-
         from faceemo.inference import predictor
-        from faceemo.inference.serve.about import read_summary
+        from faceemo.inference.serve.about import read_source, read_summary
         from faceemo.inference.serve.app import make_app
-        from faceemo.inference.serve.guard import LOOPBACK
         from faceemo.inference.serve.limits import Limits
-        from faceemo.inference.serve.patience import Impatient
         from faceemo.inference.serve.worker import Worker
 
         limits = Limits(
@@ -69,13 +79,45 @@ def serve(
         loaded = predictor.load(run)
         worker = Worker(loaded, limits)
         worker.warm()
-        own = is_loopback(bound)
-        known = {name.lower() for name in names} | LOOPBACK if own or names else None
-        app = make_app(loaded, limits, names=known, summary=read_summary(run), worker=worker)
-        config = uvicorn.Config(
+        called, numbers = names_of(bound, host, names)
+        app = make_app(
+            loaded,
+            limits,
+            names=called,
+            numbers=numbers,
+            summary=read_summary(run),
+            source=read_source(run),
+            worker=worker,
+        )
+        print(f"faceemo: serving {run} at {address(bound)} (Ctrl-C ends it)", flush=True)
+        if not is_loopback(bound):
+            print(
+                "faceemo: warning: everybody who can reach this machine can use it: there is no "
+                "login, and pictures travel unencrypted",
+                file=sys.stderr,
+            )
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended everything by then
+            running(app, limits.places).run(sockets=[bound])
+        print("faceemo: ended", flush=True)
+
+
+def running(app: "Guard", places: int, log_level: str = "warning") -> "uvicorn.Server":
+    """What serves an app on sockets.
+
+    Args:
+        app: of `app.make_app`.
+        places: of `Limits`.
+        log_level: of uvicorn.
+    """
+    import uvicorn
+
+    from faceemo.inference.serve.patience import Impatient
+
+    return uvicorn.Server(
+        uvicorn.Config(
             app,
             http=Impatient,
-            log_level="warning",
+            log_level=log_level,
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -84,16 +126,7 @@ def serve(
             limit_concurrency=_CONNECTIONS * places,
             timeout_graceful_shutdown=_CLOSING,
         )
-        print(f"faceemo: serving {run} at {address(bound)} (Ctrl-C ends it)", flush=True)
-        if not own:
-            print(
-                "faceemo: warning: everybody who can reach this machine can use it: there is no "
-                "login, and pictures travel unencrypted",
-                file=sys.stderr,
-            )
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended everything by then
-            uvicorn.Server(config).run(sockets=[bound])
-        print("faceemo: ended", flush=True)
+    )
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -132,15 +165,34 @@ def listening(host: str, port: int) -> socket.socket:
 
 def address(bound: socket.socket) -> str:
     """What to give to a browser."""
-    host, port = bound.getsockname()[:2]
-    if bound.family == socket.AF_INET6:
-        host = f"[{host}]"
-    return f"http://{host}:{port}/"
+    return f"http://{_number(bound)}:{bound.getsockname()[1]}/"
+
+
+def names_of(bound: socket.socket, host: str, names: Sequence[str]) -> tuple[set[str], bool]:
+    """As which hosts the server answers, and whether as any IP address too, see `Guard`.
+
+    Args:
+        bound: where it listens.
+        host: by which the user called that.
+        names: that the user added; one that others can reach is called by the name of this machine
+            and by numbers only without them.
+    """
+    from faceemo.inference.serve.guard import LOOPBACK
+
+    plain = not names and not is_loopback(bound)
+    own = {socket.gethostname()} if plain else set()
+    return {name.lower() for name in (*LOOPBACK, _number(bound), host, *own, *names)}, plain
 
 
 def is_loopback(bound: socket.socket) -> bool:
     """Whether only this machine reaches it."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _number(bound: socket.socket) -> str:
+    """Where it listens, as it stands in a URL."""
+    host = bound.getsockname()[0]
+    return f"[{host}]" if bound.family == socket.AF_INET6 else host
 
 
 def _check_installed() -> None:

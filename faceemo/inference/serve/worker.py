@@ -6,6 +6,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import numpy as np
@@ -14,11 +15,12 @@ from PIL import Image
 from faceemo.analysis import template
 from faceemo.inference.faces import Face
 from faceemo.inference.images import Picture
+from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import LIMIT, Predictor
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.answers import Answer, face_answer
 from faceemo.inference.serve.content import picture_of
-from faceemo.inference.serve.heat import make_heat_png
+from faceemo.inference.serve.heat import largest, make_heat_pngs
 from faceemo.inference.serve.limits import Limits
 
 # Seconds for which a found face waits for others: to search them takes longer than the network.
@@ -56,7 +58,7 @@ class Worker:
 
     def __init__(self, predictor: Predictor, limits: Limits):
         self._predictor, self._limits = predictor, limits
-        self._heat_png = make_heat_png(predictor)
+        self._heat_pngs = make_heat_pngs(predictor)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         # Sizes of batches whose programs are not compiled yet, see `warm`.
@@ -125,8 +127,10 @@ class Worker:
 
     def _compile(self, size: int) -> None:
         side = self._predictor.trained.config.native_size
+        crops = np.zeros((size, side, side), np.uint8)
         try:
-            self._predictor.probabilities(np.zeros((size, side, side), np.uint8))
+            self._predictor.probabilities(crops)
+            self._heat_pngs(crops, self._predictor.classes[:1] * size)
         except Exception as error:  # such as too little memory: smaller batches may still do
             self._cold = []
             print(f"faceemo: batches of {size} do not run here: {error}", file=sys.stderr)
@@ -150,7 +154,7 @@ class Worker:
         batch: list[_Seen] = []
         began = time.monotonic()
         for job in jobs:
-            if not job.future.set_running_or_notify_cancel():
+            if job.future.cancelled():
                 continue  # nobody waits for it any more
             seen = self._seen(job)
             batch += [seen] if seen else []
@@ -166,31 +170,61 @@ class Worker:
             picture = picture_of(job.content, self._limits)
             return _Seen(job, picture, self._predictor.faces(picture, crops=job.crops))
         except Exception as error:  # whoever waits for it tells: `Refused`, or a bug
-            job.future.set_exception(error)
+            _settle(job, error)
             return None
 
     def _predict(self, batch: list[_Seen]) -> None:
+        batch = [seen for seen in batch if not seen.job.future.cancelled()]
         try:
             answered = self._predictor.answers([(one.picture, one.faces) for one in batch])
-            for seen, (_, answers) in zip(batch, answered, strict=True):
+            answers = [found for _, found in answered]
+            heats = self._heats(batch, answers)
+            for row, (seen, found) in enumerate(zip(batch, answers, strict=True)):
                 faces = [
-                    face_answer(
-                        answer, face.region, self._heat_png(face, answer) if seen.job.heat else None
+                    face_answer(answer, face.region, heats.get((row, place)))
+                    for place, (face, answer) in enumerate(
+                        zip(seen.faces, found, strict=False)  # none: one answer
                     )
-                    for face, answer in zip(seen.faces, answers, strict=False)  # none: one answer
                 ]
                 assert seen.picture.pixels is not None
                 height, width = seen.picture.pixels.grey.shape
-                seen.job.future.set_result(
-                    Answer(
-                        status="ok" if faces else "no_face",
-                        width=width,
-                        height=height,
-                        faces=faces,
-                        seconds=round(time.monotonic() - seen.job.arrived, 3),
-                    )
+                mapped = sum(one.heat is not None for one in faces)
+                answer = Answer(
+                    status="ok" if faces else "no_face",
+                    width=width,
+                    height=height,
+                    faces=faces,
+                    without_heat=len(faces) - mapped if seen.job.heat else 0,
+                    seconds=round(time.monotonic() - seen.job.arrived, 3),
                 )
+                _settle(seen.job, answer)
         except Exception as error:
             for seen in batch:
                 if not seen.job.future.done():
-                    seen.job.future.set_exception(error)
+                    _settle(seen.job, error)
+
+    def _heats(
+        self, batch: Sequence[_Seen], answers: Sequence[Sequence[Prediction]]
+    ) -> dict[tuple[int, int], bytes]:
+        """The maps that are still waited for, by the place of the picture and of the face in it."""
+        places = [
+            (row, place)
+            for row, seen in enumerate(batch)
+            if seen.job.heat and not seen.job.future.cancelled()
+            for place in largest(seen.faces)
+        ]
+        if not places:
+            return {}
+        crops = np.stack([batch[row].faces[place].crop for row, place in places])
+        leanings = [answers[row][place].leaning or "" for row, place in places]
+        return dict(zip(places, self._heat_pngs(crops, leanings), strict=True))
+
+
+def _settle(job: _Job, outcome: Answer | Exception) -> None:
+    """Tells whoever waits; until then a job is pending, so that it can be given up at any time."""
+    if not job.future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, Answer):
+        job.future.set_result(outcome)
+    else:
+        job.future.set_exception(outcome)

@@ -29,6 +29,14 @@ function refuse({ expected, found, fix }) {
   at("problem").hidden = false;
 }
 
+function miss() {
+  refuse({
+    expected: "an answer from the server",
+    found: "none",
+    fix: "see whether `faceemo serve` still runs, and try again",
+  });
+}
+
 function clear() {
   at("problem").hidden = at("expect").hidden = true;
   for (const id of ["faces", "boxes", "heats"]) at(id).replaceChildren();
@@ -57,11 +65,21 @@ function show(blob, name) {
   at("stage").classList.add("full");
 }
 
-async function look(blob, name) {
+// `given` is a Blob, or the promise of one.
+async function look(given, name) {
   asking?.abort();
   const mine = (asking = new AbortController());
   closeCamera();
   clear();
+  let blob, answer, body;
+  try {
+    blob = await given;
+  } catch (error) {
+    if (mine.signal.aborted) return; // another picture is under way
+    invite();
+    return miss();
+  }
+  if (mine.signal.aborted) return;
   if (blob.size > most) {
     invite();
     return refuse({
@@ -74,19 +92,14 @@ async function look(blob, name) {
   tell("Looking …", true);
   const form = new FormData();
   form.append("file", blob, "picture");
-  let answer, body;
   try {
     answer = await fetch("/api/predict?heat=true", { method: "POST", body: form, signal: mine.signal });
     body = await answer.json();
   } catch (error) {
-    if (mine.signal.aborted) return; // another picture is under way
-    return refuse({
-      expected: "an answer from the server",
-      found: "none",
-      fix: "see whether `faceemo serve` still runs, and try again",
-    });
+    if (!mine.signal.aborted) miss();
+    return;
   }
-  if (mine !== asking) return;
+  if (mine.signal.aborted) return;
   if (answer.ok) draw(body);
   else refuse(body);
 }
@@ -103,6 +116,7 @@ function draw(answer) {
   if (!count) return tell("No face was found, so nothing is said about one.");
   const each = answer.faces.map((face, index) => (count > 1 ? `${index + 1}: ${sentence(face)}` : sentence(face)));
   tell(count > 1 ? `${count} faces` : "One face");
+  at("heat-few").textContent = answer.without_heat ? ` Only the ${count - answer.without_heat} largest faces have a map.` : "";
   const spoken = made("span", "aside", `. ${each.join(". ")}.`);
   at("status").append(spoken);
   answer.faces.forEach((face, index) => {
@@ -203,16 +217,23 @@ function closeCamera() {
 }
 
 async function openCamera() {
+  const before = asking;
+  let opened;
+  at("camera").disabled = true; // a second click would open a second one
   try {
     if (!navigator.mediaDevices) throw new Error("a page that browsers give no camera to");
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
+    opened = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
   } catch (error) {
     return refuse({
       expected: "a camera that this page may use",
       found: error.message || error.name,
       fix: "allow it in the browser; it takes the address http://localhost, or https",
     });
+  } finally {
+    at("camera").disabled = false;
   }
+  stream = opened;
+  if (before !== asking) return closeCamera(); // a picture was given meanwhile
   asking?.abort();
   clear();
   tell("The camera is on.");
@@ -260,7 +281,7 @@ at("heat").onchange = (event) => {
   at("heats").hidden = at("heat-note").hidden = !event.target.checked;
 };
 for (const button of document.querySelectorAll(".example")) {
-  button.onclick = async () => look(await (await fetch(button.dataset.address)).blob(), button.dataset.name);
+  button.onclick = () => look(fetch(button.dataset.address).then((answer) => answer.blob()), button.dataset.name);
 }
 document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) given(event.clipboardData.files);

@@ -1,0 +1,131 @@
+"""What cannot be read is listed and the rest is answered; what `--draw` and `--out` take."""
+
+import csv
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceemo.inference import command, session
+from tests.inference.asking import crop
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+@pytest.fixture
+def predict(at_once, capsys):
+    """Runs the command on the small network; returns its code, rows and messages."""
+
+    def run(*arguments, code=0):
+        assert command.predict(["run", *map(str, arguments), "--format", "csv"]) == code
+        printed = capsys.readouterr()
+        return rows_of(printed.out), printed.err
+
+    return run
+
+
+def test_a_file_that_the_disk_refuses_is_listed(predict, photos, monkeypatch, tmp_path):
+    """Also one that was there when the command began."""
+    whole = Path.read_bytes
+
+    def refusing(path):
+        if path.name == "crop.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        if path.name == "wall.png":
+            path.unlink()
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    out = tmp_path / "answers.csv"
+    _, errors = predict(photos, "--out", out, code=1)
+    assert {row["name"] for row in rows_of(out.read_text())} == {str(photos / "a pair.png")}
+    assert "3 not read" in errors
+    assert "crop.png: OSError: Input/output error" in errors
+    assert "wall.png: FileNotFoundError: No such file" in errors
+
+
+def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    out = tmp_path / "answers.csv"
+    _, errors = predict(broken, photos / "a pair.png", film, "--every", "20", "--out", out, code=1)
+    assert {row["name"].rpartition("/")[2] for row in rows_of(out.read_text())} == {
+        *("a pair.png", "film.mp4#0", "film.mp4#20")
+    }
+    assert f"1 not read:\n  {broken}: not a video" in errors
+
+
+def test_a_camera_that_is_not_there_is_a_mistake_told_at_once(monkeypatch, capsys):
+    monkeypatch.setattr(session, "load", lambda _: pytest.fail("work has begun"))
+    with pytest.raises(SystemExit) as stopped:
+        command.predict(["run", "--webcam", "99"])
+    assert stopped.value.code == 2
+    assert "webcam 99" in capsys.readouterr().err
+
+
+def test_videos_in_folders_are_answered_too(predict, film, tmp_path):
+    folder = tmp_path / "holiday.mp4"  # whose name makes no video of it
+    (folder / "more").mkdir(parents=True)
+    (folder / "crop.png").write_bytes(crop(2))
+    film.rename(folder / "more" / "FILM.MP4")
+    rows, _ = predict(folder, "--every", "20")
+    assert [row["name"].rpartition("/")[2] for row in rows] == [
+        *("crop.png", "FILM.MP4#0", "FILM.MP4#20")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "draw"),
+    [
+        (["film.mp4"], "folder"),
+        (["photos"], "drawn.mp4"),
+        (["film.mp4", "photos/wall.png"], "folder"),
+        (["film.mp4", "photos/wall.png"], "drawn.mp4"),
+        (["film.mp4", "other.mp4"], "drawn.mp4"),
+        (["film.mp4", "other.mp4"], "folder"),
+        (["mixed"], "folder"),
+        (["photos", "--webcam", "0"], "drawn.mp4"),
+        (["film.mp4", "--webcam", "0"], "drawn.mp4"),
+        (["--webcam", "0"], "folder"),
+    ],
+)
+def test_what_does_not_fit_is_not_drawn(photos, film, tmp_path, monkeypatch, capsys, inputs, draw):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "load", lambda _: pytest.fail("work has begun"))
+    Path("other.mp4").write_bytes(film.read_bytes())
+    Path("mixed").mkdir()
+    for name in ("wall.png", "film.mp4"):
+        Path("mixed", name).write_bytes(b"")
+    with pytest.raises(SystemExit) as stopped:
+        command.predict(["run", *inputs, "--draw", draw])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert "one video alone" in message
+    assert draw in message
+    assert not Path(draw).exists()
+
+
+@pytest.mark.parametrize(("out", "bars"), [(False, 0), (True, 1)])
+def test_a_terminal_shows_answers_or_their_progress(
+    at_once, photos, tmp_path, monkeypatch, out, bars
+):
+    shown = []
+
+    def bar(stream, *_, disable, **__):
+        shown.append(disable)
+        return stream
+
+    monkeypatch.setattr(session, "tqdm", bar)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    options = ["--out", str(tmp_path / "answers.csv")] if out else []
+    assert command.predict(["run", str(photos), *options]) == 1
+    assert [disable is not True for disable in shown].count(True) == bars
+
+
+def test_inputs_may_stand_anywhere(predict, photos):
+    rows, _ = predict("--crops", photos / "wall.png", "--every", "2", photos / "a pair.png")
+    assert [Path(row["name"]).name for row in rows] == ["wall.png", "a pair.png"]
