@@ -1,6 +1,7 @@
 """Whatever somebody calls images, one after the other, decoded."""
 
 import dataclasses
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def _named(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
 
 
 def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
-    """The path itself, or the images below it.
+    """The path itself, or the images below it; and folders below it that cannot be looked into.
 
     Args:
         path: of a file or a folder.
@@ -103,11 +104,15 @@ def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
             expected=f"an image or a folder at {path}", found="nothing", fix="correct the path"
         )
     suffixes = {*Image.registered_extensions(), *more}
-    return sorted(
+    refused: list[Path] = []  # folders: whoever reads one of them is told why it cannot be
+    walk = os.walk(path, onerror=lambda error: refused.append(Path(error.filename)))
+    files = (Path(folder, name) for folder, _, names in walk for name in names)
+    wanted = [
         file
-        for file in path.rglob("*")
+        for file in files
         if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
-    )
+    ]
+    return sorted([*wanted, *refused])
 
 
 def _each(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Heat maps: made together, for not too many faces, and for nobody who is gone."""
 
 import base64
+import time
 
 import numpy as np
 import pytest
@@ -93,6 +94,18 @@ def test_no_map_is_made_for_who_is_gone(predictor, heated, monkeypatch):
             assert futures[1].result(60).faces[0].heat
         assert heated == [(1, 1)]
         assert asker.predict(crop(2), "?heat=true").status_code == 200
+
+
+def test_what_many_faces_need_is_compiled_while_nobody_waits(predictor, heated):
+    with asking(predictor) as asker:
+        asker.worker.warm()
+        heated.clear()
+        asker.worker.start()
+        end = time.monotonic() + 60
+        while len(heated) < 5:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert heated == [(size, size) for size in (2, 4, 8, 16, 32)]
 
 
 def test_the_number_of_maps_is_described(predictor):

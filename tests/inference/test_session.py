@@ -48,6 +48,21 @@ def test_a_file_that_the_disk_refuses_is_listed(predict, photos, monkeypatch, tm
     assert "wall.png: FileNotFoundError: No such file" in errors
 
 
+def test_a_folder_that_may_not_be_looked_into_is_listed(predict, photos, monkeypatch):
+    scan = os.scandir
+
+    def refusing(path):
+        if Path(path) == photos / "more":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    rows, errors = predict(photos, code=1)
+    assert {Path(row["name"]).name for row in rows} == {"a pair.png", "wall.png"}
+    assert "2 not read" in errors
+    assert f"{photos / 'more'}: " in errors
+
+
 def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(film.read_bytes()[: film.stat().st_size // 2])

@@ -61,8 +61,8 @@ class Worker:
         self._heat_pngs = make_heat_pngs(predictor)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Sizes of batches whose programs are not compiled yet, see `warm`.
-        self._cold: list[int] = []
+        # Sizes of batches whose programs are not compiled yet, and for whether maps, see `warm`.
+        self._cold: list[tuple[int, bool]] = []
 
     @property
     def waiting(self) -> int:
@@ -99,7 +99,8 @@ class Worker:
         for job in jobs:
             self._answer([job])
             job.future.result()
-        self._cold = [1 << power for power in range(1, LIMIT.bit_length())]
+        sizes = [1 << power for power in range(1, LIMIT.bit_length())]
+        self._cold = [(size, heat) for heat in (False, True) for size in sizes]
 
     def start(self) -> None:
         """Begins to answer."""
@@ -119,18 +120,20 @@ class Worker:
             try:
                 job = self._jobs.get(block=not self._cold)
             except queue.Empty:
-                self._compile(self._cold.pop(0))
+                self._compile(*self._cold.pop(0))
                 continue
             if job is None:
                 return
             self._answer(self._gathered(job))
 
-    def _compile(self, size: int) -> None:
+    def _compile(self, size: int, heat: bool) -> None:
         side = self._predictor.trained.config.native_size
         crops = np.zeros((size, side, side), np.uint8)
         try:
-            self._predictor.probabilities(crops)
-            self._heat_pngs(crops, self._predictor.classes[:1] * size)
+            if heat:
+                self._heat_pngs(crops, self._predictor.classes[:1] * size)
+            else:
+                self._predictor.probabilities(crops)
         except Exception as error:  # such as too little memory: smaller batches may still do
             self._cold = []
             print(f"faceemo: batches of {size} do not run here: {error}", file=sys.stderr)
