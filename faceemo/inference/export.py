@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from faceemo import staging
 from faceemo.errors import UserError
 from faceemo.inference import keras_file, onnx_file, stablehlo, tflite, trained
-from faceemo.inference.images import pictures_of
+from faceemo.inference.images import files_below, pictures_of
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
 from faceemo.train import compilation, stored
@@ -106,8 +105,9 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
 
 
 def _faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
-    """The first faces of the inputs as the network is shown them, uint8 [N, S, S]."""
-    pictures = itertools.islice(pictures_of(list(inputs)), _FACES)
+    """Faces from all over the inputs as the network is shown them, uint8 [N, S, S]."""
+    files = [file for path in inputs for file in files_below(path)]
+    pictures = pictures_of(files[:: -(-len(files) // _FACES) or 1])
     crops = [face.crop for picture in pictures for face in predictor.faces(picture, crops=True)]
     if not crops:
         raise UserError(

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from faceemo.errors import UserError
 from faceemo.inference import command, keras_file
-from faceemo.inference.export import FORMATS, TOLERANCE, export
+from faceemo.inference.export import FORMATS, TOLERANCE, _faces, export
 from faceemo.inference.predictor import load
 from faceemo.train import stored
 from tests.data.faces import face
@@ -93,6 +94,7 @@ faces = np.load({str(tmp_path / "faces.npy")!r})
 {ALONE[form]}
 np.save(ANSWERS, np.asarray(answers))
 import sys
+import types
 assert not any(name.startswith("faceemo") for name in sys.modules)
 """
     process = subprocess.run(
@@ -146,3 +148,17 @@ def test_what_cannot_be_exported_is_said(network, photos, tmp_path, monkeypatch)
         export(network, "keras", tmp_path / "model.h5", faces)
     assert tuple(FORMATS) == command.EXPORTS
     assert keras_file._MAKERS.keys() == {"vgg16", "resnet50v2", "efficientnetb0"}
+
+
+def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
+    """A dataset's folder is sorted by class, and its first images are of one class."""
+    for shade, label in ((50, "happy"), (200, "sad")):
+        (tmp_path / label).mkdir()
+        for number in range(40):
+            Image.new("L", (8, 8), shade).save(tmp_path / label / f"{number}.png")
+    looks = types.SimpleNamespace(
+        faces=lambda picture, crops: [types.SimpleNamespace(crop=picture.pixels.grey)]
+    )
+    faces = _faces(looks, [tmp_path])
+    assert len(faces) <= 32
+    assert np.unique(faces).tolist() == [50, 200]
