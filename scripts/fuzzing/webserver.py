@@ -34,7 +34,8 @@ class Webserver:
         app = make_app(predictor, limits, worker=worker)
         running = server.running(app, limits.places, log_level="critical")
         threading.Thread(target=running.run, kwargs={"sockets": [self._place]}, daemon=True).start()
-        while not running.started:
+        # What it compiles while nobody asks would count as the first inputs' time.
+        while not running.started or worker.compiling:
             time.sleep(_PAUSE)
 
     def outcome(self, path: Path) -> str:

@@ -65,6 +65,11 @@ class Worker:
         self._cold: list[tuple[int, bool]] = []
 
     @property
+    def compiling(self) -> bool:
+        """Whether programs for larger batches are still to be compiled, see `warm`."""
+        return bool(self._cold)
+
+    @property
     def waiting(self) -> int:
         """Pictures that are not looked at yet, those that nobody waits for any more included."""
         return self._jobs.qsize()
@@ -120,7 +125,9 @@ class Worker:
             try:
                 job = self._jobs.get(block=not self._cold)
             except queue.Empty:
-                self._compile(*self._cold.pop(0))
+                for size, heat in self._cold[:1]:  # none, if it is being closed
+                    self._compile(size, heat)
+                self._cold = self._cold[1:]
                 continue
             if job is None:
                 return
