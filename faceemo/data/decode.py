@@ -60,6 +60,8 @@ def decode(content: bytes, formats: tuple[str, ...] | None = None) -> Decoded:
             _refuse_bombs(width * height, len(content))
             image.load()
             _refuse_frames(image)
+            if image.format == "PNG":
+                _refuse_chunks_beyond_the_end(content)
             plain_grey = np.asarray(image.convert("L"))
             grey = np.asarray(to_grey(ImageOps.exif_transpose(image)))
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -132,6 +134,16 @@ def to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
+
+
+def _refuse_chunks_beyond_the_end(content: bytes) -> None:
+    """OpenCV makes room for what a PNG's chunk claims, gigabytes, before it looks for it."""
+    place, kind = 8, b""  # after the signature
+    while kind != b"IEND" and place + 8 <= len(content):
+        kind = content[place + 4 : place + 8]
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    if place > len(content):
+        raise ValueError("a PNG with a chunk that goes beyond its end")
 
 
 def _refuse_programs(image: Image.Image) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import archive, builder, ledger, prepare
+from faceemo.data.decode import decode
 from tests.data import faces, forms
 
 
@@ -117,3 +118,12 @@ def test_the_others_do_not_suffer_and_all_that_is_kept_becomes_pixels(rows):
         wanted = np.asarray(face(seed, 48), float)
         # upright and neither clipped nor black: the picture that it is
         assert np.corrcoef(shown.ravel(), wanted.ravel())[0, 1] > 0.97, name
+
+
+def test_a_chunk_that_claims_gigabytes_is_refused_before_room_is_made_for_it(monkeypatch):
+    content = stored(face(1), "PNG")
+    assert decode(content + b"what follows the end is nobody's").pixels is not None
+    end = content.index(b"IEND") - 4
+    claims = content[:end] + (2**31 - 1).to_bytes(4, "big") + bytes(4) + content[end:]
+    monkeypatch.setattr("cv2.imdecode", lambda *_: pytest.fail("OpenCV was asked"))
+    assert "beyond its end" in decode(claims).problem
