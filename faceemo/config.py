@@ -21,7 +21,7 @@ POLICIES = ("original", "strict", "keep")
 WEIGHTS = {
     "vgg16": ("imagenet", "hed", "none"),
     "resnet50v2": ("imagenet", "none"),
-    "efficientnetb0": ("imagenet", "none"),
+    "efficientnetb0": ("imagenet", "lite0", "none"),
 }
 # A run may go on with another value of these; of epochs too, unless a schedule ends with them.
 MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
@@ -99,8 +99,9 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config.seed = 1991921
     # 'float32' or 'bfloat16': of activations; parameters stay float32
     config.dtype = "float32"
-    # 'imagenet', 'hed' (VGG16 fine-tuned for edges, from the package index), 'none' (random) or a
-    # path to a file: HDF5, or a trained network's .npz (its backbone)
+    # 'imagenet', 'none' (random), a path to a file (HDF5, or a trained network's .npz: its
+    # backbone), or from the package index 'hed' (VGG16 fine-tuned for edges) or 'lite0'
+    # (EfficientNetB0, begun from EfficientNet-Lite0's ImageNet weights)
     config.weights = "imagenet"
     # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
     config.dataset = "folder"

@@ -253,9 +253,9 @@ def load_weights(
     Args:
         model: of `build`.
         variables: of `Model.init`.
-        weights: 'imagenet', 'hed' (VGG16 only), 'none', or the path of a file: Keras's
-            HDF5 of either layout, '.keras', or our own .npz (of scripts/convert_weights.py, or of
-            a trained network, whose head is left out).
+        weights: 'imagenet', 'hed' (VGG16 only), 'lite0' (EfficientNetB0 only), 'none', or the path
+            of a file: Keras's HDF5 of either layout, '.keras', or our own .npz (of
+            scripts/convert_weights.py, or of a trained network, whose head is left out).
 
     Returns:
         The variables, with the statistics that the file holds; the preprocessing that belongs to

@@ -10,7 +10,13 @@ from flax import traverse_util
 
 from faceemo import assets, downloads
 from faceemo.errors import UserError
-from faceemo.models import efficientnetb0, keras_weights, own_weights, preprocessing
+from faceemo.models import (
+    efficientnetb0,
+    keras_weights,
+    lite_weights,
+    own_weights,
+    preprocessing,
+)
 from faceemo.models.preprocessing import Preprocessing
 
 COLLECTIONS = ("params", "batch_stats")
@@ -40,6 +46,8 @@ def load(
     if path.suffix == own_weights.SUFFIX:
         arrays, spec, recipe = own_weights.read(path, arch, expected)
         trained = {"trained": recipe} if recipe else {}
+    elif digest == assets.LITE0_SHA256:
+        arrays, trained, spec = lite_weights.read(path, _initial(variables)), {}, usual
     else:
         ignored = _ignored(digest)
         arrays, trained = keras_weights.read(path, expected, ignored), {}
@@ -63,6 +71,8 @@ def places(
     if path.suffix == own_weights.SUFFIX:
         return {name: name for name in expected}
     digest = downloads.file_digest(path, "sha256")
+    if digest == assets.LITE0_SHA256:
+        return {name: lite_weights.place(name) for name in expected}
     return keras_weights.places(path, expected, _ignored(digest))
 
 
@@ -96,12 +106,27 @@ def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str
 
 def _shapes(variables: dict[str, Any]) -> dict[str, dict[str, tuple[int, ...]]]:
     """The backbone's shapes by 'layer/weight', in each collection."""
-    shapes = {}
-    for collection in COLLECTIONS:
-        backbone = variables[collection].get("backbone", {})
-        leaves: dict[str, Any] = traverse_util.flatten_dict(backbone, sep="/")
-        shapes[collection] = {name: leaf.shape for name, leaf in leaves.items()}
-    return shapes
+    return {
+        collection: {name: leaf.shape for name, leaf in leaves.items()}
+        for collection, leaves in _leaves(variables).items()
+    }
+
+
+def _initial(variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The backbone's arrays by 'layer/weight', of both collections."""
+    return {
+        name: np.asarray(leaf)
+        for leaves in _leaves(variables).values()
+        for name, leaf in leaves.items()
+    }
+
+
+def _leaves(variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The backbone's arrays by 'layer/weight', in each collection."""
+    return {
+        collection: traverse_util.flatten_dict(variables[collection].get("backbone", {}), sep="/")
+        for collection in COLLECTIONS
+    }
 
 
 def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, official: bool) -> None:

@@ -1,0 +1,81 @@
+"""EfficientNetB0's start from EfficientNet-Lite0: read without PyTorch, every array in its place."""
+
+import pickle
+
+import cv2
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+from faceemo import assets, models
+from faceemo.config import make_config
+from faceemo.models import efficientnetb0, lite_weights, torch_file
+from faceemo.models.preprocessing import preprocess
+
+SIDE = 224
+# ImageNet's classes that show what is on scikit-learn's two pictures: a dahlia (of flowers there are
+# but these) and the Summer Palace in Beijing.
+FLOWERS = {985, 986}  # daisy, yellow lady's slipper
+PALACES = {698, 663, 832}  # palace, monastery, stupa
+# Of arrays as PyTorch 2.14 reads them: (sum, first, last) in float64.
+BY_TORCH = {
+    "_conv_stem.weight": (-26.811376610887237, -1.1103360652923584, 2.2351741790771484e-08),
+    "_blocks.7._depthwise_conv.weight": (
+        67.5069812447764,
+        -0.01660282164812088,
+        -0.03405576944351196,
+    ),
+    "_blocks.13._bn2.running_var": (43.185958325862885, 0.17795222997665405, 0.1772850751876831),
+    "_fc.weight": (-470.63256730128705, -0.04561043530702591, 0.04085797071456909),
+}
+
+
+@pytest.fixture(scope="module")
+def path():
+    return assets.fetch("efficientnetb0.lite0")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.build(make_config("efficientnetb0", f"9,weights=lite0,image_size={SIDE}"))
+
+
+@pytest.fixture(scope="module")
+def loaded(model):
+    return models.load_weights(model, model.init(0), "lite0")
+
+
+def test_pytorch_reads_the_same(path):
+    found = torch_file.read(path)
+    assert len(found) == 296
+    for name, (total, first, last) in BY_TORCH.items():
+        numbers = found[name].astype(np.float64)
+        assert numbers.sum() == pytest.approx(total, rel=1e-9)
+        assert (numbers.flat[0], numbers.flat[-1]) == (first, last)
+
+
+def test_with_its_own_activation_it_is_lite0(path, model, loaded, monkeypatch):
+    """With ReLU6 it names what two photographs show, of ImageNet's thousand classes."""
+    monkeypatch.setattr(efficientnetb0.nn, "swish", nn.relu6)
+    variables, spec, _ = loaded
+    pictures = [load_sample_image(name) for name in ("flower.jpg", "china.jpg")]
+    inputs = preprocess(np.stack([centre(picture) for picture in pictures]), spec)
+    features, _ = model.features(variables["params"], variables["batch_stats"], inputs)
+    found = torch_file.read(path)
+    logits = np.asarray(features).mean((1, 2)) @ found["_fc.weight"].T + found["_fc.bias"]
+    probabilities = np.asarray(jax.nn.softmax(logits))
+    flower, palace = probabilities.argmax(1)
+    assert flower in FLOWERS
+    assert palace in PALACES
+    assert (probabilities.max(1) > 0.2).all()  # of a thousand; the next has a third of it
+
+
+def centre(picture):
+    """A square from the middle, float32 [SIDE, SIDE, 3]."""
+    height, width, _ = picture.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[top : top + side, left : left + side]
+    return cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
