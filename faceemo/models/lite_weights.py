@@ -18,11 +18,21 @@ from faceemo.models.efficientnetb0 import STAGES
 
 # Logit of the gates' opening, 0.982: near the sigmoid's flat end, but with a slope to learn by.
 GATE = 4.0
+NOWHERE = "not in the file"
 _BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
+}
+
+_PARTS = {
+    "expand_conv": "_expand_conv",
+    "expand_bn": "_bn0",
+    "dwconv": "_depthwise_conv",
+    "bn": "_bn1",
+    "project_conv": "_project_conv",
+    "project_bn": "_bn2",
 }
 
 
@@ -47,7 +57,7 @@ def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         if layer.endswith("se_expand"):
             value = GATE if weight == "bias" else 0.0
             arrays[name] = np.full_like(arrays[name], value)
-        elif there := place(name):
+        elif (there := place(name)) != NOWHERE:
             arrays[name] = _laid_out(found[there], layer)
             if layer.endswith("project_conv"):  # what the gates take away
                 arrays[name] *= np.float32(1 + np.exp(-GATE))
@@ -55,10 +65,10 @@ def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
 
 
 def place(name: str) -> str:
-    """What Lite0's file calls B0's 'layer/weight'; '' for what Lite0 has not."""
+    """What Lite0's file calls B0's 'layer/weight'; `NOWHERE` for what Lite0 has not."""
     layer, _, weight = name.partition("/")
     if "se_" in layer or layer == "normalization":
-        return ""
+        return NOWHERE
     if layer.startswith("stem"):
         module = "_conv_stem" if layer == "stem_conv" else "_bn0"
     elif layer.startswith("top"):
@@ -68,16 +78,6 @@ def place(name: str) -> str:
         before = sum(stage[1] for stage in STAGES[: int(block[0]) - 1])
         module = f"_blocks.{before + 'abcd'.index(block[1])}.{_PARTS[part]}"
     return f"{module}.{_BATCH_NORM.get(weight, 'weight')}"
-
-
-_PARTS = {
-    "expand_conv": "_expand_conv",
-    "expand_bn": "_bn0",
-    "dwconv": "_depthwise_conv",
-    "bn": "_bn1",
-    "project_conv": "_project_conv",
-    "project_bn": "_bn2",
-}
 
 
 def _laid_out(array: np.ndarray, layer: str) -> np.ndarray:

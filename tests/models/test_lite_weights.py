@@ -1,5 +1,6 @@
-"""EfficientNetB0's start from EfficientNet-Lite0: read without PyTorch, every array in its place."""
+"""EfficientNetB0 from EfficientNet-Lite0: read without PyTorch, every array in its place."""
 
+import os
 import pickle
 
 import cv2
@@ -11,12 +12,12 @@ from sklearn.datasets import load_sample_image
 
 from faceemo import assets, models
 from faceemo.config import make_config
-from faceemo.models import efficientnetb0, lite_weights, torch_file
+from faceemo.models import efficientnetb0, torch_file
 from faceemo.models.preprocessing import preprocess
 
 SIDE = 224
-# ImageNet's classes that show what is on scikit-learn's two pictures: a dahlia (of flowers there are
-# but these) and the Summer Palace in Beijing.
+# ImageNet's classes for what is on scikit-learn's two pictures: a dahlia (it has no other flowers)
+# and the Summer Palace in Beijing.
 FLOWERS = {985, 986}  # daisy, yellow lady's slipper
 PALACES = {698, 663, 832}  # palace, monastery, stupa
 # Of arrays as PyTorch 2.14 reads them: (sum, first, last) in float64.
@@ -39,7 +40,7 @@ def path():
 
 @pytest.fixture(scope="module")
 def model():
-    return models.build(make_config("efficientnetb0", f"9,weights=lite0,image_size={SIDE}"))
+    return models.build(make_config("efficientnetb0", "9,weights=lite0,image_size=48"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def test_with_its_own_activation_it_is_lite0(path, model, loaded, monkeypatch):
     variables, spec, _ = loaded
     pictures = [load_sample_image(name) for name in ("flower.jpg", "china.jpg")]
     inputs = preprocess(np.stack([centre(picture) for picture in pictures]), spec)
-    features, _ = model.features(variables["params"], variables["batch_stats"], inputs)
+    see = jax.jit(model.features)
+    features, _ = see(variables["params"], variables["batch_stats"], inputs)
     found = torch_file.read(path)
     logits = np.asarray(features).mean((1, 2)) @ found["_fc.weight"].T + found["_fc.bias"]
     probabilities = np.asarray(jax.nn.softmax(logits))
@@ -79,3 +81,40 @@ def centre(picture):
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[top : top + side, left : left + side]
     return cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def test_gates_are_open_for_every_image_and_can_learn(loaded):
+    for layer, leaves in loaded[0]["params"]["backbone"].items():
+        if layer.endswith("se_expand"):
+            assert not np.asarray(leaves["kernel"]).any()
+            assert set(np.asarray(leaves["bias"])) == {np.float32(4)}
+        elif layer.endswith("se_reduce"):
+            # Where both kernels are zero, neither has a gradient.
+            assert np.asarray(leaves["kernel"]).std() > 0
+
+
+def test_the_head_is_left_as_it_was_and_the_source_is_named(model, loaded):
+    variables, spec, source = loaded
+    jax.tree.map(
+        np.testing.assert_array_equal, variables["params"]["head"], model.init(0)["params"]["head"]
+    )
+    assert spec == model.preprocessing
+    assert source == {"source": "lite0", "sha256": assets.LITE0_SHA256}
+    where = models.places(model, variables, "lite0")
+    assert where["block6c_dwconv/kernel"] == "_blocks.13._depthwise_conv.weight"
+    assert where["block6c_se_reduce/kernel"] == "not in the file"
+
+
+class Shell:
+    """What a hostile file would have Python call."""
+
+    def __reduce__(self):
+        return os.system, ("touch owned",)
+
+
+def test_nothing_of_a_file_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Shell(), protocol=2))
+    with pytest.raises(pickle.UnpicklingError, match="system is no part of a state dict"):
+        torch_file.read(tmp_path / "evil.pth")
+    assert not (tmp_path / "owned").exists()

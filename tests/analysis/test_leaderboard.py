@@ -1,0 +1,141 @@
+"""The leaderboard of a sweep ranks what is there, and averages over seeds."""
+
+import csv
+import dataclasses
+import html
+import itertools
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceemo import sweep
+from faceemo.analysis import leaderboard, settings
+from faceemo.config import make_config
+from faceemo.errors import UserError
+from tests.stand_in import replace_training
+from tests.test_main import REPOSITORY
+
+
+@pytest.fixture
+def swept(monkeypatch, tmp_path):
+    replace_training(monkeypatch, tmp_path)
+    root = tmp_path / "sweep"
+    models = itertools.product(["vgg16", "efficientnetb0"], [0, 2])
+    runs = sweep.plan(root, models, 3, "image_size=48,data_dir=here,checkpoint_every_steps=9")
+    sweep.sweep(runs, root, tmp_path)
+    return root
+
+
+def test_the_board_ranks_and_averages(swept):
+    rows = leaderboard.read(swept)
+    assert len(rows) == 12
+    assert [row.accuracy for row in rows] == sorted((r.accuracy for r in rows), reverse=True)
+    assert {row.changes for row in rows} == {"image_size=48"}
+    spreads = {spread.model: spread for spread in leaderboard.spreads(rows)}
+    assert len(spreads) == 4
+    values = [row.accuracy for row in rows if row.model == "vgg16:2"]
+    assert spreads["vgg16:2"].mean == pytest.approx(statistics.fmean(values))
+    assert spreads["vgg16:2"].deviation == pytest.approx(statistics.stdev(values))
+    assert spreads["vgg16:2"].seeds == 3
+
+
+def test_two_runs_of_one_seed_are_no_spread(swept):
+    first, *rest = (row for row in leaderboard.read(swept) if row.model == "vgg16:2")
+    twice = dataclasses.replace(first, name="moved", accuracy=first.accuracy - 0.1)
+    assert leaderboard.spreads([first, twice]) == []
+    (spread,) = leaderboard.spreads([first, twice, *rest])
+    assert spread.seeds == 3
+    values = [first.accuracy - 0.05, *(row.accuracy for row in rest)]
+    assert spread.mean == pytest.approx(statistics.fmean(values))
+    assert spread.deviation == pytest.approx(statistics.stdev(values))
+
+
+def test_a_rows_command_is_its_configuration(swept):
+    for row in leaderboard.read(swept):
+        *_, arg, flag, workdir = shlex.split(row.command)
+        _, _, arg = arg.partition(":")
+        (again,) = sweep.plan(swept, [(row.arch, row.variant)], 1, arg.partition(",")[2])
+        assert again.name == row.name
+        assert again.finished()
+        assert (flag, workdir) == ("--workdir", str(again.workdir))
+
+
+def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):
+    """Whatever is in the names: here it gets as far as to miss the checkpoints in that folder."""
+    root, weights = tmp_path / "a run's $HOME; `x`", tmp_path / "b & c, d=(1).h5"
+    weights.touch()
+    config = make_config("vgg16", "2,image_size=32,seed=7").to_dict()
+    config |= {"weights": str(weights), "source": "x,y: z", "learning_rate": 3e-7}
+    (root / "run").mkdir(parents=True)
+    (root / "run" / "summary.json").write_text(json.dumps({
+        "arch": "vgg16", "variant": 2, "seed": 7, "config": config, "val_accuracy": 0.5,
+        "val_accuracy_interval": [0.4, 0.6], "val_macro_f1": 0.4, "majority_baseline": 0.25,
+        "train_accuracy": 0.6, "best_epoch": 2, "epochs_run": 3, "seconds": 9,
+        "params_trainable": 1,
+    }))  # fmt: skip
+    (row,) = leaderboard.read(root)
+    assert settings.split(row.changes) == [
+        "image_size=32", "learning_rate=3e-07", f"weights={weights}"
+    ]  # fmt: skip
+    process = subprocess.run(
+        ["bash", "-c", f"{row.command} --mode=evaluate"],
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    message = f"faceemo: error: expected a trained run in {root / 'run'}; found none"
+    assert process.stderr.startswith(message), process.stderr
+    found = [arg for arg in shlex.split(row.command) if arg.startswith("--config.")]
+    assert found == ["--config.source=x,y: z", f"--config.weights={weights}"]
+
+
+def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
+    rows = leaderboard.read(swept)
+    page = leaderboard.write(swept, rows, {"vgg16-9": "<i>no</i>"})
+    with page.with_suffix(".csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["name"] for row in found] == [row.name for row in rows]
+    assert [float(row["accuracy"]) for row in found] == [row.accuracy for row in rows]
+    assert list(found[0]) == [field.name for field in dataclasses.fields(leaderboard.Row)]
+    text = page.read_text()
+    assert text.count("<tr") == 1 + 12 + 1 + 4
+    assert "<b>odd</b>" not in text
+    assert text.count("epoch 1: &lt;b&gt;odd&lt;/b&gt;") == 6, "each as text, below the table"
+    assert text.count('href="#warnings"') == 6
+    for row in rows:
+        label = f"<dt><b>{row.model}</b>, seed {row.seed}</dt>"
+        assert f"{label}<dd><code>{html.escape(row.command, quote=False)}</code></dd>" in text
+    assert "&lt;i&gt;no&lt;/i&gt;" in text
+    assert "all with <code>image_size=48</code>" in text
+    assert "<small" not in text  # no row has anything of its own
+    lines = leaderboard.table(rows).splitlines()
+    assert lines[:2] == ["all with image_size=48", ""]
+    assert len(lines) == 2 + 1 + 12 + 4 + (1 + 6) + (2 + 12)
+    for row, line in zip(rows, lines[3:15], strict=True):
+        assert line.split()[: 1 + (row.variant == 2)] == [row.model, "!"][: 1 + (row.variant == 2)]
+    warned = [row for row in rows if row.warnings]
+    assert lines[20:26] == [f"! {r.model}, seed {r.seed}: epoch 1: <b>odd</b>" for r in warned]
+    assert lines[28:] == [row.command for row in rows]
+
+
+def test_what_a_row_alone_changes_stays_with_it(swept):
+    texts = ("image_size=48,policy=strict", "image_size=48", "dtype=bfloat16,image_size=48")
+    rows = [
+        dataclasses.replace(row, changes=text)
+        for row, text in zip(leaderboard.read(swept), texts, strict=False)
+    ]
+    shared, told = leaderboard.told_once(rows)
+    assert shared == "image_size=48"
+    assert [row.changes for row in told] == ["policy=strict", "", "dtype=bfloat16"]
+    assert [row.name for row in told] == [row.name for row in rows]
+    assert leaderboard.told_once([dataclasses.replace(row, changes="") for row in rows])[0] == ""
+
+
+def test_no_runs_is_said(tmp_path):
+    with pytest.raises(UserError, match="finished runs"):
+        leaderboard.read(tmp_path)
