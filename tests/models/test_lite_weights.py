@@ -16,7 +16,7 @@ from faceemo.models import efficientnetb0, torch_file
 from faceemo.models.preprocessing import preprocess
 
 SIDE = 224
-# What Lite0, written anew in PyTorch 2.14, sees on scikit-learn's two pictures, a dahlia and Beijing's
+# What Lite0, written anew in PyTorch 2.14, sees on scikit-learn's pictures, a dahlia and Beijing's
 # Summer Palace: of ImageNet's classes 'daisy' and 'palace', and how probable it finds them.
 SEEN = ((985, 0.2281), (698, 0.3213))
 # Of arrays as PyTorch 2.14 reads them: (sum, first, last) in float64.
