@@ -96,9 +96,10 @@ def test_a_bad_argument_gives_one_error_that_names_what_is_allowed(arg, message)
         module.make_config("vgg16", arg)
 
 
-def test_hed_is_for_vgg16_alone():
-    with pytest.raises(UserError, match="for resnet50v2 takes 'imagenet', 'none'"):
-        module.make_config("resnet50v2", "7,weights=hed")
+def test_weights_are_for_their_own_backbone():
+    for arch, weights in (("resnet50v2", "hed"), ("resnet50v2", "lite0"), ("vgg16", "lite0")):
+        with pytest.raises(UserError, match=f"weights='{weights}' .for {arch} takes '"):
+            module.make_config(arch, f"7,weights={weights}")
 
 
 def test_the_default_workdir_names_what_was_changed():
