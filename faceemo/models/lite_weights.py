@@ -25,7 +25,6 @@ _BATCH_NORM = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-
 _PARTS = {
     "expand_conv": "_expand_conv",
     "expand_bn": "_bn0",
@@ -49,7 +48,7 @@ def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     """
     found = torch_file.read(path)
     arrays = {name: np.asarray(array, np.float32) for name, array in initial.items()}
-    # 255 times smaller than what Lite0 takes for 127.5: `Rescaling` is the layer before.
+    # Lite0's (pixel - 127.5) / 127.5, after B0's own division by 255.
     arrays["normalization/mean"] = np.full(3, 0.5, np.float32)
     arrays["normalization/variance"] = np.full(3, 0.25, np.float32)
     for name in arrays:

@@ -46,7 +46,7 @@ def load(
     if path.suffix == own_weights.SUFFIX:
         arrays, spec, recipe = own_weights.read(path, arch, expected)
         trained = {"trained": recipe} if recipe else {}
-    elif digest == assets.LITE0_SHA256:
+    elif _is_lite(arch, digest):
         arrays, trained, spec = lite_weights.read(path, _initial(variables)), {}, usual
     else:
         ignored = _ignored(digest)
@@ -71,7 +71,7 @@ def places(
     if path.suffix == own_weights.SUFFIX:
         return {name: name for name in expected}
     digest = downloads.file_digest(path, "sha256")
-    if digest == assets.LITE0_SHA256:
+    if _is_lite(arch, digest):
         return {name: lite_weights.place(name) for name in expected}
     return keras_weights.places(path, expected, _ignored(digest))
 
@@ -95,6 +95,11 @@ def _ignored(digest: str) -> tuple[str, ...]:
     It is known by its hash: what weights expect does not depend on the way to them.
     """
     return keras_weights.HED_SIDE_OUTPUTS if digest == assets.HED_SHA256 else ()
+
+
+def _is_lite(arch: str, digest: str) -> bool:
+    """Whether the file is EfficientNet-Lite0's, and of use; known by its hash, too."""
+    return arch == "efficientnetb0" and digest == assets.LITE0_SHA256
 
 
 def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from sklearn.datasets import load_sample_image
 
 from faceemo import assets, models
 from faceemo.config import make_config
+from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, torch_file
 from faceemo.models.preprocessing import preprocess
 
@@ -101,6 +102,13 @@ def test_the_head_is_left_as_it_was_and_the_source_is_named(model, loaded):
     where = models.places(model, variables, "lite0")
     assert where["block6c_dwconv/kernel"] == "_blocks.13._depthwise_conv.weight"
     assert where["block6c_se_reduce/kernel"] == "not in the file"
+
+
+def test_for_another_backbone_the_file_is_none_of_weights(path):
+    other = models.build(make_config("resnet50v2", "9,weights=none,image_size=32"))
+    shapes = jax.eval_shape(other.init, 0)
+    with pytest.raises(UserError, match="expected a whole HDF5 file with Keras weights"):
+        models.load_weights(other, shapes, str(path))
 
 
 class Shell:
