@@ -201,6 +201,11 @@ def validate(config: ConfigDict) -> ConfigDict:
             f"weights={config.weights!r} (for {config.arch} takes {_listed(weights)} or the path "
             "of a file that exists)"
         )
+    if config.weights == "lite0" and config.unfreeze != "all":
+        problems.append(
+            f"unfreeze={config.unfreeze!r} (with weights='lite0' takes 'all': a block frozen at "
+            "this start sees less than a random one)"
+        )
     if config.warmup_epochs >= config.epochs > 0:
         problems.append(
             f"warmup_epochs={config.warmup_epochs:g} (takes less than epochs, {config.epochs})"

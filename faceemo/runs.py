@@ -82,11 +82,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
         f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
     )
-    print(f"report      {page}")
-    print(f"summary     {workdir / 'summary.json'}")
-    print(f"checkpoint  {workdir / 'best'}")
-    print(f"metrics     {workdir / 'metrics'}")
-    print(f"            tensorboard --logdir {workdir / 'metrics'}")
+    _print_places(workdir, page)
     return summary
 
 
@@ -147,8 +143,19 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     page = _report(config, workdir, split, answered, history, summary, fitted, columns)
     print(classification_report(answered.predictions))
     _print_result(split, answered.predictions)
+    _print_places(workdir, page)
+
+
+def _print_places(workdir: Path, page: Path) -> None:
+    """Where a run's results are."""
+    metrics = workdir / "metrics"
+    places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
     print(f"report      {page}")
-    print(f"checkpoint  {workdir / 'best'}")
+    for name, path in (places | {"metrics": metrics}).items():
+        if path.exists():
+            print(f"{name:<11} {path}")
+    if metrics.exists():
+        print(f"            tensorboard --logdir {metrics}")
 
 
 def open_test(workdir: Path, *, again: bool = False) -> None:

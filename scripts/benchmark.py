@@ -2,7 +2,7 @@
 
     python scripts/benchmark.py models --archs efficientnetb0 --sizes 96
 
-Each kind says with --help what it compares. The peers need the extra: pip install '.[bench]'.
+Each kind says with --help what it compares. The peers need the extra: pip install -e '.[bench]'.
 """
 
 import argparse

@@ -37,7 +37,8 @@ def main() -> None:
         type=float,
         metavar="SCORE",
         help="also leave out train images whose label is less probable, 0 to below 1; 0 takes "
-        "them back in; default: leave the images as they are",
+        "them back in; default: leave the images as they are. A training judges by its own fields: "
+        "give it suspect_below=SCORE too, or they are back",
     )
     options = parser.parse_args()
     with errors.reported():

@@ -102,6 +102,12 @@ def test_weights_are_for_their_own_backbone():
             module.make_config(arch, f"7,weights={weights}")
 
 
+def test_lite0_trains_all_blocks():
+    with pytest.raises(UserError, match=r"unfreeze='2' .with weights='lite0' takes 'all'"):
+        module.make_config("efficientnetb0", "7,weights=lite0")
+    assert module.make_config("efficientnetb0", "7,weights=lite0,unfreeze=all").unfreeze == "all"
+
+
 def test_the_default_workdir_names_what_was_changed():
     assert module.default_workdir(module.make_config("vgg16", "7,epochs=2")).name == "vgg16-7"
     changed = module.make_config("vgg16", "7,image_size=48,weights=none")

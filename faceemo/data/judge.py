@@ -1,6 +1,6 @@
 """From what was measured and the rules to the fate of every image: pure, whatever the order.
 
-policy 'original' (SPEC section 2), over the train and validation images with a face:
+policy 'original', as the study had it, over the train and validation images with a face:
 
 - a group with equal dHash whose members disagree on the emotion is dropped whole: nobody knows
   which label is right;

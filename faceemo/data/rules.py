@@ -16,7 +16,7 @@ class Rules:
     """The rules of `faceemo.data.judge`; those that exist are within their ranges.
 
     Attributes:
-        policy: 'original': equal dHash in train and validation, as SPEC section 2 has it; 'strict':
+        policy: 'original': equal dHash in train and validation, as in the original; 'strict':
             no group of duplicates of any kind spans two splits, test stays whole; 'keep': all that
             can be decoded, which undoes the others.
         face_threshold: an image shows a face where the detector's confidence is above it, 0..1.

@@ -247,7 +247,7 @@ def _plant(album: _Album, counts: dict[str, int]) -> list[_Flaw]:
 
 
 def _fates(flaw: _Flaw) -> dict[str, str]:
-    """What SPEC's rules make of each member: {path: fate}."""
+    """What the study's rules make of each member: {path: fate}."""
     members = flaw.members
     lone = {"blank": ledger.NO_FACE, "non_face": ledger.NO_FACE, "truncated": ledger.UNREADABLE}
     if flaw.kind in lone:

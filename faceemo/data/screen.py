@@ -1,6 +1,6 @@
 """Face screening: which images show a face that a detector finds.
 
-The detector is OpenCV's res10 SSD, used as the original project did (SPEC section 2): the image as
+The detector is OpenCV's res10 SSD, used as the original project did: the image as
 BGR, resized to 300x300, minus the mean colour, a face where the best confidence exceeds the
 threshold. The order of the work is ours: each distinct content once, a few images per forward
 pass, one network per core. At 300 pixels the confidences are bit for bit those of one image at a

@@ -10,7 +10,7 @@ from faceemo.data.ledger import FATES, Likeness, Row
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> class -> images
 
-# What the original project published (SPEC section 2), by stage and split, in order of CLASSES.
+# What the original project published, by stage and split, in order of CLASSES.
 _PUBLISHED = {
     "unpack": {
         "train": (3976, 3978, 3982, 3173),

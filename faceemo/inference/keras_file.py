@@ -109,6 +109,6 @@ def _keras() -> Any:
         raise UserError(
             expected="Keras, which writes and checks its own files",
             found=str(error),
-            fix="pip install 'faceemo[bench]', or 'keras>=3'",
+            fix="pip install 'keras>=3' tensorflow",
         ) from error
     return keras

@@ -21,7 +21,7 @@ from faceemo.inference.trained import Trained
 from faceemo.models.convolution import portable
 
 # jax2onnx names an older Orbax among its requirements, which it does not use here.
-INSTALL = "pip install 'faceemo[onnx]' && pip install --no-deps jax2onnx"
+INSTALL = "from the checkout, pip install -e '.[onnx]' && pip install --no-deps jax2onnx"
 
 
 def write(trained: Trained, path: Path) -> None:

@@ -15,7 +15,7 @@ from faceemo.models import build
 from faceemo.train import stored
 from faceemo.train.stored import Stored
 
-_PYTORCH = "pip install 'faceemo[bench]'"
+_PYTORCH = "from the checkout, pip install -e '.[bench]'"
 _NEEDS = {
     "keras": (("keras", "tensorflow"), _PYTORCH),
     "torch": (("torch",), _PYTORCH),

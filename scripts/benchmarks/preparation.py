@@ -67,7 +67,7 @@ def plain_preparation(zip_path: Path, folder: Path) -> dict[str, str]:
 
 
 def _plain_verdicts(paths: Sequence[str]) -> dict[str, str]:
-    """The rules of SPEC section 2 for images with one hash."""
+    """The rules of policy 'original' for images with one hash."""
     labels = {path.split("/")[1] for path in paths}
     if len(labels) > 1:
         return dict.fromkeys(paths, ledger.CONFLICT)

@@ -2,7 +2,7 @@
 
 python train_keras.py epochs|fit|augment ARCH VARIANT,FIELD=VALUE... [WORKDIR | LEVEL...]
 
-Written for this comparison after SPEC.md's description: ImageDataGenerator reads the prepared
+Written for this comparison after a description of it: ImageDataGenerator reads the prepared
 folders, enlarges and augments on the host, `model.fit` trains, on TensorFlow. The original's
 defects are left out: pixels are scaled once, as the backbone wants it, and ResNet50V2 is that.
 """

@@ -58,7 +58,7 @@ def test_a_missing_extra_is_told(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     message = refusal(capsys, "--port", "0")
     assert "no uvicorn" in message
-    assert "pip install 'faceemo[serve]'" in message
+    assert "pip install -e '.[serve]'" in message
 
 
 def test_addresses_are_those_of_a_browser():

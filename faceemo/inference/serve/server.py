@@ -206,5 +206,5 @@ def _check_installed() -> None:
         raise UserError(
             expected="the packages of the extra 'serve'",
             found=f"no {', '.join(missing)}",
-            fix="pip install 'faceemo[serve]'",
+            fix="from the checkout, pip install -e '.[serve]'",
         )
