@@ -175,5 +175,5 @@ def _bars(
     for place, value, top in zip(places, values, ends[1], strict=True):
         axes.text(
             place, top + 0.015, f"{value:.2f}".removeprefix("0"), ha="center", fontsize=7,
-            color=theme.ink,
+            color=theme.ink, path_effects=style.halo(theme, 1), zorder=5,
         )  # fmt: skip
