@@ -1,6 +1,5 @@
-"""Every option of a run: the 12 variants, the fields with defaults, the rules they obey."""
+"""Every option of a run: the fields with their defaults, and the rules that they obey."""
 
-import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from faceemo import classes
 from faceemo.best import BEST
 from faceemo.classes import CLASSES
 from faceemo.errors import UserError
+from faceemo.variants import VARIANTS
 
 SPLITS = ("train", "validation", "test")
 ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
@@ -25,35 +25,6 @@ WEIGHTS = {
 }
 # A run may go on with another value of these; of epochs too, unless a schedule ends with them.
 MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One row of the study: what distinguishes a variant from its neighbours."""
-
-    augmentation: str
-    learning_rate: float
-    unfreeze: str  # how many of the top convolutional blocks train
-    extra_dense: bool
-    batch_size: int
-    class_weights: str
-
-
-# The index is the variant's number.
-VARIANTS = (
-    Variant("none", 1e-3, "0", False, 32, "none"),
-    Variant("low", 1e-3, "0", False, 32, "none"),
-    Variant("low", 1e-4, "1", False, 32, "none"),
-    Variant("high", 1e-4, "1", False, 32, "none"),
-    Variant("high", 1e-4, "2", False, 32, "none"),
-    Variant("high", 1e-4, "2", True, 32, "none"),
-    Variant("high", 1e-5, "2", True, 32, "none"),
-    Variant("mid", 1e-5, "2", True, 32, "none"),
-    Variant("mid", 1e-5, "3", True, 32, "none"),
-    Variant("mid", 1e-5, "all", False, 32, "none"),
-    Variant("mid", 1e-5, "all", False, 128, "none"),
-    Variant("mid", 1e-5, "all", False, 128, "balanced"),
-)
 
 
 def make_config(arch: str, arg: str | None = None) -> ConfigDict:

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from faceemo import errors, sweep, sweep_command
-from faceemo.config import ARCHS, VARIANTS
+from faceemo.config import ARCHS
+from faceemo.variants import VARIANTS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

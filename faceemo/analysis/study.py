@@ -12,8 +12,9 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from faceemo.analysis import settings, style
 from faceemo.analysis.leaderboard import Row, told_once
-from faceemo.config import ARCHS, VARIANTS
+from faceemo.config import ARCHS
 from faceemo.errors import UserError
+from faceemo.variants import VARIANTS
 
 NAMES = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "efficientnetb0": "EfficientNetB0"}
 # Validation accuracy of variants 0 to 11 as the original study published it, on its own images; its

@@ -12,9 +12,10 @@ import pytest
 from flax import traverse_util
 
 from faceemo import models
-from faceemo.config import VARIANTS, make_config
+from faceemo.config import make_config
 from faceemo.models import keras_weights
 from faceemo.train import optim
+from faceemo.variants import VARIANTS
 
 ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
 LEARNING_RATE = 1e-3
