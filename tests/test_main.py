@@ -40,9 +40,7 @@ def trained(tmp_path_factory):
 def test_training_leaves_everything_that_it_names(trained):
     folder, _, process = trained
     assert process.returncode == 0, process.stderr
-    for line in ("report", "summary", "checkpoint", "metrics"):
-        (path,) = [x.split()[1] for x in process.stdout.splitlines() if x.startswith(line)]
-        assert Path(path).exists(), path
+    everything_is_there(process.stdout)
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert summary["epochs_run"] == 2
     assert 1 <= summary["best_epoch"] <= 2
@@ -52,12 +50,20 @@ def test_training_leaves_everything_that_it_names(trained):
     assert "Traceback" not in process.stderr
 
 
+def everything_is_there(told):
+    """What a command says that it has written."""
+    for line in ("report", "summary", "checkpoint", "metrics"):
+        (path,) = [x.split()[1] for x in told.splitlines() if x.startswith(line)]
+        assert Path(path).exists(), path
+
+
 @pytest.mark.slow
 def test_evaluation_restores_the_best_and_reports_on_test(trained):
     folder, options, _ = trained
     process = command(*options, "--mode=evaluate", "--split=test")
     assert process.returncode == 0, process.stderr
     assert (folder / "run" / "report" / "test" / "index.html").exists()
+    everything_is_there(process.stdout)
     assert len(json.loads((folder / "run" / unseen.NAME).read_text())) == 1
     again = command(*options, "--mode=evaluate", "--split=validation")
     summary = json.loads((folder / "run" / "summary.json").read_text())
