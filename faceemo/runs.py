@@ -35,7 +35,7 @@ from faceemo.train.steps import make_eval_step
 def plan(config: ConfigDict) -> None:
     """Prints what trains and what is frozen; needs neither data nor weights."""
     model = models.build(config, len(classes_of(config)))
-    variables = jax.eval_shape(lambda: model.init(config.seed))
+    variables = model.shapes()
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     print(optim.format_plan(rows))
     if config.layer_decay != 1:
@@ -255,7 +255,7 @@ def _summary(
     best: int,
     predictions: Predictions,
 ) -> dict[str, Any]:
-    variables = jax.eval_shape(lambda: model.init(0))
+    variables = model.shapes()
     rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
     result = scores(predictions)
     trainable = sum(row["trained"] for row in rows)

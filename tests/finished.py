@@ -24,7 +24,7 @@ def write(workdir, arch="efficientnetb0", arg=ARG):
     config = make_config(arch, arg)
     splits = make_splits()
     model = models.build(config)
-    shapes = jax.eval_shape(lambda: model.init(0))
+    shapes = model.shapes()
     rng = np.random.default_rng(7)
 
     def drawn(shape):

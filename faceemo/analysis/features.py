@@ -58,7 +58,7 @@ def pretrained(arch: str, weights: str, image_size: int) -> Source:
     """
     config = make_config(arch, f"0,image_size={image_size},weights={weights}")
     model = models.build(config)
-    drawn = model.init(config.seed) if weights == "none" else _shapes(model)
+    drawn = model.init(config.seed) if weights == "none" else model.shapes()
     variables, preprocessing, _ = models.load_weights(model, drawn, weights)
     about = f"{arch} with weights '{weights}' at {image_size} pixels"
     return _source(config, model, variables, preprocessing, about, saw_labels=False)
@@ -111,11 +111,6 @@ def _source(
         saw_labels,
         config.native_size,
     )
-
-
-def _shapes(model: Model) -> dict[str, Any]:
-    """The variables' shapes: all that loading needs, and the head is never drawn."""
-    return jax.eval_shape(lambda: model.init(0))
 
 
 def _make_step(source: Source) -> Callable[[Any, Any, Any], jax.Array]:

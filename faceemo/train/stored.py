@@ -10,7 +10,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 from flax import traverse_util
 from ml_collections import ConfigDict
 
@@ -153,6 +152,6 @@ def load(path: Path) -> Stored:
 
 def _shapes(model: models.Model) -> dict[str, tuple[int, ...]]:
     """Of every leaf of a network, by 'params/backbone/layer/weight'."""
-    variables = jax.eval_shape(lambda: model.init(0))
+    variables = model.shapes()
     leaves: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
     return {name: leaf.shape for name, leaf in leaves.items()}

@@ -82,7 +82,7 @@ def layers_of(model: models.Model, batch: int) -> list[Layer]:
             called.append(Layer("/".join(module.path), operations(module, args[0], outputs)))
         return outputs
 
-    variables = jax.eval_shape(lambda: model.init(0))
+    variables = model.shapes()
     size = model.image_size
     images = jax.ShapeDtypeStruct((batch, size, size, 3), "float32")
     with nn.intercept_methods(note):

@@ -30,7 +30,7 @@ CANCELLED = {
 
 def start(networks, arch, model):
     """The variables from which Keras's step started, float64."""
-    shapes = jax.eval_shape(model.init, 0)
+    shapes = model.shapes()
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
     if arch == "vgg16":
         parts = [traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()]
@@ -133,7 +133,7 @@ def test_optimizer_is_keras_adam_step_after_step(networks):
 def sizes(arch, extra):
     """Shapes of the variables at 224 px; they depend on nothing else."""
     config = make_config(arch, f"0,weights=none,extra_dense={extra}")
-    return jax.eval_shape(models.build(config).init, 0)
+    return models.build(config).shapes()
 
 
 def dense(*widths):

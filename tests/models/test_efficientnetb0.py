@@ -22,9 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def empty(model):
-    return jax.tree.map(
-        lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(model.init, 0)
-    )
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), model.shapes())
 
 
 def normalization(variables):
@@ -125,7 +123,7 @@ def drops(model, monkeypatch, training, keys=True):
         return inputs
 
     monkeypatch.setattr(efficientnetb0, "dropout", record)
-    variables = jax.eval_shape(model.init, 0)
+    variables = model.shapes()
     shape = jax.ShapeDtypeStruct((2, 48, 48, 3), np.float32)
     mode = Mode(frozenset(training), keys=jax.random.split(jax.random.key(0), 2) if keys else None)
     jax.eval_shape(

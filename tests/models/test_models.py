@@ -38,7 +38,7 @@ def test_no_more_blocks_than_there_are(model):
 
 
 def test_every_parameter_is_in_one_block_and_every_block_has_some(model):
-    paths = traverse_util.flatten_dict(jax.eval_shape(model.init, 0)["params"], sep="/")
+    paths = traverse_util.flatten_dict(model.shapes()["params"], sep="/")
     owners = [
         [block.name for block in model.blocks if re.fullmatch(block.pattern, path)]
         for path in paths
@@ -50,7 +50,7 @@ def test_every_parameter_is_in_one_block_and_every_block_has_some(model):
 
 def test_parameter_count(model):
     # 14,714,688 is Keras's own count of VGG16 without top.
-    shapes = jax.eval_shape(model.init, 0)
+    shapes = model.shapes()
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]["backbone"]))
     assert count == 14_714_688
     head = shapes["params"]["head"]

@@ -33,9 +33,7 @@ def build(arch, size, **fields):
 
 def empty(model):
     """Variables to be filled: zeros."""
-    return jax.tree.map(
-        lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(model.init, 0)
-    )
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), model.shapes())
 
 
 def flat(variables, part="backbone"):
@@ -156,7 +154,7 @@ def test_bfloat16_computes_coarsely_and_keeps_float32(arch, keras, loaded):
     coarse = build(arch, 96, dtype="bfloat16")
     features, moved = train(coarse, loaded, keras["inputs96"])
     assert features.dtype == jax.numpy.bfloat16
-    leaves = jax.tree.leaves((moved, jax.eval_shape(coarse.init, 0)))
+    leaves = jax.tree.leaves((moved, coarse.shapes()))
     assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}
     error = np.asarray(features, np.float32) - keras["training"]
     # Root mean square, against that of the features; random layers make much of roundings.
@@ -167,7 +165,7 @@ def test_bfloat16_computes_coarsely_and_keeps_float32(arch, keras, loaded):
 
 def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
     model = build(arch, 48, extra_dense=True)
-    variables = jax.eval_shape(model.init, 0)
+    variables = model.shapes()
     for collection in ("params", "batch_stats"):
         owners = [
             [block.name for block in model.blocks if re.fullmatch(block.pattern, path)]
@@ -186,7 +184,7 @@ def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
 def test_any_size_from_32_up(arch, size):
     model = build(arch, size)
     shape = jax.ShapeDtypeStruct((2, size, size, 3), np.float32)
-    variables = jax.eval_shape(model.init, 0)
+    variables = model.shapes()
     logits, _ = jax.eval_shape(model.apply, variables["params"], variables["batch_stats"], shape)
     assert logits.shape == (2, 4)
 

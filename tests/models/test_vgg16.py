@@ -36,7 +36,7 @@ def test_features_equal_keras(oracle, variables, size, file):
 def whole(model, path):
     """A model's parameters out of a file that holds its head, too."""
     expected = {}
-    for part in jax.eval_shape(model.init, 0)["params"].values():
+    for part in model.shapes()["params"].values():
         expected |= {n: leaf.shape for n, leaf in traverse_util.flatten_dict(part, sep="/").items()}
     arrays = traverse_util.unflatten_dict(keras_weights.read(path, expected), sep="/")
     blocks = {name: arrays.pop(name) for name in list(arrays) if name.startswith("block")}
@@ -97,7 +97,7 @@ def test_no_weights_and_no_file(variables):
 def test_bfloat16_computes_coarsely_and_keeps_float32(oracle, variables):
     exact = models.build(make_config("vgg16", "7,image_size=48"))
     coarse = models.build(make_config("vgg16", "7,image_size=48,dtype=bfloat16"))
-    drawn = jax.eval_shape(coarse.init, 0)
+    drawn = coarse.shapes()
     assert {leaf.dtype for leaf in jax.tree.leaves(drawn)} == {np.dtype("float32")}
     inputs = oracle.results["inputs48"]
     expected, _ = exact.features(variables["params"], {}, inputs)

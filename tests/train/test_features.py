@@ -240,16 +240,17 @@ def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):
         calls.append(type(self.backbone).__name__)
         return real(self, *arguments)
 
-    monkeypatch.setattr(Model, "features", counted)
     model = make_model()
+    variables = model.init(0)
+    monkeypatch.setattr(Model, "features", counted)
     stage = features.stage(
         tiny_config(data_dir=str(tmp_path / "data"), **OPTIONS),
         model,
-        model.init(0),
+        variables,
         GREY,
         make_splits(),
     )
     assert set(calls) == {"Trunk"}
     calls.clear()
-    jax.eval_shape(lambda: stage.model.apply(model.init(0)["params"], {}, np.zeros((2, 1, 1, 7))))
+    jax.eval_shape(stage.model.apply, variables["params"], {}, np.zeros((2, 1, 1, 7)))
     assert calls == ["Given"]
