@@ -10,8 +10,8 @@ would be the first thing to try.
 from typing import Any
 
 # The learning rate rises, then falls to zero; the validated parameters are an average over the last
-# thousand steps or so. Mixing images (`mixup`, `cutmix`) was not tried on real ones: training
-# accuracy stayed below validation's, so that more of such noise had little to mend.
+# thousand steps or so. Images are not mixed: 12 more epochs of EfficientNetB0 with `mixup=0.2`, at
+# 128 pixels, brought 0.5 points, no more than chance may.
 _COMMON: dict[str, Any] = {
     "epochs": 20,
     "patience": 0,  # a falling learning rate improves until its end

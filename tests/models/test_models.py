@@ -78,6 +78,18 @@ def test_initial_values_are_keras_default(model):
     assert not kernels["head"]["fc1"]["kernel"]
 
 
+def test_every_size_starts_from_the_same_trunk_and_from_a_head_that_fits(model):
+    larger = models.build(make_config("vgg16", "7,image_size=96"))
+    small, large = model.init(1)["params"], larger.init(1)["params"]
+    jax.tree.map(np.testing.assert_array_equal, small["backbone"], large["backbone"])
+    assert small["head"]["fc1"]["kernel"].shape == (1 * 1 * 512, 4096)
+    assert large["head"]["fc1"]["kernel"].shape == (3 * 3 * 512, 4096)
+    shapes = larger.shapes()["params"]
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), large) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), shapes
+    )
+
+
 def test_model_is_hashable(model):
     # A compiled function can then take it as static.
     assert hash(model) == hash(models.build(make_config("vgg16", "7,image_size=32")))
