@@ -10,6 +10,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from faceemo.data.power import power
+
 
 @dataclasses.dataclass(frozen=True)
 class Strength:
@@ -186,9 +188,7 @@ def apply_gamma(images: jax.Array, gamma: jax.Array) -> jax.Array:
         images: float32 [B, S, S] in 0..255.
         gamma: float32 [B].
     """
-    # Not a power, which XLA computes number by number on CPUs, five times slower. The logarithm of
-    # 0 is minus infinity, of which the exponential is 0 again.
-    return 255 * jnp.exp(gamma[:, None, None] * jnp.log(jnp.clip(images, 0, 255) / 255))
+    return 255 * power(jnp.clip(images, 0, 255) / 255, gamma[:, None, None])
 
 
 def _interpolation(source: int, size: int) -> jax.Array:

@@ -66,6 +66,7 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
         preprocessing=GREY,
         moving_statistics=False,
         init=init,
+        shapes=lambda: jax.eval_shape(init, 0),
         apply=apply,
     )
 
