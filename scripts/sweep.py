@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from faceemo import errors, sweep, sweep_command
-from faceemo.config import ARCHS
+from faceemo.config import ARCHS, STUDY
 from faceemo.variants import VARIANTS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -39,7 +39,7 @@ def variants(texts: list[str]) -> list[int | str]:
 def main() -> int:
     """Reads the arguments, sweeps, writes the leaderboard; 1 if a run failed."""
     parser = sweep_command.parser(__doc__, Path("checkpoints/sweep"))
-    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
+    parser.add_argument("--archs", nargs="+", default=STUDY, choices=ARCHS)
     parser.add_argument("--variants", nargs="+", default=[f"0-{len(VARIANTS) - 1}"])
     options = parser.parse_args()
 

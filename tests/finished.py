@@ -15,7 +15,7 @@ from faceemo.train.progress import Progress
 from faceemo.train.recipe import make_recipe
 from tests.train.tiny import make_splits
 
-# The smallest of the networks; some of its leaves and statistics train, some are frozen.
+# Some of its leaves and statistics train, some are frozen.
 ARG = "2,weights=none,image_size=32"
 
 

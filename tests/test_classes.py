@@ -105,7 +105,7 @@ def test_training_follows_the_classes(tmp_path, classes):
         table = forms.table(forms.renumbered(forms.seven(images))).encode()
         source = forms.write_folder(tmp_path, {"fer2013.csv": table}) / "fer2013.csv"
     config = (
-        "configs/vgg16.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"
+        "configs/mobilenet.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"
         f"class_weights=balanced,classes={'+'.join(classes)}"
     )
     options = (
@@ -124,7 +124,7 @@ def test_training_follows_the_classes(tmp_path, classes):
     if len(classes) == 3:
         _, _, arg = f"{config},source={source},data_dir={tmp_path / 'data'}".partition(":")
         with pytest.raises(UserError, match=r"images in the test split; found none.*test_share"):
-            runs.evaluate(make_config("vgg16", arg), tmp_path / "run", "test", None)
+            runs.evaluate(make_config("mobilenet", arg), tmp_path / "run", "test", None)
     else:
         again = command(*options, "--mode=evaluate", "--split=test")
         assert again.returncode == 0, again.stderr

@@ -97,7 +97,7 @@ def test_a_bad_argument_gives_one_error_that_names_what_is_allowed(arg, message)
 
 
 def test_weights_are_for_their_own_backbone():
-    for arch, weights in (("resnet50v2", "hed"), ("resnet50v2", "lite0"), ("vgg16", "lite0")):
+    for arch, weights in (("resnet50v2", "hed"), ("resnet50v2", "lite0"), ("vgg16", "faceres")):
         with pytest.raises(UserError, match=f"weights='{weights}' .for {arch} takes '"):
             module.make_config(arch, f"7,weights={weights}")
 
@@ -106,6 +106,11 @@ def test_lite0_trains_all_blocks():
     with pytest.raises(UserError, match=r"unfreeze='2' .with weights='lite0' takes 'all'"):
         module.make_config("efficientnetb0", "7,weights=lite0")
     assert module.make_config("efficientnetb0", "7,weights=lite0,unfreeze=all").unfreeze == "all"
+
+
+def test_the_default_weights_are_the_backbones_first():
+    for arch, weights in (("vgg16", "imagenet"), ("mobilenet", "faceres")):
+        assert module.make_config(arch, "7").weights == weights
 
 
 def test_the_default_workdir_names_what_was_changed():

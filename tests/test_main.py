@@ -12,7 +12,7 @@ from faceemo import sweep, unseen
 from faceemo.data import sample
 
 REPOSITORY = Path(__file__).parents[1]
-CONFIG = "configs/vgg16.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
+CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
 
 
 def command(*arguments, **environment):

@@ -16,7 +16,12 @@ from faceemo.config import ARCHS
 from faceemo.errors import UserError
 from faceemo.variants import VARIANTS
 
-NAMES = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "efficientnetb0": "EfficientNetB0"}
+NAMES = {
+    "vgg16": "VGG16",
+    "resnet50v2": "ResNet50V2",
+    "efficientnetb0": "EfficientNetB0",
+    "mobilenet": "MobileNet",
+}
 # Validation accuracy of variants 0 to 11 as the original study published it, on its own images; its
 # "ResNet50V2" was ResNet50 V1.
 PUBLISHED: dict[str, tuple[float, ...]] = {
@@ -106,7 +111,7 @@ def accuracies(
         panels = drawn.subplots(len(archs), sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, arch in zip(panels, archs, strict=True):
             own = [row for row in apart if row.arch == arch]
-            _panel(axes, own, PUBLISHED[arch] if published else None, theme)
+            _panel(axes, own, PUBLISHED.get(arch) if published else None, theme)
             axes.set_title(NAMES[arch], loc="left", fontsize=9, color=theme.ink)
             axes.set_title(
                 textwrap.fill(_by_variant(own), 100), loc="right", fontsize=8, color=theme.muted

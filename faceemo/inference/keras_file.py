@@ -20,7 +20,12 @@ from flax import traverse_util
 from faceemo.errors import UserError
 from faceemo.inference.trained import Trained
 
-_MAKERS = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "efficientnetb0": "EfficientNetB0"}
+_MAKERS = {
+    "vgg16": "VGG16",
+    "resnet50v2": "ResNet50V2",
+    "efficientnetb0": "EfficientNetB0",
+    "mobilenet": "MobileNet",
+}
 
 
 def write(trained: Trained, path: Path) -> None:

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.errors import UserError
-from faceemo.models import efficientnetb0, preprocessing, pretrained, resnet50v2, vgg16
+from faceemo.models import pretrained
+from faceemo.models.backbones import BACKBONES
 from faceemo.models.head import Head
 from faceemo.models.layers import Given, Mode
 from faceemo.models.preprocessing import Preprocessing
@@ -30,65 +31,11 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class Backbone:
-    """What sets one architecture apart from the others.
-
-    Attributes:
-        module: makes the trunk for a dtype; it maps (inputs, Mode) to features [B, h, w, C].
-        blocks: (name, pattern) of the trunk's blocks, bottom to top.
-        preprocessing: of its ImageNet weights.
-        pooling: of `Head`.
-        dense: of `Head`.
-        extra_width: of the extra dense layer that some variants have.
-        dropout_rate: of `Head`.
-    """
-
-    module: Callable[[jnp.dtype], nn.Module]
-    blocks: tuple[tuple[str, str], ...]
-    preprocessing: Preprocessing
-    pooling: str
-    dense: tuple[tuple[str, int], ...]
-    extra_width: int
-    dropout_rate: float
-
-
-BACKBONES: dict[str, Backbone] = {
-    "vgg16": Backbone(
-        module=vgg16.VGG16,
-        blocks=vgg16.BLOCKS,
-        preprocessing=preprocessing.BGR_MEAN,
-        pooling="flatten",
-        dense=vgg16.HEAD_LAYERS,
-        extra_width=vgg16.EXTRA_WIDTH,
-        dropout_rate=0.0,
-    ),
-    "resnet50v2": Backbone(
-        module=resnet50v2.ResNet50V2,
-        blocks=resnet50v2.BLOCKS,
-        preprocessing=preprocessing.PLUS_MINUS_ONE,
-        pooling="average",
-        dense=(),
-        extra_width=resnet50v2.EXTRA_WIDTH,
-        dropout_rate=0.0,
-    ),
-    "efficientnetb0": Backbone(
-        module=efficientnetb0.EfficientNetB0,
-        blocks=efficientnetb0.BLOCKS,
-        preprocessing=preprocessing.IDENTITY,
-        pooling="average",
-        dense=(),
-        extra_width=efficientnetb0.EXTRA_WIDTH,
-        dropout_rate=efficientnetb0.HEAD_DROPOUT,
-    ),
-}
-
-
-@dataclasses.dataclass(frozen=True)
 class Model:
     """A backbone with its head, and what of them trains.
 
     Attributes:
-        arch: name in `BACKBONES`.
+        arch: name in `faceemo.models.backbones.BACKBONES`.
         image_size: side of the input, pixels.
         num_classes: number of logits.
         blocks: bottom to top; the last is the head.
@@ -270,8 +217,8 @@ def load_weights(
     Args:
         model: of `build`.
         variables: of `Model.init`.
-        weights: 'imagenet', 'hed' (VGG16 only), 'lite0' (EfficientNetB0 only), 'none', or the path
-            of a file: Keras's HDF5 of either layout, '.keras', or our own .npz (of
+        weights: 'none', a name that `config.WEIGHTS` has for the backbone, or the path of a file:
+            Keras's HDF5 of either layout, '.keras', or our own .npz (of
             scripts/convert_weights.py, or of a trained network, whose head is left out).
 
     Returns:

@@ -12,6 +12,7 @@ from faceemo import assets, downloads
 from faceemo.errors import UserError
 from faceemo.models import (
     efficientnetb0,
+    face_weights,
     keras_weights,
     lite_weights,
     own_weights,
@@ -48,6 +49,8 @@ def load(
         trained = {"trained": recipe} if recipe else {}
     elif _is_lite(arch, digest):
         arrays, trained, spec = lite_weights.read(path, _initial(variables)), {}, usual
+    elif _is_faceres(arch, digest):
+        arrays, trained, spec = face_weights.read(path, expected), {}, preprocessing.BGR_MEAN
     else:
         ignored = _ignored(digest)
         arrays, trained = keras_weights.read(path, expected, ignored), {}
@@ -73,6 +76,8 @@ def places(
     digest = downloads.file_digest(path, "sha256")
     if _is_lite(arch, digest):
         return {name: lite_weights.place(name) for name in expected}
+    if _is_faceres(arch, digest):
+        return {name: face_weights.place(name) for name in expected}
     return keras_weights.places(path, expected, _ignored(digest))
 
 
@@ -100,6 +105,11 @@ def _ignored(digest: str) -> tuple[str, ...]:
 def _is_lite(arch: str, digest: str) -> bool:
     """Whether the file is EfficientNet-Lite0's, and of use; known by its hash, too."""
     return arch == "efficientnetb0" and digest == assets.LITE0_SHA256
+
+
+def _is_faceres(arch: str, digest: str) -> bool:
+    """Likewise, for the network that knows faces."""
+    return arch == "mobilenet" and digest == assets.FACERES_SHA256
 
 
 def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -24,9 +24,10 @@ from faceemo.train.steps import make_eval_step, make_train_step
 
 def labels_of(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
     """Of every leaf of {'params', 'batch_stats'}, whether it trains; see `optim.label`."""
+    moving = frozenset() if model.moving_statistics else model.trained
     return {
         "params": optim.label_params(model, variables["params"]),
-        "batch_stats": optim.label(model.blocks, model.trained, variables["batch_stats"]),
+        "batch_stats": optim.label(model.blocks, moving, variables["batch_stats"]),
     }
 
 

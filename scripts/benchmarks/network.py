@@ -105,6 +105,7 @@ def keras_network(model: models.Model, learning_rate: float = 1e-5) -> Any:
         "vgg16": keras.applications.VGG16,
         "resnet50v2": keras.applications.ResNet50V2,
         "efficientnetb0": keras.applications.EfficientNetB0,
+        "mobilenet": keras.applications.MobileNet,
     }
     size, pooling = model.image_size, model.head.pooling
     trunk = makers[model.arch](include_top=False, weights=None, input_shape=(size, size, 3))

@@ -1,4 +1,4 @@
-"""The three networks in PyTorch, as faceemo (and Keras) has them, to compare speed with.
+"""The networks in PyTorch, as faceemo (and Keras) has them, to compare speed with.
 
 Modules bear the names of faceemo's layers, so that its patterns say which of them are frozen.
 Stochastic depth and dropout, which cost next to nothing, are left out. Channels are last in memory,
@@ -15,12 +15,17 @@ from functools import partial
 import torch
 from torch import nn
 
-from faceemo.models import Model, efficientnetb0, resnet50v2, vgg16
+from faceemo.models import Model, efficientnetb0, mobilenet, resnet50v2, vgg16
 
 
 def build(model: Model) -> nn.Module:
     """The whole network: 'backbone.LAYER...' and the head; [B, 3, S, S] to logits [B, 4]."""
-    trunk = {"vgg16": _vgg16, "resnet50v2": ResNet50V2, "efficientnetb0": EfficientNetB0}
+    trunk = {
+        "vgg16": _vgg16,
+        "resnet50v2": ResNet50V2,
+        "efficientnetb0": EfficientNetB0,
+        "mobilenet": _mobilenet,
+    }
     backbone = trunk[model.arch]()
     with torch.no_grad():
         size = model.image_size
@@ -166,3 +171,26 @@ def _repeats() -> list[tuple[str, int, int, int, int]]:
             name = f"block{number}{'abcd'[repeat]}_"
             repeats.append((name, kernel, width, expand, stride if repeat == 0 else 1))
     return repeats
+
+
+def _mobilenet() -> nn.Module:
+    """Strides pad as Keras does, below and on the right alone."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+
+    def add(name: str, inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1):
+        if stride == 2:
+            layers[f"{name}_pad"] = nn.ZeroPad2d((0, 1, 0, 1))
+        padding = kernel // 2 if stride == 1 else 0
+        layers[name] = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding, groups=groups, bias=False
+        )
+        layers[f"{name}_bn"] = nn.BatchNorm2d(outputs)
+        layers[f"{name}_relu"] = nn.ReLU6(inplace=True)
+
+    width = mobilenet.STEM_WIDTH
+    add("conv1", 3, width, 3, 2)
+    for number, (wider, stride) in enumerate(mobilenet.PAIRS, start=1):
+        add(f"conv_dw_{number}", width, width, 3, stride, groups=width)
+        add(f"conv_pw_{number}", width, wider, 1, 1)
+        width = wider
+    return nn.Sequential(layers)

@@ -16,8 +16,9 @@ from faceemo.models import vgg16
 from . import torch_networks
 
 # Whose network is the same, number by number. EfficientNetB0's there pads on both sides alike.
-SAME = ("vgg16", "resnet50v2")
-_EPSILON = {"vgg16": 0.0, "resnet50v2": 1.001e-5, "efficientnetb0": 1e-3}  # Keras's, of BatchNorm
+SAME = ("vgg16", "resnet50v2", "mobilenet")
+# Keras's, of BatchNorm.
+_EPSILON = {"vgg16": 0.0, "resnet50v2": 1.001e-5, "efficientnetb0": 1e-3, "mobilenet": 1e-3}
 _BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",

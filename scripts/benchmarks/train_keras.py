@@ -46,6 +46,8 @@ def generator(arch: str, level: str) -> ImageDataGenerator:
         "vgg16": keras.applications.vgg16.preprocess_input,
         "resnet50v2": keras.applications.resnet_v2.preprocess_input,
         "efficientnetb0": keras.applications.efficientnet.preprocess_input,
+        # not keras.applications.mobilenet's: these weights, made with Keras, have VGG16's
+        "mobilenet": keras.applications.vgg16.preprocess_input,
     }[arch]
 
     def contrast(image: np.ndarray) -> np.ndarray:

@@ -17,7 +17,12 @@ from tests.inference import networks
 
 pytestmark = pytest.mark.slow
 
-MAKERS = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "efficientnetb0": "EfficientNetB0"}
+MAKERS = {
+    "vgg16": "VGG16",
+    "resnet50v2": "ResNet50V2",
+    "efficientnetb0": "EfficientNetB0",
+    "mobilenet": "MobileNet",
+}
 # What a user of Keras does with the files; arguments: a folder, makers of trunks.
 TAKER = """
 import sys

@@ -1,4 +1,4 @@
-"""Run as a program: ResNet50V2 and EfficientNetB0 by Keras, and one step of Adam for all three.
+"""Run as a program: networks but VGG16 by Keras, and one step of Adam for all of them.
 
 python keras_networks.py FOLDER
 
@@ -21,8 +21,11 @@ MAKERS = {
     "vgg16": keras.applications.VGG16,
     "resnet50v2": keras.applications.ResNet50V2,
     "efficientnetb0": keras.applications.EfficientNetB0,
+    "mobilenet": keras.applications.MobileNet,
 }
-EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280}
+EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280, "mobilenet": 1024}
+# Of MobileNet's pairs of convolutions, the last of each block.
+PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
 LEARNING_RATE = 1e-3
 
@@ -43,7 +46,8 @@ def make(arch: str, size: int) -> keras.Model:
 
 def images(arch: str, size: int) -> np.ndarray:
     """Preprocessed; coarse patches under noise, so that deep features differ over an image, too."""
-    low, high = {"vgg16": (-124, 152), "resnet50v2": (-1, 1), "efficientnetb0": (0, 255)}[arch]
+    bounds = {"vgg16": (-124, 152), "efficientnetb0": (0, 255)}
+    low, high = bounds.get(arch, (-1, 1))
     patch = np.arange(size) * 4 // size
     patches = RNG.uniform(low, high, (4, 4, 4, 3))[:, patch][:, :, patch]
     return ((patches + RNG.uniform(low, high, patches.shape)) / 2).astype(np.float32)
@@ -183,6 +187,9 @@ def block_of(arch: str, layer: str) -> int:
         return int(layer[5]) if layer.startswith("block") else 0
     if arch == "resnet50v2":
         return 5 if layer.startswith("post") else int(layer[4]) if layer[:4] == "conv" else 0
+    if arch == "mobilenet":
+        pair = int(layer.split("_")[2]) if layer.startswith("conv_") else 0
+        return sum(last < pair for last in (0, *PAIRS))
     return 7 if layer.startswith("top") else int(layer[5]) if layer[:5] == "block" else 0
 
 
@@ -245,7 +252,7 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
 def main(folder: Path) -> None:
     keras.utils.set_random_seed(20)
     results = batch_norm()
-    for arch in ("resnet50v2", "efficientnetb0"):
+    for arch in EXTRA_WIDTH:
         results |= networks(arch, folder)
     results |= imagenet(folder) | drop_rates()
 

@@ -1,4 +1,4 @@
-"""ResNet50V2 and EfficientNetB0 are what keras.applications has under these names."""
+"""ResNet50V2, EfficientNetB0 and MobileNet are what keras.applications has under these names."""
 
 import re
 
@@ -13,13 +13,22 @@ from faceemo.config import make_config
 from faceemo.models import preprocessing
 from faceemo.models.layers import Mode
 
-ARCHS = ("resnet50v2", "efficientnetb0")
-CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280}
-SPECS = {"resnet50v2": preprocessing.PLUS_MINUS_ONE, "efficientnetb0": preprocessing.IDENTITY}
+ARCHS = ("resnet50v2", "efficientnetb0", "mobilenet")
+CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280, "mobilenet": 1024}
+SPECS = {
+    "resnet50v2": preprocessing.PLUS_MINUS_ONE,
+    "efficientnetb0": preprocessing.IDENTITY,
+    "mobilenet": preprocessing.PLUS_MINUS_ONE,
+}
 
 
-def close(ours, keras, tolerance=1e-4):
-    """Within 1e-4 of the largest value."""
+# Of the largest value. MobileNet's 27 convolutions have no shortcut past them, and of what lies
+# between ReLU6's bounds little is left, so that roundings grow (test_adam_step.py is in float64).
+TOLERANCE = {"resnet50v2": 1e-4, "efficientnetb0": 1e-4, "mobilenet": 3e-3}
+
+
+def close(ours, keras, tolerance):
+    """Within a part of the largest value."""
     assert np.shape(ours) == keras.shape
     np.testing.assert_allclose(
         np.asarray(ours, np.float32), keras, rtol=0, atol=tolerance * np.abs(keras).max()
@@ -106,8 +115,9 @@ def test_inference_equals_keras(arch, keras, loaded, size):
     statistics = {"backbone": replaced(loaded["batch_stats"]["backbone"], norms)}
     model = build(arch, size)
     features, kept = jax.jit(model.features)(params, statistics, keras[f"inputs{size}"])
-    assert features.shape == (4, *[-(-size // 32)] * 2, CHANNELS[arch])
-    close(features, keras[f"features{size}"])
+    side = size // 32 if arch == "mobilenet" else -(-size // 32)
+    assert features.shape == (4, side, side, CHANNELS[arch])
+    close(features, keras[f"features{size}"], TOLERANCE[arch])
     for name, array in flat({"params": {}, "batch_stats": kept}).items():
         np.testing.assert_array_equal(
             array, traverse_util.flatten_dict(statistics["backbone"], sep="/")[name]
@@ -119,7 +129,7 @@ def test_inference_equals_keras(arch, keras, loaded, size):
         assert list(head) == ["predictions"] if kind == "plain" else ["fc_extra", "predictions"]
         logits = whole.logits({"head": head}, features)
         assert logits.dtype == np.float32
-        close(logits, keras[f"logits{size}/{kind}"])
+        close(logits, keras[f"logits{size}/{kind}"], TOLERANCE[arch])
 
 
 @pytest.mark.parametrize("padding", [0, 2])
@@ -129,11 +139,11 @@ def test_training_pass_equals_keras_whatever_the_padding(arch, keras, loaded, pa
     inputs = np.concatenate([real, real[:padding] * 3])
     mask = np.repeat(np.float32([1, 0]), [len(real), padding]) if padding else None
     features, moved = train(model, loaded, inputs, mask)
-    close(features[: len(real)], keras["training"])
+    close(features[: len(real)], keras["training"], TOLERANCE[arch])
     before = flat({"params": {}, "batch_stats": loaded["batch_stats"]})
     for name, array in flat({"params": {}, "batch_stats": moved}).items():
         if "/moving_" in name:
-            close(array, keras[f"moved/{name}"])
+            close(array, keras[f"moved/{name}"], 1e-4)
             # Only a hundredth of a statistic is new: the step alone is a sharper measure.
             close(array - before[name], keras[f"moved/{name}"] - before[name], 1e-3)
         else:
@@ -177,6 +187,7 @@ def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
     assert [block.name for block in model.blocks] == {
         "resnet50v2": ["conv1", "conv2", "conv3", "conv4", "conv5", "head"],
         "efficientnetb0": ["stem", *(f"block{n}" for n in range(1, 8)), "head"],
+        "mobilenet": ["stem", *(f"block{n}" for n in range(1, 6)), "head"],
     }[arch]
 
 
@@ -200,7 +211,7 @@ def test_initial_values_are_keras_defaults(arch):
             assert (array == 0).all(), name
         else:
             height, width, inputs, outputs = array.shape
-            if arch == "resnet50v2":  # Glorot, uniform
+            if arch != "efficientnetb0":  # Glorot, uniform
                 spread = np.sqrt(2 / (height * width * (inputs + outputs)))
                 assert np.abs(array).max() <= np.sqrt(3) * spread * 1.0001
             else:

@@ -15,7 +15,7 @@ from tests.train.tiny import make_splits
 
 
 def recipe_from(weights, splits):
-    config = make_config("efficientnetb0", f"2,image_size=32,weights={weights}")
+    config = make_config("mobilenet", f"2,image_size=32,weights={weights}")
     model = models.build(config)
     _, preprocessing, source = models.load_weights(model, model.init(0), config.weights)
     return make_recipe(config, preprocessing, source, splits)
@@ -28,7 +28,7 @@ def chain(tmp_path_factory):
     first = recipe_from("none", splits)
     variables = models.build(ConfigDict(first["config"])).init(5)
     stored.write(folder / "first.npz", stored.Stored(variables, first, 1.0, 1))
-    conversion.convert("efficientnetb0", str(folder / "first.npz"), folder / "backbone.npz")
+    conversion.convert("mobilenet", str(folder / "first.npz"), folder / "backbone.npz")
     second = recipe_from(folder / "backbone.npz", splits)
     stored.write(folder / "second.npz", stored.Stored(variables, second, 1.0, 1))
     return folder, splits, first, second

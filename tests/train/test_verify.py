@@ -98,7 +98,7 @@ def test_a_save_under_the_name_of_a_killed_one_counts(tmp_path):
 def test_a_real_run_is_killed_and_goes_on(tmp_path):
     """The script as a user gives it, in a folder that it makes: a head on frozen features."""
     sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
-    config = "configs/efficientnetb0.py:0,image_size=32,weights=none,batch_size=8,policy=keep"
+    config = "configs/mobilenet.py:0,image_size=32,weights=none,batch_size=8,policy=keep"
     process = subprocess.run(
         [
             *(sys.executable, "scripts/verify_resume.py"),

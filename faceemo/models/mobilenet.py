@@ -1,0 +1,76 @@
+"""MobileNet (Howard et al. 2017) at full width as keras.applications has it, without its top."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from faceemo.models.batch_norm import BatchNorm
+from faceemo.models.layers import Conv, DepthwiseConv, Mode
+
+# Of each pair of a depthwise and a pointwise convolution: channels that come out, stride.
+PAIRS = (
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
+)
+# A block is what works at one width: the pairs 1, 2-3, 4-5, 6-11 and 12-13.
+BLOCKS = (
+    ("stem", r"backbone/conv1(_bn)?/.*"),
+    ("block1", r"backbone/conv_[dp]w_1(_bn)?/.*"),
+    ("block2", r"backbone/conv_[dp]w_[23](_bn)?/.*"),
+    ("block3", r"backbone/conv_[dp]w_[45](_bn)?/.*"),
+    ("block4", r"backbone/conv_[dp]w_([6-9]|10|11)(_bn)?/.*"),
+    ("block5", r"backbone/conv_[dp]w_1[23](_bn)?/.*"),
+)
+STEM_WIDTH, EXTRA_WIDTH = 32, 1024
+HEAD_DROPOUT = 1e-3  # what Keras's top has
+EPSILON = 1e-3  # Keras's default for BatchNorm
+_WIDTHS = (64, 128, 256, 512, 1024)  # of block1 to block5
+
+
+class MobileNet(nn.Module):
+    """The convolutional trunk.
+
+    Attributes:
+        dtype: of the computation and the features.
+    """
+
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """[B, S, S, 3], S from 32 -> features [B, s, s, 1024]; s is S halved five times.
+
+        The names of the layers are Keras's. The first halving rounds up, the others down.
+        """
+
+        def activated(hidden: jax.Array, name: str, block: str) -> jax.Array:
+            return nn.relu6(BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")(hidden, mode))
+
+        def convolved(name: str, width: int, kernel: int, stride: int = 1) -> Conv:
+            sides, strides = (kernel, kernel), (stride, stride)
+            return Conv(width, sides, strides, use_bias=False, dtype=self.dtype, name=name)
+
+        hidden = activated(convolved("conv1", STEM_WIDTH, 3, 2)(inputs), "conv1", "stem")
+        for number, (width, stride) in enumerate(PAIRS, start=1):
+            block = f"block{_WIDTHS.index(width) + 1}"
+            depthwise, pointwise = f"conv_dw_{number}", f"conv_pw_{number}"
+            layer = DepthwiseConv((3, 3), (stride, stride), dtype=self.dtype, name=depthwise)
+            hidden = activated(_strided(layer, hidden, stride), depthwise, block)
+            hidden = activated(convolved(pointwise, width, 1)(hidden), pointwise, block)
+        return hidden
+
+    def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        """What the last convolution has found, activated: the features themselves."""
+        return self(inputs, mode)
+
+    def after_map(self, last_map: jax.Array) -> jax.Array:
+        """Nothing is left to do after `last_map`."""
+        return last_map
+
+
+def _strided(layer: DepthwiseConv, hidden: jax.Array, stride: int) -> jax.Array:
+    """What Keras computes: for a stride it pads below and on the right alone, odd sides as even."""
+    height, width = hidden.shape[1:3]
+    below, right = height % stride, width % stride
+    padded = jnp.pad(hidden, ((0, 0), (0, below), (0, right), (0, 0)))
+    return layer(padded)[:, : height // stride, : width // stride]
