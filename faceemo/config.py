@@ -1,13 +1,12 @@
 """Every option of a run: the fields with their defaults, and the rules that they obey."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo import classes
+from faceemo import classes, config_argument
 from faceemo.best import BEST
 from faceemo.classes import CLASSES
 from faceemo.errors import UserError
@@ -41,7 +40,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     Raises:
         UserError: if `arg` names an unknown field, or a value that the field does not take.
     """
-    variant, overrides = _parse_arg(arg)
+    variant, overrides = config_argument.parse(arg)
     row = VARIANTS[variant if isinstance(variant, int) else 9]
     config = ConfigDict()
     # 'vgg16', 'resnet50v2', 'efficientnetb0' or 'mobilenet'
@@ -126,7 +125,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
                 found=f"'{field}'",
                 fix=f"write it as 'configs/{arch}.py:{variant},image_size=96'",
             )
-        config[field] = _typed(field, text, type(config[field]))
+        config[field] = config_argument.typed(field, text, type(config[field]))
     return validate(config)
 
 
@@ -154,6 +153,12 @@ def _beyond_the_study(config: ConfigDict) -> None:
     # decay per step of a moving average of the parameters, which is what validation sees and what
     # the best checkpoint holds; 0 for none
     config.ema = 0.0
+    # trained networks (the files model.npz, joined by '+') whose answers are a part of each target
+    config.teacher = ""
+    # that part, of the loss
+    config.teacher_share = 0.5
+    # by which the logits of teachers and student are divided for it
+    config.teacher_temperature = 1.0
 
 
 def validate(config: ConfigDict) -> ConfigDict:
@@ -176,6 +181,9 @@ def validate(config: ConfigDict) -> ConfigDict:
             f"weights={config.weights!r} (for {config.arch} takes {_listed(weights)} or the path "
             "of a file that exists)"
         )
+    lost = [path for path in config.teacher.split("+") if path and not Path(path).exists()]
+    if lost:
+        problems.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
     if config.weights == "lite0" and config.unfreeze != "all":
         problems.append(
             f"unfreeze={config.unfreeze!r} (with weights='lite0' takes 'all': a block frozen at "
@@ -211,38 +219,6 @@ def default_workdir(config: ConfigDict) -> Path:
     return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
 
 
-def _parse_arg(arg: str | None) -> tuple[int | str, dict[str, str]]:
-    """Splits '7,image_size=96' into 7 and {'image_size': '96'}."""
-    variant, overrides = 7, {}
-    for position, part in enumerate(filter(None, (arg or "").split(","))):
-        field, equals, value = part.partition("=")
-        if equals and re.fullmatch(r"\w+", field) and field not in overrides:
-            overrides[field] = value
-        elif position == 0 and part in map(str, _NAMES):
-            variant = "best" if part == "best" else int(part)
-        else:
-            raise UserError(
-                expected=f"a variant from 0 to {len(VARIANTS) - 1} or 'best', then field=value "
-                "pairs (each field once), separated by commas",
-                found=f"'{part}' in ':{arg}'",
-                fix="write for example ':7' or ':7,image_size=96,dataset=sample'",
-            )
-    return variant, overrides
-
-
-def _typed(field: str, text: str, kind: type) -> Any:
-    """`text` as a value of the field's type."""
-    if kind is bool and text in ("True", "true", "False", "false"):
-        return text in ("True", "true")
-    if kind is not bool:
-        try:
-            return kind(text)
-        except ValueError:
-            pass  # reported below, with the field's name
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    raise UserError(expected=f"{wanted} for {field}", found=f"'{text}'", fix="change the value")
-
-
 def _listed(values) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
@@ -251,7 +227,6 @@ def _one_of(*values: str) -> tuple[str, Callable[[Any], bool]]:
     return _listed(values), lambda value: value in values
 
 
-_NAMES = (*range(len(VARIANTS)), "best")
 _FACTOR = ("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 _SHARE = ("a number from 0 to below 1", lambda value: 0 <= value < 1)
 _AMOUNT = ("a number from 0", lambda value: 0 <= value < float("inf"))
@@ -260,7 +235,10 @@ _SEED = ("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
 _POSITIVE = ("a whole number from 1", lambda value: value >= 1)
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "arch": _one_of(*ARCHS),
-    "variant": (f"0 to {len(VARIANTS) - 1} or 'best'", lambda value: value in _NAMES),
+    "variant": (
+        f"0 to {len(VARIANTS) - 1} or 'best'",
+        lambda value: value in config_argument.VARIANT_NAMES,
+    ),
     "augmentation": _one_of(*AUGMENTATIONS),
     "learning_rate": _FACTOR,
     "unfreeze": _one_of(*UNFREEZE),
@@ -298,4 +276,6 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cutmix": _AMOUNT,
     "erasing": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "ema": _SHARE,
+    "teacher_share": _FACTOR,
+    "teacher_temperature": ("a number above 0", lambda value: 0 < value < float("inf")),
 }

@@ -31,6 +31,7 @@ from faceemo.train.progress import finished
 from faceemo.train.recipe import inherited_images, make_recipe
 from faceemo.train.settle import settled
 from faceemo.train.steps import make_eval_step
+from faceemo.train.teacher import teaching_of
 
 
 def plan(config: ConfigDict) -> None:
@@ -54,11 +55,13 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     variables, preprocessing, source = models.load_weights(
         model, model.init(config.seed), config.weights
     )
+    teaching = teaching_of(config, classes_of(config))
     splits = data.load(config)
     variables = settled(config, model, variables, preprocessing, splits["train"])
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
-    recipe = make_recipe(config, preprocessing, source, splits)
+    teachers = [teacher.record() for teacher in teaching.teachers] if teaching else []
+    recipe = make_recipe(config, preprocessing, source, splits, teachers)
     if (warning := inherited_images(recipe)) and parallel.is_first():
         print(f"warning: {warning}", file=sys.stderr)
     checkpoints = Checkpoints(workdir, recipe)
@@ -66,7 +69,9 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         history = checkpoints.history()
         _refuse_to_go_on(config, history, workdir)
     else:
-        history = loop.fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+        history = loop.fit(
+            config, model, variables, preprocessing, splits, checkpoints, workdir, teaching
+        )
         checkpoints.record(history)
     answered = _predict(
         config, model, preprocessing, checkpoints, splits["validation"], "validation"
@@ -129,7 +134,8 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     splits = data.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(
-        workdir, make_recipe(config, preprocessing, recipe["weights"], splits)
+        workdir,
+        make_recipe(config, preprocessing, recipe["weights"], splits, recipe.get("teachers", ())),
     )
     model = models.build(config, len(classes_of(config)))
     if split == "test" and parallel.is_first():

@@ -20,6 +20,7 @@ from faceemo.train.optim import TRAIN
 from faceemo.train.recalibrate import make_moments_step
 from faceemo.train.state import TrainState, create
 from faceemo.train.steps import make_eval_step, make_train_step
+from faceemo.train.teacher import Teaching
 
 
 def labels_of(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def training_step(
     labels: dict[str, Any],
     preprocessing: Preprocessing | None,
     train: Split,
+    teaching: Teaching | None = None,
 ) -> Callable[..., Any]:
     """`step(state, batch, epoch) -> (state, sums)` on every device, see `make_train_step`."""
     return parallel.train_on_devices(
@@ -80,6 +82,7 @@ def training_step(
             erasing=config.erasing,
             mixing=mixing_of(config),
             ema=config.ema,
+            teaching=teaching,
         )
     )
 

@@ -97,7 +97,7 @@ def stage(
 def _pays(config: ConfigDict, model: Model, n: int) -> bool:
     """Whether features are the same in every epoch, and are needed more than once."""
     same = model.trained == {"head"} and config.augmentation == "none"
-    same = same and not (config.erasing or config.mixup or config.cutmix)
+    same = same and not (config.erasing or config.mixup or config.cutmix or config.teacher)
     steps = steps_per_epoch(n, config.batch_size, config.steps_per_epoch)
     shown = config.epochs * min(steps * config.batch_size, n)
     # Several processes would each need all features, or their own part of every file.

@@ -25,6 +25,7 @@ from faceemo.train.progress import Progress, best_epoch, finished
 from faceemo.train.recalibrate import recalibrated
 from faceemo.train.schedule import make_schedule
 from faceemo.train.state import TrainState
+from faceemo.train.teacher import Teaching
 
 
 def fit(
@@ -35,6 +36,7 @@ def fit(
     splits: dict[str, Split],
     checkpoints: Checkpoints,
     workdir: Path,
+    teaching: Teaching | None = None,
 ) -> list[dict[str, Any]]:
     """Trains until the last epoch or until validation accuracy has stopped growing.
 
@@ -50,6 +52,7 @@ def fit(
         splits: 'train' and 'validation'.
         checkpoints: of `workdir`.
         workdir: where metrics are written.
+        teaching: of `faceemo.train.teacher.teaching_of`.
 
     Returns:
         the history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
@@ -63,7 +66,7 @@ def fit(
         Stopped: if SIGTERM or SIGINT asked to; what was done is saved.
     """
     with claimed(workdir):
-        return _fit(config, model, variables, preprocessing, splits, checkpoints, workdir)
+        return _fit(config, model, variables, preprocessing, splits, checkpoints, workdir, teaching)
 
 
 def _fit(
@@ -74,6 +77,7 @@ def _fit(
     splits: dict[str, Split],
     checkpoints: Checkpoints,
     workdir: Path,
+    teaching: Teaching | None = None,
 ) -> list[dict[str, Any]]:
     # They bring TensorFlow along, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
@@ -100,7 +104,7 @@ def _fit(
         shown = features.stage(config, model, variables, preprocessing, splits)
     train, validation = shown.splits["train"], shown.splits["validation"]
     train_step = assembly.training_step(
-        config, shown.model, optimizer, labels, shown.preprocessing, train
+        config, shown.model, optimizer, labels, shown.preprocessing, train, teaching
     )
     eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
     moments_step = assembly.moments_step(config, model, labels, preprocessing)

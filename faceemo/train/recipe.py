@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -19,6 +19,7 @@ def make_recipe(
     preprocessing: Preprocessing,
     weights: Mapping[str, Any],
     splits: Mapping[str, Split],
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """A JSON-able record of everything that shaped a run.
 
@@ -27,6 +28,7 @@ def make_recipe(
         preprocessing: that belongs to the weights.
         weights: where the initial weights came from, of `faceemo.models.load_weights`.
         splits: the images that training and validation see.
+        teachers: `faceemo.train.teacher.Teacher.record` of each.
     """
     # Under a schedule that ends with them, the number of epochs shapes every step.
     horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
@@ -37,6 +39,7 @@ def make_recipe(
         "weights": dict(weights),
         "data": {name: digest(splits[name]) for name in ("train", "validation")},
         **horizon,
+        **({"teachers": list(teachers)} if teachers else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONED},
@@ -57,21 +60,41 @@ def ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def inherited_images(recipe: Mapping[str, Any]) -> str | None:
-    """Why validation and test may be no judges of this run: its initial weights may have seen them.
+    """Why validation and test may be no judges of this run: what it learns from may have seen them.
 
     Args:
         recipe: of `make_recipe`.
 
     Returns:
-        a warning; None if every run before this one trained on the very images that this one does.
+        a warning; None if every run behind its initial weights and its teachers trained on the very
+        images that this one does.
     """
-    if all(run["data"]["train"] == recipe["data"]["train"] for run in ancestors(recipe)):
+    own = recipe["data"]["train"]
+    strangers = [
+        source["source"]
+        for source in _sources(recipe)
+        if any(run["data"]["train"] != own for run in _behind(source))
+    ]
+    if not strangers:
         return None
     return (
-        f"the initial weights, {recipe['weights']['source']}, were trained on other images than "
-        "this run is. Where these are among its validation or test images, its accuracy on them "
-        "is too high: split the images as that run did, or make sure that they are others"
+        f"{' and '.join(strangers)}, from which this run learns, learned from other images than it "
+        "does. Where these are among its validation or test images, its accuracy on them is too "
+        "high: split the images as that run did, or make sure that they are others"
     )
+
+
+def _sources(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Initial weights and teachers, as the recipe names them."""
+    return [recipe["weights"], *recipe.get("teachers", ())]
+
+
+def _behind(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The recipes of the run that a source comes from, and of all behind that one."""
+    if trained := source.get("trained"):
+        yield trained
+        for earlier in _sources(trained):
+            yield from _behind(earlier)
 
 
 def digest(split: Split) -> str:

@@ -18,6 +18,7 @@ from faceemo.train import average
 from faceemo.train.mixing import MixedBatch, Mixing, mix
 from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
+from faceemo.train.teacher import Teaching
 
 Sums = dict[str, jax.Array]
 
@@ -38,6 +39,7 @@ def make_train_step(
     erasing: float = 0.0,
     mixing: Mixing | None = None,
     ema: float = 0.0,
+    teaching: Teaching | None = None,
 ) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Sums]]:
     """Makes `step(state, batch, epoch) -> (state, sums)`, to be mapped over `axis_name`.
 
@@ -60,6 +62,8 @@ def make_train_step(
         mixing: of each image with its partner; both labels then count, for loss and for hits, by
             their image's share, and the step takes a `MixedBatch`.
         ema: decay of the average of parameters; the state has one where it is not 0.
+        teaching: by other networks, whose answers then are a part of the targets; class weights and
+            smoothing are the labels' alone.
 
     Returns:
         the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
@@ -74,6 +78,13 @@ def make_train_step(
             state, batch, epoch, model, preprocessing, augmentation, erasing=erasing, mixing=mixing
         )
         count = jax.lax.psum(batch.mask.sum(), axis_name)
+        answers: Any = teaching and teaching.answers(
+            lambda seer, spec: (
+                training_inputs(
+                    state, batch, epoch, seer, spec, augmentation, erasing=erasing, mixing=mixing
+                ).inputs
+            )
+        )
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
             params = jax.tree.map(
@@ -94,6 +105,9 @@ def make_train_step(
                 (cross_entropy(logits, named, label_smoothing) * weights[named] * share).sum()
                 for named, share in shown.targets
             )
+            if teaching:
+                taught = (teaching.loss(logits, answers) * batch.mask).sum()
+                total = (1 - teaching.share) * total + teaching.share * taught
             return total / count, (logits, batch_stats)
 
         (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(

@@ -1,5 +1,8 @@
 """Some training steps of the tiny model with any part of a recipe, on any number of devices."""
 
+import types
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -7,14 +10,15 @@ from faceemo.data.pipeline import Batch
 from faceemo.train import average, optim, state
 from faceemo.train.mixing import with_partners
 from faceemo.train.steps import make_train_step
-from tests.train.tiny import GREY, make_model, make_split
+from faceemo.train.teacher import Teacher
+from tests.train.tiny import GREY, SIZE, make_model, make_split
 
 WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
 
 
-def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, **recipe):
+def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, noise=0.5, **recipe):
     """Some steps on one batch, cut over so many devices; the first copy of the states."""
-    model = make_model(noise=0.5)
+    model = make_model(noise=noise)
     variables = model.init(0)
     labels = {"params": optim.label_params(model, variables["params"]), "batch_stats": {}}
     optimizer = optimizer or (lambda labels: optim.make_optimizer(0.01, labels))
@@ -58,6 +62,16 @@ def run(step, start, batch, devices, steps=3):
         copies, sums = mapped(copies, cut, 2)
         states.append(jax.tree.map(lambda leaf: np.asarray(leaf)[0], copies))
     return states, jax.tree.map(lambda leaf: np.asarray(leaf)[0], sums)
+
+
+def teacher(seed, size=SIZE):
+    """The tiny model, of other random variables and at another size, as one that teaches."""
+    model = make_model()
+    model.image_size = size
+    network: Any = types.SimpleNamespace(
+        build=lambda: model, variables=model.init(seed), preprocessing=GREY
+    )
+    return Teacher("somewhere", "0" * 64, network)
 
 
 def batch_of(n, size=8):

@@ -5,8 +5,9 @@ import numpy as np
 
 from faceemo.train import average, optim, state
 from faceemo.train.mixing import Mixing
+from faceemo.train.teacher import Teaching
 from tests.train.plain_step import make_plain_optimizer, make_plain_step
-from tests.train.recipe_steps import WEIGHTS, batch_of, run, train
+from tests.train.recipe_steps import WEIGHTS, batch_of, run, teacher, train
 from tests.train.tiny import GREY, make_model
 
 EVERYTHING = {
@@ -14,6 +15,7 @@ EVERYTHING = {
     "mixing": Mixing(0.4, 1.0),
     "label_smoothing": 0.1,
     "erasing": 0.7,
+    "teaching": Teaching([teacher(1), teacher(2, size=48)], 0.6, 2.0),
     "optimizer": lambda labels: optim.make_optimizer(
         lambda count: 0.01 / (1 + count),
         labels,

@@ -1,0 +1,173 @@
+"""Distillation does what its paper says, on the very looks that the student is trained on."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+from scipy import special
+
+from faceemo.analysis import card
+from faceemo.config import make_config
+from faceemo.data import sample
+from faceemo.errors import UserError
+from faceemo.train import features, optim
+from faceemo.train.mixing import Mixing
+from faceemo.train.recipe import inherited_images, make_recipe
+from faceemo.train.teacher import Teaching, teaching_of
+from tests.inference import networks
+from tests.test_main import command
+from tests.train.recipe_steps import batch_of, teacher, train
+from tests.train.tiny import GREY, make_splits, tiny_config
+
+
+def moved(teaching, **recipe):
+    """How far three steps of plain gradient descent move the parameters; and the last loss."""
+    recipe = {"mixing": Mixing(0.4, 1.0), "erasing": 0.7, "label_smoothing": 0.1} | recipe
+    start, states, sums = train(
+        batch_of(6),
+        devices=2,
+        noise=0,
+        optimizer=lambda labels: optax.multi_transform(
+            {optim.TRAIN: optax.sgd(0.1), optim.FREEZE: optax.set_to_zero()}, labels
+        ),
+        teaching=teaching,
+        **recipe,
+    )
+    change = jax.tree.map(lambda one, two: np.abs(one - two).max(), start.params, states[-1].params)
+    return max(jax.tree.leaves(change)), sums["loss"]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_who_is_taught_by_itself_alone_learns_nothing(temperature):
+    """Only if it sees, image by image, exactly what the teacher does."""
+    still, _ = moved(Teaching([teacher(0)], 1.0, temperature))
+    halfway, _ = moved(Teaching([teacher(0)], 0.5, temperature))
+    alone, _ = moved(None)
+    assert still < 1e-6
+    assert halfway == pytest.approx(alone / 2, rel=0.2)
+    assert alone > 1e-3
+
+
+def test_loss_and_gradient_are_the_papers():
+    """Against SciPy: cross-entropy of softened answers, whose gradient is T (q - p)."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(5, 4)).astype(np.float32)
+    theirs = rng.normal(size=(2, 5, 4))
+    temperature = 2.5
+    wanted = special.softmax(theirs / temperature, axis=-1).mean(0)
+    found = special.softmax(logits / temperature, axis=-1)
+    teaching = Teaching([], 0.5, temperature)
+    loss = teaching.loss(logits, np.float32(wanted))
+    np.testing.assert_allclose(
+        loss,
+        temperature**2 * (special.rel_entr(wanted, found) + special.entr(wanted)).sum(-1),
+        rtol=1e-5,
+    )
+    gradient = jax.grad(lambda x: teaching.loss(x, np.float32(wanted)).sum())(logits)
+    np.testing.assert_allclose(gradient, temperature * (found - wanted), atol=1e-5)
+
+
+def test_several_teachers_answer_with_one_voice_each_at_its_own_size():
+    teachers = [teacher(1), teacher(2, size=48)]
+    asked = []
+
+    def look(model, spec):
+        asked.append((model.image_size, spec))
+        size = model.image_size
+        rows = np.random.default_rng(size).normal(size=(3, size, size, 3))
+        return rows.astype(np.float32)
+
+    answers = Teaching(teachers, 0.5, 2.0).answers(look)
+    assert asked == [(32, GREY), (48, GREY)]
+    each = [np.asarray(Teaching([one], 0.5, 2.0).answers(look)) for one in teachers]
+    np.testing.assert_allclose(answers, np.mean(each, axis=0), rtol=1e-6)
+    assert np.abs(each[0] - each[1]).max() > 1e-2
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return networks.write(tmp_path_factory.mktemp("teacher"), "mobilenet")
+
+
+def test_without_one_there_is_none():
+    assert teaching_of(tiny_config(), ()) is None
+
+
+def test_it_is_read_from_a_file_or_its_folder(file):
+    config = tiny_config(teacher=f"{file}+{file.parent}", teacher_share=0.25)
+    teaching = teaching_of(config, ("happy", "neutral", "sad", "surprise"))
+    assert teaching is not None
+    assert [one.source for one in teaching.teachers] == [str(file), str(file.parent)]
+    assert len({one.sha256 for one in teaching.teachers}) == 1
+    assert (teaching.share, teaching.temperature) == (0.25, 1)
+
+
+def test_a_teacher_of_other_classes_is_refused(file):
+    with pytest.raises(UserError, match="classes sad, happy, in this order; found happy, neutral"):
+        teaching_of(tiny_config(teacher=str(file)), ("sad", "happy"))
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("teacher=lost.npz", "teacher='lost.npz' .takes trained networks that exist"),
+        ("teacher_share=0", "teacher_share=0.0 .takes a number above 0 and at most 1"),
+        ("teacher_temperature=0", "teacher_temperature=0.0 .takes a number above 0"),
+    ],
+)
+def test_a_wrong_field_is_named(arg, message):
+    with pytest.raises(UserError, match=message):
+        make_config("mobilenet", f"7,{arg}")
+
+
+def test_features_are_not_kept_where_a_teacher_must_see_images():
+    model = type("Model", (), {"trained": {"head"}})()
+    config = make_config("mobilenet", "0")
+    assert features._pays(config, model, 10)
+    config.teacher = "model.npz"
+    assert not features._pays(config, model, 10)
+
+
+def test_what_a_teacher_saw_counts():
+    splits = make_splits()
+    weights = {"source": "none", "sha256": None}
+    first = make_recipe(tiny_config(), GREY, weights, splits)
+    record = {"source": "there.npz", "sha256": "0", "trained": first}
+    taught = make_recipe(tiny_config(), GREY, weights, splits, [record])
+    assert inherited_images(taught) is None
+    pixels = splits["train"].images.copy()
+    pixels[0, 0, 0] ^= 1
+    others = splits | {"train": dataclasses.replace(splits["train"], images=pixels)}
+    assert "there.npz, from which this run learns" in str(
+        inherited_images(make_recipe(tiny_config(), GREY, weights, others, [record]))
+    )
+    # and what its own teacher saw
+    deep = {"source": "deep.npz", "sha256": "1", "trained": taught | {"data": {"train": "other"}}}
+    between = deep | {"trained": deep["trained"] | {"data": first["data"], "teachers": [deep]}}
+    assert inherited_images(make_recipe(tiny_config(), GREY, weights, splits, [between]))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_taught_says_so_and_is_refused_another_teacher(file, tmp_path):
+    """The command: trained, evaluated, named in the card."""
+    sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
+    config = f"configs/mobilenet.py:0,image_size=32,weights=none,epochs=1,teacher={file}"
+    options = (
+        "--config",
+        f"{config},data_dir={tmp_path / 'data'}",
+        "--workdir",
+        str(tmp_path / "r"),
+    )
+    process = command(*options)
+    assert process.returncode == 0, process.stderr
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert [one["source"] for one in summary["teachers"]] == [str(file)]
+    assert str(file) in (tmp_path / "r" / card.NAME).read_text()
+    assert command(*options, "--mode=evaluate", "--split=validation").returncode == 0
+    other = networks.write(tmp_path, "mobilenet", seed=1)
+    process = command(*options, f"--config.teacher={other}", "--config.epochs=2")
+    assert process.returncode == 2
+    assert "teacher" in process.stderr
