@@ -25,6 +25,8 @@ def write(folder, arch="vgg16", **fields):
         "config": config.to_dict(),
         "classes": list(CLASSES),
         "preprocessing": model.preprocessing.to_dict(),
+        "weights": {"source": "none", "sha256": None},
+        "data": {"train": "no images", "validation": "no images"},
     }
     path = folder / stored.NAME
     stored.write(path, stored.Stored(variables, recipe, temperature=0.8, best_epoch=2))
