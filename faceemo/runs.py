@@ -271,7 +271,7 @@ def _summary(
     config = recipe["config"]
     warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
     if warning := inherited_images(recipe):
-        warnings["initial weights"] = warning
+        warnings["origin"] = warning
     return {
         "arch": config["arch"],
         "variant": config["variant"],
