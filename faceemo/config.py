@@ -38,8 +38,13 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
             number (default 7) or 'best', and `field=value` pairs, separated by commas.
 
     Raises:
-        UserError: if `arg` names an unknown field, or a value that the field does not take.
+        UserError: if there is no such backbone, or `arg` names an unknown field, or a value that
+            the field does not take.
     """
+    if arch not in ARCHS:
+        raise UserError(
+            expected=f"a backbone: {_listed(ARCHS)}", found=f"'{arch}'", fix="name one of these"
+        )
     variant, overrides = config_argument.parse(arg)
     row = VARIANTS[variant if isinstance(variant, int) else 9]
     config = ConfigDict()

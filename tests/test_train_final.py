@@ -64,7 +64,9 @@ def test_without_arguments_the_studys_finals_train_for_20_epochs(script, monkeyp
     assert {(run.config.epochs, run.config.image_size) for run in others} == {(3, 48)}
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg16:", ":7", "vgg16:12", "lenet:7", "vgg16:7,x=1"])
+@pytest.mark.parametrize(
+    "name", ["vgg16", "vgg16:", ":7", "vgg16:12", "lenet:7", "lenet:best", "vgg16:7,x=1"]
+)
 def test_what_is_no_model_is_refused(name, tmp_path):
     with pytest.raises(UserError):
         sweep.plan(tmp_path, finals.parse([name]))

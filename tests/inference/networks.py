@@ -17,6 +17,9 @@ def write(folder, arch="vgg16", **fields):
     rng = np.random.default_rng(3)
 
     def drawn(leaf):  # what begins at 0 or 1 too: no two are alike
+        if arch == "mobilenet" and leaf.ndim == 4:  # Keras's draw relies on the batches' statistics
+            fan = np.prod(leaf.shape[:2] if leaf.shape[3] == 1 else leaf.shape[:3])
+            leaf *= np.sqrt(2 / fan) / leaf.std()
         return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
 
     variables = jax.tree.map(drawn, model.init(3))
