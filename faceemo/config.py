@@ -186,8 +186,7 @@ def validate(config: ConfigDict) -> ConfigDict:
             f"weights={config.weights!r} (for {config.arch} takes {_listed(weights)} or the path "
             "of a file that exists)"
         )
-    lost = [path for path in config.teacher.split("+") if path and not Path(path).exists()]
-    if lost:
+    if lost := [str(path) for path in teachers(config) if not path.exists()]:
         problems.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
     if config.weights == "lite0" and config.unfreeze != "all":
         problems.append(
@@ -210,6 +209,11 @@ def validate(config: ConfigDict) -> ConfigDict:
 def rule(field: str) -> tuple[str, Callable[[Any], bool]]:
     """What `field` takes, in words and as a test."""
     return _RULES[field]
+
+
+def teachers(config: ConfigDict) -> list[Path]:
+    """The files, or their folders, that the field teacher names."""
+    return [Path(name) for name in config.teacher.split("+") if name]
 
 
 def default_workdir(config: ConfigDict) -> Path:

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from faceemo import downloads
+from faceemo.config import teachers as named
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import stored
 from faceemo.train.stored import Stored
 
-SEPARATOR = "+"
 Look = Callable[[Model, Preprocessing], jax.Array]
 
 
@@ -90,9 +90,9 @@ def teaching_of(config: ConfigDict, classes: Sequence[str]) -> Teaching | None:
     Raises:
         UserError: if a file holds no trained network, or one of other classes.
     """
-    if not config.teacher:
+    if not named(config):
         return None
-    teachers = [_read(Path(name)) for name in config.teacher.split(SEPARATOR)]
+    teachers = [_read(path) for path in named(config)]
     for teacher in teachers:
         if (known := teacher.network.classes) != tuple(classes):
             raise UserError(

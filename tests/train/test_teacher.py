@@ -94,6 +94,7 @@ def file(tmp_path_factory):
 
 def test_without_one_there_is_none():
     assert teaching_of(tiny_config(), ()) is None
+    assert teaching_of(tiny_config(teacher="+"), ()) is None
 
 
 def test_it_is_read_from_a_file_or_its_folder(file):
