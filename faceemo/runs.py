@@ -99,9 +99,10 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     variables, preprocessing, _ = models.load_weights(
         model, model.init(config.seed), config.weights
     )
+    teaching = teaching_of(config, classes_of(config))
     train = data.load(config)["train"]
     variables = settled(config, model, variables, preprocessing, train)
-    test = range_test(config, model, variables, preprocessing, train)
+    test = range_test(config, model, variables, preprocessing, train, teaching)
     subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
     figure = range_test_figure(
         test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle

@@ -19,6 +19,7 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import assembly, parallel
 from faceemo.train.mixing import training_batches
+from faceemo.train.teacher import Teaching
 
 LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 120
 # Weight of the past in the smoothed loss, and how far above its minimum the test ends.
@@ -63,6 +64,7 @@ def range_test(
     variables: dict[str, Any],
     preprocessing: Preprocessing,
     train: Split,
+    teaching: Teaching | None = None,
     steps: int = STEPS,
 ) -> RangeTest:
     """Trains for at most so many steps, from `LOWEST` to `HIGHEST`.
@@ -73,6 +75,7 @@ def range_test(
         variables: initial {'params', 'batch_stats'}.
         preprocessing: that belongs to the weights.
         train: the training images.
+        teaching: of the run.
         steps: from the lowest rate to the highest; the test ends before where the loss diverges.
 
     Raises:
@@ -81,7 +84,9 @@ def range_test(
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
     labels = assembly.labels_of(model, variables)
     optimizer = assembly.optimizer_of(config, lambda n: LOWEST * growth**n, model, labels)
-    train_step = assembly.training_step(config, model, optimizer, labels, preprocessing, train)
+    train_step = assembly.training_step(
+        config, model, optimizer, labels, preprocessing, train, teaching
+    )
     state = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
     batches = (
         (epoch, batch)

@@ -6,6 +6,8 @@ import pytest
 from faceemo.errors import UserError
 from faceemo.train import assembly, lr_find, parallel
 from faceemo.train.mixing import training_batches
+from faceemo.train.teacher import Teaching
+from tests.train.recipe_steps import teacher
 from tests.train.tiny import GREY, make_model, make_split, tiny_config
 
 RATES = np.geomspace(1e-7, 1, 120)
@@ -76,3 +78,15 @@ def test_the_table_names_the_suggestion(tested):
     (suggested,) = [row for row in rows if "suggested" in row]
     assert float(suggested.split()[0]) == pytest.approx(tested.suggestion, rel=0.1)
     assert 8 < len(rows) < 18
+
+
+def test_a_teacher_has_its_share_of_the_loss():
+    def first_loss(teaching):
+        model, train = make_model(), make_split(70, 0)
+        test = lr_find.range_test(tiny_config(), model, model.init(0), GREY, train, teaching)
+        return test.losses[0]
+
+    labels, answers = first_loss(None), first_loss(Teaching([teacher(1)], 1.0, 1.0))
+    assert abs(labels - answers) > 1e-3
+    both = first_loss(Teaching([teacher(1)], 0.25, 1.0))
+    assert both == pytest.approx(0.75 * labels + 0.25 * answers, abs=1e-5)
