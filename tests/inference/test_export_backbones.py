@@ -1,4 +1,7 @@
-"""Every backbone exported, several in one process; Keras finds each weight by its official name."""
+"""The other backbones exported, several in one process; Keras finds each weight by its name.
+
+VGG16, the largest by far, is what test_export.py exports.
+"""
 
 from pathlib import Path
 
@@ -18,11 +21,11 @@ from tests.inference import networks
 pytestmark = pytest.mark.slow
 
 MAKERS = {
-    "vgg16": "VGG16",
     "resnet50v2": "ResNet50V2",
     "efficientnetb0": "EfficientNetB0",
     "mobilenet": "MobileNet",
 }
+OTHERS = [arch for arch in ARCHS if arch != "vgg16"]
 # What a user of Keras does with the files; arguments: a folder, makers of trunks.
 TAKER = """
 import sys
@@ -46,7 +49,7 @@ def runs(tmp_path_factory):
         arch: Path(trained.BUILTIN)
         if arch == trained.read(Path(trained.BUILTIN)).arch
         else networks.write(tmp_path_factory.mktemp(arch), arch)
-        for arch in ARCHS
+        for arch in OTHERS
     }
 
 
@@ -63,7 +66,7 @@ def exported(runs, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", OTHERS)
 def test_the_faces_that_files_are_compared_on_differ(runs, arch):
     answers = faceemo.load(runs[arch]).probabilities(np.stack([face(0), face(1)]))
     assert np.ptp(answers, axis=0).max() > 1e-3

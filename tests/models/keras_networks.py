@@ -27,6 +27,7 @@ EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280, "mobilenet": 1024}
 # Of MobileNet's pairs of convolutions, the last of each block.
 PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
+STEPPED = ("0", "1", "all")
 LEARNING_RATE = 1e-3
 
 
@@ -206,7 +207,7 @@ def thinned(array: np.ndarray) -> np.ndarray:
 
 
 def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What one step of Adam in float64 changes, for each level, and the counts of weights."""
+    """What one step of Adam in float64 changes at some levels, and the counts of weights at all."""
     size = 32 if arch == "vgg16" else 48
     base = make(arch, size)
     hidden = base.output
@@ -233,7 +234,7 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
         trained = [int(np.prod(w.shape)) for w in base.trainable_weights]
         frozen = [int(np.prod(w.shape)) for w in base.non_trainable_weights]
         results[f"{arch}/counts/{level}"] = np.array([sum(trained), sum(frozen)])
-        if level == "3":
+        if level not in STEPPED:
             continue
         for weight in whole.weights:
             weight.assign(start[weight.path])
