@@ -56,9 +56,9 @@ def model_of(trained: Trained) -> Any:
 
 
 def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The file's function, run by Keras."""
+    """The file's function, run by Keras, called as above."""
     model = _keras().models.load_model(path, compile=False)
-    return lambda images: np.asarray(model(images[..., None], training=False))
+    return lambda images: np.asarray(model(images[..., None]))
 
 
 def _build(trained: Trained) -> Any:
@@ -68,8 +68,10 @@ def _build(trained: Trained) -> Any:
     pixels = keras.Input((config.native_size, config.native_size, 1), dtype="uint8", name="face")
     size = (config.image_size, config.image_size)
     grey = keras.layers.Rescaling(1.0, name="as_float")(pixels)
-    # Half-pixel centres, as `faceemo.data.augment.enlarge`.
-    grey = keras.layers.Resizing(*size, interpolation="bilinear", name="enlarge")(grey)
+    # Half-pixel centres, as `faceemo.data.augment.enlarge`. Its default is to be in training, which
+    # a call that does not say would hand on to every BatchNorm.
+    enlarge = keras.layers.Resizing(*size, interpolation="bilinear", name="enlarge")
+    grey = enlarge(grey, training=False)
     # Grey, so that red and blue may change places.
     colour = keras.layers.Concatenate(name="grey_thrice")([grey] * 3)
     inputs = keras.layers.Rescaling(

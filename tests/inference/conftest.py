@@ -47,8 +47,8 @@ def loaded(run):
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
-    """The file of a VGG16 of random weights that tells faces apart, for what only needs answers."""
-    return networks.write(tmp_path_factory.mktemp("network"))
+    """The file of a MobileNet of random weights that tells faces apart, where any answers do."""
+    return networks.write(tmp_path_factory.mktemp("network"), "mobilenet")
 
 
 @pytest.fixture(scope="session")

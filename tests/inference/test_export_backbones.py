@@ -1,6 +1,6 @@
 """The other backbones exported, several in one process; Keras finds each weight by its name.
 
-VGG16, the largest by far, is what test_export.py exports.
+MobileNet, the smallest, is what test_export.py exports in every format.
 """
 
 from pathlib import Path
@@ -21,11 +21,11 @@ from tests.inference import networks
 pytestmark = pytest.mark.slow
 
 MAKERS = {
+    "vgg16": "VGG16",
     "resnet50v2": "ResNet50V2",
     "efficientnetb0": "EfficientNetB0",
-    "mobilenet": "MobileNet",
 }
-OTHERS = [arch for arch in ARCHS if arch != "vgg16"]
+OTHERS = [arch for arch in ARCHS if arch != "mobilenet"]
 # What a user of Keras does with the files; arguments: a folder, makers of trunks.
 TAKER = """
 import sys
@@ -55,14 +55,12 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(runs, tmp_path_factory):
-    """A folder of a .h5 and a .stablehlo of each, and of the faces that they were asked about."""
+    """A folder of a .h5 of each, and of the faces that they were asked about."""
     folder = tmp_path_factory.mktemp("exported")
     for seed in range(2):
         Image.fromarray(face(seed)).save(folder / f"{seed}.png")
     for arch, run in runs.items():
-        for form in ("keras", "stablehlo"):
-            out = folder / f"{MAKERS[arch]}{FORMATS[form].suffix}"
-            export(run, form, out, sorted(folder.glob("*.png")))
+        export(run, "keras", folder / f"{MAKERS[arch]}.h5", sorted(folder.glob("*.png")))
     return folder
 
 
@@ -85,8 +83,8 @@ def test_keras_takes_each_backbone_by_name(runs, exported, tmp_path):
             assert all(np.array_equal(taken[name], value) for name, value in wanted.items())
 
 
-@pytest.mark.parametrize("form", ["keras", "tflite"])
-def test_a_second_export_in_one_process_is_like_the_first(runs, exported, form):
+@pytest.mark.parametrize("form", ["keras", "tflite", "stablehlo"])
+def test_a_further_export_in_one_process_is_like_the_first(runs, exported, form):
     """Keras counts layers that have no name of their own, such as EfficientNetB0's first."""
     out = exported / f"again{FORMATS[form].suffix}"
     message = export(runs["efficientnetb0"], form, out, [exported / "0.png"])
