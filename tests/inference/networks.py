@@ -6,8 +6,9 @@ import numpy as np
 from faceemo import models
 from faceemo.classes import CLASSES
 from faceemo.config import make_config
+from faceemo.models.layers import Mode
 from faceemo.train import stored
-from faceemo.train.steps import make_eval_step
+from faceemo.train.steps import plain_inputs
 from tests.data.faces import face
 
 
@@ -19,21 +20,13 @@ def write(folder, arch="vgg16", **fields):
     rng = np.random.default_rng(3)
 
     def drawn(leaf):  # what begins at 0 or 1 too: no two are alike
-        if arch == "mobilenet" and leaf.ndim == 4:  # Keras's draw relies on the batches' statistics
-            fan = np.prod(leaf.shape[:2] if leaf.shape[3] == 1 else leaf.shape[:3])
-            leaf *= np.sqrt(2 / fan) / leaf.std()
         return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
 
     variables = jax.tree.map(drawn, model.init(3))
     last = variables["params"]["head"]["predictions"]
     last["kernel"] *= 30
-    if arch == "mobilenet":  # what it finds in every face would hide how they differ
-        faces = np.stack([face(n) for n in range(4)])
-        step = jax.jit(make_eval_step(model, model.preprocessing))
-        logits = step(variables["params"], variables["batch_stats"], faces)
-        centre = np.asarray(logits).mean(0)
-        last["kernel"] *= 5
-        last["bias"] = 5 * (last["bias"] - centre)
+    if arch in ("mobilenet", "efficientnetb0"):  # else all faces would look the same to them
+        _settle(model, variables)
     recipe = {
         "config": config.to_dict(),
         "classes": list(CLASSES),
@@ -44,3 +37,27 @@ def write(folder, arch="vgg16", **fields):
     path = folder / stored.NAME
     stored.write(path, stored.Stored(variables, recipe, temperature=0.8, best_epoch=2))
     return path
+
+
+def _settle(model, variables):
+    """Gives BatchNorms the statistics of some faces, and the logits a mean of 0 over them."""
+    faces = np.stack([face(n) for n in range(16)])
+    whole = models.build(make_config(model.arch, f"9,weights=none,image_size={model.image_size}"))
+
+    @jax.jit
+    def run(params, statistics):
+        inputs = plain_inputs(faces, model, model.preprocessing)
+        features, moved = whole.features(params, statistics, inputs, Mode(whole.trained))
+        return whole.logits(params, features), moved
+
+    logits, moved = run(variables["params"], variables["batch_stats"])
+    # A hundredth of what has moved is the faces' own.
+    variables["batch_stats"] = jax.tree.map(
+        lambda before, after: np.asarray(before + 100 * (after - before)),
+        variables["batch_stats"],
+        moved,
+    )
+    last = variables["params"]["head"]["predictions"]
+    factor = 0.5 / np.asarray(logits).std(0).mean()
+    last["kernel"] *= factor
+    last["bias"] = factor * (last["bias"] - np.asarray(logits).mean(0))

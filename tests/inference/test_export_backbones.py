@@ -3,8 +3,6 @@
 MobileNet, the smallest, is what test_export.py exports in every format.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -44,13 +42,8 @@ for maker in makers:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A trained network of each backbone, or one of random weights, by its name."""
-    return {
-        arch: Path(trained.BUILTIN)
-        if arch == trained.read(Path(trained.BUILTIN)).arch
-        else networks.write(tmp_path_factory.mktemp(arch), arch)
-        for arch in OTHERS
-    }
+    """A network of each backbone, by its name."""
+    return {arch: networks.write(tmp_path_factory.mktemp(arch), arch) for arch in OTHERS}
 
 
 @pytest.fixture(scope="module")
