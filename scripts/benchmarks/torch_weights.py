@@ -72,7 +72,9 @@ def fill(network: nn.Module, trained: Trained) -> None:
             else:
                 suffix = _BATCH_NORM.get(kind, "weight" if kind == "kernel" else kind)
                 name = f"backbone.{layer}.{suffix}"
-                array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+                if array.ndim == 4:  # of a depthwise one [h, w, channels, 1]
+                    depthwise = state[name].shape[1] == 1
+                    array = array.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
             state[name].copy_(torch.from_numpy(np.array(array)))
             left.remove(name)
     if unfilled := {name for name in left if not name.endswith("num_batches_tracked")}:

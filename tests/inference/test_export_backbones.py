@@ -76,7 +76,7 @@ def test_keras_takes_each_backbone_by_name(runs, exported, tmp_path):
             assert all(np.array_equal(taken[name], value) for name, value in wanted.items())
 
 
-@pytest.mark.parametrize("form", ["keras", "tflite", "stablehlo"])
+@pytest.mark.parametrize("form", ["keras", "tflite"])
 def test_a_further_export_in_one_process_is_like_the_first(runs, exported, form):
     """Keras counts layers that have no name of their own, such as EfficientNetB0's first."""
     out = exported / f"again{FORMATS[form].suffix}"
