@@ -146,16 +146,9 @@ def _bars(axes, answer: Prediction) -> None:
     places = range(len(names))
     axes.barh(places, values, color=colours, height=0.6)
     for place, value in zip(places, values, strict=True):
-        axes.text(
-            min(value, 0.72) + 0.03,
-            place,
-            f"{value:.0%}",
-            va="center",
-            fontsize=7.5,
-            color=style.readable_on(colours[place]) if value > 0.72 else _THEME.ink,
-        )
+        axes.text(value + 0.03, place, f"{value:.0%}", va="center", fontsize=7.5, color=_THEME.ink)
     axes.set_yticks(list(places), [style.printable(name) for name in names])
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.3)  # room for what stands behind a whole bar
     axes.set_xticks([])
     axes.invert_yaxis()
     axes.spines["bottom"].set_visible(False)

@@ -95,7 +95,7 @@ def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
         more: endings of files that are wanted too, such as '.mp4'.
 
     Raises:
-        UserError: if there is neither.
+        UserError: if there is neither, or the folder holds none.
     """
     if path.is_file():
         return [path]
@@ -112,6 +112,12 @@ def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
         for file in files
         if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
     ]
+    if not wanted and not refused:
+        raise UserError(
+            expected=f"an image in {path}, or below it",
+            found="none by its ending",
+            fix="correct the path, or name the files themselves",
+        )
     return sorted([*wanted, *refused])
 
 

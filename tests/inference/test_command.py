@@ -85,13 +85,16 @@ def test_explanations_are_one_picture_per_face(network, photos, tmp_path, capsys
     ("arguments", "code", "message"),
     [
         (["lost.jpg", "gone/*.png"], 2, "lost.jpg, gone/*.png"),
+        (["EMPTY"], 2, "an image in EMPTY"),
         ([], 2, "--webcam"),
         (["--webcam", "99"], 2, "webcam 99"),
         (["--smooth", "1", "."], 2, "below 1"),
         (["--every", "0", "."], 2, "from 1"),
     ],
 )
-def test_mistakes_get_one_message(network, capfd, arguments, code, message):
+def test_mistakes_get_one_message(network, capfd, arguments, code, message, tmp_path, monkeypatch):
+    (tmp_path / "EMPTY").mkdir()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         command.predict([str(network), *arguments])
     assert stopped.value.code == code
