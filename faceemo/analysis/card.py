@@ -53,8 +53,13 @@ def write(workdir: Path, root: Path) -> Path:
         )
     summary = _read(summary_file)
     config = summary["config"]
-    # where this machine keeps the images tells others nothing
+    # where this machine keeps images and networks tells others nothing
     config |= {field: Path(config[field]).name for field in ("data_dir", "source")}
+    config |= {
+        field: "+".join(map(_place, config[field].split("+")))
+        for field in ("weights", "teacher")
+        if field in config  # an older faceemo's run had no teacher
+    }
     rows = ledger.read(root)
     reports = {
         split: {name: _read(workdir / "report" / split / f"{name}.json") for name in _RECORDS}
@@ -79,7 +84,7 @@ def write(workdir: Path, root: Path) -> Path:
             source=_source(config, root),
             weights_licence=_weights_licence(earlier[-1]["config"] if earlier else config),
             ancestors=earlier,
-            warnings=summary.get("warnings", {}),
+            warnings=_warnings(summary),
             reports=reports,
             changed=_plain(summary["preprocessing"]),
             citation=_citation(summary),
@@ -147,6 +152,20 @@ def _citation(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _warnings(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Of the run; the networks that they name as everywhere in the card."""
+    found = dict(summary.get("warnings", {}))
+    for one in (summary["weights"], *summary.get("teachers", ())):
+        path = one["source"]
+        found = {where: text.replace(path, _place(path)) for where, text in found.items()}
+    return found
+
+
+def _place(path: str) -> str:
+    """A file's name and its folder's; a word that is no path stays as it is."""
+    return Path(*Path(path).parts[-2:]).as_posix() if path else path
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -174,5 +193,6 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["number"] = template.number
     environment.filters["cell"] = _cell
+    environment.filters["place"] = _place
     environment.filters["facts"] = _plain
     return environment

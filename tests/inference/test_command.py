@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.inference import command
+from faceemo.inference import command, explain, prediction
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +79,17 @@ def test_explanations_are_one_picture_per_face(network, photos, tmp_path, capsys
     assert "3 pictures" in printed.out
     assert "1 without a face" in printed.err
     assert "broken.jpg" in printed.err
+
+
+@pytest.mark.parametrize("best", [0.73, 0.8, 1.0])
+def test_a_probability_stands_behind_its_bar(best):
+    chances = {"happy": 1 - best, "sad": best}
+    answer = prediction.on_face(0, "face.png", chances, (0, 0, 8, 8), 1.0)
+    flat = np.zeros((8, 8), np.float32)
+    *_, axes = explain.figure(explain.Explanation(answer, flat, flat, flat)).axes
+    assert [text.get_text() for text in axes.texts] == [f"{1 - best:.0%}", f"{best:.0%}"]
+    for text, bar in zip(axes.texts, axes.patches, strict=True):
+        assert bar.get_width() < text.get_position()[0] < axes.get_xlim()[1]
 
 
 @pytest.mark.parametrize(

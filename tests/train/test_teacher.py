@@ -166,7 +166,9 @@ def test_a_run_that_is_taught_says_so_and_is_refused_another_teacher(file, tmp_p
     assert process.returncode == 0, process.stderr
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert [one["source"] for one in summary["teachers"]] == [str(file)]
-    assert str(file) in (tmp_path / "r" / card.NAME).read_text()
+    text = (tmp_path / "r" / card.NAME).read_text()
+    assert text.count(f"{file.parent.name}/{file.name}") == 3  # a teacher, warned of, a field
+    assert str(file.parent.parent) not in text
     assert command(*options, "--mode=evaluate", "--split=validation").returncode == 0
     other = networks.write(tmp_path, "mobilenet", seed=1)
     process = command(*options, f"--config.teacher={other}", "--config.epochs=2")
