@@ -18,7 +18,7 @@ from faceemo import errors
 from faceemo.config import default_workdir, validate
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="configs/ARCH.py:VARIANT[,FIELD=VALUE...]; see faceemo/config.py"
+    "config", help_string="configs/ARCH.py:VARIANT[,FIELD=VALUE...]; see faceemo/config/fields.py"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder; default: one in checkpoints/")
 _MODE = flags.DEFINE_enum(

@@ -11,8 +11,7 @@ import re
 from pathlib import Path
 
 from faceemo import errors, sweep, sweep_command
-from faceemo.config import ARCHS, STUDY
-from faceemo.variants import VARIANTS
+from faceemo.config import ARCHS, STUDY, VARIANTS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

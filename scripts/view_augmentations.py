@@ -5,8 +5,7 @@ from pathlib import Path
 
 from faceemo import data, errors, staging
 from faceemo.analysis import augmentation_sheet, style
-from faceemo.classes import classes_of
-from faceemo.config import make_config, validate
+from faceemo.config import classes_of, make_config, validate
 
 
 def main() -> None:

@@ -3,11 +3,10 @@
 import argparse
 import contextlib
 import types
-from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from tests.support.places import SCRIPTS
 
 
 def test_errors_are_counted_where_they_occur(monkeypatch, capsys):

@@ -10,8 +10,8 @@ import pytest
 
 from faceemo import sweep, unseen
 from faceemo.data import sample
+from tests.support.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[1]
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
 
 

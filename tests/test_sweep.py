@@ -13,7 +13,7 @@ import pytest
 from faceemo import sweep
 from faceemo.errors import UserError
 from tests.stand_in import replace_training
-from tests.test_main import REPOSITORY
+from tests.support.places import REPOSITORY
 
 # A sweep of variant 3 alone, in a process of its own, to be interrupted.
 SWEEPER = """

@@ -11,7 +11,7 @@ from faceemo import finals, sweep, sweep_command
 from faceemo.errors import UserError
 from faceemo.train import stored
 from tests import finished
-from tests.test_main import REPOSITORY
+from tests.support.places import REPOSITORY
 
 # In place of the training: it leaves a finished run, fails for vgg16.
 STAND_IN = """

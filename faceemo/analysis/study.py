@@ -12,9 +12,8 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from faceemo.analysis import settings, style
 from faceemo.analysis.leaderboard import Row, told_once
-from faceemo.config import ARCHS
+from faceemo.config import ARCHS, VARIANTS
 from faceemo.errors import UserError
-from faceemo.variants import VARIANTS
 
 NAMES = {
     "vgg16": "VGG16",

@@ -8,8 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo.classes import CLASSES, class_map_of, classes_of
-from faceemo.config import make_config, validate
+from faceemo.config import CLASSES, class_map_of, classes_of, make_config, validate
 
 # The fields of the configuration that are asked for, as the scripts' options too.
 _FIELDS = ("source", "classes", "class_map", "validation_share", "test_share", "split_seed")

@@ -9,8 +9,7 @@ import sklearn.metrics
 from PIL import Image
 
 from faceemo.analysis.statistics import wilson_interval
-from faceemo.classes import CLASSES
-from faceemo.config import make_config
+from faceemo.config import CLASSES, make_config
 from faceemo.data import sources
 from faceemo.data.decode import decode, squeezed
 from faceemo.errors import UserError

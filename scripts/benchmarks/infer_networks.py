@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceemo.classes import CLASSES
-from faceemo.config import make_config
+from faceemo.config import CLASSES, make_config
 from faceemo.inference import keras_file, onnx_file, trained
 from faceemo.inference.trained import Trained
 from faceemo.models import build

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceemo.classes import CLASSES
+from faceemo.config import CLASSES
 from faceemo.data.drawing import draw_face
 from faceemo.errors import UserError
 from faceemo.inference.images import files_below

@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceemo.classes import CLASSES
-from faceemo.config import make_config
+from faceemo.config import CLASSES, make_config
 from faceemo.data import archive, measure, prepare, screen
 from faceemo.errors import UserError
 from faceemo.inference import tables

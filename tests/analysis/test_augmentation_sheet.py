@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +10,9 @@ from faceemo.analysis import augmentation_sheet
 from faceemo.config import CLASSES
 from faceemo.data.augment import LEVELS, enlarge
 from faceemo.errors import UserError
+from tests.support.places import SCRIPTS
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "view_augmentations.py"
+SCRIPT = SCRIPTS / "view_augmentations.py"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from statsmodels.stats import contingency_tables
 
 from faceemo.analysis import compare
 from faceemo.errors import UserError
+from tests.support.places import SCRIPTS
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "compare_runs.py"
+SCRIPT = SCRIPTS / "compare_runs.py"
 LABELS = ["happy", "sad", "sad", "neutral"] * 50
 
 

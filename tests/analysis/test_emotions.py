@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from faceemo.analysis import emotions, evaluate, leaderboard, style
 from faceemo.errors import UserError
 from tests.analysis.test_study import ROW, told
-from tests.test_main import REPOSITORY
+from tests.support.places import REPOSITORY
 
 FINALS = (("vgg16", 7, "hed"), ("resnet50v2", 8, "none"), ("efficientnetb0", 9, "none"))
 

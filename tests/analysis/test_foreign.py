@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -11,8 +10,9 @@ from faceemo.analysis import foreign
 from faceemo.data import ledger
 from faceemo.errors import UserError
 from tests.data.rows import row
+from tests.support.places import SCRIPTS
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "audit_foreign.py"
+SCRIPT = SCRIPTS / "audit_foreign.py"
 HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
 
 

@@ -19,7 +19,7 @@ from faceemo.analysis import leaderboard, settings
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from tests.stand_in import replace_training
-from tests.test_main import REPOSITORY
+from tests.support.places import REPOSITORY
 
 
 @pytest.fixture

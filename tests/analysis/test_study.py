@@ -9,8 +9,8 @@ from matplotlib.text import Text
 
 from faceemo.analysis import study, style
 from faceemo.analysis.leaderboard import Row
+from faceemo.config import VARIANTS
 from faceemo.errors import UserError
-from faceemo.variants import VARIANTS
 
 ROW = Row(
     name="", arch="vgg16", variant=0, changes="", seed=0, accuracy=0.5, low=0.4, high=0.7,

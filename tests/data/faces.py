@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from faceemo.classes import CLASSES
+from faceemo.config import CLASSES
 from faceemo.data import drawing
 
 

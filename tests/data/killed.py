@@ -16,8 +16,8 @@ from pathlib import Path
 
 from faceemo.data import archive, measure, prepare, screen
 from tests.data import planted
+from tests.support.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 NEVER = 10**6
 CHANGES = (
     (Path, "write_bytes"),

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from faceemo.data import archive, prepare, screen
 from faceemo.errors import UserError
 from tests.data.planted import write_zip
+from tests.support.places import SCRIPTS
 
 
 def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
@@ -37,7 +37,7 @@ def test_a_damaged_record_is_told(done):
 
 @pytest.mark.parametrize("script", ["explore_data", "detect_faces", "remove_duplicates"])
 def test_scripts_answer_in_one_line(tmp_path, script):
-    path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
+    path = SCRIPTS / f"{script}.py"
     run = subprocess.run(
         [sys.executable, path, "--data_dir", tmp_path], capture_output=True, text=True, timeout=120
     )

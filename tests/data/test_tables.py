@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from faceemo.data import ledger, tables
 from tests.data.rows import row
+from tests.support.places import SCRIPTS
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "show_ledger.py"
+SCRIPT = SCRIPTS / "show_ledger.py"
 ROWS = [
     row("train/sad/7.jpg", blank=0.25, face_confidence=0.987654321),
     row("test/sad/8.jpg", blank=0.25, face_confidence=0.987654321, leaks=("train", "validation")),

@@ -3,12 +3,12 @@
 import io
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.support.places import SCRIPTS
+
 BUDGET = 540  # seconds of the clock, on a machine that is busy
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,16 @@ import pytest
 from PIL import Image
 
 import faceemo
-from faceemo.classes import CLASSES
-from faceemo.config import make_config
+from faceemo.config import CLASSES, make_config
 from faceemo.data import sample
 from faceemo.inference import explain, session
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
 from tests.data.faces import face
 from tests.inference import films, networks
+from tests.support.places import REPOSITORY
 from tests.train.tiny import GREY, SIZE, make_model
 
-REPOSITORY = Path(__file__).parents[2]
 CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
 
 

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 
 from faceemo import models
-from faceemo.classes import CLASSES
-from faceemo.config import make_config
+from faceemo.config import CLASSES, make_config
 from faceemo.models.layers import Mode
 from faceemo.train import stored
 from faceemo.train.steps import plain_inputs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import faceemo
-from faceemo.classes import CLASSES
+from faceemo.config import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import trained
 from faceemo.train import stored

@@ -12,7 +12,7 @@ from PIL import Image
 
 import faceemo
 from faceemo.analysis import calibration
-from faceemo.classes import CLASSES
+from faceemo.config import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import prediction
 from faceemo.inference.predictor import LIMIT, Predictor

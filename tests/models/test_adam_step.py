@@ -12,10 +12,9 @@ import pytest
 from flax import traverse_util
 
 from faceemo import models
-from faceemo.config import ARCHS, make_config
+from faceemo.config import ARCHS, VARIANTS, make_config
 from faceemo.models import keras_weights
 from faceemo.train import optim
-from faceemo.variants import VARIANTS
 
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-6

@@ -5,14 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import orbax.checkpoint as ocp
 
 from faceemo.train.digest import named_leaves
+from tests.support.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 LIMIT = 240
 
 

@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.places import REPOSITORY
+
 # Prints how many programs were found on disk, and the bits of a result.
 PROGRAM = """
 import json, jax

@@ -20,7 +20,7 @@ from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.digest import named_leaves
 from faceemo.train.predict import predict_split
 from tests import finished
-from tests.test_main import REPOSITORY
+from tests.support.places import REPOSITORY
 from tests.train.tiny import make_splits
 
 

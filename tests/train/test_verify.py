@@ -10,7 +10,7 @@ import pytest
 from faceemo.data import sample
 from faceemo.errors import UserError
 from faceemo.train import verify
-from tests.train.processes import REPOSITORY
+from tests.support.places import REPOSITORY
 from tests.train.test_loop import fit
 
 

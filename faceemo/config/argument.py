@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from faceemo.config.variants import VARIANTS
 from faceemo.errors import UserError
-from faceemo.variants import VARIANTS
 
 VARIANT_NAMES = (*range(len(VARIANTS)), "best")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo import classes, config_argument
-from faceemo.best import BEST
-from faceemo.classes import CLASSES
+from faceemo.config import argument, classes
+from faceemo.config.best import BEST
+from faceemo.config.classes import CLASSES
+from faceemo.config.variants import VARIANTS
 from faceemo.errors import UserError
-from faceemo.variants import VARIANTS
 
 SPLITS = ("train", "validation", "test")
 STUDY = ("vgg16", "resnet50v2", "efficientnetb0")  # what the twelve variants were published for
@@ -45,7 +45,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
         raise UserError(
             expected=f"a backbone: {_listed(ARCHS)}", found=f"'{arch}'", fix="name one of these"
         )
-    variant, overrides = config_argument.parse(arg)
+    variant, overrides = argument.parse(arg)
     row = VARIANTS[variant if isinstance(variant, int) else 9]
     config = ConfigDict()
     # 'vgg16', 'resnet50v2', 'efficientnetb0' or 'mobilenet'
@@ -130,7 +130,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
                 found=f"'{field}'",
                 fix=f"write it as 'configs/{arch}.py:{variant},image_size=96'",
             )
-        config[field] = config_argument.typed(field, text, type(config[field]))
+        config[field] = argument.typed(field, text, type(config[field]))
     return validate(config)
 
 
@@ -246,7 +246,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "arch": _one_of(*ARCHS),
     "variant": (
         f"0 to {len(VARIANTS) - 1} or 'best'",
-        lambda value: value in config_argument.VARIANT_NAMES,
+        lambda value: value in argument.VARIANT_NAMES,
     ),
     "augmentation": _one_of(*AUGMENTATIONS),
     "learning_rate": _FACTOR,

@@ -9,8 +9,7 @@ import pytest
 from faceemo import runs
 from faceemo.analysis import evaluate, figures, report
 from faceemo.analysis.evaluate import Predictions
-from faceemo.classes import CLASSES, class_map_of, classes_of
-from faceemo.config import default_workdir, make_config, validate
+from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, make_config, validate
 from faceemo.errors import UserError
 from tests.data import forms
 from tests.test_main import command

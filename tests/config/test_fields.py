@@ -1,14 +1,13 @@
 """The variants against the specification's table, and one clear message for every mistake."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 
 from faceemo import config as module
 from faceemo.errors import UserError
+from tests.support.places import CONFIGS
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 # Typed off the specification, a row per variant.
 TABLE = """
 none 1e-3 0   no  32  none
