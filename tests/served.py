@@ -6,8 +6,8 @@ import http.server
 import threading
 import time
 
-from faceemo import assets
-from faceemo.assets import Asset
+from faceemo.assets import catalogue
+from faceemo.assets.catalogue import Asset
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -60,14 +60,14 @@ def serving():
 
 def offer(monkeypatch, *sources):
     """Makes `thing` an asset."""
-    monkeypatch.setitem(assets.ASSETS, "thing", Asset("CC0", "thing.bin", sources))
+    monkeypatch.setitem(catalogue.ASSETS, "thing", Asset("CC0", "thing.bin", sources))
 
 
 def program_with_thing(server):
     """The beginning of a program in which `thing` is an asset."""
     return f"""
 from faceemo import assets
-from faceemo.downloads import Url
+from faceemo.assets.downloads import Url
 assets.ASSETS["thing"] = assets.Asset("CC0", "thing.bin", (Url("{server.url}/good", "{SHA256}"),))
 """
 

@@ -11,7 +11,7 @@ import jinja2
 
 from faceemo import staging
 from faceemo.analysis import template
-from faceemo.assets import ASSETS
+from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data import ledger
 from faceemo.errors import UserError

@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from faceemo import assets, staging
+from faceemo import staging
+from faceemo.assets import catalogue
 from faceemo.config import SPLITS
 from faceemo.data import ledger, sources
 from faceemo.data.ledger import Row
@@ -109,8 +110,8 @@ def network_files() -> tuple[np.ndarray, np.ndarray]:
         UserError: if they cannot be had.
     """
     # arrays, because OpenCV takes plain bytes for a file's name
-    prototxt = _with_boxes_in_place(assets.fetch("res10.prototxt").read_bytes())
-    weights = np.fromfile(assets.fetch("res10.caffemodel"), np.uint8)
+    prototxt = _with_boxes_in_place(catalogue.fetch("res10.prototxt").read_bytes())
+    weights = np.fromfile(catalogue.fetch("res10.caffemodel"), np.uint8)
     return np.frombuffer(prototxt, np.uint8), weights
 
 

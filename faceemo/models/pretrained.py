@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from faceemo import assets, downloads
+from faceemo.assets import catalogue, downloads
 from faceemo.errors import UserError
 from faceemo.models import (
     efficientnetb0,
@@ -42,7 +42,7 @@ def load(
     if weights == "none":
         return variables, usual, {"source": "none", "sha256": None}
     path, expected = _locate(arch, weights), _expected(variables, layer_order)
-    named = f"{arch}.{weights}" in assets.ASSETS
+    named = f"{arch}.{weights}" in catalogue.ASSETS
     digest = downloads.file_digest(path, "sha256")
     if path.suffix == own_weights.SUFFIX:
         arrays, spec, recipe = own_weights.read(path, arch, expected)
@@ -84,7 +84,7 @@ def places(
 def _locate(arch: str, weights: str) -> Path:
     """The file of weights, fetched if they are an asset."""
     named = f"{arch}.{weights}"
-    path = assets.fetch(named) if named in assets.ASSETS else Path(weights)
+    path = catalogue.fetch(named) if named in catalogue.ASSETS else Path(weights)
     if not path.is_file():
         raise UserError(
             expected=f"weights for {arch}: a known name or the path of a file",
@@ -99,17 +99,17 @@ def _ignored(digest: str) -> tuple[str, ...]:
 
     It is known by its hash: what weights expect does not depend on the way to them.
     """
-    return keras_weights.HED_SIDE_OUTPUTS if digest == assets.HED_SHA256 else ()
+    return keras_weights.HED_SIDE_OUTPUTS if digest == catalogue.HED_SHA256 else ()
 
 
 def _is_lite(arch: str, digest: str) -> bool:
     """Whether the file is EfficientNet-Lite0's, and of use; known by its hash, too."""
-    return arch == "efficientnetb0" and digest == assets.LITE0_SHA256
+    return arch == "efficientnetb0" and digest == catalogue.LITE0_SHA256
 
 
 def _is_faceres(arch: str, digest: str) -> bool:
     """Likewise, for the network that knows faces."""
-    return arch == "mobilenet" and digest == assets.FACERES_SHA256
+    return arch == "mobilenet" and digest == catalogue.FACERES_SHA256
 
 
 def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -174,5 +174,5 @@ def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, officia
 
 
 def _is_official(path: Path) -> bool:
-    sources = assets.ASSETS["efficientnetb0.imagenet"].sources
+    sources = catalogue.ASSETS["efficientnetb0.imagenet"].sources
     return any(downloads.matches(path, source.digest) for source in sources)

@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict by name: float32 or int64, as PyTorch lays them out (OIHW).
 
     Args:
-        path: of a file that is known to be whole and of this kind (see `faceemo.assets`).
+        path: of a file that is known to be whole and of this kind (see `faceemo.assets.catalogue`).
 
     Raises:
         pickle.UnpicklingError: if the file asks for anything but tensors.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from faceemo import assets
+from faceemo.assets import catalogue
 
 # Of all programs together, in bytes; those not used for longest go first.
 _LIMIT = 2**30
@@ -15,7 +15,7 @@ _WORTH = 0.2
 
 
 def keep() -> None:
-    """Keeps what is compiled from here on in the cache folder of `faceemo.assets`.
+    """Keeps what is compiled from here on in the cache folder of `faceemo.assets.catalogue`.
 
     Before the first use of JAX that compiles, which looks for the folder once. JAX finds a program
     by its code, the devices, its own version and its options: another model, size or batch is
@@ -25,7 +25,7 @@ def keep() -> None:
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update(
-            "jax_compilation_cache_dir", str(assets.cache_dir() / "compiled" / _processor())
+            "jax_compilation_cache_dir", str(catalogue.cache_dir() / "compiled" / _processor())
         )
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH)
         jax.config.update("jax_compilation_cache_max_size", _LIMIT)

@@ -22,7 +22,8 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from faceemo import data, downloads, models, staging
+from faceemo import data, models, staging
+from faceemo.assets import downloads
 from faceemo.data import augment
 from faceemo.data.augment import enlarge
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch

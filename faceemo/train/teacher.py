@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from faceemo import downloads
+from faceemo.assets import downloads
 from faceemo.config import teachers as named
 from faceemo.errors import UserError
 from faceemo.models import Model

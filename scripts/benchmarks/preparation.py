@@ -26,7 +26,7 @@ import numpy as np
 import timing
 from PIL import Image
 
-from faceemo import assets
+from faceemo.assets import catalogue
 from faceemo.data import archive, hashing, ledger, neighbours, pipeline, prepare
 from faceemo.data.judge import KEPT_SPLIT, KEPT_SPLIT_ELSE
 from faceemo.data.rules import Rules
@@ -41,7 +41,7 @@ def plain_preparation(zip_path: Path, folder: Path) -> dict[str, str]:
     originals = folder / archive.FOLDER
     paths = sorted(path.relative_to(originals).as_posix() for path in originals.rglob("*.jpg"))
     network = cv2.dnn.readNetFromCaffe(
-        str(assets.fetch("res10.prototxt")), str(assets.fetch("res10.caffemodel"))
+        str(catalogue.fetch("res10.prototxt")), str(catalogue.fetch("res10.caffemodel"))
     )
     fates, groups = {}, {}
     for path in paths:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.svm import SVC
 
-from faceemo import assets
+from faceemo.assets import catalogue
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import sample
 from faceemo.data.drawing import draw_face
@@ -228,7 +228,7 @@ def test_names_sort_otherwise_than_rows_in_some_group(default):
 def confidence():
     """The detector of SPEC section 2, written once more: best confidence of a grey image."""
     net = cv2.dnn.readNetFromCaffe(
-        str(assets.fetch("res10.prototxt")), str(assets.fetch("res10.caffemodel"))
+        str(catalogue.fetch("res10.prototxt")), str(catalogue.fetch("res10.caffemodel"))
     )
 
     def best(image):

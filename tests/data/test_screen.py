@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceemo import assets
+from faceemo.assets import catalogue
 from faceemo.config import SPLITS
 from faceemo.data import archive, ledger, screen
 from tests.data.faces import face, jpeg, odd_files
@@ -46,7 +46,7 @@ def fast():
 def plain_confidences(paths):
     """The original's way."""
     network = cv2.dnn.readNetFromCaffe(
-        str(assets.fetch("res10.prototxt")), str(assets.fetch("res10.caffemodel"))
+        str(catalogue.fetch("res10.prototxt")), str(catalogue.fetch("res10.caffemodel"))
     )
     result = []
     for path in paths:

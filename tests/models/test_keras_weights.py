@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
-from faceemo import assets
+from faceemo.assets import catalogue
 from faceemo.errors import UserError
 from faceemo.models import keras_weights
 from tests.models import legacy_layout
@@ -113,7 +113,7 @@ def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path)
 
 
 def test_hed_is_vgg16_and_what_is_named(oracle):
-    path = assets.fetch("vgg16.hed")
+    path = catalogue.fetch("vgg16.hed")
     expected = shapes(oracle.weights("trunk"))
     arrays = keras_weights.read(path, expected, keras_weights.HED_SIDE_OUTPUTS)
     with h5py.File(path) as file:

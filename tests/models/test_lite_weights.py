@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from faceemo import assets, models
+from faceemo import models
+from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, torch_file
@@ -35,7 +36,7 @@ BY_TORCH = {
 
 @pytest.fixture(scope="module")
 def path():
-    return assets.fetch("efficientnetb0.lite0")
+    return catalogue.fetch("efficientnetb0.lite0")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_head_is_left_as_it_was_and_the_source_is_named(model, loaded):
         np.testing.assert_array_equal, variables["params"]["head"], model.init(0)["params"]["head"]
     )
     assert spec == model.preprocessing
-    assert source == {"source": "lite0", "sha256": assets.LITE0_SHA256}
+    assert source == {"source": "lite0", "sha256": catalogue.LITE0_SHA256}
     where = models.places(model, variables, "lite0")
     assert where["block6c_dwconv/kernel"] == "_blocks.13._depthwise_conv.weight"
     assert where["block6c_se_reduce/kernel"] == "not in the file"

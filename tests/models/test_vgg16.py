@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from faceemo import assets, models
+from faceemo import models
+from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models import keras_weights, preprocessing
@@ -67,9 +68,9 @@ def test_hed_is_a_vgg16_with_its_own_preprocessing(oracle, variables):
     features, _ = model.features(loaded["params"], {}, oracle.results["inputs48"])
     close(features, oracle.results["features_hed"])
     assert spec == preprocessing.HED
-    assert source == {"source": "hed", "sha256": assets.HED_SHA256}
+    assert source == {"source": "hed", "sha256": catalogue.HED_SHA256}
     # By its path it is the same file, so it asks for the same input.
-    _, by_path, _ = models.load_weights(model, variables, str(assets.fetch("vgg16.hed")))
+    _, by_path, _ = models.load_weights(model, variables, str(catalogue.fetch("vgg16.hed")))
     assert by_path == preprocessing.HED
 
 

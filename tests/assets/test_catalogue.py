@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faceemo import assets, downloads
-from faceemo.downloads import Url
+from faceemo.assets import catalogue, downloads
+from faceemo.assets.downloads import Url
 from faceemo.errors import UserError
 from tests.served import CONTENT, MD5, SHA256, offer, program_with_thing, visible
 
@@ -19,10 +19,10 @@ from tests.served import CONTENT, MD5, SHA256, offer, program_with_thing, visibl
 @pytest.mark.parametrize("digest", [SHA256, MD5])
 def test_good_file_is_fetched_once(server, cache, monkeypatch, digest):
     offer(monkeypatch, Url(f"{server.url}/good", digest))
-    path = assets.fetch("thing")
+    path = catalogue.fetch("thing")
     assert path == cache / "thing.bin"
     assert path.read_bytes() == CONTENT
-    assert assets.fetch("thing") == path
+    assert catalogue.fetch("thing") == path
     assert len(server.requests) == 1
     assert visible(cache) == ["thing.bin"]
 
@@ -30,14 +30,14 @@ def test_good_file_is_fetched_once(server, cache, monkeypatch, digest):
 def test_sources_are_tried_in_order(server, cache, monkeypatch):
     urls = ("/missing", "/wrong", "/good", "/never")
     offer(monkeypatch, *(Url(server.url + url, SHA256) for url in urls))
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert [path for path, _ in server.requests] == ["/missing", "/wrong", "/good"]
 
 
 def test_each_source_has_its_own_hash(server, cache, monkeypatch):
     offer(monkeypatch, Url(f"{server.url}/missing", "sha256:00"), Url(f"{server.url}/good", MD5))
-    assert assets.fetch("thing").read_bytes() == CONTENT
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert len(server.requests) == 2
 
 
@@ -47,7 +47,7 @@ def test_all_reasons_and_the_place_for_a_file_by_hand(server, cache, monkeypatch
     urls = [f"{server.url}/{name}" for name in ("missing", "wrong", "short", "silent")]
     offer(monkeypatch, *(Url(url, SHA256) for url in [*urls, away]))
     with pytest.raises(UserError) as caught:
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     message = str(caught.value)
     for url, reason in {
         "/missing": "HTTP status 404",
@@ -66,24 +66,24 @@ def test_a_file_put_by_hand_is_taken(cache, monkeypatch):
     offer(monkeypatch, Url("http://127.0.0.1:9", SHA256))
     cache.mkdir()
     (cache / "thing.bin").write_bytes(CONTENT)
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
 
 
 def test_a_flipped_bit_in_the_cache_is_never_used(server, cache, monkeypatch):
     offer(monkeypatch, Url(f"{server.url}/good", SHA256))
-    path = assets.fetch("thing")
+    path = catalogue.fetch("thing")
     before = path.stat()
     damaged = bytearray(CONTENT)
     damaged[1000] ^= 1
     path.write_bytes(damaged)
     # Nothing but the content tells.
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert len(server.requests) == 2
     path.write_bytes(damaged)
     offer(monkeypatch, Url(f"{server.url}/missing", SHA256))
     with pytest.raises(UserError, match=r"had the wrong hash and was removed; .*404"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert not path.exists()
 
 
@@ -92,7 +92,7 @@ def test_a_cache_that_cannot_be_made(server, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEEMO_CACHE", str(tmp_path / "file"))
     offer(monkeypatch, Url(f"{server.url}/good", SHA256))
     with pytest.raises(UserError, match=r"Not a directory|File exists"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
 
 
 def test_two_processes_at_once(server, cache):
@@ -120,7 +120,7 @@ def test_official_addresses_are_those_of_keras():
         "efficientnetb0": r'"b0": \(\s*"\w+",\s*"(\w+)"',
     }
     for name, digest in pairs.items():
-        (url,) = assets.ASSETS[f"{name}.imagenet"].sources
+        (url,) = catalogue.ASSETS[f"{name}.imagenet"].sources
         assert url.digest == f"md5:{re.search(digest, source)[1]}"
         address, _, file = url.url.rpartition("/")
         assert f'"{url.url}"' in source or f'"{address}/"' in source

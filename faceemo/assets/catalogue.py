@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from faceemo import downloads, staging
-from faceemo.downloads import Source, Tarball, Url, Wheel
+from faceemo import staging
+from faceemo.assets import downloads
+from faceemo.assets.downloads import Source, Tarball, Url, Wheel
 from faceemo.errors import UserError
 
 

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from faceemo import assets
-from faceemo.downloads import Tarball, Url
+from faceemo.assets import catalogue
+from faceemo.assets.downloads import Tarball, Url
 from faceemo.errors import UserError
 from tests.served import CONTENT, SHA256, offer, visible
 
@@ -52,15 +52,15 @@ def packed(site, name="thing.tgz", member="package/data.bin", digest=SHA256):
 
 def test_a_member_of_a_tar_file(site, cache, monkeypatch):
     offer(monkeypatch, packed(site))
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert visible(cache) == ["thing.bin"]
 
 
 def test_only_the_member_counts_once_it_is_there(site, cache, monkeypatch):
     offer(monkeypatch, packed(site))
-    assets.fetch("thing")
+    catalogue.fetch("thing")
     (site[0] / "thing.tgz").unlink()
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_only_the_member_counts_once_it_is_there(site, cache, monkeypatch):
 def test_a_tar_file_that_does_not_help(site, cache, monkeypatch, what, reason):
     offer(monkeypatch, packed(site, **what))
     with pytest.raises(UserError, match=reason):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert visible(cache) == []
 
 
@@ -86,5 +86,5 @@ def test_a_tar_file_that_was_replaced_is_not_opened(site, cache, monkeypatch):
     (site[0] / "thing.tgz").write_bytes(b"something else")
     offer(monkeypatch, source)
     with pytest.raises(UserError, match="wrong hash sha512:"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert visible(cache) == []

