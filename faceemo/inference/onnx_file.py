@@ -18,7 +18,7 @@ import numpy as np
 from faceemo.errors import UserError
 from faceemo.inference.graph import probabilities_of
 from faceemo.inference.trained import Trained
-from faceemo.models.convolution import portable
+from faceemo.models.layers.convolution import portable
 
 # jax2onnx names an older Orbax among its requirements, which it does not use here.
 INSTALL = "from the checkout, pip install -e '.[onnx]' && pip install --no-deps jax2onnx"

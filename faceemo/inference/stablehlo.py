@@ -18,7 +18,7 @@ import numpy as np
 
 from faceemo.inference.graph import probabilities_of
 from faceemo.inference.trained import Trained
-from faceemo.models.convolution import portable
+from faceemo.models.layers.convolution import portable
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 

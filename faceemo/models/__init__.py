@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.errors import UserError
-from faceemo.models import pretrained
 from faceemo.models.backbones import BACKBONES
 from faceemo.models.head import Head
-from faceemo.models.layers import Given, Mode
+from faceemo.models.layers.layers import Given, Mode
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.weights import pretrained
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,9 @@ from flax import traverse_util
 
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import Model, build, load_weights, own_weights, places
+from faceemo.models import Model, build, load_weights, places
 from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.models.weights import npz
 
 # Side of the picture that the checksum is of: the smallest that every stride divides but once.
 _SIDE = 64
@@ -33,9 +34,9 @@ def convert(arch: str, weights: str, out: Path | None = None) -> str:
         UserError: if the weights cannot be had or are not exactly this backbone's, or `out` is no
             .npz.
     """
-    if out is not None and out.suffix != own_weights.SUFFIX:
+    if out is not None and out.suffix != npz.SUFFIX:
         raise UserError(
-            expected=f"a file ending in {own_weights.SUFFIX} to write",
+            expected=f"a file ending in {npz.SUFFIX} to write",
             found=str(out),
             fix="change --out",
         )
@@ -61,7 +62,7 @@ def convert(arch: str, weights: str, out: Path | None = None) -> str:
     ]
     if out is not None:
         leaves = {name: np.asarray(array) for name, array in arrays.items()}
-        own_weights.write(out, arch, leaves, spec, source.get("trained"))
+        npz.write(out, arch, leaves, spec, source.get("trained"))
         lines.append(f"written        {out}")
     return "\n".join(lines)
 

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Conv, DepthwiseConv, Mode, dropout
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode, dropout
 
 # Of each block: side of the depthwise kernel, repeats, channels that come out, how many times the
 # channels that come in it widens them, stride of the first repeat.

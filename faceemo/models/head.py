@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.layers import Dense, Mode, dropout
+from faceemo.models.layers.layers import Dense, Mode, dropout
 
 
 class Head(nn.Module):

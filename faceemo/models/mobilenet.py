@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Conv, DepthwiseConv, Mode
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode
 
 # Of each pair of a depthwise and a pointwise convolution: channels that come out, stride.
 PAIRS = (

@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Conv, Mode
-from faceemo.models.pooling import max_pool
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Conv, Mode
+from faceemo.models.layers.pooling import max_pool
 
 # Name, channels of the narrow convolutions, residual blocks, stride of the last of them.
 STACKS = (("conv2", 64, 3, 2), ("conv3", 128, 4, 2), ("conv4", 256, 6, 2), ("conv5", 512, 3, 1))

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.layers import Conv, Mode
-from faceemo.models.pooling import max_pool
+from faceemo.models.layers.layers import Conv, Mode
+from faceemo.models.layers.pooling import max_pool
 
 # Channels of the 3x3 convolutions in each block; a 2x2 maximum follows every block.
 CHANNELS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)

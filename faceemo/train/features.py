@@ -154,7 +154,7 @@ def _settings(
     model: Model, variables: dict[str, Any], preprocessing: Preprocessing, batch_size: int
 ) -> dict[str, Any]:
     """All that features are made from but the images."""
-    sources = [*Path(models.__file__).parent.glob("*.py"), Path(augment.__file__), Path(__file__)]
+    sources = [*Path(models.__file__).parent.rglob("*.py"), Path(augment.__file__), Path(__file__)]
     code = hashlib.sha256()
     for source in sorted(sources):
         code.update(source.read_bytes())

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from faceemo.data.pipeline import Batch, Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
-from faceemo.models.batch_norm import MOMENTUM
+from faceemo.models.layers.batch_norm import MOMENTUM
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.optim import FREEZE, TRAIN, map_trained

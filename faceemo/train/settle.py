@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from faceemo.data.augment import enlarge
 from faceemo.data.pipeline import Split
 from faceemo.models import Model
-from faceemo.models.batch_norm import BatchNorm, moments
+from faceemo.models.layers.batch_norm import BatchNorm, moments
 from faceemo.models.preprocessing import Preprocessing, preprocess
 
 BATCHES, BATCH = 16, 32

@@ -1,6 +1,6 @@
 """A trained network in one file: its weights alone, and all that a predictor has to know.
 
-The file is a .npz of `faceemo.models.own_weights`: every leaf of the network, frozen ones and
+The file is a .npz of `faceemo.models.weights.npz`: every leaf of the network, frozen ones and
 BatchNorm's statistics included, under 'params/...' and 'batch_stats/...', float32; under 'about'
 the recipe (configuration, classes, preprocessing, origin of the weights, digests of the data), the
 temperature, and a digest of every leaf and of all that. NumPy opens it without faceemo.
@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import keras_weights, own_weights
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.weights import keras_h5, npz
 from faceemo.train.digest import differences, digests, named_leaves, sealed
 
 NAME = "model.npz"
@@ -85,11 +85,11 @@ def write(path: Path, stored: Stored) -> None:
     Raises:
         UserError: if `path` has another ending.
     """
-    if path.suffix != own_weights.SUFFIX:
+    if path.suffix != npz.SUFFIX:
         raise UserError(
-            expected=f"a file ending in {own_weights.SUFFIX} to write",
+            expected=f"a file ending in {npz.SUFFIX} to write",
             found=str(path),
-            fix=f"name it {path.with_suffix(own_weights.SUFFIX).name}",
+            fix=f"name it {path.with_suffix(npz.SUFFIX).name}",
         )
     trees = {name: stored.variables[name] for name in _TREES}
     facts = {
@@ -100,7 +100,7 @@ def write(path: Path, stored: Stored) -> None:
         "best_epoch": stored.best_epoch,
     }
     about = facts | {_DIGEST: sealed(digests(trees, {"about": facts}))}
-    own_weights.pack(path, about, named_leaves(trees))
+    npz.pack(path, about, named_leaves(trees))
 
 
 def load(path: Path) -> Stored:
@@ -121,12 +121,12 @@ def load(path: Path) -> Stored:
             found="no such file",
             fix="store one with scripts/train_final.py, or name the file",
         )
-    with own_weights.refused(
+    with npz.refused(
         path,
         expected="a whole file of a trained network, of scripts/train_final.py",
         fix="copy it again, or store it again with scripts/train_final.py",
     ):
-        about, arrays = own_weights.unpack(path)
+        about, arrays = npz.unpack(path)
         if about.get("kind") != _KIND:
             raise ValueError("it is another kind of file: a backbone's weights, or not faceemo's")
         if about["version"] > _VERSION:
@@ -140,7 +140,7 @@ def load(path: Path) -> Stored:
             trees, about["recipe"], float(about["temperature"]), int(about["best_epoch"])
         )
     expected = _shapes(stored.build())
-    if problems := keras_weights.misfits(arrays, expected):
+    if problems := keras_h5.misfits(arrays, expected):
         raise UserError(
             expected=f"the {len(expected)} arrays of {stored.arch} and nothing else in {path}",
             found="; ".join(problems),

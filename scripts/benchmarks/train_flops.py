@@ -21,8 +21,8 @@ import network
 from jax import lax
 
 from faceemo import models
-from faceemo.models import convolution, layers, pooling
-from faceemo.models.batch_norm import BatchNorm
+from faceemo.models.layers import convolution, layers, pooling
+from faceemo.models.layers.batch_norm import BatchNorm
 
 _WITH_PARAMETERS = (layers.Conv, layers.DepthwiseConv, layers.Dense, BatchNorm)
 

@@ -11,7 +11,7 @@ from faceemo import models
 from faceemo.analysis import gradcam
 from faceemo.config import make_config
 from faceemo.train.steps import plain_inputs
-from tests import keras_process
+from tests.support import keras_process
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import numpy as np
 
 from faceemo import models
 from faceemo.config import CLASSES, make_config
-from faceemo.models.layers import Mode
+from faceemo.models.layers.layers import Mode
 from faceemo.train import stored
 from faceemo.train.steps import plain_inputs
 from tests.data.faces import face

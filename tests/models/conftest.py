@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from faceemo.assets import catalogue
-from tests import keras_process
+from tests.support import keras_process
+from tests.support.places import SUPPORT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,6 @@ def compute(program, tmp_path_factory, *arguments) -> Oracle:
     folder.mkdir(exist_ok=True)
     with filelock.FileLock(folder / "lock"):
         if not (folder / "results.npz").exists():
-            keras_process.run(Path(__file__).with_name(program), folder, *arguments)
+            keras_process.run(SUPPORT / "models" / program, folder, *arguments)
     with np.load(folder / "results.npz") as results:
         return Oracle(folder, dict(results))

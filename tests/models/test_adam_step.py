@@ -13,7 +13,7 @@ from flax import traverse_util
 
 from faceemo import models
 from faceemo.config import ARCHS, VARIANTS, make_config
-from faceemo.models import keras_weights
+from faceemo.models.weights import keras_h5
 from faceemo.train import optim
 
 LEARNING_RATE = 1e-3
@@ -34,7 +34,7 @@ def start(networks, arch, model):
     if arch == "vgg16":
         parts = [traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()]
         expected = {name: leaf.shape for part in parts for name, leaf in part.items()}
-        arrays = keras_weights.read(networks.folder / "vgg16_whole.weights.h5", expected)
+        arrays = keras_h5.read(networks.folder / "vgg16_whole.weights.h5", expected)
         params = {
             name: traverse_util.unflatten_dict({n: arrays[n] for n in part}, sep="/")
             for name, part in zip(shapes["params"], parts, strict=True)

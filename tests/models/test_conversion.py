@@ -5,8 +5,9 @@ import pytest
 
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import build, conversion, load_weights, own_weights
+from faceemo.models import build, conversion, load_weights
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.weights import npz
 
 SPEC = Preprocessing(reverse_channels=True, scale=0.5, mean=(1.0, 2.0, 3.0))
 
@@ -30,7 +31,7 @@ def arrays(model):
 @pytest.fixture(scope="module")
 def written(arrays, tmp_path_factory):
     path = tmp_path_factory.mktemp("own") / "weights.npz"
-    own_weights.write(path, "vgg16", arrays, SPEC)
+    npz.write(path, "vgg16", arrays, SPEC)
     return path
 
 
@@ -57,7 +58,7 @@ def test_a_converted_file_has_the_checksum_of_its_source(written, tmp_path):
 
 def test_the_checksum_notices_one_changed_kernel(arrays, written, tmp_path):
     changed = arrays | {"block3_conv2/kernel": arrays["block3_conv2/kernel"] * 1.01}
-    own_weights.write(tmp_path / "other.npz", "vgg16", changed, SPEC)
+    npz.write(tmp_path / "other.npz", "vgg16", changed, SPEC)
     one, two = (
         conversion.convert("vgg16", str(path)).split("checksum")[1]
         for path in (written, tmp_path / "other.npz")
@@ -70,7 +71,7 @@ def test_all_problems_in_one_error(model, arrays, tmp_path):
     del wrong["block1_conv1/bias"]
     wrong["block9/kernel"] = np.zeros((3, 3), np.float32)
     wrong["block2_conv1/bias"] = np.zeros(5, np.float32)
-    own_weights.write(tmp_path / "wrong.npz", "vgg16", wrong, SPEC)
+    npz.write(tmp_path / "wrong.npz", "vgg16", wrong, SPEC)
     with pytest.raises(UserError) as error:
         load_weights(model, model.init(0), str(tmp_path / "wrong.npz"))
     for part in ("block1_conv1/bias is missing", "block9/kernel", "shape (5,) instead of (128,)"):
@@ -78,7 +79,7 @@ def test_all_problems_in_one_error(model, arrays, tmp_path):
 
 
 def test_weights_of_another_backbone_say_so(model, arrays, tmp_path):
-    own_weights.write(tmp_path / "other.npz", "resnet50v2", arrays, SPEC)
+    npz.write(tmp_path / "other.npz", "resnet50v2", arrays, SPEC)
     with pytest.raises(UserError, match="found weights of resnet50v2"):
         load_weights(model, model.init(0), str(tmp_path / "other.npz"))
 

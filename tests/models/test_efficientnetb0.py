@@ -11,9 +11,10 @@ from faceemo import models
 from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import efficientnetb0, pretrained
-from faceemo.models.layers import Mode, dropout
-from tests.models import legacy_layout
+from faceemo.models import efficientnetb0
+from faceemo.models.layers.layers import Mode, dropout
+from faceemo.models.weights import pretrained
+from tests.support.models import legacy_layout
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from faceemo import models
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.head import Head
-from faceemo.models.layers import Mode, dropout
+from faceemo.models.layers.layers import Mode, dropout
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from flax import traverse_util
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.models import preprocessing
-from faceemo.models.layers import Mode
+from faceemo.models.layers.layers import Mode
 
 ARCHS = ("resnet50v2", "efficientnetb0", "mobilenet")
 CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280, "mobilenet": 1024}

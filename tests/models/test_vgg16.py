@@ -7,7 +7,8 @@ from faceemo import models
 from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import keras_weights, preprocessing
+from faceemo.models import preprocessing
+from faceemo.models.weights import keras_h5
 
 
 def close(ours, keras):
@@ -39,7 +40,7 @@ def whole(model, path):
     expected = {}
     for part in model.shapes()["params"].values():
         expected |= {n: leaf.shape for n, leaf in traverse_util.flatten_dict(part, sep="/").items()}
-    arrays = traverse_util.unflatten_dict(keras_weights.read(path, expected), sep="/")
+    arrays = traverse_util.unflatten_dict(keras_h5.read(path, expected), sep="/")
     blocks = {name: arrays.pop(name) for name in list(arrays) if name.startswith("block")}
     return {"backbone": blocks, "head": arrays}
 

@@ -5,3 +5,4 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = REPOSITORY / "configs"
 SCRIPTS = REPOSITORY / "scripts"
+SUPPORT = REPOSITORY / "tests" / "support"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from faceemo.models import Block, Model
-from faceemo.models.batch_norm import BatchNorm
 from faceemo.models.head import Head
-from faceemo.models.layers import Conv
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Conv
 from faceemo.train import features, loop
 from faceemo.train.checkpoint import Checkpoints
 from faceemo.train.recipe import make_recipe

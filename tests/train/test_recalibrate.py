@@ -9,8 +9,8 @@ import numpy as np
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.data.augment import enlarge
-from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Mode
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import preprocess
 from faceemo.train import optim, parallel
 from faceemo.train.recalibrate import make_moments_step, recalibrated

@@ -10,7 +10,7 @@ import pytest
 from faceemo.train import optim
 from faceemo.train.schedule import make_schedule
 from faceemo.train.steps import cross_entropy
-from tests import keras_process
+from tests.support import keras_process
 from tests.train.tiny import make_model, tiny_config
 
 

@@ -12,8 +12,8 @@ from faceemo import finals, models
 from faceemo.analysis import calibration, card
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import own_weights
 from faceemo.models.preprocessing import IDENTITY
+from faceemo.models.weights import npz
 from faceemo.train import parallel, stored
 from faceemo.train.assembly import evaluation_step
 from faceemo.train.checkpoint import Checkpoints
@@ -133,17 +133,17 @@ def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
 
 def test_what_zips_checksum_cannot_see_the_digests_do(path, tmp_path):
     """An array or a word replaced by a tool that writes a good zip again."""
-    about, arrays = own_weights.unpack(path)
+    about, arrays = npz.unpack(path)
     name = "params/head/predictions/bias"
     for key, value in (
         (name, np.nextafter(arrays[name], 9, dtype=np.float32)),
         (name, arrays[name].astype(np.float64)),
         ("batch_stats/backbone/new/mean", np.ones(3, np.float32)),
     ):
-        own_weights.pack(tmp_path / "m.npz", about, arrays | {key: value})
+        npz.pack(tmp_path / "m.npz", about, arrays | {key: value})
         with pytest.raises(UserError, match=f"not as it was stored: {key}"):
             stored.load(tmp_path / "m.npz")
-    own_weights.pack(tmp_path / "m.npz", about | {"temperature": 1.0}, arrays)
+    npz.pack(tmp_path / "m.npz", about | {"temperature": 1.0}, arrays)
     with pytest.raises(UserError, match="not as it was stored: about"):
         stored.load(tmp_path / "m.npz")
 
@@ -165,7 +165,7 @@ def test_what_is_no_stored_network_is_refused(path, tmp_path):
         lambda: other.write_text("<html>404</html>"),
         lambda: np.savez(other, a=np.ones(3)),
         lambda: np.savez(other, about=np.array("[1]")),
-        lambda: own_weights.write(other, "vgg16", {"a/b": np.ones(3, np.float32)}, IDENTITY),
+        lambda: npz.write(other, "vgg16", {"a/b": np.ones(3, np.float32)}, IDENTITY),
     ):
         write()
         with pytest.raises(UserError, match="which cannot be read"):

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from faceemo.models.depthwise import depthwise_by_shifts
-from faceemo.models.product import product
+from faceemo.models.layers.depthwise import depthwise_by_shifts
+from faceemo.models.layers.matmul import product
 
 # 'SAME' or 'VALID', as Keras means them, or zeros around: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]

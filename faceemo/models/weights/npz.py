@@ -19,8 +19,8 @@ import numpy as np
 
 from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.models import keras_weights
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.weights import keras_h5
 
 SUFFIX = ".npz"
 _ABOUT = "about"
@@ -118,7 +118,7 @@ def read(
             found = _backbone(found)
         made_for, spec = about["arch"], Preprocessing.from_dict(about["preprocessing"])
     same = made_for == arch
-    problems = keras_weights.misfits(found, expected) if same else [f"weights of {made_for}"]
+    problems = keras_h5.misfits(found, expected) if same else [f"weights of {made_for}"]
     if problems:
         raise UserError(
             expected=f"the {len(expected)} arrays of {arch} and nothing else in {path}",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo.models.product import product
+from faceemo.models.layers.matmul import product
 
 RNG = np.random.default_rng(0)
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from faceemo.models.convolution import on_cpu
+from faceemo.models.layers.convolution import on_cpu
 
 
 def max_pool(inputs: jax.Array, side: int, stride: int) -> jax.Array:

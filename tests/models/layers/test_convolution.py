@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo.models import convolution, pooling
-from faceemo.models.depthwise import depthwise_by_shifts
+from faceemo.models.layers import convolution, pooling
+from faceemo.models.layers.depthwise import depthwise_by_shifts
 
 RNG = np.random.default_rng(0)
 

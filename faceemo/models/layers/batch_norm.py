@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from faceemo.models.layers import Mode
+from faceemo.models.layers.layers import Mode
 
 # Keras's default: how much of a moving statistic a step leaves.
 MOMENTUM = 0.99

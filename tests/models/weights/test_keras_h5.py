@@ -7,8 +7,8 @@ import pytest
 
 from faceemo.assets import catalogue
 from faceemo.errors import UserError
-from faceemo.models import keras_weights
-from tests.models import legacy_layout
+from faceemo.models.weights import keras_h5
+from tests.support.models import legacy_layout
 
 
 def shapes(weights):
@@ -32,13 +32,13 @@ def small(oracle):
 def test_reads_what_keras_writes(oracle, file):
     expected = oracle.weights("trunk")
     assert len(expected) == 26
-    assert_same(keras_weights.read(oracle.folder / file, shapes(expected)), expected)
+    assert_same(keras_h5.read(oracle.folder / file, shapes(expected)), expected)
 
 
 @pytest.mark.parametrize("file", ["small.h5", "small.weights.h5"])
 def test_a_trained_models_other_state_is_no_weight(oracle, small, file):
     assert len(small) == 26
-    assert_same(keras_weights.read(oracle.folder / file, shapes(small)), small)
+    assert_same(keras_h5.read(oracle.folder / file, shapes(small)), small)
 
 
 def test_layers_without_names_go_by_number(oracle, small, tmp_path):
@@ -49,7 +49,7 @@ def test_layers_without_names_go_by_number(oracle, small, tmp_path):
         file.visititems(lambda _, item: groups.append(item))
         for group in groups:
             group.attrs.pop("name", None)
-    assert_same(keras_weights.read(path, shapes(small)), small)
+    assert_same(keras_h5.read(path, shapes(small)), small)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_layers_without_names_go_by_number(oracle, small, tmp_path):
 @pytest.mark.parametrize("split", [False, True])
 def test_reads_the_names_of_older_keras(small, tmp_path, rename, root, split):
     path = legacy_layout.write(tmp_path / "old.h5", small, rename, root=root, split=split)
-    assert_same(keras_weights.read(path, shapes(small)), small)
+    assert_same(keras_h5.read(path, shapes(small)), small)
 
 
 @pytest.mark.parametrize("layout", ["legacy", "keras3"])
@@ -84,7 +84,7 @@ def test_all_problems_in_one_error(oracle, small, tmp_path, layout):
         }[layout]
         file[prefix][0, 0, 0, 0] = np.nan
     with pytest.raises(UserError) as caught:
-        keras_weights.read(path, expected)
+        keras_h5.read(path, expected)
     message = str(caught.value)
     assert "absent/kernel is missing" in message
     assert re.search(r"(c4/bias|conv2d_4/vars/1) \(6,\) is left over", message)
@@ -106,7 +106,7 @@ def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path)
             target[f"{name}/vars/1"] = source[f"{name}/vars/1"][()]
         target["layers/conv2d_12/vars/0"] = np.zeros((1, 1, 1, 1))
     with pytest.raises(UserError) as caught:
-        keras_weights.read(path, shapes(small))
+        keras_h5.read(path, shapes(small))
     assert "last/kernel is missing; last/bias is missing" in str(caught.value)
     assert "layers/conv2d_12/vars/0 (1, 1, 1, 1) is left over" in str(caught.value)
     assert "c11" not in str(caught.value)
@@ -115,20 +115,20 @@ def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path)
 def test_hed_is_vgg16_and_what_is_named(oracle):
     path = catalogue.fetch("vgg16.hed")
     expected = shapes(oracle.weights("trunk"))
-    arrays = keras_weights.read(path, expected, keras_weights.HED_SIDE_OUTPUTS)
+    arrays = keras_h5.read(path, expected, keras_h5.HED_SIDE_OUTPUTS)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
             arrays["block3_conv3/kernel"], file["block3/layers/conv2d_2/vars/0"][()]
         )
     with pytest.raises(UserError, match=r"fuse/vars/0 \(1, 1, 5, 1\) is left over") as caught:
-        keras_weights.read(path, expected, keras_weights.HED_SIDE_OUTPUTS[:-1])
+        keras_h5.read(path, expected, keras_h5.HED_SIDE_OUTPUTS[:-1])
     assert "dsn" not in str(caught.value)
 
 
 def test_what_is_ignored_must_be_there(oracle):
     expected = shapes(oracle.weights("trunk"))
     with pytest.raises(UserError, match="group fuse is missing"):
-        keras_weights.read(oracle.folder / "trunk.weights.h5", expected, ["fuse"])
+        keras_h5.read(oracle.folder / "trunk.weights.h5", expected, ["fuse"])
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "truncated", "header", "nothing in it"])
@@ -146,4 +146,4 @@ def test_damaged_files(oracle, small, tmp_path, damage):
     else:
         path.write_bytes(content[damage])
     with pytest.raises(UserError, match=r"bad\.h5"):
-        keras_weights.read(path, shapes(small))
+        keras_h5.read(path, shapes(small))

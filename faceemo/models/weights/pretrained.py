@@ -10,15 +10,9 @@ from flax import traverse_util
 
 from faceemo.assets import catalogue, downloads
 from faceemo.errors import UserError
-from faceemo.models import (
-    efficientnetb0,
-    face_weights,
-    keras_weights,
-    lite_weights,
-    own_weights,
-    preprocessing,
-)
+from faceemo.models import efficientnetb0, preprocessing
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.models.weights import faceres, keras_h5, lite0, npz
 
 COLLECTIONS = ("params", "batch_stats")
 
@@ -44,16 +38,16 @@ def load(
     path, expected = _locate(arch, weights), _expected(variables, layer_order)
     named = f"{arch}.{weights}" in catalogue.ASSETS
     digest = downloads.file_digest(path, "sha256")
-    if path.suffix == own_weights.SUFFIX:
-        arrays, spec, recipe = own_weights.read(path, arch, expected)
+    if path.suffix == npz.SUFFIX:
+        arrays, spec, recipe = npz.read(path, arch, expected)
         trained = {"trained": recipe} if recipe else {}
     elif _is_lite(arch, digest):
-        arrays, trained, spec = lite_weights.read(path, _initial(variables)), {}, usual
+        arrays, trained, spec = lite0.read(path, _initial(variables)), {}, usual
     elif _is_faceres(arch, digest):
-        arrays, trained, spec = face_weights.read(path, expected), {}, preprocessing.BGR_MEAN
+        arrays, trained, spec = faceres.read(path, expected), {}, preprocessing.BGR_MEAN
     else:
         ignored = _ignored(digest)
-        arrays, trained = keras_weights.read(path, expected, ignored), {}
+        arrays, trained = keras_h5.read(path, expected, ignored), {}
         spec = preprocessing.HED if ignored else usual
         if arch == "efficientnetb0":
             _correct_normalization(arrays, path, official=named)
@@ -71,14 +65,14 @@ def places(
 ) -> dict[str, str]:
     """Where in the file that `load` reads each array stands, by 'layer/weight'."""
     path, expected = _locate(arch, weights), _expected(variables, layer_order)
-    if path.suffix == own_weights.SUFFIX:
+    if path.suffix == npz.SUFFIX:
         return {name: name for name in expected}
     digest = downloads.file_digest(path, "sha256")
     if _is_lite(arch, digest):
-        return {name: lite_weights.place(name) for name in expected}
+        return {name: lite0.place(name) for name in expected}
     if _is_faceres(arch, digest):
-        return {name: face_weights.place(name) for name in expected}
-    return keras_weights.places(path, expected, _ignored(digest))
+        return {name: faceres.place(name) for name in expected}
+    return keras_h5.places(path, expected, _ignored(digest))
 
 
 def _locate(arch: str, weights: str) -> Path:
@@ -99,7 +93,7 @@ def _ignored(digest: str) -> tuple[str, ...]:
 
     It is known by its hash: what weights expect does not depend on the way to them.
     """
-    return keras_weights.HED_SIDE_OUTPUTS if digest == catalogue.HED_SHA256 else ()
+    return keras_h5.HED_SIDE_OUTPUTS if digest == catalogue.HED_SHA256 else ()
 
 
 def _is_lite(arch: str, digest: str) -> bool:
@@ -161,7 +155,7 @@ def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, officia
         UserError: if the file does not say which layers there are.
     """
     official = official or _is_official(path)
-    rescalings = keras_weights.count_layers(path, "rescaling")
+    rescalings = keras_h5.count_layers(path, "rescaling")
     if not official and rescalings not in (1, 2):
         raise UserError(
             expected="one or two layers 'rescaling' at the start of EfficientNetB0, which tell how "

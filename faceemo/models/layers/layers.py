@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.convolution import Padding, convolve, convolve_depthwise
-from faceemo.models.product import product
+from faceemo.models.layers.convolution import Padding, convolve, convolve_depthwise
+from faceemo.models.layers.matmul import product
 
 # Keras's defaults: Glorot's uniform distribution for kernels (JAX counts a convolution's fans as
 # Keras does), zeros for biases.

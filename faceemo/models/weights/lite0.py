@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceemo.models import torch_file
 from faceemo.models.efficientnetb0 import STAGES
+from faceemo.models.weights import torch_pickle
 
 # Logit of the gates' opening, 0.982: near the sigmoid's flat end, but with a slope to learn by.
 GATE = 4.0
@@ -46,7 +46,7 @@ def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     Returns:
         float32 arrays under exactly the names in `initial`.
     """
-    found = torch_file.read(path)
+    found = torch_pickle.read(path)
     arrays = {name: np.asarray(array, np.float32) for name, array in initial.items()}
     # Lite0's (pixel - 127.5) / 127.5, after B0's own division by 255.
     arrays["normalization/mean"] = np.full(3, 0.5, np.float32)

@@ -11,8 +11,9 @@ from faceemo import models
 from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import face_weights, preprocessing
+from faceemo.models import preprocessing
 from faceemo.models.preprocessing import preprocess
+from faceemo.models.weights import faceres
 
 SIDE = 224
 # What TensorFlow.js 4.22 makes of `waves()`, given to the graph as it is published: of the average
@@ -69,13 +70,13 @@ def shapes(model):
 def test_every_array_comes_from_its_own_place(tmp_path, shapes):
     numbers = written(tmp_path / "layout.bin")
     assert (tmp_path / "layout.bin").stat().st_size == 6_978_814
-    arrays = face_weights.read(tmp_path / "layout.bin", shapes)
+    arrays = faceres.read(tmp_path / "layout.bin", shapes)
     assert {name: array.shape for name, array in arrays.items()} == shapes
     taken = set()
     for name, array in arrays.items():
         assert array.dtype == np.float32
-        there = face_weights.place(name)
-        if there == face_weights.NOWHERE:
+        there = faceres.place(name)
+        if there == faceres.NOWHERE:
             usual = {"gamma": 1, "moving_mean": 0, "moving_variance": 0.999}
             assert np.allclose(array, usual[name.rpartition("/")[2]])
         else:

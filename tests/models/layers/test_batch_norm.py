@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo.models.batch_norm import BatchNorm
-from faceemo.models.layers import Mode
+from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.layers import Mode
 
 LAYER = BatchNorm(epsilon=1.001e-5, block="top")
 TRAINING = frozenset({"top"})

@@ -14,8 +14,9 @@ from faceemo import models
 from faceemo.assets import catalogue
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.models import efficientnetb0, torch_file
+from faceemo.models import efficientnetb0
 from faceemo.models.preprocessing import preprocess
+from faceemo.models.weights import torch_pickle
 
 SIDE = 224
 # What Lite0, written anew in PyTorch 2.14, sees on scikit-learn's pictures, a dahlia and Beijing's
@@ -50,7 +51,7 @@ def loaded(model):
 
 
 def test_pytorch_reads_the_same(path):
-    found = torch_file.read(path)
+    found = torch_pickle.read(path)
     assert len(found) == 296
     for name, (total, first, last) in BY_TORCH.items():
         numbers = found[name].astype(np.float64)
@@ -66,7 +67,7 @@ def test_with_its_own_activation_it_is_lite0(path, model, loaded, monkeypatch):
     inputs = preprocess(np.stack([centre(picture) for picture in pictures]), spec)
     see = jax.jit(model.features)
     features, _ = see(variables["params"], variables["batch_stats"], inputs)
-    found = torch_file.read(path)
+    found = torch_pickle.read(path)
     logits = np.asarray(features).mean((1, 2)) @ found["_fc.weight"].T + found["_fc.bias"]
     probabilities = np.asarray(jax.nn.softmax(logits))
     for row, (best, probability) in zip(probabilities, SEEN, strict=True):
@@ -123,5 +124,5 @@ def test_nothing_of_a_file_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(Shell(), protocol=2))
     with pytest.raises(pickle.UnpicklingError, match="system is no part of a state dict"):
-        torch_file.read(tmp_path / "evil.pth")
+        torch_pickle.read(tmp_path / "evil.pth")
     assert not (tmp_path / "owned").exists()
