@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, dedupe
+from faceemo.data import archive, folders
 from faceemo.data.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
@@ -110,7 +110,7 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
         UserError: if the folder is missing, not made of splits and classes, or holds a file that
             is no image (the message names it).
     """
-    source = root / dedupe.FOLDER
+    source = root / folders.UNIQUE
     if not source.is_dir():
         raise UserError(
             expected=f"prepared images in {source}",

@@ -18,7 +18,7 @@ from typing import Any
 from faceemo import staging
 from faceemo.data import (
     archive,
-    dedupe,
+    folders,
     leak_picture,
     leaks,
     ledger,
@@ -39,7 +39,7 @@ from faceemo.errors import UserError
 
 RECORD = sources.RECORD
 PICTURES = "pictures"
-_FOLDERS = {"unpack": archive.FOLDER, "screen": screen.FOLDER, "dedupe": dedupe.FOLDER}
+_FOLDERS = {"unpack": archive.FOLDER, "screen": folders.SCREENED, "dedupe": folders.UNIQUE}
 STAGES = tuple(_FOLDERS)
 _Draw = Callable[[Path, Sequence[Row], Rules, Path], None]
 
@@ -238,11 +238,11 @@ def _screen(
     judged = judge_faces(rows, rules)
     if record.has("screen") and record.inputs("screen") == inputs and booked:
         found = sum(row.has_face for row in judged)
-        print(f"screen: nothing to do, {found:,} with a face in {root / screen.FOLDER}")
+        print(f"screen: nothing to do, {found:,} with a face in {root / folders.SCREENED}")
         _draw(root, "screen", judged, rules)
         return rows
     record.forget("screen")
-    screen.fill(root, judged)
+    folders.fill_screened(root, judged)
     ledger.write(root, judged)
     counts = ledger.counts([row for row in judged if row.has_face])
     record.add("screen", inputs=inputs, counts=counts)
@@ -258,7 +258,7 @@ def _screen(
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:
             print(f"  leaves the test split: {row.path} ({row.reason})")
-    _close("screen", _tally(judged), root / screen.FOLDER, started)
+    _close("screen", _tally(judged), root / folders.SCREENED, started)
     _draw(root, "screen", judged, rules)
     return judged
 
@@ -268,10 +268,10 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
     inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": vars(rules)}
     judged = judge(rows, rules)
     if record.has("dedupe") and record.inputs("dedupe") == inputs and judged == rows:
-        print(f"dedupe: nothing to do, {_tally(rows)} in {root / dedupe.FOLDER}")
+        print(f"dedupe: nothing to do, {_tally(rows)} in {root / folders.UNIQUE}")
     else:
         record.forget("dedupe")
-        dedupe.fill(root, judged)
+        folders.fill_unique(root, judged)
         ledger.write(root, judged)
         kept = [row for row in judged if row.fate == ledger.KEPT]
         counts = ledger.counts(kept)
@@ -285,7 +285,7 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         if manifest and rules.policy != KEEP:
             planted = recall.table(recall.recall(judged, manifest))
             print(f"\nPlanted in this sample, and found\n{planted}")
-        _close("dedupe", _tally(judged), root / dedupe.FOLDER, started)
+        _close("dedupe", _tally(judged), root / folders.UNIQUE, started)
     _draw(root, "dedupe", judged, rules)
 
 

@@ -16,23 +16,12 @@ import contextlib
 import dataclasses
 import os
 import queue
-import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
-from faceemo import staging
 from faceemo.assets import catalogue
-from faceemo.config import SPLITS
-from faceemo.data import ledger, sources
-from faceemo.data.ledger import Row
-
-FOLDER = "face_detection"
-HIGH = "high_confidence_images"
-LOW = "low_confidence_images"
 
 SIDE = 300  # pixels: the network's input, by its deploy.prototxt
 _MEAN = (104.0, 177.0, 123.0)  # BGR, that it was trained with
@@ -143,27 +132,6 @@ def _forward(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) -> l
         if confidence > best[index].confidence:
             best[index] = Detection(confidence, box, side)
     return best
-
-
-def fill(root: Path, rows: Sequence[Row]) -> None:
-    """Copies the originals into face_detection, under high or low confidence.
-
-    Images that cannot be decoded are copied to neither. All splits are sorted alike, the test
-    split too, as in the original.
-
-    Args:
-        root: the folder with Facial_emotion_images.
-        rows: judged.
-    """
-    with staging.folder(root / FOLDER) as partial:
-        for confidence in (HIGH, LOW):
-            for split in SPLITS:
-                for label in ledger.classes(rows):
-                    (partial / confidence / split / label).mkdir(parents=True)
-        for row in tqdm(rows, "copy", disable=None):
-            if not row.problem:
-                confidence = HIGH if row.has_face else LOW
-                shutil.copyfile(root / sources.FOLDER / row.path, partial / confidence / row.path)
 
 
 @contextlib.contextmanager

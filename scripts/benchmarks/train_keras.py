@@ -26,7 +26,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from faceemo import data, models
 from faceemo.config import make_config
-from faceemo.data import dedupe
+from faceemo.data.folders import UNIQUE
 
 Tasks = dict[str, Callable[[], object]]
 
@@ -66,7 +66,7 @@ class Workflow:
         self.config = config = make_config(arch, arg)
         keras.utils.set_random_seed(config.seed)
         self.network = network.keras_network(models.build(config), config.learning_rate)
-        folders = data.root_of(config) / dedupe.FOLDER
+        folders = data.root_of(config) / UNIQUE
 
         def flow(split: str, level: str) -> Any:
             with contextlib.redirect_stdout(sys.stderr):
@@ -126,7 +126,7 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
     with contextlib.redirect_stdout(sys.stderr):
         images, _ = next(
             plain(
-                data.root_of(config) / dedupe.FOLDER / "train",
+                data.root_of(config) / UNIQUE / "train",
                 (config.image_size, config.image_size),
                 batch_size=config.batch_size,
                 shuffle=False,

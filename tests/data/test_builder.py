@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import builder, dedupe
+from faceemo.data import builder, folders
 from faceemo.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
     """Three to five JPEGs in every split and class, with numbers for names."""
     for split in SPLITS:
         for number, label in enumerate(CLASSES):
-            folder = tmp_path / dedupe.FOLDER / split / label
+            folder = tmp_path / folders.UNIQUE / split / label
             folder.mkdir(parents=True)
             for row in range(3 + number % 3):
                 grey_image().save(folder / f"{7**row}.jpg", quality=95)
@@ -38,22 +38,22 @@ def test_splits_hold_every_file_unchanged_in_order_of_path(root):
     assert list(splits) == list(SPLITS)
     for name, split in splits.items():
         files = sorted(
-            path.relative_to(root / dedupe.FOLDER).as_posix()
-            for path in (root / dedupe.FOLDER / name).rglob("*.jpg")
+            path.relative_to(root / folders.UNIQUE).as_posix()
+            for path in (root / folders.UNIQUE / name).rglob("*.jpg")
         )
         assert list(split.paths) == files
         assert split.images.dtype == np.uint8
         assert split.labels.dtype == np.int32
         assert len(split) == len(files)
         for image, label, path in zip(split.images, split.labels, split.paths, strict=True):
-            np.testing.assert_array_equal(image, Image.open(root / dedupe.FOLDER / path))
+            np.testing.assert_array_equal(image, Image.open(root / folders.UNIQUE / path))
             assert CLASSES[label] == path.split("/")[1]
 
 
 def test_another_size_is_pillow_s_antialiased_resize(root):
     split = builder.load(root, 30)["train"]
     for image, path in zip(split.images, split.paths, strict=True):
-        with Image.open(root / dedupe.FOLDER / path) as original:
+        with Image.open(root / folders.UNIQUE / path) as original:
             expected = np.asarray(original.resize((30, 30), Image.Resampling.BILINEAR))
         np.testing.assert_array_equal(image, expected)
 
@@ -105,7 +105,7 @@ def test_what_was_built_is_reused_until_a_file_changes(root, monkeypatch):
     for split in SPLITS:
         np.testing.assert_array_equal(first[split].images, again[split].images)
 
-    source = root / dedupe.FOLDER / "train" / "sad"
+    source = root / folders.UNIQUE / "train" / "sad"
     old = source / "7.jpg"
     stat = old.stat()
     content = bytearray(old.read_bytes())
@@ -145,13 +145,13 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             builder.load(root, 48)
     splits = builder.load(root, 48)
-    assert sum(map(len, splits.values())) == len(list((root / dedupe.FOLDER).rglob("*.jpg")))
+    assert sum(map(len, splits.values())) == len(list((root / folders.UNIQUE).rglob("*.jpg")))
     assert not list((root / builder.FOLDER).rglob("*incomplete*"))
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"text"])
 def test_a_file_that_is_no_image_is_named(root, damage):
-    bad = root / dedupe.FOLDER / "validation" / "happy" / "7.jpg"
+    bad = root / folders.UNIQUE / "validation" / "happy" / "7.jpg"
     bad.write_bytes(damage(bad.read_bytes()))
     with pytest.raises(UserError, match=r"validation/happy/7\.jpg"):
         builder.load(root, 48)

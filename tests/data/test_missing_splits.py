@@ -8,7 +8,7 @@ import imagehash
 import pytest
 
 from faceemo.config import CLASSES
-from faceemo.data import builder, dedupe, ledger, prepare, sources
+from faceemo.data import builder, folders, ledger, prepare, sources
 from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
 from tests.data import forms
@@ -88,6 +88,6 @@ def test_no_test_split_all_the_way_to_arrays(tmp_path, images):
 @pytest.mark.parametrize("gone", ["train/sad", "validation/"])
 def test_what_cleaning_must_leave(tmp_path, images, gone):
     kept = {path: content for path, content in images.items() if not path.startswith(gone)}
-    forms.write_folder(tmp_path / dedupe.FOLDER, kept)
+    forms.write_folder(tmp_path / folders.UNIQUE, kept)
     with pytest.raises(UserError, match=gone.rstrip("/")):
         builder.load(tmp_path, 48)

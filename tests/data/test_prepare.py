@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from faceemo.data import archive, dedupe, ledger, measure, prepare, screen
+from faceemo.data import archive, folders, ledger, measure, prepare
 from faceemo.data.rules import Rules
 from tests.data.planted import PICTURES, names, state, write_zip
 
@@ -24,15 +24,15 @@ def test_folders(done):
 
     high = with_fate(ledger.KEPT, ledger.DUPLICATE, ledger.CONFLICT)
     assert names(done / archive.FOLDER) == set(PICTURES)
-    assert names(done / screen.FOLDER / screen.HIGH) == high
-    assert names(done / screen.FOLDER / screen.LOW) == with_fate(ledger.NO_FACE)
-    assert names(done / dedupe.FOLDER) == with_fate(ledger.KEPT)
-    for folder in (archive.FOLDER, f"{screen.FOLDER}/{screen.HIGH}", dedupe.FOLDER):
+    assert names(done / folders.SCREENED / folders.HIGH) == high
+    assert names(done / folders.SCREENED / folders.LOW) == with_fate(ledger.NO_FACE)
+    assert names(done / folders.UNIQUE) == with_fate(ledger.KEPT)
+    for folder in (archive.FOLDER, f"{folders.SCREENED}/{folders.HIGH}", folders.UNIQUE):
         for path in names(done / folder):
             assert (done / folder / path).read_bytes() == PICTURES[path][0]
     visible = {path.name for path in done.iterdir() if path.name != ".lock"}
     assert visible == {
-        archive.ZIP, archive.FOLDER, screen.FOLDER, dedupe.FOLDER, ledger.NAME, measure.NAME,
+        archive.ZIP, archive.FOLDER, folders.SCREENED, folders.UNIQUE, ledger.NAME, measure.NAME,
         prepare.RECORD, prepare.PICTURES,
     }  # fmt: skip
 
@@ -79,10 +79,10 @@ def test_says_what_it_did(tmp_path, detector, no_pictures, capsys):
 def test_stages_one_by_one_end_the_same(done, tmp_path, detector):
     root = write_zip(tmp_path / "steps")
     assert prepare.prepare(root, last="unpack") == root / archive.FOLDER
-    assert not (root / screen.FOLDER).exists()
-    assert prepare.prepare(root, last="screen") == root / screen.FOLDER
-    assert not (root / dedupe.FOLDER).exists()
-    assert prepare.prepare(root) == root / dedupe.FOLDER
+    assert not (root / folders.SCREENED).exists()
+    assert prepare.prepare(root, last="screen") == root / folders.SCREENED
+    assert not (root / folders.UNIQUE).exists()
+    assert prepare.prepare(root) == root / folders.UNIQUE
     assert state(root) == state(done)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from faceemo.data import archive, dedupe, ledger, measure, prepare, screen
+from faceemo.data import archive, folders, ledger, measure, prepare
 from tests.data.planted import LOOKS, PICTURES, names, picture, state, write_zip
 
 
@@ -49,15 +49,15 @@ DAMAGE = {
     "ledger gone": (lambda root: (root / ledger.NAME).unlink(), 0),
     "ledger and memory gone": (delete_both, LOOKS),
     "ledger of an older version": (forget_fields, 0),
-    "screened folder gone": (lambda root: delete_tree(root / screen.FOLDER), 0),
-    "unique folder gone": (lambda root: delete_tree(root / dedupe.FOLDER), 0),
+    "screened folder gone": (lambda root: delete_tree(root / folders.SCREENED), 0),
+    "unique folder gone": (lambda root: delete_tree(root / folders.UNIQUE), 0),
     "a screened image gone": (
-        lambda root: (root / screen.FOLDER / screen.HIGH / "test/happy/10.png").unlink(),
+        lambda root: (root / folders.SCREENED / folders.HIGH / "test/happy/10.png").unlink(),
         0,
     ),
-    "a unique image gone": (lambda root: (root / dedupe.FOLDER / "test/happy/10.png").unlink(), 0),
+    "a unique image gone": (lambda root: (root / folders.UNIQUE / "test/happy/10.png").unlink(), 0),
     "an image slipped in": (
-        lambda root: (root / dedupe.FOLDER / "test/happy/x.png").write_bytes(b"x"),
+        lambda root: (root / folders.UNIQUE / "test/happy/x.png").write_bytes(b"x"),
         0,
     ),
     "originals gone": (lambda root: delete_tree(root / archive.FOLDER), 0),
@@ -86,8 +86,8 @@ def test_a_changed_zip_looks_at_new_images_only(done, detector):
     fewer = {path: what for path, what in PICTURES.items() if path != "train/sad/9.png"}
     write_zip(done, fewer | {"train/sad/11.png": (picture(4321), ledger.KEPT)})
     prepare.prepare(done)
-    assert "train/sad/11.png" in names(done / dedupe.FOLDER)
-    assert "train/sad/10.png" in names(done / dedupe.FOLDER)  # its duplicate is gone
+    assert "train/sad/11.png" in names(done / folders.UNIQUE)
+    assert "train/sad/10.png" in names(done / folders.UNIQUE)  # its duplicate is gone
     assert "train/sad/9.png" not in names(done)
     assert detector.seen == LOOKS + 1
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from faceemo.data import dedupe, ledger, measure, prepare
+from faceemo.data import folders, ledger, measure, prepare
 from faceemo.data.rules import Rules
 from tests.data.planted import LOOKS, PICTURES, names, picture, state, write_zip
 
@@ -19,15 +19,15 @@ def test_rules_are_replayed_without_pixels(done, detector, monkeypatch):
     (done / measure.NAME).unlink()  # not needed either
     prepare.prepare(done, Rules(face_threshold=0.2))
     assert all(row.fate != ledger.NO_FACE for row in ledger.read(done))
-    assert "train/happy/70.png" not in names(done / dedupe.FOLDER)  # now a duplicate
+    assert "train/happy/70.png" not in names(done / folders.UNIQUE)  # now a duplicate
     prepare.prepare(done, Rules(policy="keep"))
-    assert names(done / dedupe.FOLDER) == {
+    assert names(done / folders.UNIQUE) == {
         path for path, (_, fate) in PICTURES.items() if fate != ledger.UNREADABLE
     }
     prepare.prepare(done, Rules(policy="strict", near_distance=0))
     # what leaks into test leaves the others
-    assert "train/happy/20.png" not in names(done / dedupe.FOLDER)
-    assert "validation/neutral/10.png" not in names(done / dedupe.FOLDER)
+    assert "train/happy/20.png" not in names(done / folders.UNIQUE)
+    assert "validation/neutral/10.png" not in names(done / folders.UNIQUE)
     prepare.prepare(done)
     assert state(done) == before
     assert detector.seen == LOOKS
@@ -70,7 +70,7 @@ def test_what_a_search_for_suspects_wrote_stays(done):
     prepare.prepare(done)
     assert state(done) == before
     prepare.prepare(done, Rules(suspect_below=0.1))
-    assert suspect not in names(done / dedupe.FOLDER)
+    assert suspect not in names(done / folders.UNIQUE)
     write_zip(done, PICTURES | {"train/sad/11.png": (picture(4321), ledger.KEPT)})
     prepare.prepare(done)
     scores = {row.path: row.label_score for row in ledger.read(done)}

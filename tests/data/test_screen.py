@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 
 from faceemo.assets import catalogue
-from faceemo.config import SPLITS
-from faceemo.data import archive, ledger, screen
+from faceemo.data import screen
 from tests.data.faces import face, jpeg, odd_files
-from tests.data.rows import row
 
 
 def placed(seed, side, left, top, canvas=200):
@@ -112,30 +110,3 @@ def test_the_box_is_where_the_face_is(tmp_path, detector, side, left, top):
         shared = np.prod(np.maximum(high - low, 0))
         areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
         assert shared / (areas.sum() - shared) > 0.5
-
-
-def test_copies_by_confidence_byte_for_byte(tmp_path):
-    rows = [
-        row("train/happy/1.jpg", has_face=True),
-        row("train/happy/2.jpg", has_face=False),
-        row("test/sad/3.jpg", has_face=True, fate=ledger.DUPLICATE),
-        row("test/sad/4.jpg", problem="cut off"),
-    ]
-    for index, one in enumerate(rows):
-        path = tmp_path / archive.FOLDER / one.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes([index]) * 9)
-    screen.fill(tmp_path, rows)
-    folder = tmp_path / screen.FOLDER
-    copies = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.jpg")
-    }
-    assert copies == {
-        f"{screen.HIGH}/train/happy/1.jpg": b"\0" * 9,
-        f"{screen.LOW}/train/happy/2.jpg": b"\1" * 9,
-        f"{screen.HIGH}/test/sad/3.jpg": b"\2" * 9,
-    }
-    for name in (screen.HIGH, screen.LOW):
-        assert {path.name for path in (folder / name).iterdir()} == set(SPLITS)
-        for split in SPLITS:
-            assert {path.name for path in (folder / name / split).iterdir()} == {"happy", "sad"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import builder, dedupe, ledger, prepare, sources, wanted
+from faceemo.data import builder, folders, ledger, prepare, sources, wanted
 from faceemo.data.wanted import Wanted
 from faceemo.errors import UserError
 from tests.data import forms
@@ -53,13 +53,13 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
 def test_other_classes_replace_what_was_made_and_come_back_the_same(tmp_path, images):
     forms.write_zip(tmp_path / "x.zip", forms.seven(images))
     prepare.prepare(tmp_path)
-    first = {p: p.read_bytes() for p in (tmp_path / dedupe.FOLDER).rglob("*.jpg")}
+    first = {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")}
     prepare.prepare(tmp_path, wanted=Wanted(classes=FER))
     assert ledger.classes(ledger.read(tmp_path)) == FER
     prepare.prepare(tmp_path)  # nobody asks for other classes: they stay
     assert ledger.classes(ledger.read(tmp_path)) == FER
     prepare.prepare(tmp_path, wanted=Wanted())
-    assert {p: p.read_bytes() for p in (tmp_path / dedupe.FOLDER).rglob("*.jpg")} == first
+    assert {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")} == first
 
 
 def test_the_scripts_ask_for_the_same(tmp_path):
