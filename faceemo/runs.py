@@ -17,7 +17,7 @@ from faceemo.analysis.evaluate import Predictions, classification_report, scores
 from faceemo.analysis.failures import Known
 from faceemo.analysis.range_test import range_test_figure
 from faceemo.config import SPLITS, classes_of
-from faceemo.data import ledger, rules
+from faceemo.data.ledger import ledger, rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model

@@ -17,7 +17,7 @@ from pathlib import Path
 from faceemo import errors
 from faceemo.analysis import answers
 from faceemo.analysis import foreign as scored
-from faceemo.data import foreign, ledger, rules
+from faceemo.data.ledger import ledger, rules, seen_elsewhere
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
@@ -32,12 +32,12 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with errors.reported():
         asked = rules.of_options(options)
-        trained = foreign.parse_rows(options.rows) if options.rows else None
-        trained = foreign.read_trained(options.trained) if trained is None else trained
+        trained = seen_elsewhere.parse_rows(options.rows) if options.rows else None
+        trained = seen_elsewhere.read_trained(options.trained) if trained is None else trained
         rows = ledger.read(options.data_dir)
-        seen = foreign.seen(rows, trained, asked)
+        seen = seen_elsewhere.seen(rows, trained, asked)
         counts = collections.Counter((row.split, seen[row.path]) for row in rows)
-        groups = (foreign.SEEN, foreign.TWIN, foreign.UNSEEN)
+        groups = (seen_elsewhere.SEEN, seen_elsewhere.TWIN, seen_elsewhere.UNSEEN)
         print(f"{'images':<12}" + "".join(f"{group:>12}" for group in groups))
         for split in sorted({row.split for row in rows}):
             line = "".join(f"{counts[split, group]:>12,}" for group in groups)

@@ -6,7 +6,7 @@ Measures every image once, fills data/face_detection and data/ledger.jsonl, and 
 data/pictures/faces.png. Another threshold is judged from the ledger, in seconds.
 """
 
-from faceemo.data import command
+from faceemo.data.prepare import cli
 
 if __name__ == "__main__":
-    command.run(__doc__, "screen")
+    cli.run(__doc__, "screen")

@@ -11,18 +11,19 @@ import argparse
 
 from faceemo import errors
 from faceemo.analysis import exploration
-from faceemo.data import archive, pictures, prepare, wanted
+from faceemo.data.prepare import pictures, prepare
+from faceemo.data.source import archive, selection
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    wanted.add_arguments(parser)
+    selection.add_arguments(parser)
     parser.add_argument("--seed", type=int, default=1991921, help="of the draw; default: 1991921")
     options = parser.parse_args()
     with errors.reported():
-        asked = wanted.of_options(options)
-        folder = prepare.prepare(options.data_dir, last="unpack", wanted=asked)
+        asked = selection.of_options(options)
+        folder = prepare.prepare(options.data_dir, last="unpack", selection=asked)
         hashes = archive.hashes(folder)
         picture = options.data_dir / prepare.PICTURES / "samples.png"
         pictures.samples(folder, hashes, options.seed, picture)

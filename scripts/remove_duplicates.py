@@ -9,7 +9,7 @@ conflicting_labels,leaks}.png, and reports what leaks between the splits. Nothin
 rules are judged from the ledger, in seconds, and the same rules always give the same files.
 """
 
-from faceemo.data import command
+from faceemo.data.prepare import cli
 
 if __name__ == "__main__":
-    command.run(__doc__, "dedupe")
+    cli.run(__doc__, "dedupe")

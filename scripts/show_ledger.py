@@ -13,7 +13,8 @@ from pathlib import Path
 
 from faceemo import errors
 from faceemo.config import SPLITS
-from faceemo.data import ledger, tables
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import tables
 
 FIELDS = [field.name for field in dataclasses.fields(ledger.Row)]
 

@@ -66,9 +66,11 @@ def offer(monkeypatch, *sources):
 def program_with_thing(server):
     """The beginning of a program in which `thing` is an asset."""
     return f"""
-from faceemo import assets
+from faceemo.assets import catalogue
 from faceemo.assets.downloads import Url
-assets.ASSETS["thing"] = assets.Asset("CC0", "thing.bin", (Url("{server.url}/good", "{SHA256}"),))
+catalogue.ASSETS["thing"] = catalogue.Asset(
+    "CC0", "thing.bin", (Url("{server.url}/good", "{SHA256}"),)
+)
 """
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceemo import sweep, unseen
-from faceemo.data import sample
+from faceemo.data.sample import sample
 from tests.support.places import REPOSITORY
 
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from faceemo.analysis import style
 from faceemo.config import CLASSES
-from faceemo.data import augment
+from faceemo.data.augment import augment
 from faceemo.errors import UserError
 
 SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling shows

@@ -13,7 +13,7 @@ from faceemo import staging
 from faceemo.analysis import template
 from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
-from faceemo.data import ledger
+from faceemo.data.ledger import ledger
 from faceemo.errors import UserError
 from faceemo.train.recipe import ancestors
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import ledger, prepare, sample, tables
-from faceemo.data.ledger import Row
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.prepare import prepare, tables
+from faceemo.data.sample import sample
 
 Counts = dict[str, dict[str, int]]  # split -> class -> images, zeros included
 Leaks = dict[

@@ -6,8 +6,9 @@ from typing import Any
 
 from faceemo.analysis import charts
 from faceemo.analysis.census import Census
-from faceemo.data import ledger, pictures
-from faceemo.data.sheet import BLUE, INK
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import pictures
+from faceemo.data.prepare.sheet import BLUE, INK
 
 
 def looks_of_fates() -> dict[str, tuple[str, str]]:

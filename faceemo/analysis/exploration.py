@@ -17,7 +17,9 @@ from faceemo import staging
 from faceemo.analysis import census, charts, cleaning, galleries, looks, style, template
 from faceemo.analysis.census import Census
 from faceemo.config import SPLITS
-from faceemo.data import archive, ledger, prepare
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
 
 NAME = "exploration.html"
 

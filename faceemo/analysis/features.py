@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from faceemo import models
 from faceemo.config import make_config
-from faceemo.data.augment import enlarge
+from faceemo.data.augment.augment import enlarge
 from faceemo.data.pipeline import Split
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess

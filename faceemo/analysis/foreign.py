@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from faceemo.analysis.answers import Score, difference, score
-from faceemo.data.foreign import SEEN, TWIN, UNSEEN
+from faceemo.data.ledger.seen_elsewhere import SEEN, TWIN, UNSEEN
 from faceemo.errors import UserError
 
 ALL = "all"
@@ -14,7 +14,7 @@ def scores(predictions: Mapping[str, tuple[str, str]], seen: Mapping[str, str]) 
 
     Args:
         predictions: {path: (label, answer)}.
-        seen: {path: group} (`faceemo.data.foreign.seen`).
+        seen: {path: group} (`faceemo.data.ledger.seen_elsewhere.seen`).
 
     Raises:
         UserError: if an image is not in `seen`.

@@ -10,8 +10,9 @@ import numpy as np
 from faceemo.analysis import looks, template
 from faceemo.analysis.census import Census
 from faceemo.config import SPLITS
-from faceemo.data import archive, ledger
-from faceemo.data.ledger import Row
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.source import archive
 
 SAMPLES = 12  # random images per class and split
 SINGLES = 24  # images shown per fate

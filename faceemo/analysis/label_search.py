@@ -15,10 +15,13 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.analysis import features, shapes, suspects, suspects_page
 from faceemo.analysis.features import Source
-from faceemo.data import archive, ledger, prepare, screen
-from faceemo.data.decode import read_grey
-from faceemo.data.ledger import Row
-from faceemo.data.rules import Rules
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.measure import face_detector
+from faceemo.data.measure.decode import read_grey
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
 from faceemo.errors import UserError
 
 
@@ -84,7 +87,7 @@ def leave_out(root: Path, below: float) -> None:
         )
     inputs = record["dedupe"]["inputs"]
     rules = dataclasses.replace(Rules(**inputs["rules"]), suspect_below=below)
-    prepare.prepare(root, rules, exact=inputs["detector"] == screen.name(True))
+    prepare.prepare(root, rules, exact=inputs["detector"] == face_detector.name(True))
 
 
 def judgeable(rows: list[Row], source: Source | None = None) -> list[Row]:

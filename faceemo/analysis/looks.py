@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from faceemo.data.decode import decode
+from faceemo.data.measure.decode import decode
 
 SIDE = 48  # pixels of a mean face: what FER2013's images have
 

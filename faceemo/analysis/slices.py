@@ -11,10 +11,10 @@ import numpy as np
 from faceemo.analysis import answers
 from faceemo.analysis.answers import Score
 from faceemo.analysis.evaluate import Predictions
-from faceemo.data import ledger
-from faceemo.data.groups import KINDS, Twins
-from faceemo.data.ledger import Row
-from faceemo.data.rules import Rules
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.groups import KINDS, Twins
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.ledger.rules import Rules
 from faceemo.errors import UserError
 
 UNKNOWN = "unknown"

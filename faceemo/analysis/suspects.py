@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from faceemo.data.ledger import Row
+from faceemo.data.ledger.ledger import Row
 from faceemo.errors import UserError
 
 FOLDS = 5

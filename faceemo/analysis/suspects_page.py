@@ -11,8 +11,9 @@ from faceemo import staging
 from faceemo.analysis import page, template
 from faceemo.analysis.galleries import Album
 from faceemo.analysis.suspects import Verdict
-from faceemo.data import ledger, sample
-from faceemo.data.ledger import Row
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.sample import sample
 
 NAME = "suspect_labels.html"
 SHOWN = 24  # images per pair of labels

@@ -8,7 +8,7 @@ from faceemo.data.pipeline import Split
 
 
 def root_of(config: ConfigDict) -> Path:
-    """The folder that holds the configured dataset, see `faceemo.data.prepare`."""
+    """The folder that holds the configured dataset, see `faceemo.data.prepare.prepare`."""
     data_dir = Path(config.data_dir)
     return data_dir / "sample" if config.dataset == "sample" else data_dir
 
@@ -23,11 +23,15 @@ def load(config: ConfigDict) -> dict[str, Split]:
         UserError: if there is no data, or it is not usable.
     """
     # The builder brings TensorFlow along, and preparation OpenCV.
-    from faceemo.data import builder, prepare, rules, sample, wanted
+    from faceemo.data import builder
+    from faceemo.data.ledger import rules
+    from faceemo.data.prepare import prepare
+    from faceemo.data.sample import sample
+    from faceemo.data.source import selection
 
     root = root_of(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    asked = wanted.of_config(config)
-    prepare.prepare(root, rules.of_config(config), wanted=asked, exact=config.exact_screening)
+    asked = selection.of_config(config)
+    prepare.prepare(root, rules.of_config(config), selection=asked, exact=config.exact_screening)
     return builder.load(root, config.native_size, asked.classes)

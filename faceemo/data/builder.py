@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, folders
-from faceemo.data.decode import read_grey
+from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
+from faceemo.data.prepare import folders
+from faceemo.data.source import archive
 from faceemo.errors import UserError
 
 FOLDER = "tfds"
@@ -98,7 +99,7 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
     for other files is removed.
 
     Args:
-        root: folder of the dataset, prepared (`faceemo.data.prepare`).
+        root: folder of the dataset, prepared (`faceemo.data.prepare.prepare`).
         native_size: side of the images, pixels.
         classes: what the labels are, in this order.
 

@@ -6,9 +6,9 @@ import functools
 import numpy as np
 from PIL import Image
 
-from faceemo.data.decode import Pixels, squeezed
-from faceemo.data.screen import Box, Detection, Detector
-from faceemo.data.search import FaceSearch
+from faceemo.data.measure.decode import Pixels, squeezed
+from faceemo.data.measure.face_detector import Box, Detection, Detector
+from faceemo.data.measure.face_search import FaceSearch
 
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
 # of FER2013 (48x48) the median box is 0.999 of the image high, 0.842 wide, and its centre lies at

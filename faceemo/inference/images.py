@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from faceemo.data.decode import Pixels, decode, pixels_of
+from faceemo.data.measure.decode import Pixels, decode, pixels_of
 from faceemo.errors import UserError
 
 _TAKES = (

@@ -68,8 +68,8 @@ def _build(trained: Trained) -> Any:
     pixels = keras.Input((config.native_size, config.native_size, 1), dtype="uint8", name="face")
     size = (config.image_size, config.image_size)
     grey = keras.layers.Rescaling(1.0, name="as_float")(pixels)
-    # Half-pixel centres, as `faceemo.data.augment.enlarge`. Its default is to be in training, which
-    # a call that does not say would hand on to every BatchNorm.
+    # Half-pixel centres, as `faceemo.data.augment.augment.enlarge`. Its default is to be in
+    # training, which a call that does not say would hand on to every BatchNorm.
     enlarge = keras.layers.Resizing(*size, interpolation="bilinear", name="enlarge")
     grey = enlarge(grey, training=False)
     # Grey, so that red and blue may change places.

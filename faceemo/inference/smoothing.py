@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from faceemo.data.screen import Box
-from faceemo.data.search import overlap
+from faceemo.data.measure.face_detector import Box
+from faceemo.data.measure.face_search import overlap
 from faceemo.inference.prediction import Prediction, on_face
 
 _SAME = 0.3  # intersection over union with where a face was, from which on it is the same

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from faceemo import staging
-from faceemo.data.decode import pixels_of
+from faceemo.data.measure.decode import pixels_of
 from faceemo.errors import UserError
 from faceemo.inference.images import Picture
 

@@ -9,13 +9,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from faceemo.data.augment.mixing import mixing_of
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import average, optim, parallel
 from faceemo.train.adam import Rate
-from faceemo.train.mixing import mixing_of
 from faceemo.train.optim import TRAIN
 from faceemo.train.recalibrate import make_moments_step
 from faceemo.train.state import TrainState, create

@@ -8,11 +8,11 @@ from typing import Any
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import parallel, watchdog
 from faceemo.train.interrupt import Stopped
 from faceemo.train.metrics import Totals
-from faceemo.train.mixing import training_batches
 from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
 

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from faceemo import data, models, staging
 from faceemo.assets import downloads
-from faceemo.data import augment
-from faceemo.data.augment import enlarge
+from faceemo.data.augment import augment
+from faceemo.data.augment.augment import enlarge
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess

@@ -13,12 +13,12 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import assembly, parallel
-from faceemo.train.mixing import training_batches
 from faceemo.train.teacher import Teaching
 
 LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 120

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from faceemo.data.augment.mixing import MixedBatch
 from faceemo.data.pipeline import Batch, padded
 from faceemo.errors import UserError
-from faceemo.train.mixing import MixedBatch
 
 AXIS = "batch"
 # Bytes that go over the network at once: every device has them in memory meanwhile.

@@ -14,7 +14,7 @@ import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from faceemo.data.augment import enlarge
+from faceemo.data.augment.augment import enlarge
 from faceemo.data.pipeline import Split
 from faceemo.models import Model
 from faceemo.models.layers.batch_norm import BatchNorm, moments

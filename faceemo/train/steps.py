@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from faceemo.data.augment import LEVELS, augment, enlarge, image_keys
-from faceemo.data.erase import erase
+from faceemo.data.augment.augment import LEVELS, augment, enlarge, image_keys
+from faceemo.data.augment.erase import erase
+from faceemo.data.augment.mixing import MixedBatch, Mixing, mix
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import average
-from faceemo.train.mixing import MixedBatch, Mixing, mix
 from faceemo.train.optim import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 from faceemo.train.teacher import Teaching
@@ -53,7 +53,7 @@ def make_train_step(
         labels: of `optim.label_params`.
         preprocessing: that belongs to the weights; None if the batches hold features in the place
             of images (see `faceemo.train.features`), which nothing but dropout changes.
-        augmentation: a key of `faceemo.data.augment.LEVELS`.
+        augmentation: a key of `faceemo.data.augment.augment.LEVELS`.
         class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
             the number of images, as Keras does, not by the sum of weights.
         axis_name: of the mapped device axis.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from faceemo.data.augment import LEVELS
+from faceemo.data.augment.augment import LEVELS
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models import Model
@@ -234,7 +234,7 @@ def refuse_unlike_pixels(
         state: whose key augmentation is drawn with.
         model: for its input size.
         preprocessing: that belongs to the weights.
-        augmentation: a key of `faceemo.data.augment.LEVELS`.
+        augmentation: a key of `faceemo.data.augment.augment.LEVELS`.
 
     Raises:
         UserError: if they disagree.
@@ -269,8 +269,8 @@ def refuse_unlike_pixels(
     else:
         cause = "the files agree, so pixels are scaled or shifted twice on the way"
         fix = (
-            f"augmentation '{augmentation}' (faceemo/data/augment.py) has to return 0 to 255, and "
-            "nothing but faceemo/models/preprocessing.py may scale"
+            f"augmentation '{augmentation}' (faceemo/data/augment/augment.py) has to return "
+            "0 to 255, and only faceemo/models/preprocessing.py may scale"
         )
     raise UserError(
         expected="training and validation images of like brightness and contrast after "

@@ -16,7 +16,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from faceemo.data import archive, sample
+from faceemo.data.sample import sample
+from faceemo.data.source import archive
 from faceemo.errors import UserError
 
 from . import timing

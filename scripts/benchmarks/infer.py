@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from faceemo.config import ARCHS
-from faceemo.data import archive
+from faceemo.data.source import archive
 
 from . import infer_accuracy, infer_networks, timing
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.config import CLASSES, make_config
-from faceemo.data import sources
-from faceemo.data.decode import decode, squeezed
+from faceemo.data.measure.decode import decode, squeezed
+from faceemo.data.source import sources
 from faceemo.errors import UserError
 from faceemo.inference import trained
 

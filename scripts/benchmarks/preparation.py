@@ -27,9 +27,13 @@ import timing
 from PIL import Image
 
 from faceemo.assets import catalogue
-from faceemo.data import archive, hashing, ledger, neighbours, pipeline, prepare
-from faceemo.data.judge import KEPT_SPLIT, KEPT_SPLIT_ELSE
-from faceemo.data.rules import Rules
+from faceemo.data import pipeline
+from faceemo.data.ledger import hamming_pairs, ledger
+from faceemo.data.ledger.judge import KEPT_SPLIT, KEPT_SPLIT_ELSE
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.measure import hashing
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
 
 _FACES = 20_000  # of the input pipeline
 
@@ -160,7 +164,7 @@ def pairs(count: int) -> None:
     hashes[-len(flips) :] = hashes[: len(flips)] ^ np.bitwise_xor.reduce(np.uint64(1) << flips, 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found: list = []
-    seconds = timing.seconds(lambda: found.append(neighbours.pairs_within(hashes, 4)))
+    seconds = timing.seconds(lambda: found.append(hamming_pairs.pairs_within(hashes, 4)))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(json.dumps({"seconds": seconds, "pairs": len(found[0][0]), "megabytes": grown}))
 

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from faceemo.config import CLASSES
-from faceemo.data.drawing import draw_face
+from faceemo.data.sample.draw_face import draw_face
 from faceemo.errors import UserError
 from faceemo.inference.images import files_below
 

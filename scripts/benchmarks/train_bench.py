@@ -16,7 +16,8 @@ from typing import Any
 
 from faceemo import data
 from faceemo.config import CLASSES, make_config
-from faceemo.data import archive, sample
+from faceemo.data.sample import sample
+from faceemo.data.source import archive
 from faceemo.errors import UserError
 
 from . import timing

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from faceemo import data, models
 from faceemo.config import make_config
-from faceemo.data.augment import LEVELS, augment, image_keys
+from faceemo.data.augment.augment import LEVELS, augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import assembly, compilation, loop, parallel

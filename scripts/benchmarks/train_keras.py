@@ -26,7 +26,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from faceemo import data, models
 from faceemo.config import make_config
-from faceemo.data.folders import UNIQUE
+from faceemo.data.prepare.folders import UNIQUE
 
 Tasks = dict[str, Callable[[], object]]
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from faceemo.config import CLASSES, make_config
-from faceemo.data import fer_csv
-from faceemo.data.drawing import draw_face
+from faceemo.data.sample.draw_face import draw_face
+from faceemo.data.source import fer_csv
 
 _SIDE = 40  # pixels: small files, of which a mutation meets the structure, not the noise
 _ORIENTATION = 0x0112  # EXIF's tag

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from faceemo.config import CLASSES, make_config
-from faceemo.data import archive, measure, prepare, screen
+from faceemo.data.measure import face_detector, measure
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
 from faceemo.errors import UserError
 from faceemo.inference import tables
 from faceemo.inference.annotate import annotate
@@ -32,7 +34,7 @@ def predictor(folder: Path) -> Target:
 
 
 def zips(folder: Path) -> Target:
-    """`faceemo.data.prepare` on one zip: unpacked, then every image decoded and hashed."""
+    """`faceemo.data.prepare.prepare` on one zip: unpacked, then every image decoded and hashed."""
 
     def run(path: Path) -> str:
         root = folder / "root"
@@ -85,15 +87,15 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
 }
 
 
-class _Blind(screen.Detector):
+class _Blind(face_detector.Detector):
     """Sees no faces: detection is the predictor's to be fuzzed with, and takes most of the time."""
 
     def __init__(self) -> None:
         self.workers = 1
 
-    def look(self, images: Sequence[np.ndarray]) -> list[screen.Detection]:
+    def look(self, images: Sequence[np.ndarray]) -> list[face_detector.Detection]:
         """Nothing in any image."""
-        return [screen.Detection(0.0, None) for _ in images]
+        return [face_detector.Detection(0.0, None) for _ in images]
 
 
 def _predicted(network: Predictor, path: Path) -> str:

@@ -4,7 +4,8 @@ import pytest
 from faceemo.analysis import exploration
 from faceemo.analysis.evaluate import Predictions
 from faceemo.config import CLASSES
-from faceemo.data import prepare, sample
+from faceemo.data.prepare import prepare
+from faceemo.data.sample import sample
 from tests.analysis.exploration_page import SEED
 
 

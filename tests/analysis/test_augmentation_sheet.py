@@ -8,7 +8,7 @@ from PIL import Image
 
 from faceemo.analysis import augmentation_sheet
 from faceemo.config import CLASSES
-from faceemo.data.augment import LEVELS, enlarge
+from faceemo.data.augment.augment import LEVELS, enlarge
 from faceemo.errors import UserError
 from tests.support.places import SCRIPTS
 

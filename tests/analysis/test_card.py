@@ -7,11 +7,11 @@ import pytest
 
 from faceemo.analysis import calibration, card, evaluate, report, slices
 from faceemo.config import make_config
-from faceemo.data import ledger
-from faceemo.data.rules import Rules
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN
-from tests.data.rows import row
+from tests.support.data.rows import row
 
 
 def summary_of(config, predictions, **changes):

@@ -10,7 +10,9 @@ import imagehash
 
 from faceemo.analysis import exploration
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import archive, sample, tables
+from faceemo.data.prepare import tables
+from faceemo.data.sample import sample
+from faceemo.data.source import archive
 from tests.analysis.exploration_page import SEED, Page, opened
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from faceemo.analysis import exploration
-from faceemo.data import archive
+from faceemo.data.source import archive
 from tests import chromium
 from tests.analysis.exploration_page import SEED, Page
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from faceemo.analysis import foreign
-from faceemo.data import ledger
+from faceemo.data.ledger import ledger
 from faceemo.errors import UserError
-from tests.data.rows import row
+from tests.support.data.rows import row
 from tests.support.places import SCRIPTS
 
 SCRIPT = SCRIPTS / "audit_foreign.py"

@@ -6,7 +6,7 @@ import numpy as np
 
 from faceemo.analysis import looks
 from faceemo.config import CLASSES
-from faceemo.data import archive
+from faceemo.data.source import archive
 from tests.analysis.exploration_page import opened
 
 

@@ -7,11 +7,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from faceemo.analysis import slices
 from faceemo.config import CLASSES
-from faceemo.data import ledger
-from faceemo.data.ledger import Likeness
-from faceemo.data.rules import Rules
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Likeness
+from faceemo.data.ledger.rules import Rules
 from faceemo.errors import UserError
-from tests.data.rows import row
+from tests.support.data.rows import row
 
 
 def rows_of(predictions, **fields):

@@ -10,9 +10,11 @@ import pytest
 
 from faceemo.analysis import exploration, features, label_search, shapes, suspects, suspects_page
 from faceemo.config import CLASSES
-from faceemo.data import ledger, prepare, sample
-from faceemo.data.canvas import SIDE
-from faceemo.data.drawing import draw_face
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import prepare
+from faceemo.data.sample import sample
+from faceemo.data.sample.canvas import SIDE
+from faceemo.data.sample.draw_face import draw_face
 from faceemo.errors import UserError
 
 

@@ -96,7 +96,7 @@ def test_a_cache_that_cannot_be_made(server, tmp_path, monkeypatch):
 
 
 def test_two_processes_at_once(server, cache):
-    program = program_with_thing(server) + 'print(assets.fetch("thing"))'
+    program = program_with_thing(server) + 'print(catalogue.fetch("thing"))'
     runs = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
         for _ in range(3)

@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up(server, cache):
     program = f"""{program_with_thing(server)}
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-assets.fetch("thing")
+catalogue.fetch("thing")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert f"cannot write to {cache}: [Errno {errno.EFBIG}]" in done.stderr

@@ -11,7 +11,7 @@ from faceemo.analysis import evaluate, figures, report
 from faceemo.analysis.evaluate import Predictions
 from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, make_config, validate
 from faceemo.errors import UserError
-from tests.data import forms
+from tests.support.data import forms
 from tests.test_main import command
 
 FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")

@@ -2,16 +2,18 @@
 
 import pytest
 
-from faceemo.data import archive, prepare, screen
-from tests.data import forms, remembering
-from tests.data.planted import StandIn, draw_nothing, write_zip
+from faceemo.data.measure import face_detector
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
+from tests.support.data import forms, remembering
+from tests.support.data.planted import StandIn, draw_nothing, write_zip
 
 
 @pytest.fixture
 def detector(monkeypatch):
     """The stand-in for the detector, which has seen nothing yet."""
     monkeypatch.setattr(StandIn, "seen", 0)
-    monkeypatch.setattr(screen, "Detector", StandIn)
+    monkeypatch.setattr(face_detector, "Detector", StandIn)
     return StandIn
 
 

@@ -8,7 +8,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS
-from faceemo.data import builder, folders
+from faceemo.data import builder
+from faceemo.data.prepare import folders
 from faceemo.errors import UserError
 
 RNG = np.random.default_rng(0)

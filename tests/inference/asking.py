@@ -11,7 +11,7 @@ from PIL import Image
 from faceemo.inference.serve.app import make_app
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.worker import Worker
-from tests.data.faces import face, png
+from tests.support.data.faces import face, png
 
 ADDRESS = "http://127.0.0.1:8000"
 

@@ -11,12 +11,12 @@ from PIL import Image
 
 import faceemo
 from faceemo.config import CLASSES, make_config
-from faceemo.data import sample
+from faceemo.data.sample import sample
 from faceemo.inference import explain, session
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
-from tests.data.faces import face
 from tests.inference import films, networks
+from tests.support.data.faces import face
 from tests.support.places import REPOSITORY
 from tests.train.tiny import GREY, SIZE, make_model
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tests.data.faces import face
+from tests.support.data.faces import face
 
 _Capture = cv2.VideoCapture  # itself, whatever a test puts in its place
 

@@ -8,7 +8,7 @@ from faceemo.config import CLASSES, make_config
 from faceemo.models.layers.layers import Mode
 from faceemo.train import stored
 from faceemo.train.steps import plain_inputs
-from tests.data.faces import face
+from tests.support.data.faces import face
 
 
 def write(folder, arch="vgg16", **fields):

@@ -19,8 +19,8 @@ from faceemo.inference import command, keras_file
 from faceemo.inference.export import FORMATS, TOLERANCE, _faces, export
 from faceemo.inference.predictor import load
 from faceemo.train import stored
-from tests.data.faces import face
 from tests.inference import networks
+from tests.support.data.faces import face
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ import faceemo
 from faceemo.config import ARCHS
 from faceemo.inference import trained
 from faceemo.inference.export import FORMATS, export
-from tests.data.faces import face
 from tests.inference import networks
 from tests.support import keras_process
+from tests.support.data.faces import face
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from faceemo.inference import prediction
 from faceemo.inference.predictor import LIMIT, Predictor
 from faceemo.train import stored
 from faceemo.train.checkpoint import Checkpoints, read_recipe
-from tests.data.faces import face
+from tests.support.data.faces import face
 
 
 def chances(answers):

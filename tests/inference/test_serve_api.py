@@ -12,8 +12,8 @@ from faceemo.analysis import card
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.about import read_source
 from faceemo.inference.serve.heat import png_of
-from tests.data.faces import face, odd_files
 from tests.inference.asking import asking, crop, form, photo, read, wall
+from tests.support.data.faces import face, odd_files
 
 
 @pytest.fixture(scope="module")

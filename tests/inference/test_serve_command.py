@@ -14,7 +14,7 @@ import pytest
 
 from faceemo.inference import command
 from faceemo.inference.serve import server
-from tests.data.faces import face, jpeg
+from tests.support.data.faces import face, jpeg
 
 START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 KIND = {"Content-Type": "multipart/form-data; boundary=x"}

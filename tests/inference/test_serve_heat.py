@@ -9,8 +9,8 @@ import pytest
 from faceemo.analysis import gradcam
 from faceemo.inference.faces import Face
 from faceemo.inference.serve import heat
-from tests.data.faces import face
 from tests.inference.asking import asking, crop, read
+from tests.support.data.faces import face
 
 MANY = heat.MOST + 8
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from faceemo.data.augment import LEVELS, augment, image_keys
+from faceemo.data.augment.augment import LEVELS, augment, image_keys
 from faceemo.models.preprocessing import preprocess
 from faceemo.train.optim import FREEZE, TRAIN, map_trained
 

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from faceemo.data.augment.mixing import with_partners
 from faceemo.data.pipeline import Batch
 from faceemo.train import average, optim, state
-from faceemo.train.mixing import with_partners
 from faceemo.train.steps import make_train_step
 from faceemo.train.teacher import Teacher
 from tests.train.tiny import GREY, SIZE, make_model, make_split

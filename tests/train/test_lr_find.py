@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from faceemo.data.augment.mixing import training_batches
 from faceemo.errors import UserError
 from faceemo.train import assembly, lr_find, parallel
-from faceemo.train.mixing import training_batches
 from faceemo.train.teacher import Teaching
 from tests.train.recipe_steps import teacher
 from tests.train.tiny import GREY, make_model, make_split, tiny_config

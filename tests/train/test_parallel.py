@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+from faceemo.data.augment.mixing import with_partners
 from faceemo.data.pipeline import epoch_batches
 from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
-from faceemo.train.mixing import with_partners
 from tests.train.processes import finish, free_port, results, run, start, stored
 from tests.train.tiny import make_split
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from faceemo import models
 from faceemo.config import make_config
-from faceemo.data.augment import enlarge
+from faceemo.data.augment.augment import enlarge
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import preprocess

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
+from faceemo.data.augment.mixing import Mixing
 from faceemo.train import average, optim, state
-from faceemo.train.mixing import Mixing
 from faceemo.train.teacher import Teaching
 from tests.train.plain_step import make_plain_optimizer, make_plain_step
 from tests.train.recipe_steps import WEIGHTS, batch_of, run, teacher, train

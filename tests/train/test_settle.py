@@ -9,11 +9,11 @@ from flax import traverse_util
 
 from faceemo import models
 from faceemo.config import make_config
-from faceemo.data.augment import enlarge
+from faceemo.data.augment.augment import enlarge
 from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import preprocess
 from faceemo.train.settle import settled
-from tests.data.faces import face
+from tests.support.data.faces import face
 from tests.train.tiny import GREY, make_split
 
 

@@ -11,10 +11,10 @@ from scipy import special
 
 from faceemo.analysis import card
 from faceemo.config import make_config
-from faceemo.data import sample
+from faceemo.data.augment.mixing import Mixing
+from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.train import features, optim
-from faceemo.train.mixing import Mixing
 from faceemo.train.recipe import inherited_images, make_recipe
 from faceemo.train.teacher import Teaching, teaching_of
 from tests.inference import networks

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from faceemo.data import sample
+from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.train import verify
 from tests.support.places import REPOSITORY

@@ -10,7 +10,7 @@ import pytest
 
 from faceemo import runs
 from faceemo.config import CLASSES
-from faceemo.data.augment import LEVELS
+from faceemo.data.augment.augment import LEVELS
 from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE

@@ -5,7 +5,7 @@ import io
 import PIL
 from PIL import Image
 
-from faceemo.data.decode import decode
+from faceemo.data.measure.decode import decode
 from faceemo.inference.images import Picture
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.refused import Refused

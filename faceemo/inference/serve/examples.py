@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from faceemo.analysis import template
-from faceemo.data.drawing import draw_face
-from faceemo.data.things import draw_thing
+from faceemo.data.sample.draw_face import draw_face
+from faceemo.data.sample.draw_non_face import draw_thing
 
 _SIDE = 240  # pixels of a drawing, which has 48
 _SEEDS = {"happy": 52, "neutral": 49, "sad": 48, "surprise": 41}

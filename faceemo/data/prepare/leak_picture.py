@@ -1,0 +1,134 @@
+"""The picture of what leaks between the splits: shares per class, and pairs to look at."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from faceemo import staging
+from faceemo.data.ledger import leaks, ledger
+from faceemo.data.ledger.groups import KINDS, Twins
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
+from faceemo.data.source import archive
+
+_ACROSS, _DOWN = 6, 4  # pairs shown
+
+
+def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
+    """Writes a PNG of the leaks before and after, and of pairs across two splits.
+
+    Args:
+        root: the folder with Facial_emotion_images.
+        rows: judged by `rules`.
+        rules: how near is near.
+        path: of the PNG.
+    """
+    kept = [row for row in rows if row.fate == ledger.KEPT]
+    before, after = leaks.count(rows, rules), leaks.count(kept, rules)
+    remaining, removed = _examples(kept, rules), _examples(rows, rules)
+    shown = (remaining + [pair for pair in removed if pair not in remaining])[: _ACROSS * _DOWN]
+    figure = Figure(figsize=(12, 5.2 + 1.5 * -(-len(shown) // _ACROSS)), dpi=DPI)
+    high = figure.get_figheight()
+    figure.text(
+        0.03,
+        1 - 0.45 / high,
+        "Images of one split that occur in another",
+        size=16,
+        color=INK,
+        weight="bold",
+    )
+    figure.text(
+        0.03,
+        1 - 0.75 / high,
+        f"by bytes, pixels, dHash, nearly or mirrored (dHash up to {rules.near_distance} bits "
+        f"apart, similarity from {rules.near_similarity:g}); policy '{rules.policy}'",
+        size=10,
+        color=GREY,
+    )
+    for number, (pair, (searched, _)) in enumerate(leaks.PAIRS.items()):
+        axes = figure.add_axes((0.1 + 0.305 * number, 1 - 4.2 / high, 0.27, 2.7 / high))
+        totals = ledger.counts(rows).get(searched, {})
+        _bars(axes, pair, totals, before[pair][leaks.ANY], after[pair][leaks.ANY], number == 0)
+    for x, colour, words in ((0.1, ORANGE, "before"), (0.19, BLUE, "after de-duplication")):
+        figure.text(x, 1 - 1.18 / high, "■", color=colour, size=11)
+        figure.text(x + 0.018, 1 - 1.18 / high, words, color=INK, size=10)
+    title = "No image of one split occurs in another"
+    if shown:
+        title = (
+            f"{len(removed):,} images occurred in another split, {len(remaining):,} still do; "
+            f"{len(shown)} with their twins, those that remain first"
+        )
+    figure.text(0.03, 1 - 4.75 / high, title, size=12, color=INK, weight="bold")
+    for index, pair in enumerate(shown):
+        x = 0.03 + index % _ACROSS * 0.161
+        y = 1 - (5.95 + index // _ACROSS * 1.5) / high
+        _pair(figure, root, pair, x, y, pair in remaining)
+    with staging.file(path) as partial:
+        figure.savefig(partial)
+
+
+def _examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:
+    """Pairs (path of the image searched, path of its best twin elsewhere, how they match)."""
+    twins = Twins(rows, rules)
+    found = []
+    for row in rows:
+        others = {other for searched, other in leaks.PAIRS.values() if searched == row.split}
+        if not any(twins.splits(row, kind) & others for kind in KINDS):
+            continue
+        twin, place = next(
+            (twin, place) for twin, place in twins.matching(row) if twin.split in others
+        )
+        if twin.pixels_sha256 == row.pixels_sha256:
+            how = "same pixels"
+        elif place.similarity is None:
+            how = "same dHash"
+        else:
+            bits = "1 bit" if place.distance == 1 else f"{place.distance} bits"
+            how = f"{'mirror, ' if place.mirrored else ''}{bits}, {place.similarity:.2f}"
+        found.append((row.path, twin.path, how))
+    # the most doubtful first: nobody needs to see equal pixels twice
+    return sorted(found, key=lambda pair: (pair[2] == "same pixels", pair[0]))
+
+
+def _bars(
+    axes: Axes,
+    title: str,
+    totals: dict[str, int],
+    before: dict[str, int],
+    after: dict[str, int],
+    named: bool,
+) -> None:
+    axes.set_title(title, size=11, weight="bold", color=INK, loc="left")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(before) - 0.4, -0.6)
+    axes.axis("off")
+    for y, label in enumerate(before):
+        total = max(totals.get(label, 0), 1)
+        for offset, count, colour in ((-0.2, before[label], ORANGE), (0.2, after[label], BLUE)):
+            axes.barh(y + offset, 1, 0.34, color=PALE)
+            axes.barh(y + offset, count / total, 0.34, color=colour)
+            words = f"{count:,}   {count / total:.1%}" if count else "none"
+            axes.text(count / total + 0.015, y + offset, words, size=8.5, va="center", color=INK)
+        if named:
+            axes.text(-0.03, y, label, size=10, va="center", ha="right", color=INK)
+
+
+def _pair(
+    figure: Figure, root: Path, pair: tuple[str, str, str], x: float, y: float, remains: bool
+) -> None:
+    high, wide = figure.get_figheight(), figure.get_figwidth()
+    for place, name in enumerate(pair[:2]):
+        axes = figure.add_axes((x + place * 0.95 / wide, y, 0.9 / wide, 0.9 / high))
+        pixels = cv2.imread(str(root / archive.FOLDER / name), cv2.IMREAD_GRAYSCALE)
+        axes.imshow(np.zeros((1, 1)) if pixels is None else pixels, cmap="gray")
+        axes.axis("off")
+        split, label, _ = name.split("/")
+        words = f"{split}\n{label} {PurePosixPath(name).stem[:12]}"
+        figure.text(x + place * 0.95 / wide, y - 0.04 / high, words, size=6.5, va="top", color=GREY)
+    how = f"{pair[2]}{', remains' if remains else ''}"
+    figure.text(x, y + 0.94 / high, how, size=8, color=INK, weight="bold" if remains else None)

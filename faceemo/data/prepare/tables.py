@@ -1,0 +1,133 @@
+"""The text tables of the preparation: counts beside the original's, leaks, the ledger itself."""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faceemo.config import CLASSES, SPLITS
+from faceemo.data.ledger.leaks import Leaks
+from faceemo.data.ledger.ledger import FATES, Likeness, Row
+
+Counts = Mapping[str, Mapping[str, int]]  # split -> class -> images
+
+# What the original project published, by stage and split, in order of CLASSES.
+_PUBLISHED = {
+    "unpack": {
+        "train": (3976, 3978, 3982, 3173),
+        "validation": (1825, 1216, 1139, 797),
+        "test": (32, 32, 32, 32),
+    },
+    "screen": {
+        "train": (3951, 3941, 3897, 3143),
+        "validation": (1811, 1210, 1116, 789),
+        "test": (31, 32, 31, 32),
+    },
+    "dedupe": {
+        "train": (3914, 3841, 3782, 2643),
+        "validation": (1769, 1202, 1105, 755),
+        "test": (31, 32, 31, 32),
+    },
+}
+ORIGINAL: dict[str, Counts] = {
+    stage: {split: dict(zip(CLASSES, row, strict=True)) for split, row in splits.items()}
+    for stage, splits in _PUBLISHED.items()
+}
+
+
+def counts_table(stage: str, counts: Counts) -> str:
+    """`counts` after `stage` ('unpack', 'screen' or 'dedupe'), aligned.
+
+    Above the original's, where the classes are the original's.
+    """
+    classes = _classes(counts)
+    lines = [_line("", "", (*classes, "all"))]
+    both: dict[str, Counts] = {"here": counts}
+    if classes == CLASSES:
+        both["original"] = ORIGINAL[stage]
+    for split in (*SPLITS, "all"):
+        for whose, numbers in both.items():
+            splits = SPLITS if split == "all" else (split,)
+            row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in classes]
+            lines.append(_line(split if whose == "here" else "", whose, _grouped(row)))
+    return "\n".join(lines)
+
+
+def leaks_table(before: Leaks, after: Leaks) -> str:
+    """How many images of one split have a twin in another, before and after de-duplication."""
+    lines = []
+    for pair, kinds in before.items():
+        if not any(sum(labels.values()) for labels in kinds.values()):
+            lines.append(f"  {pair}: none, by any measure")
+            continue
+        labels = list(next(iter(kinds.values())))
+        lines.append(_line(pair, "", (*labels, "all")))
+        for kind in kinds:
+            for when, numbers in (("before", before), ("after", after)):
+                row = [numbers[pair][kind].get(label, 0) for label in labels]
+                lines.append(_line(kind if when == "before" else "", when, _grouped(row)))
+    return "\n".join(lines)
+
+
+# What `ledger_table` shows unless told otherwise.
+LEDGER_COLUMNS = (
+    "path", "fate", "face_confidence", "blank", "near_group", "near_distance", "near_similarity",
+    "leaks", "reason",
+)  # fmt: skip
+
+
+def ledger_table(
+    rows: Sequence[Row],
+    columns: Sequence[str] = LEDGER_COLUMNS,
+    sort: str | None = None,
+    limit: int = 0,
+) -> str:
+    """Rows as aligned text, a line each under the names of the fields, and a line of counts.
+
+    Args:
+        rows: of a ledger.
+        columns: fields.
+        sort: a field; the largest come first, those without it last. None keeps the order.
+        limit: lines at the most; 0 prints all.
+    """
+    if sort:
+        known = [row for row in rows if getattr(row, sort) not in (None, ())]
+        unknown = [row for row in rows if getattr(row, sort) in (None, ())]
+        rows = sorted(known, key=lambda row: getattr(row, sort), reverse=True) + unknown
+    shown = rows[:limit] if limit else rows
+    cells = [[_cell(getattr(row, column)) for column in columns] for row in shown]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (columns, *cells)
+    ]
+    fates = collections.Counter(row.fate for row in rows)
+    counted = ", ".join(f"{fates[fate]:,} {fate}" for fate in FATES if fates[fate])
+    hidden = f"; the first {len(shown):,} are shown" if len(shown) < len(rows) else ""
+    return "\n".join([*lines, f"{len(rows):,} images{f': {counted}' if rows else ''}{hidden}"])
+
+
+def _cell(value: Any) -> str:
+    """A field in few characters that no terminal takes for commands."""
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple):
+        return " ".join(_cell(part) for part in value)
+    if isinstance(value, Likeness):
+        mirrored = ", mirrored" if value.mirrored else ""
+        return f"{_cell(value.path)} ({value.distance} bits, {value.similarity:.2f}{mirrored})"
+    return "".join(character if character.isprintable() else "?" for character in str(value))
+
+
+def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    return tuple(sorted({label for labels in counts.values() for label in labels}))
+
+
+def _grouped(row: Sequence[int]) -> list[str]:
+    return [f"{number:,}" for number in (*row, sum(row))]
+
+
+def _line(first: str, second: str, cells: Sequence[str]) -> str:
+    # 'validation in train' runs over into the second column, which is then empty
+    return f"  {first:<13}{second:<9}"[:24].ljust(24) + "".join(f" {cell:>9}" for cell in cells)

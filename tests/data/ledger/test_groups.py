@@ -1,0 +1,74 @@
+"""Groups are stars around the image that stands for them, not chains; the order of rows."""
+
+import random
+
+from hypothesis import given, settings
+
+from faceemo.data.ledger import groups, ledger
+from faceemo.data.ledger.groups import MIRRORED
+from faceemo.data.ledger.judge import judge
+from faceemo.data.ledger.rules import Rules
+from tests.support.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
+from tests.support.data.likeness import alike
+
+
+@settings(max_examples=300)
+@given(ledgers(), some_rules)
+def test_groups_are_stars(rows, rules):
+    judged = {one.path: one for one in judge(rows, rules)}
+    twins = matches(judged.values(), rules)
+    members = {}
+    for one in judged.values():
+        if one.near_group:
+            members.setdefault(one.near_group, []).append(one)
+    for centre, group in members.items():
+        assert centre in {one.path for one in group}
+        assert len(group) > 1
+        labels = {one.label for one in group}
+        for one in group:
+            if one.path == centre:
+                assert (one.near_distance, one.near_similarity) == (0, 1.0)
+                continue
+            kinds = twins[one.path, centre]  # matches the centre itself
+            assert one.near_mirrored <= (MIRRORED in kinds)
+            assert one.near_distance <= rules.near_distance
+            assert one.near_similarity is None or one.near_similarity >= rules.near_similarity
+            if len(labels) > 1:
+                assert one.label_conflict
+            # the one that stands for a group is of the split that goes first, or older
+            rank = ("test", "validation", "train").index
+            place = (rank(one.split), groups.row_order(one.path))
+            if one.split != "test":
+                assert place > (rank(judged[centre].split), groups.row_order(centre))
+    if rules.policy == "strict":
+        for one in judged.values():
+            if one.fate == ledger.DUPLICATE:
+                assert judged[one.near_group].fate == ledger.KEPT
+                assert one.near_group in one.reason
+
+
+def test_nothing_is_chained():
+    """2 matches 1 and 3, which do not match each other: 3 stays."""
+    rows = alike(
+        [
+            face_row("train", "sad", 1, "01"),
+            face_row("train", "sad", 2, "02"),
+            face_row("train", "sad", 3, "03"),
+        ],
+        [
+            ("train/sad/1.jpg", "train/sad/2.jpg", 1, 0.9, False),
+            ("train/sad/2.jpg", "train/sad/3.jpg", 1, 0.9, False),
+        ],
+    )
+    assert list(fates(rows, STRICT).values()) == ["kept", "duplicate", "kept"]
+    assert [one.near_group for one in judge(rows, STRICT)] == ["train/sad/1.jpg"] * 2 + [None]
+    assert set(fates(rows, Rules()).values()) == {"kept"}  # near ones change nothing by default
+
+
+def test_row_order():
+    wanted = ["2.jpg", "9.jpg", "010.jpg", "10.png", "100.jpg", "a.jpg", "a2.jpg", "a10.jpg",
+              "b1c9.jpg", "b1c10.jpg", "²3.jpg"]  # fmt: skip
+    paths = [f"train/sad/{name}" for name in wanted]
+    for seed in range(5):
+        mixed = random.Random(seed).sample(paths, len(paths))
+        assert sorted(mixed, key=groups.row_order) == paths

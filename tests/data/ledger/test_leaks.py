@@ -1,0 +1,78 @@
+"""Leaks between the splits against a comparison of every pair, and by roundabout ways."""
+
+import dataclasses
+
+from hypothesis import given, settings
+
+from faceemo.config import SPLITS
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.groups import NEAR
+from faceemo.data.ledger.judge import judge
+from faceemo.data.ledger.leaks import ANY, PAIRS, count
+from faceemo.data.ledger.rules import Rules
+from tests.support.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
+from tests.support.data.likeness import alike
+
+
+@settings(max_examples=100)
+@given(ledgers(), some_rules)
+def test_leaks_match_a_comparison_of_every_pair(rows, rules):
+    rows = [
+        dataclasses.replace(one, sha256=one.pixels_sha256) if one.pixels_sha256 == "p" else one
+        for one in rows
+    ]
+    twins = matches(rows, rules)
+    judged = {one.path: one for one in judge(rows, rules)}
+    found = count(rows, rules)
+    by_path = {one.path: one for one in rows}
+    for one in rows:
+        wanted = {by_path[b].split for a, b in twins if a == one.path} - {one.split}
+        assert judged[one.path].leaks == tuple(split for split in SPLITS if split in wanted)
+    for pair, (searched, other) in PAIRS.items():
+        for kind in found[pair]:
+            wanted = dict.fromkeys(ledger.classes(rows), 0)
+            for one in rows:
+                wanted[one.label] += one.split == searched and any(
+                    a == one.path and by_path[b].split == other and (kind == ANY or kind in kinds)
+                    for (a, b), kinds in twins.items()
+                )
+            assert found[pair][kind] == wanted
+
+
+def test_what_leaks_into_test_leaves_even_by_way_of_a_second_test_image():
+    """8 and 9 match one each of two test images that match each other."""
+    rows = alike(
+        [
+            face_row("test", "sad", 1, "01"),
+            face_row("test", "sad", 2, "02"),
+            face_row("train", "sad", 8, "08"),
+            face_row("train", "sad", 9, "09"),
+        ],
+        [
+            ("test/sad/1.jpg", "test/sad/2.jpg", 1, 0.9, False),
+            ("test/sad/1.jpg", "train/sad/8.jpg", 1, 0.9, False),
+            ("test/sad/2.jpg", "train/sad/9.jpg", 1, 0.9, True),
+        ],
+    )
+    assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate", "duplicate"]
+    centres = [one.near_group for one in judge(rows, STRICT)]
+    assert centres == [f"test/sad/{number}.jpg" for number in (1, 2, 1, 2)]
+    del rows[2]
+    assert list(fates(rows, STRICT).values()) == ["kept", "kept", "duplicate"]
+    assert judge(rows, STRICT)[2].near_group == "test/sad/2.jpg"
+
+
+def test_a_likeness_outlives_the_other_images_with_the_same_pixels():
+    """Of two files with the same pixels one drops out; what is near to both still leaks."""
+    rows = alike(
+        [
+            face_row("train", "sad", 1, "01", "p", confidence=0.2),
+            face_row("train", "sad", 2, "01", "p"),
+            face_row("validation", "sad", 3, "03"),
+        ],
+        [("train/sad/1.jpg", "validation/sad/3.jpg", 1, 0.9, False)],
+    )
+    assert list(fates(rows, STRICT).values()) == ["no_face", "duplicate", "kept"]
+    kept = [one for one in judge(rows, Rules()) if one.fate == ledger.KEPT]
+    assert [one.path for one in kept] == ["train/sad/2.jpg", "validation/sad/3.jpg"]
+    assert count(kept, Rules())["validation in train"][NEAR] == {"sad": 1}

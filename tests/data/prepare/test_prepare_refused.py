@@ -1,0 +1,48 @@
+"""What a preparation cannot work with is told before any long work."""
+
+import subprocess
+import sys
+
+import pytest
+
+from faceemo.data.measure import face_detector
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive
+from faceemo.errors import UserError
+from tests.support.data.planted import write_zip
+from tests.support.places import SCRIPTS
+
+
+def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
+    def missing(exact):
+        raise UserError(expected="the detector", found="no network", fix="copy it")
+
+    monkeypatch.setattr(face_detector, "Detector", missing)
+    root = write_zip(tmp_path / "root")
+    with pytest.raises(UserError, match="no network"):
+        prepare.prepare(root)
+    assert not (root / archive.FOLDER).exists()
+    prepare.prepare(root, last="unpack")  # needs none
+
+
+def test_nothing_to_prepare(tmp_path):
+    with pytest.raises(UserError, match="put the zip at"):
+        prepare.prepare(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_record_is_told(done):
+    (done / prepare.RECORD).write_text("{")
+    with pytest.raises(UserError, match="JSON"):
+        prepare.prepare(done)
+
+
+@pytest.mark.parametrize("script", ["explore_data", "detect_faces", "remove_duplicates"])
+def test_scripts_answer_in_one_line(tmp_path, script):
+    path = SCRIPTS / f"{script}.py"
+    run = subprocess.run(
+        [sys.executable, path, "--data_dir", tmp_path], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("faceemo: error: expected the face images as")
+    assert run.stderr.count("\n") == 1

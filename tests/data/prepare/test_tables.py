@@ -1,0 +1,102 @@
+"""The ledger, leaks and published counts as tables, and the command that prints the ledger."""
+
+import subprocess
+import sys
+
+import pytest
+
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import tables
+from tests.support.data.rows import row
+from tests.support.places import SCRIPTS
+
+SCRIPT = SCRIPTS / "show_ledger.py"
+ROWS = [
+    row("train/sad/7.jpg", blank=0.25, face_confidence=0.987654321),
+    row("test/sad/8.jpg", blank=0.25, face_confidence=0.987654321, leaks=("train", "validation")),
+    row(
+        "train/happy/\x1b[31m9.jpg",
+        blank=0.5,
+        face_confidence=0.987654321,
+        similar=(
+            ledger.Likeness(
+                pixels_sha256="ef", path="a/b/c.jpg", distance=2, similarity=0.75, mirrored=True
+            ),
+        ),
+        fate=ledger.DUPLICATE,
+        reason="same dHash as train/happy/3.jpg, which is kept",
+    ),
+    row("train/sad/x.jpg", face_confidence=0.987654321, fate=ledger.UNREADABLE),
+]
+
+
+def test_a_line_per_image_and_the_counts():
+    lines = tables.ledger_table(ROWS).splitlines()
+    assert lines[0].split() == list(tables.LEDGER_COLUMNS)
+    assert lines[1].split() == ["train/sad/7.jpg", "kept", "0.9877", "0.25", *["-"] * 4]
+    assert "train validation" in lines[2]
+    assert lines[3].endswith("same dHash as train/happy/3.jpg, which is kept")
+    assert lines[-1] == "4 images: 2 kept, 1 unreadable, 1 duplicate"
+    starts = {line.index(fate) for line, fate in zip(lines, ["fate", "kept", "kept"], strict=False)}
+    assert len(starts) == 1  # aligned
+
+
+def test_names_cannot_command_the_terminal():
+    assert "\x1b" not in tables.ledger_table(ROWS)
+
+
+def test_sorted_limited_and_chosen():
+    lines = tables.ledger_table(ROWS, ("path", "similar"), "blank", 2).splitlines()
+    assert lines[1].endswith("a/b/c.jpg (2 bits, 0.75, mirrored)")
+    assert lines[2].startswith("train/sad/7.jpg")
+    assert lines[3:] == ["4 images: 2 kept, 1 unreadable, 1 duplicate; the first 2 are shown"]
+    everything = tables.ledger_table(ROWS, ("path",), "blank").splitlines()
+    assert everything[4] == "train/sad/x.jpg"  # nothing to sort by: last
+    assert tables.ledger_table([]).splitlines()[-1] == "0 images"
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], 4),
+        (["--fate", "kept"], 2),
+        (["--label", "happy"], 1),
+        (["--split", "test"], 1),
+        (["--leaks", "validation"], 1),
+        (["--path", "sad/7"], 1),
+    ],
+)
+def test_the_command_filters(tmp_path, options, shown):
+    ledger.write(tmp_path, ROWS)
+    command = [sys.executable, SCRIPT, "--data_dir", tmp_path, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"{shown} image")
+
+
+def test_the_command_answers_in_one_line(tmp_path):
+    command = [sys.executable, SCRIPT, "--data_dir", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "detect_faces.py" in done.stderr
+
+
+def test_leaks_are_listed_where_there_are_any():
+    some = {"near": {"happy": 1, "sad": 1200}}
+    none = {"near": {"happy": 0, "sad": 0}}
+    before = {"validation in train": some, "test in train": none}
+    after = dict.fromkeys(before, none)
+    lines = tables.leaks_table(before, after).splitlines()
+    assert lines[0].split() == ["validation", "in", "train", "happy", "sad", "all"]
+    assert lines[1].split() == ["near", "before", "1", "1,200", "1,201"]
+    assert lines[2].split() == ["after", "0", "0", "0"]
+    assert lines[3:] == ["  test in train: none, by any measure"]
+
+
+def test_published_counts_add_up():
+    """The totals that the original states, in SPEC section 2."""
+    totals = {
+        stage: sum(sum(labels.values()) for labels in splits.values())
+        for stage, splits in tables.ORIGINAL.items()
+    }
+    assert totals == {"unpack": 20_214, "screen": 19_984, "dedupe": 19_137}

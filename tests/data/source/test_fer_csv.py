@@ -1,0 +1,77 @@
+"""The csv gives the pixels and fates of the files; one that is none is told."""
+
+import collections
+import json
+from pathlib import PurePosixPath
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceemo.data.ledger import ledger
+from faceemo.data.prepare import prepare
+from faceemo.data.source import archive, sources
+from faceemo.data.source.selection import Selection
+from faceemo.errors import UserError
+from tests.support.data import forms
+from tests.support.data.remembering import fates, row_number
+
+pytestmark = pytest.mark.usefixtures("light")
+
+
+@pytest.mark.parametrize(
+    "header", [("emotion", "pixels", "Usage"), ("emotion", " Usage", " pixels")]
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_the_csv_gives_the_pixels_and_fates_of_the_files(tmp_path, images, usual, header, zipped):
+    good = forms.whole(images)
+    text = forms.table(good, header).encode()
+    if zipped:
+        more = {"train.csv": b"emotion,pixels\n", "fer2013/README": b"words"}
+        forms.write_zip(tmp_path / "fer.zip", more | {"fer2013/fer2013.csv": text})
+    else:
+        forms.write_folder(tmp_path, {"icml_face_data.csv": text})
+    prepare.prepare(tmp_path)
+    numbers = set(map(row_number, good))
+    assert fates(tmp_path) == {row: usual[row] for row in numbers}
+    for path, content in good.items():
+        split, label, name = path.split("/")
+        made = tmp_path / archive.FOLDER / split / label / f"{PurePosixPath(name).stem}.png"
+        (tmp_path / "one.jpg").write_bytes(content)
+        np.testing.assert_array_equal(Image.open(made), Image.open(tmp_path / "one.jpg"))
+    record = json.loads((tmp_path / sources.RECORD).read_text())["unpack"]
+    assert record["left_out"] == {"angry": max(numbers) + 1 - len(numbers)}
+
+
+def test_a_csv_without_usage_and_with_bad_rows(tmp_path, images):
+    good = forms.whole(forms.without(images, "validation", "test"))
+    lines = forms.table(good, ("emotion", "pixels")).splitlines()
+    bad = {"3,12 13 300 14": "too bright", "3,1 2 3": "not square", "3,": "empty", "3,a b": "text"}
+    first = len(lines) - 1
+    (tmp_path / "any.csv").write_text("\n".join([*lines, *bad]) + "\n")
+    prepare.prepare(tmp_path, selection=Selection(validation_share=0.3))
+    found = fates(tmp_path)
+    assert {found[first + n][2] for n in range(len(bad))} == {ledger.UNREADABLE}
+    assert collections.Counter(split for split, _, _ in found.values())["test"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty file"),
+        ("pixels\n1 2 3 4\n", "columns emotion, pixels"),
+        (
+            "emotion,pixels,Usage\n3,1 2 3 4,Holdout\n",
+            "Usage 'Holdout' and emotion 'happy' in row 0",
+        ),
+        ("emotion,pixels,Usage\n3,1 2 3 4,Training\n,1 2 3 4,Training\n", "'' in row 1"),
+        ("emotion,pixels,Usage\n3,1 2 3 4,Training\n3,1 2", "2 in row 1"),
+        ("emotion,pixels,Usage\n3,1 2 3 4,Training\n", "no image in 'train/neutral'"),
+        (b"emotion,pixels,Usage\n3,\xff\xfe,Training\n", "a csv of text"),
+    ],
+)
+def test_a_csv_that_is_none_is_told(tmp_path, text, message):
+    (tmp_path / "fer2013.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=message):
+        prepare.prepare(tmp_path)
+    assert not (tmp_path / archive.FOLDER).exists()

@@ -1,0 +1,140 @@
+"""Layouts as public sets have them, and those that must be refused rather than guessed."""
+
+import pytest
+
+from faceemo.config import CLASSES
+from faceemo.data.source import layout
+from faceemo.errors import UserError
+
+FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+def files(*patterns, classes=CLASSES, each=2):
+    """Paths by pattern: '{c}' is the class, '{n}' a number that is unique; with a mark each."""
+    numbers = iter(range(10**6))
+    return {
+        pattern.format(c=label, n=next(numbers)): f"{pattern} {label} {i}"
+        for pattern in patterns
+        for label in classes
+        for i in range(each)
+    }
+
+
+def splits_of(found):
+    return {split: sum(place.split == split for place in found.places.values())
+            for split in {place.split for place in found.places.values()}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patterns", "wanted"),
+    [
+        (("train/{c}/{n}.jpg", "validation/{c}/{n}.jpg", "test/{c}/{n}.jpg"),
+         {"train": 8, "validation": 8, "test": 8}),
+        (("images/train/{c}/{n}.jpg", "images/validation/{c}/{n}.jpg"),
+         {"train": 8, "validation": 8}),
+        (("a/b/Train/{c}/{n}.jpg", "a/b/VAL/{c}/{n}.jpg"), {"train": 8, "validation": 8}),
+        (("train/train/{c}/{n}.jpg", "test/test/{c}/{n}.jpg"), {"train": 8, "test": 8}),
+        (("train/{c}/Training_{n}.jpg", "test/{c}/PublicTest_{n}.jpg",
+          "test/{c}/PrivateTest_{n}.jpg"), {"train": 8, "validation": 8, "test": 8}),
+        (("train/{c}/Training_{n}.jpg", "test/{c}/PrivateTest_{n}.jpg"), {"train": 8, "test": 8}),
+        (("{c}/{n}.jpg",), {"train": 8}),
+        (("faces/all/{c}/{n}.jpg",), {"train": 8}),
+    ],
+)  # fmt: skip
+def test_known_layouts(patterns, wanted):
+    given = files(*patterns)
+    found = layout.detect("x.zip", given)
+    assert splits_of(found) == wanted
+    for path, place in found.places.items():
+        assert path.endswith(f"{place.label}/{place.name}")
+    assert set(found.places) == set(given)
+
+
+def test_a_set_that_holds_itself_twice_is_read_once():
+    once = files("images/train/{c}/{n}.jpg", "images/validation/{c}/{n}.jpg")
+    twice = once | {f"images/{path}": mark for path, mark in once.items()}
+    found = layout.detect("x.zip", twice)
+    assert set(found.places) == set(once)
+    assert "'images/images/' holds the same once more" in found.notes
+    path = next(iter(once))
+    with pytest.raises(UserError, match="several sets side by side: 'images/', 'images/images/'"):
+        layout.detect("x.zip", twice | {f"images/{path}": "another"})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("train/7.jpg",), "1 images elsewhere: 'train/7.jpg'"),
+        (("train/happy/more/7.JPG",), "1 images elsewhere: 'train/happy/more/7.JPG'"),
+        (("trial/happy/7.png",), "elsewhere: 'trial/happy/7.png'"),
+        (("validation/happy/7.jpg", "val/happy/8.jpg"), "more than one folder for validation"),
+        (("second/train/happy/7.jpg",), "several sets side by side: '/', 'second/'"),
+    ],
+)
+def test_what_is_ambiguous_is_refused_and_shown(more, message):
+    given = files("train/{c}/{n}.jpg") | dict.fromkeys(more, "")
+    with pytest.raises(UserError) as refusal:
+        layout.detect("x.zip", given)
+    words = str(refusal.value)
+    assert message in words
+    assert "<split>/<class>/<image>" in words
+    assert "\n    train/" in words
+    assert f"\n      happy/{'':<32}2 files" in words or "happy/" in words
+
+
+def test_a_large_tree_is_shown_in_a_few_lines():
+    given = {f"a/{n}/b/c/d/x.txt": "" for n in range(50)} | {f"{n}/x.txt": "" for n in range(50)}
+    with pytest.raises(UserError, match="found no image; the top of the tree:") as refusal:
+        layout.detect("x.zip", given | {"readme.md": ""})
+    assert str(refusal.value).count("\n") < 22
+    assert "more" in str(refusal.value)
+
+
+def test_files_beside_the_folders_are_counted_and_left():
+    given = files("train/{c}/{n}.jpg") | {"README.md": "", "train/labels.csv": ""}
+    found = layout.detect("x.zip", given)
+    assert not {"README.md", "train/labels.csv"} & set(found.places)
+    assert "2 files that are no images lie beside them" in found.notes
+
+
+def choose(given, classes=CLASSES, **class_map):
+    return layout.choose("x.zip", layout.detect("x.zip", given), classes, class_map)
+
+
+def test_other_classes_are_left_out_and_counted():
+    chosen = choose(files("train/{c}/{n}.jpg", "test/{c}/{n}.jpg", classes=FER))
+    assert chosen.left_out == {"angry": 4, "disgust": 4, "fear": 4}
+    assert {place.label for place in chosen.places.values()} == set(CLASSES)
+    assert not chosen.mapped
+    seven = choose(files("train/{c}/{n}.jpg", classes=FER), FER)
+    assert not seven.left_out
+    assert len(seven.places) == 14
+
+
+def test_case_is_no_difference_but_a_synonym_is():
+    upper = files("train/{c}/{n}.jpg", classes=("Happy", "NEUTRAL", "sad", "Surprise"))
+    chosen = choose(upper)
+    assert {place.label for place in chosen.places.values()} == set(CLASSES)
+    assert chosen.mapped == {"Happy": "happy", "NEUTRAL": "neutral", "Surprise": "surprise"}
+    synonym = files("train/{c}/{n}.jpg", classes=("happiness", "neutral", "sad", "surprise"))
+    with pytest.raises(UserError, match="no image in 'train/happy'; the classes there: happiness"):
+        choose(synonym)
+    chosen = choose(synonym, happiness="happy")
+    assert chosen.mapped == {"happiness": "happy"}
+    assert not chosen.left_out
+    with pytest.raises(UserError, match="no 'joy'; there are happiness 2, neutral 2"):
+        choose(synonym, happiness="happy", joy="happy")
+
+
+def test_classes_that_become_one_keep_all_their_images():
+    given = {f"train/{c}/{n}.jpg": "" for c in FER for n in (1, 2)} | {"train/fear/3.jpg": ""}
+    chosen = choose(given, ("happy", "negative"), angry="negative", fear="negative")
+    names = sorted(p.name for p in chosen.places.values() if p.label == "negative")
+    assert names == ["3.jpg", "angry-1.jpg", "angry-2.jpg", "fear-1.jpg", "fear-2.jpg"]
+    assert chosen.left_out == {"disgust": 2, "neutral": 2, "sad": 2, "surprise": 2}
+
+
+def test_names_that_differ_in_case_only():
+    given = files("train/{c}/{n}.jpg") | {"train/happy/A.jpg": "", "train/happy/a.JPG": ""}
+    with pytest.raises(UserError, match=r"2 repeated|1 repeated"):
+        choose(given)
