@@ -11,14 +11,14 @@ import numpy as np
 from faceemo import staging
 from faceemo.analysis import calibration, card
 from faceemo.errors import UserError
-from faceemo.train import stored
-from faceemo.train.checkpoint import Checkpoints, read_recipe
-from faceemo.train.stored import Stored
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
+from faceemo.train.checkpoint.trained_model import Stored
 
 MODELS = (("vgg16", 7), ("resnet50v2", 8), ("efficientnetb0", 9))
 EPOCHS = 20
 FOLDER = "models"  # in a sweep's, beside its runs
-_FILES = {stored.NAME, card.NAME}
+_FILES = {trained_model.NAME, card.NAME}
 
 
 def store(workdir: Path, folder: Path) -> Path:
@@ -26,8 +26,8 @@ def store(workdir: Path, folder: Path) -> Path:
 
     Args:
         workdir: of the run; it stays as it is.
-        folder: for this model alone: model.npz (`faceemo.train.stored`) and card.md. It appears
-            whole or not at all; an older one stays until then.
+        folder: for this model alone: model.npz (`faceemo.train.checkpoint.trained_model`) and
+            card.md. It appears whole or not at all; an older one stays until then.
 
     Returns:
         the path of model.npz.
@@ -44,9 +44,9 @@ def store(workdir: Path, folder: Path) -> Path:
         )
     model, text = _gather(workdir), (workdir / card.NAME)
     with staging.folder(folder) as partial:
-        stored.write(partial / stored.NAME, model)
+        trained_model.write(partial / trained_model.NAME, model)
         shutil.copyfile(text, partial / card.NAME)
-    return folder / stored.NAME
+    return folder / trained_model.NAME
 
 
 def _gather(workdir: Path) -> Stored:

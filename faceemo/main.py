@@ -64,9 +64,9 @@ def main(argv: list[str]) -> None:
 
 def _run(config: ConfigDict, workdir: Path) -> None:
     from faceemo import runs  # takes seconds, which a mistyped option need not wait for
-    from faceemo.train import compilation, interrupt
+    from faceemo.train import compile_cache, interrupt
 
-    compilation.keep()
+    compile_cache.keep()
     try:
         if _MODE.value == "plan":
             runs.plan(config)

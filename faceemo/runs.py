@@ -22,25 +22,25 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import loop, optim, parallel
-from faceemo.train.checkpoint import Checkpoints, recipe_of
+from faceemo.train import freezing, loop, parallel
+from faceemo.train.batch_stats import settled
+from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
+from faceemo.train.checkpoint.progress import finished
+from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
+from faceemo.train.distillation import teaching_of
 from faceemo.train.lr_find import range_test
-from faceemo.train.predict import predict_split
-from faceemo.train.progress import finished
-from faceemo.train.recipe import inherited_images, make_recipe
-from faceemo.train.settle import settled
+from faceemo.train.predict_split import predict_split
 from faceemo.train.steps import make_eval_step
-from faceemo.train.teacher import teaching_of
 
 
 def plan(config: ConfigDict) -> None:
     """Prints what trains and what is frozen; needs neither data nor weights."""
     model = models.build(config, len(classes_of(config)))
     variables = model.shapes()
-    rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
-    print(optim.format_plan(rows))
+    rows = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
+    print(freezing.format_plan(rows))
     if config.layer_decay != 1:
-        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
+        print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _summary(
     predictions: Predictions,
 ) -> dict[str, Any]:
     variables = model.shapes()
-    rows = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
+    rows = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
     result = scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]

@@ -20,8 +20,9 @@ from ml_collections import ConfigDict
 
 from faceemo.config import MAY_DIFFER, default_workdir, make_config
 from faceemo.errors import UserError
-from faceemo.train import interrupt, progress
-from faceemo.train.checkpoint import recorded_history
+from faceemo.train import interrupt
+from faceemo.train.checkpoint import progress
+from faceemo.train.checkpoint.checkpoints import recorded_history
 
 LOGS = "logs"
 _ECHOED = ("epoch ", "warning:")

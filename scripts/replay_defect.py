@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, which metrics 
 
 from faceemo import errors, runs
 from faceemo.config import make_config, validate
-from faceemo.train import compilation, steps, watchdog
+from faceemo.train import compile_cache, steps, watchdog
 
 DIVISOR = 255
 
@@ -47,7 +47,7 @@ def main() -> None:
     )
     parser.add_argument("model", metavar="ARCH:VARIANT[,FIELD=VALUE...]")
     arch, _, arg = parser.parse_args().model.partition(":")
-    compilation.keep()
+    compile_cache.keep()
     with errors.reported(), tempfile.TemporaryDirectory() as folder:
         put_back()
         runs.train(validate(make_config(arch, arg)), Path(folder))

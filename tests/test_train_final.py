@@ -9,8 +9,8 @@ import pytest
 
 from faceemo import finals, sweep, sweep_command
 from faceemo.errors import UserError
-from faceemo.train import stored
-from tests import finished
+from faceemo.train.checkpoint import trained_model
+from tests.support import finished
 from tests.support.places import REPOSITORY
 
 # In place of the training: it leaves a finished run, fails for vgg16.
@@ -92,10 +92,10 @@ def test_what_is_trained_is_stored_and_what_failed_is_named(script, monkeypatch,
         assert script.main() == 1
         said = capsys.readouterr().out
         assert said.count("finished before") == attempt - 1
-        path = root / finals.FOLDER / name / stored.NAME
+        path = root / finals.FOLDER / name / trained_model.NAME
         assert f"stored      {path} (16." in said
         assert "failed      vgg16-7,image_size=32,weights=none: no room" in said
-        assert stored.load(path).temperature == 1.375
+        assert trained_model.load(path).temperature == 1.375
         assert sorted(entry.name for entry in path.parent.iterdir()) == ["card.md", "model.npz"]
         assert (root / "leaderboard.html").exists()
         path.unlink()

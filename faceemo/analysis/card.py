@@ -15,7 +15,7 @@ from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.errors import UserError
-from faceemo.train.recipe import ancestors
+from faceemo.train.checkpoint.provenance import ancestors
 
 NAME = "card.md"
 NOTE = "SOURCE.txt"  # in the dataset's folder: what its owner has to say of the images

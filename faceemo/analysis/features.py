@@ -16,8 +16,8 @@ from faceemo.data.pipeline import Split
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import parallel
-from faceemo.train.checkpoint import Checkpoints, recipe_of
-from faceemo.train.predict import predict_split
+from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
+from faceemo.train.predict_split import predict_split
 
 BATCH = 64
 

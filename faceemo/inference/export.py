@@ -15,8 +15,9 @@ from faceemo.inference import keras_file, onnx_file, stablehlo, tflite, trained
 from faceemo.inference.images import files_below, pictures_of
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
-from faceemo.train import compilation, stored
-from faceemo.train.stored import Stored
+from faceemo.train import compile_cache
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import Stored
 
 # Of probabilities, between two runtimes that add the same numbers in another order.
 TOLERANCE = 1e-4
@@ -56,8 +57,8 @@ FORMATS = {
     "keras": Format(".h5", _graph(keras_file.write), keras_file.reader),
     "npz": Format(
         ".npz",
-        lambda kept, path: stored.write(path, kept),
-        lambda path: Predictor(_exact(stored.load(path))).probabilities,
+        lambda kept, path: trained_model.write(path, kept),
+        lambda path: Predictor(_exact(trained_model.load(path))).probabilities,
         output="arrays by name; preprocessing and temperature are data, see 'about' in the file",
     ),
 }
@@ -69,7 +70,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
     Both compute in float32, also where the run did not.
 
     Args:
-        run: the run's folder, or a file of `faceemo.train.stored`.
+        run: the run's folder, or a file of `faceemo.train.checkpoint.trained_model`.
         form: of `FORMATS`.
         out: the file; what was there is replaced.
         inputs: images of faces, or folders of them, that both are asked about.
@@ -88,7 +89,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
             found=str(out),
             fix=f"name it {out.with_suffix(chosen.suffix).name}",
         )
-    compilation.keep()
+    compile_cache.keep()
     kept = trained.read(run)
     predictor = Predictor(_exact(kept))
     faces = _faces(predictor, inputs)

@@ -16,7 +16,7 @@ from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import Picture, pictures_of
 from faceemo.inference.prediction import Prediction, on_face, without_face
 from faceemo.inference.trained import Trained
-from faceemo.train import compilation
+from faceemo.train import compile_cache
 from faceemo.train.steps import make_eval_step
 
 # Faces at once, at the most. Batches are padded to powers of two, so that there are six programs.
@@ -149,10 +149,11 @@ def load(path: str | Path) -> Predictor:
     is read from there.
 
     Args:
-        path: the run's folder, a file of `faceemo.train.stored`, or `trained.BUILTIN`.
+        path: the run's folder, a file of `faceemo.train.checkpoint.trained_model`, or
+            `trained.BUILTIN`.
 
     Raises:
         UserError: if there is neither, or it is damaged.
     """
-    compilation.keep()
+    compile_cache.keep()
     return Predictor(Trained.of(trained.read(Path(path))))

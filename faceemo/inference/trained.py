@@ -11,9 +11,9 @@ from faceemo.analysis import calibration
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import stored
-from faceemo.train.checkpoint import Checkpoints, read_recipe
-from faceemo.train.stored import Stored
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
+from faceemo.train.checkpoint.trained_model import Stored
 
 # Names the network that comes with faceemo, where a path names one's own.
 BUILTIN = "builtin"
@@ -58,7 +58,7 @@ def place(path: Path) -> Path:
 
 
 def read(path: Path) -> Stored:
-    """Reads a run's folder, or the file (or its folder) that `faceemo.train.stored` wrote.
+    """Reads a run's folder, or the file (or folder) of `faceemo.train.checkpoint.trained_model`.
 
     Args:
         path: of one of them; `BUILTIN` is the network that comes with faceemo (a folder of that
@@ -68,12 +68,12 @@ def read(path: Path) -> Stored:
         UserError: if there is neither, or it is damaged.
     """
     path = place(path)
-    if path.is_file() or (path / stored.NAME).is_file():
-        return stored.load(path)
+    if path.is_file() or (path / trained_model.NAME).is_file():
+        return trained_model.load(path)
     recipe = read_recipe(path) if path.is_dir() else None
     if recipe is None:
         raise UserError(
-            expected=f"a run's folder or a stored network ({stored.NAME}) at {path}",
+            expected=f"a run's folder or a stored network ({trained_model.NAME}) at {path}",
             found="a folder without either" if path.is_dir() else "nothing",
             fix="name the folder that training printed, such as checkpoints/vgg16-7, or say "
             f"'{BUILTIN}' for the network that comes with faceemo",

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import parallel, watchdog
+from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.interrupt import Stopped
 from faceemo.train.metrics import Totals
-from faceemo.train.progress import Progress
 from faceemo.train.state import TrainState
 
 # A short bar, so that all figures fit into a hundred columns.

@@ -13,19 +13,19 @@ from ml_collections import ConfigDict
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import assembly, features, interrupt, optim, parallel, watchdog
-from faceemo.train.average import averaged, with_statistics
-from faceemo.train.checkpoint import Checkpoints
-from faceemo.train.claim import claimed
+from faceemo.train import build_steps, feature_cache, freezing, interrupt, parallel, watchdog
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.progress import Progress, best_epoch, finished
+from faceemo.train.distillation import Teaching
+from faceemo.train.ema import averaged, with_statistics
 from faceemo.train.epoch import train_epoch
+from faceemo.train.freezing import TRAIN
+from faceemo.train.lock import claimed
 from faceemo.train.metrics import Totals, totals_of
-from faceemo.train.optim import TRAIN
-from faceemo.train.predict import predict_split
-from faceemo.train.progress import Progress, best_epoch, finished
+from faceemo.train.predict_split import predict_split
 from faceemo.train.recalibrate import recalibrated
 from faceemo.train.schedule import make_schedule
 from faceemo.train.state import TrainState
-from faceemo.train.teacher import Teaching
 
 
 def fit(
@@ -52,7 +52,7 @@ def fit(
         splits: 'train' and 'validation'.
         checkpoints: of `workdir`.
         workdir: where metrics are written.
-        teaching: of `faceemo.train.teacher.teaching_of`.
+        teaching: of `faceemo.train.distillation.teaching_of`.
 
     Returns:
         the history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
@@ -85,11 +85,11 @@ def _fit(
     train = splits["train"]
     for name in ("train", "validation"):
         watchdog.refuse_foreign_labels(splits[name], splits[name].classes, model.num_classes, name)
-    labels = assembly.labels_of(model, variables)
+    labels = build_steps.labels_of(model, variables)
     _describe(config, model, variables, workdir)
     steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
-    optimizer = assembly.optimizer_of(config, make_schedule(config, steps), model, labels)
-    state, progress = assembly.first_state(config, variables, optimizer, labels), Progress()
+    optimizer = build_steps.optimizer_of(config, make_schedule(config, steps), model, labels)
+    state, progress = build_steps.first_state(config, variables, optimizer, labels), Progress()
     watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, config.augmentation)
 
     checkpoints.save_frozen(variables, labels)
@@ -99,15 +99,15 @@ def _fit(
         print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
-    shown = features.Stage(model, preprocessing, splits)
+    shown = feature_cache.Stage(model, preprocessing, splits)
     if not finished(progress.history, config.epochs, config.patience):
-        shown = features.stage(config, model, variables, preprocessing, splits)
+        shown = feature_cache.stage(config, model, variables, preprocessing, splits)
     train, validation = shown.splits["train"], shown.splits["validation"]
-    train_step = assembly.training_step(
+    train_step = build_steps.training_step(
         config, shown.model, optimizer, labels, shown.preprocessing, train, teaching
     )
-    eval_step = assembly.evaluation_step(shown.model, shown.preprocessing)
-    moments_step = assembly.moments_step(config, model, labels, preprocessing)
+    eval_step = build_steps.evaluation_step(shown.model, shown.preprocessing)
+    moments_step = build_steps.moments_step(config, model, labels, preprocessing)
 
     moving = TRAIN in jax.tree.leaves(labels["batch_stats"]) and config.bn_policy == "keras"
 
@@ -190,16 +190,16 @@ def _fit(
     writer.close()
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
-    print(optim.audit(labels, variables, after))
+    print(freezing.audit(labels, variables, after))
     return list(progress.history)
 
 
 def _describe(config: ConfigDict, model: Model, variables: dict[str, Any], workdir: Path) -> None:
     """Says what trains, and writes down every parameter."""
-    plan = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
-    print(optim.format_plan(plan))
+    plan = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
+    print(freezing.format_plan(plan))
     if config.layer_decay != 1:
-        print(optim.format_rates(model, config.learning_rate, config.layer_decay))
+        print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
     if parallel.is_first():
         overview = workdir / "parameters.txt"
         table = parameter_overview.get_parameter_overview(variables["params"])

@@ -18,8 +18,8 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import assembly, parallel
-from faceemo.train.teacher import Teaching
+from faceemo.train import build_steps, parallel
+from faceemo.train.distillation import Teaching
 
 LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 120
 # Weight of the past in the smoothed loss, and how far above its minimum the test ends.
@@ -82,12 +82,12 @@ def range_test(
         UserError: if the loss never falls.
     """
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
-    labels = assembly.labels_of(model, variables)
-    optimizer = assembly.optimizer_of(config, lambda n: LOWEST * growth**n, model, labels)
-    train_step = assembly.training_step(
+    labels = build_steps.labels_of(model, variables)
+    optimizer = build_steps.optimizer_of(config, lambda n: LOWEST * growth**n, model, labels)
+    train_step = build_steps.training_step(
         config, model, optimizer, labels, preprocessing, train, teaching
     )
-    state = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
+    state = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
     batches = (
         (epoch, batch)
         for epoch in itertools.count()

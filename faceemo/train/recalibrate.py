@@ -22,7 +22,7 @@ from faceemo.models import Model
 from faceemo.models.layers.batch_norm import MOMENTUM
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
-from faceemo.train.optim import FREEZE, TRAIN, map_trained
+from faceemo.train.freezing import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
 from faceemo.train.steps import training_inputs
 

@@ -3,7 +3,7 @@
 import optax
 from ml_collections import ConfigDict
 
-from faceemo.train.adam import Rate
+from faceemo.train.optimizer import Rate
 
 
 def make_schedule(config: ConfigDict, steps: int) -> Rate:

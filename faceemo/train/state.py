@@ -16,9 +16,9 @@ class TrainState:
         step: int32 scalar, optimiser steps taken.
         params: nested dict of float32 arrays, see `faceemo.models`.
         batch_stats: nested dict of float32 arrays, BatchNorm's running statistics.
-        opt_state: of `faceemo.train.optim.make_optimizer`.
+        opt_state: of `faceemo.train.freezing.make_optimizer`.
         rng: uint32 [2], the run's PRNG key; never split, only folded.
-        average: of `faceemo.train.average`, or None where nothing is averaged.
+        average: of `faceemo.train.ema`, or None where nothing is averaged.
     """
 
     step: jax.Array

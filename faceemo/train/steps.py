@@ -15,10 +15,10 @@ from faceemo.data.augment.mixing import MixedBatch, Mixing, mix
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train import average
-from faceemo.train.optim import FREEZE, TRAIN, map_trained
+from faceemo.train.distillation import Teaching
+from faceemo.train.ema import update_ema
+from faceemo.train.freezing import FREEZE, TRAIN, map_trained
 from faceemo.train.state import TrainState
-from faceemo.train.teacher import Teaching
 
 Sums = dict[str, jax.Array]
 
@@ -52,7 +52,7 @@ def make_train_step(
         optimizer: of `optim.make_optimizer`.
         labels: of `optim.label_params`.
         preprocessing: that belongs to the weights; None if the batches hold features in the place
-            of images (see `faceemo.train.features`), which nothing but dropout changes.
+            of images (see `faceemo.train.feature_cache`), which nothing but dropout changes.
         augmentation: a key of `faceemo.data.augment.augment.LEVELS`.
         class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
             the number of images, as Keras does, not by the sum of weights.
@@ -134,7 +134,7 @@ def make_train_step(
         state = dataclasses.replace(
             state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
         )
-        return (average.moved(state, ema) if ema else state), sums
+        return (update_ema(state, ema) if ema else state), sums
 
     return step
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceemo.errors import UserError
+from faceemo.train.checkpoint.series import Series
 from faceemo.train.digest import digests
 from faceemo.train.interrupt import EXIT_CODE
-from faceemo.train.storage import Series
 
 # Between two looks for a save under way, seconds: a save takes some hundredths at least.
 _LOOK = 0.001

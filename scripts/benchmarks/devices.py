@@ -41,13 +41,13 @@ def training(arch: str, level: str, size: int, batch: int) -> tuple[Any, tuple[A
     from faceemo import models
     from faceemo.config import make_config
     from faceemo.data.pipeline import Batch
-    from faceemo.train import optim, parallel, state, steps
+    from faceemo.train import freezing, parallel, state, steps
 
     config = make_config(arch, f"9,weights=none,image_size={size},unfreeze={level}")
     model = models.build(config)
     variables = model.init(0)
-    labels = optim.label_params(model, variables["params"])
-    optimizer = optim.make_optimizer(config.learning_rate, labels)
+    labels = freezing.label_params(model, variables["params"])
+    optimizer = freezing.make_optimizer(config.learning_rate, labels)
     step: Callable[..., Any] = parallel.train_on_devices(
         steps.make_train_step(
             model,
@@ -63,7 +63,7 @@ def training(arch: str, level: str, size: int, batch: int) -> tuple[Any, tuple[A
     index = np.arange(batch, dtype=np.int32)
     whole = parallel.shard(Batch(images, index % 4, np.ones(batch, np.float32), index))
     start = parallel.replicate(state.create(variables, optimizer, 0))
-    plan = optim.freeze_plan(model, variables["params"], variables["batch_stats"])
+    plan = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
     return step, (start, whole, 0), sum(row["trained"] for row in plan)
 
 

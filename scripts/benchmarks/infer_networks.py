@@ -11,8 +11,8 @@ from faceemo.config import CLASSES, make_config
 from faceemo.inference import keras_file, onnx_file, trained
 from faceemo.inference.trained import Trained
 from faceemo.models import build
-from faceemo.train import stored
-from faceemo.train.stored import Stored
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import Stored
 
 _PYTORCH = "from the checkout, pip install -e '.[bench]'"
 _NEEDS = {
@@ -60,7 +60,7 @@ def write(
         if missing:
             absent[name] = f"no {', '.join(missing)}: {install}"
     known = Trained.of(network)
-    stored.write(folder / "model.npz", network)
+    trained_model.write(folder / "model.npz", network)
     if "keras" in contestants and "keras" not in absent:
         keras_file.write(known, folder / "model.h5")
     if "onnxruntime" in contestants and "onnxruntime" not in absent:

@@ -49,7 +49,7 @@ def faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
     import jax
 
     from faceemo.data.pipeline import Batch
-    from faceemo.train import optim, parallel, state, steps
+    from faceemo.train import freezing, parallel, state, steps
 
     images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
     labels, ones = np.arange(batch, dtype=np.int32) % 4, np.ones(batch, np.float32)
@@ -66,8 +66,8 @@ def faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
 
     def trained(level: str) -> Callable[[], object]:
         model = network(arch, size, level)
-        names = optim.label_params(model, variables["params"])
-        optimizer = optim.make_optimizer(1e-5, names)
+        names = freezing.label_params(model, variables["params"])
+        optimizer = freezing.make_optimizer(1e-5, names)
         step = parallel.train_on_devices(
             steps.make_train_step(
                 model,

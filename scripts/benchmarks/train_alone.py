@@ -20,9 +20,9 @@ def start(arch: str, arg: str) -> dict[str, object]:
     import train_faceemo
 
     from faceemo.data.pipeline import epoch_batches
-    from faceemo.train import compilation, parallel
+    from faceemo.train import compile_cache, parallel
 
-    compilation.keep()
+    compile_cache.keep()
     stepping = train_faceemo.Stepping(train_faceemo.Run.of(arch, arg))
     batch = parallel.shard(next(epoch_batches(stepping.run.splits["train"], 32)))
     found: dict[str, object] = {"before": time.perf_counter() - began}

@@ -26,12 +26,12 @@ from faceemo.config import make_config
 from faceemo.data.augment.augment import LEVELS, augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train import assembly, compilation, loop, parallel
-from faceemo.train.checkpoint import Checkpoints
+from faceemo.train import build_steps, compile_cache, loop, parallel
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.progress import Progress
+from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.epoch import train_epoch
-from faceemo.train.predict import predict_split
-from faceemo.train.progress import Progress
-from faceemo.train.recipe import make_recipe
+from faceemo.train.predict_split import predict_split
 from faceemo.train.state import TrainState
 
 Tasks = dict[str, Callable[[], object]]
@@ -61,14 +61,16 @@ class Stepping:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        labels = assembly.labels_of(run.model, run.variables)
-        optimizer = assembly.optimizer_of(run.config, run.config.learning_rate, run.model, labels)
+        labels = build_steps.labels_of(run.model, run.variables)
+        optimizer = build_steps.optimizer_of(
+            run.config, run.config.learning_rate, run.model, labels
+        )
         train = run.splits["train"]
-        self.step: Any = assembly.training_step(
+        self.step: Any = build_steps.training_step(
             run.config, run.model, optimizer, labels, run.preprocessing, train
         )
-        self.evaluate = assembly.evaluation_step(run.model, run.preprocessing)
-        first = assembly.first_state(run.config, run.variables, optimizer, labels)
+        self.evaluate = build_steps.evaluation_step(run.model, run.preprocessing)
+        first = build_steps.first_state(run.config, run.variables, optimizer, labels)
         self.state: TrainState = parallel.replicate(first)
         self.progress = Progress()
 
@@ -121,7 +123,7 @@ def fit(arch: str, arg: str, workdir: str, *fresh: str) -> Tasks:
     """The task 'fit', which writes WORKDIR.json: the history, without how long it took."""
     run, folder = Run.of(arch, arg), Path(workdir)
     # As the command does.
-    compilation.keep()
+    compile_cache.keep()
 
     def whole() -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ from faceemo.inference.trained import Trained
 from tests.inference import films, networks
 from tests.support.data.faces import face
 from tests.support.places import REPOSITORY
-from tests.train.tiny import GREY, SIZE, make_model
+from tests.support.train.tiny import GREY, SIZE, make_model
 
 CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
 

@@ -9,14 +9,14 @@ import faceemo
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import trained
-from faceemo.train import stored
+from faceemo.train.checkpoint import trained_model
 
 FOLDER = Path(trained.__file__).with_name(trained.BUILTIN)
 
 
 def test_it_is_small_and_says_what_it_is():
-    kept = stored.load(FOLDER)  # compares every digest
-    assert (FOLDER / stored.NAME).stat().st_size < 20e6
+    kept = trained_model.load(FOLDER)  # compares every digest
+    assert (FOLDER / trained_model.NAME).stat().st_size < 20e6
     card = (FOLDER / "card.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {kept.arch}:")
     for split in ("train", "validation"):

@@ -18,7 +18,7 @@ from faceemo.errors import UserError
 from faceemo.inference import command, keras_file
 from faceemo.inference.export import FORMATS, TOLERANCE, _faces, export
 from faceemo.inference.predictor import load
-from faceemo.train import stored
+from faceemo.train.checkpoint import trained_model
 from tests.inference import networks
 from tests.support.data.faces import face
 
@@ -119,12 +119,12 @@ assert not any(name.startswith("faceemo") for name in sys.modules)
 def test_a_file_that_answers_otherwise_is_not_written(network, photos, tmp_path, monkeypatch):
     out = tmp_path / "model.npz"
     out.write_text("an older one")
-    write = stored.write
+    write = trained_model.write
 
     def warmer(path, kept):
         write(path, dataclasses.replace(kept, temperature=1.01 * kept.temperature))
 
-    monkeypatch.setattr(stored, "write", warmer)
+    monkeypatch.setattr(trained_model, "write", warmer)
     with pytest.raises(UserError, match="nothing was written"):
         export(network, "npz", out, [photos])
     assert out.read_text() == "an older one"

@@ -16,8 +16,8 @@ from faceemo.config import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import prediction
 from faceemo.inference.predictor import LIMIT, Predictor
-from faceemo.train import stored
-from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
 from tests.support.data.faces import face
 
 
@@ -161,8 +161,10 @@ def test_a_stored_file_answers_as_its_run(run, loaded, tmp_path):
     recipe = read_recipe(run)
     variables, history = Checkpoints(run, recipe).restore_best()
     fitted = calibration.read(run, len(history))
-    path = tmp_path / stored.NAME
-    stored.write(path, stored.Stored(variables, recipe, fitted["temperature"], len(history)))
+    path = tmp_path / trained_model.NAME
+    trained_model.write(
+        path, trained_model.Stored(variables, recipe, fitted["temperature"], len(history))
+    )
     images = np.stack([face(seed) for seed in range(4)])
     for place in (path, tmp_path):
         assert faceemo.load(place).predict(images) == loaded.predict(images)

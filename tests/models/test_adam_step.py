@@ -14,7 +14,7 @@ from flax import traverse_util
 from faceemo import models
 from faceemo.config import ARCHS, VARIANTS, make_config
 from faceemo.models.weights import keras_h5
-from faceemo.train import optim
+from faceemo.train import freezing
 
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-6
@@ -52,8 +52,8 @@ def start(networks, arch, model):
 
 def step(model, variables, inputs):
     """The variables after one step on four images of the four classes."""
-    labels = optim.label_params(model, variables["params"])
-    optimizer = optim.make_optimizer(LEARNING_RATE, labels)
+    labels = freezing.label_params(model, variables["params"])
+    optimizer = freezing.make_optimizer(LEARNING_RATE, labels)
 
     def loss(params, statistics, inputs):
         logits, statistics = model.apply(params, statistics, inputs, train=True)
@@ -64,7 +64,7 @@ def step(model, variables, inputs):
     def run(params, statistics, inputs):
         gradients, statistics = jax.grad(loss, has_aux=True)(params, statistics, inputs)
         updates, _ = optimizer.update(gradients, optimizer.init(params), params)
-        return optim.map_trained(jnp.add, labels, params, updates), statistics
+        return freezing.map_trained(jnp.add, labels, params, updates), statistics
 
     params, statistics = run(variables["params"], variables["batch_stats"], inputs)
     return {"params": params, "batch_stats": statistics}
@@ -118,7 +118,7 @@ def test_optimizer_is_keras_adam_step_after_step(networks):
     keras = networks.weights("adam")
     with jax.enable_x64(True):
         params = {"weight": jnp.ones(40)}
-        optimizer = optim.make_optimizer(LEARNING_RATE, {"weight": optim.TRAIN})
+        optimizer = freezing.make_optimizer(LEARNING_RATE, {"weight": freezing.TRAIN})
         state = optimizer.init(params)
         for gradient, expected in zip(keras["gradients"], keras["after"], strict=True):
             updates, state = optimizer.update({"weight": jnp.asarray(gradient)}, state, params)
@@ -145,7 +145,7 @@ def test_counts_equal_keras(networks, arch, variant):
     row = VARIANTS[variant]
     config = make_config(arch, f"{variant},weights=none")
     model, shapes = models.build(config), sizes(arch, row.extra_dense)
-    plan = optim.freeze_plan(model, shapes["params"], shapes["batch_stats"])
+    plan = freezing.freeze_plan(model, shapes["params"], shapes["batch_stats"])
     trained, frozen = (sum(r[key] for r in plan) for key in ("trained", "frozen"))
     # Keras counts BatchNorm's and the normalisation's statistics among the weights not trained.
     statistics = sum(leaf.size for leaf in jax.tree.leaves(shapes["batch_stats"]))

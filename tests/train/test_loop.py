@@ -11,13 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from faceemo.errors import UserError
 from faceemo.train import loop, parallel
-from faceemo.train.checkpoint import Checkpoints, read_recipe
+from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
+from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.metrics import totals_of
-from faceemo.train.predict import predict_split
-from faceemo.train.recipe import make_recipe
+from faceemo.train.predict_split import predict_split
 from faceemo.train.steps import make_eval_step
-from tests.train.processes import assert_identical, results
-from tests.train.tiny import GREY, make_model, make_splits, tiny_config
+from tests.support.train.processes import assert_identical, results
+from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 
 
 def fit(workdir, model=None, splits=None, **changes):

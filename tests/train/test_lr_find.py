@@ -5,10 +5,10 @@ import pytest
 
 from faceemo.data.augment.mixing import training_batches
 from faceemo.errors import UserError
-from faceemo.train import assembly, lr_find, parallel
-from faceemo.train.teacher import Teaching
-from tests.train.recipe_steps import teacher
-from tests.train.tiny import GREY, make_model, make_split, tiny_config
+from faceemo.train import build_steps, lr_find, parallel
+from faceemo.train.distillation import Teaching
+from tests.support.train.recipe_steps import teacher
+from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
 RATES = np.geomspace(1e-7, 1, 120)
 
@@ -56,10 +56,10 @@ def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
     def loss_after(rate, steps=30):
         config, model, train = tiny_config(), make_model(), make_split(70, 0)
         variables = model.init(0)
-        labels = assembly.labels_of(model, variables)
-        optimizer = assembly.optimizer_of(config, rate, model, labels)
-        step = assembly.training_step(config, model, optimizer, labels, GREY, train)
-        state = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
+        labels = build_steps.labels_of(model, variables)
+        optimizer = build_steps.optimizer_of(config, rate, model, labels)
+        step = build_steps.training_step(config, model, optimizer, labels, GREY, train)
+        state = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
         totals = []
         for epoch in range(steps // 5):
             for batch in training_batches(train, config, epoch):

@@ -12,8 +12,8 @@ from faceemo.data.augment.mixing import with_partners
 from faceemo.data.pipeline import epoch_batches
 from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
-from tests.train.processes import finish, free_port, results, run, start, stored
-from tests.train.tiny import make_split
+from tests.support.train.processes import finish, free_port, results, run, start, stored
+from tests.support.train.tiny import make_split
 
 # 70 images in batches of 18: no number of devices divides 18, 70 or both but 1 and 2.
 RUN = {"epochs": 3, "patience": 0, "batch_size": 18}

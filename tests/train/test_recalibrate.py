@@ -12,10 +12,10 @@ from faceemo.data.augment.augment import enlarge
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import preprocess
-from faceemo.train import optim, parallel
+from faceemo.train import freezing, parallel
 from faceemo.train.recalibrate import make_moments_step, recalibrated
 from faceemo.train.state import TrainState
-from tests.train.tiny import GREY, SIZE, make_split, tiny_config
+from tests.support.train.tiny import GREY, SIZE, make_split, tiny_config
 
 KEY = jax.random.PRNGKey(0)
 LABELS = {"trained": dict.fromkeys(("moving_mean", "moving_variance"), "train")} | {
@@ -73,7 +73,7 @@ def test_normalisation_that_came_with_the_weights_stays():
     variables = model.init(0)
     normalization = variables["batch_stats"]["backbone"]["normalization"]
     normalization |= {"mean": jnp.float32([1, 2, 3]), "variance": jnp.float32([4, 5, 6])}
-    labels = optim.label(model.blocks, model.trained, variables["batch_stats"])
+    labels = freezing.label(model.blocks, model.trained, variables["batch_stats"])
     split = make_split(16, 0)
     state = parallel.replicate(TrainState(jnp.int32(0), **variables, opt_state=(), rng=KEY))
     step = make_moments_step(model, GREY, labels, augmentation="none", axis_name=parallel.AXIS)

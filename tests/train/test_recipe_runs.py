@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from faceemo.errors import UserError
-from faceemo.train import assembly, interrupt, loop, parallel
+from faceemo.train import build_steps, interrupt, loop, parallel
 from faceemo.train.metrics import totals_of
-from faceemo.train.predict import predict_split
-from tests.train import test_features
-from tests.train.processes import assert_identical, results
+from faceemo.train.predict_split import predict_split
+from tests.support.train.processes import assert_identical, results
+from tests.support.train.tiny import GREY, make_model, make_splits
+from tests.train import test_feature_cache
 from tests.train.test_loop import fit, stored
-from tests.train.tiny import GREY, make_model, make_splits
 
 RECIPE = {
     "epochs": 4,
@@ -36,7 +36,7 @@ _LENGTHS = ("epochs", "patience", "checkpoint_every_steps")
 def model(policy):
     """Recalibration knows the real BatchNorm's momentum; there, all blocks train."""
     if policy == "recalibrate":
-        return test_features.make_model(trained=("low", "top", "head"))
+        return test_feature_cache.make_model(trained=("low", "top", "head"))
     return make_model(noise=0.2, statistics=True)
 
 
@@ -94,7 +94,7 @@ def test_stopped_between_training_and_its_checkpoint_it_goes_on(straight, tmp_pa
     recalibrates = options["bn_policy"] == "recalibrate"
     for phase in ["moments_step"] * recalibrates + ["evaluation_step"]:
         with monkeypatch.context() as patch:
-            patch.setattr(assembly, phase, asked_to_stop(getattr(assembly, phase)))
+            patch.setattr(build_steps, phase, asked_to_stop(getattr(build_steps, phase)))
             with pytest.raises(interrupt.Stopped):
                 fit(tmp_path / "run", model(options["bn_policy"]), **options)
         assert max(int(path.name) for path in (tmp_path / "run" / "latest").glob("[0-9]*")) == 5
@@ -110,7 +110,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
     copies = parallel.replicate(variables)
     validation = make_splits()["validation"]
     logits = predict_split(
-        assembly.evaluation_step(model(options["bn_policy"]), GREY),
+        build_steps.evaluation_step(model(options["bn_policy"]), GREY),
         copies["params"],
         copies["batch_stats"],
         validation,

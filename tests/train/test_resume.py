@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceemo.train.interrupt import EXIT_CODE
-from tests.train.processes import assert_identical, finish, results, run, start
+from tests.support.train.processes import assert_identical, finish, results, run, start
 
 RUN = {"epochs": 4, "patience": 0, "checkpoint_every_steps": 2}
 

@@ -10,17 +10,17 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
-from faceemo.train import assembly, optim, parallel, state
+from faceemo.train import build_steps, freezing, parallel, state
 from faceemo.train.steps import make_eval_step, make_train_step
-from tests.train.tiny import GREY, make_model, make_split, tiny_config
+from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
 
 def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), steps=1):
     """Some steps on one batch, cut over so many devices; the first copy of everything."""
     model = make_model(noise=noise)
     variables = model.init(0)
-    labels = optim.label_params(model, variables["params"])
-    optimizer = optim.make_optimizer(0.01, labels)
+    labels = freezing.label_params(model, variables["params"])
+    optimizer = freezing.make_optimizer(0.01, labels)
     step = make_train_step(
         model,
         optimizer,
@@ -61,10 +61,10 @@ def test_the_step_takes_the_memory_of_the_state_that_it_is_given():
     """Parameters, frozen ones too, statistics and moments are in memory once."""
     model, config = make_model(), tiny_config()
     variables = model.init(0)
-    labels = assembly.labels_of(model, variables)
-    optimizer = assembly.optimizer_of(config, 0.01, model, labels)
-    step = assembly.training_step(config, model, optimizer, labels, GREY, make_split(70, 0))
-    before = parallel.replicate(assembly.first_state(config, variables, optimizer, labels))
+    labels = build_steps.labels_of(model, variables)
+    optimizer = build_steps.optimizer_of(config, 0.01, model, labels)
+    step = build_steps.training_step(config, model, optimizer, labels, GREY, make_split(70, 0))
+    before = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
     step(before, parallel.shard(batch_of(8)), 0)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
 
@@ -110,10 +110,10 @@ def test_weighted_loss_is_divided_by_images_not_by_weights():
 
 def test_balanced_weights_are_scikit_learns():
     split = make_split(50, 0)
-    ours = assembly.class_weights(split, "balanced")
+    ours = build_steps.class_weights(split, "balanced")
     oracle = compute_class_weight("balanced", classes=np.arange(4), y=split.labels)
     np.testing.assert_allclose(ours, oracle, rtol=1e-6)
-    np.testing.assert_array_equal(assembly.class_weights(split, "none"), 1)
+    np.testing.assert_array_equal(build_steps.class_weights(split, "none"), 1)
 
 
 def test_balanced_weights_without_a_class_name_it():
@@ -121,7 +121,7 @@ def test_balanced_weights_without_a_class_name_it():
     keep = split.labels != 2
     part = Split(split.images[keep], split.labels[keep], ())
     with pytest.raises(ValueError, match=CLASSES[2]):
-        assembly.class_weights(part, "balanced")
+        build_steps.class_weights(part, "balanced")
 
 
 def test_randomness_comes_from_key_epoch_and_index():

@@ -16,8 +16,8 @@ from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
 from faceemo.train import steps, watchdog
 from faceemo.train.state import TrainState
+from tests.support.train.tiny import GREY, make_model, make_split, make_splits, tiny_config
 from tests.train.test_loop import fit
-from tests.train.tiny import GREY, make_model, make_split, make_splits, tiny_config
 
 
 def altered(model, change):

@@ -41,7 +41,7 @@ def serve(
     """Serves a trained network; returns when Ctrl-C ends it.
 
     Args:
-        run: its folder, or a file of `faceemo.train.stored`.
+        run: its folder, or a file of `faceemo.train.checkpoint.trained_model`.
         host: name or number of the address to listen at.
         port: 0 takes one that is free.
         names: see `names_of`.

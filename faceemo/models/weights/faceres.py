@@ -5,7 +5,7 @@ for age, gender and identity recognition", PeerJ Computer Science 2019). It was 
 (https://github.com/HSE-asavchenko/HSE_FaceRec_tf) and is published for TensorFlow.js, with each
 BatchNorm folded into the convolution before it, but for the depthwise ones. What is left of a
 BatchNorm is a shift, or a factor and a shift; here both are a BatchNorm again, whose mean is 0 and
-whose variance is 1 until `faceemo.train.settle` gives it those of images.
+whose variance is 1 until `faceemo.train.batch_stats` gives it those of images.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,8 @@
 
 Keras's files hold arrays alone; which input they expect is known only to whoever made them. Here it
 is written down, as JSON under 'about'. There are two kinds, both packed here: a backbone to train
-from ('LAYER/WEIGHT', this module), and a whole trained network (`faceemo.train.stored`).
+from ('LAYER/WEIGHT', this module), and a whole trained network
+(`faceemo.train.checkpoint.trained_model`).
 """
 
 import contextlib

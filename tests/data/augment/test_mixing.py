@@ -8,7 +8,7 @@ from scipy import stats
 
 from faceemo.data.augment.mixing import Mixing, mix, partners, with_partners
 from faceemo.data.pipeline import epoch_batches
-from tests.train.tiny import make_split
+from tests.support.train.tiny import make_split
 
 COUNT, SIZE = 3000, 24
 KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(3), i))(jnp.arange(COUNT))

@@ -14,21 +14,22 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import average, optim, parallel
-from faceemo.train.adam import Rate
-from faceemo.train.optim import TRAIN
+from faceemo.train import freezing, parallel
+from faceemo.train.distillation import Teaching
+from faceemo.train.ema import init_ema
+from faceemo.train.freezing import TRAIN
+from faceemo.train.optimizer import Rate
 from faceemo.train.recalibrate import make_moments_step
 from faceemo.train.state import TrainState, create
 from faceemo.train.steps import make_eval_step, make_train_step
-from faceemo.train.teacher import Teaching
 
 
 def labels_of(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
-    """Of every leaf of {'params', 'batch_stats'}, whether it trains; see `optim.label`."""
+    """Of every leaf of {'params', 'batch_stats'}, whether it trains; see `freezing.label`."""
     moving = frozenset() if model.moving_statistics else model.trained
     return {
-        "params": optim.label_params(model, variables["params"]),
-        "batch_stats": optim.label(model.blocks, moving, variables["batch_stats"]),
+        "params": freezing.label_params(model, variables["params"]),
+        "batch_stats": freezing.label(model.blocks, moving, variables["batch_stats"]),
     }
 
 
@@ -36,7 +37,7 @@ def optimizer_of(
     config: ConfigDict, rate: Rate, model: Model, labels: dict[str, Any]
 ) -> optax.GradientTransformation:
     """The configured optimiser, at learning rates of the caller's choice."""
-    return optim.make_optimizer(
+    return freezing.make_optimizer(
         rate,
         labels["params"],
         blocks=model.blocks,
@@ -55,7 +56,7 @@ def first_state(
     """The state before the first step."""
     state = create(variables, optimizer, config.seed)
     if config.ema:
-        state = dataclasses.replace(state, average=average.start(variables, labels))
+        state = dataclasses.replace(state, average=init_ema(variables, labels))
     return state
 
 

@@ -34,7 +34,7 @@ class Stored:
     Attributes:
         variables: {'params', 'batch_stats'} of nested dicts, float32 NumPy arrays; 'batch_stats' is
             {} for a network without BatchNorm. As `Model.apply` and `make_eval_step` take them.
-        recipe: what `faceemo.train.recipe.make_recipe` recorded of the run.
+        recipe: what `faceemo.train.checkpoint.provenance.make_recipe` recorded of the run.
         temperature: by which logits are divided for calibrated probabilities; above 0.
         best_epoch: from 1; whose weights these are.
     """

@@ -7,12 +7,12 @@ import optax
 import pytest
 
 from faceemo.models import Block
-from faceemo.train import optim
-from tests.train.tiny import make_model
+from faceemo.train import freezing
+from tests.support.train.tiny import make_model
 
 MODEL = make_model()
 PARAMS = MODEL.init(0)["params"]
-LABELS = optim.label_params(MODEL, PARAMS)
+LABELS = freezing.label_params(MODEL, PARAMS)
 
 
 def gradients():
@@ -34,23 +34,23 @@ def test_labels_follow_the_trained_blocks():
 )
 def test_a_leaf_that_not_exactly_one_block_claims_is_an_error(blocks, message):
     with pytest.raises(ValueError, match=message):
-        optim.label(blocks, MODEL.trained, PARAMS)
+        freezing.label(blocks, MODEL.trained, PARAMS)
 
 
 def test_a_block_that_claims_nothing_is_an_error():
     model = make_model()
     model.blocks = (*model.blocks, Block("ghost", "backbone/ghost/.*"))
     with pytest.raises(ValueError, match="ghost"):
-        optim.label_params(model, PARAMS)
+        freezing.label_params(model, PARAMS)
 
 
 def test_a_trained_name_that_is_no_block_is_an_error():
     with pytest.raises(ValueError, match="tpo"):
-        optim.label_params(make_model(trained=("tpo", "head")), PARAMS)
+        freezing.label_params(make_model(trained=("tpo", "head")), PARAMS)
 
 
 def test_adam_moves_what_trains_and_has_no_state_for_the_rest():
-    optimizer = optim.make_optimizer(0.1, LABELS)
+    optimizer = freezing.make_optimizer(0.1, LABELS)
     state = optimizer.init(PARAMS)
     trained = sum(
         leaf.size
@@ -68,7 +68,7 @@ def test_adams_epsilon_is_where_keras_has_it():
 
     optax's own Adam would give 0.5; tests/models/test_adam_step.py compares with Keras itself.
     """
-    optimizer = optim.make_optimizer(1.0, LABELS)
+    optimizer = freezing.make_optimizer(1.0, LABELS)
     tiny = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-7), PARAMS)
     updates, _ = optimizer.update(tiny, optimizer.init(PARAMS), PARAMS)
     root = np.sqrt(0.001)
@@ -81,34 +81,34 @@ def test_map_trained_leaves_even_the_sign_of_zero():
     params = {"a": jnp.array([-0.0]), "b": jnp.array([-0.0])}
     labels = {"a": "freeze", "b": "train"}
     zeros = jax.tree.map(jnp.zeros_like, params)
-    result = optim.map_trained(jnp.add, labels, params, zeros)
+    result = freezing.map_trained(jnp.add, labels, params, zeros)
     assert np.signbit(result["a"]).all()
     assert not np.signbit(result["b"]).any()
     assert not np.signbit(optax.apply_updates(params, zeros)["a"]).any(), "the reason for it"
 
 
 def test_the_plan_counts_every_parameter_once():
-    rows = optim.freeze_plan(MODEL, PARAMS, {"backbone": {"top": {"mean": jnp.zeros(6)}}})
+    rows = freezing.freeze_plan(MODEL, PARAMS, {"backbone": {"top": {"mean": jnp.zeros(6)}}})
     assert [(row["block"], row["trained"], row["frozen"]) for row in rows] == [
         ("low", 0, 65),
         ("top", 36, 0),
         ("head", 28, 0),
     ]
     assert [row["batch_norm"] for row in rows] == ["-", "batch statistics", "-"]
-    assert optim.format_plan(rows).splitlines()[-1].split() == ["total", "64", "65"]
+    assert freezing.format_plan(rows).splitlines()[-1].split() == ["total", "64", "65"]
 
 
 def test_the_audit_sees_a_single_flipped_bit_in_a_frozen_leaf():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = jax.tree.map(np.array, PARAMS["backbone"]["low"])
-    assert "4 of 4 moved" in optim.audit(LABELS, PARAMS, after)
+    assert "4 of 4 moved" in freezing.audit(LABELS, PARAMS, after)
     after["backbone"]["low"]["bias"][3] = -0.0
     with pytest.raises(RuntimeError, match=r"1 of 2 frozen leaves changed .*: backbone/low/bias$"):
-        optim.audit(LABELS, PARAMS, after)
+        freezing.audit(LABELS, PARAMS, after)
 
 
 def test_the_audit_names_what_should_have_moved():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = PARAMS["backbone"]["low"]
     after["head"]["predictions"]["bias"] = PARAMS["head"]["predictions"]["bias"]
-    assert optim.audit(LABELS, PARAMS, after).endswith("3 of 4 moved, not head/predictions/bias")
+    assert freezing.audit(LABELS, PARAMS, after).endswith("3 of 4 moved, not head/predictions/bias")

@@ -15,8 +15,8 @@ import optax
 from flax import traverse_util
 
 from faceemo.models import Block, Model
-from faceemo.train.adam import Rate, keras_adam
 from faceemo.train.digest import named_leaves
+from faceemo.train.optimizer import Rate, keras_adam
 
 TRAIN, FREEZE = "train", "freeze"
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from faceemo.data.augment.mixing import with_partners
 from faceemo.data.pipeline import Batch
-from faceemo.train import average, optim, state
+from faceemo.train import freezing, state
+from faceemo.train.distillation import Teacher
+from faceemo.train.ema import init_ema
 from faceemo.train.steps import make_train_step
-from faceemo.train.teacher import Teacher
-from tests.train.tiny import GREY, SIZE, make_model, make_split
+from tests.support.train.tiny import GREY, SIZE, make_model, make_split
 
 WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
 
@@ -20,8 +21,8 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
     """Some steps on one batch, cut over so many devices; the first copy of the states."""
     model = make_model(noise=noise)
     variables = model.init(0)
-    labels = {"params": optim.label_params(model, variables["params"]), "batch_stats": {}}
-    optimizer = optimizer or (lambda labels: optim.make_optimizer(0.01, labels))
+    labels = {"params": freezing.label_params(model, variables["params"]), "batch_stats": {}}
+    optimizer = optimizer or (lambda labels: freezing.make_optimizer(0.01, labels))
     optimizer = optimizer(labels["params"])
     step = make_train_step(
         model,
@@ -43,7 +44,7 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
             start.batch_stats,
             start.opt_state,
             start.rng,
-            average.start(variables, labels),
+            init_ema(variables, labels),
         )
     if mixing:
         (batch,) = with_partners([batch], make_split(8, 3), 5, 2)

@@ -14,14 +14,15 @@ from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import IDENTITY
 from faceemo.models.weights import npz
-from faceemo.train import parallel, stored
-from faceemo.train.assembly import evaluation_step
-from faceemo.train.checkpoint import Checkpoints
+from faceemo.train import parallel
+from faceemo.train.build_steps import evaluation_step
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.digest import named_leaves
-from faceemo.train.predict import predict_split
-from tests import finished
+from faceemo.train.predict_split import predict_split
+from tests.support import finished
 from tests.support.places import REPOSITORY
-from tests.train.tiny import make_splits
+from tests.support.train.tiny import make_splits
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def answers(model, preprocessing, variables):
 def test_it_answers_as_the_best_checkpoint_bit_for_bit(run, path):
     workdir, recipe = run
     best, _ = Checkpoints(workdir, recipe).restore_best()
-    found = stored.load(path)
+    found = trained_model.load(path)
     wanted, leaves = named_leaves(best), named_leaves(found.variables)
     assert leaves.keys() == wanted.keys()
     assert all(leaves[name].tobytes() == wanted[name].tobytes() for name in wanted)
@@ -59,7 +60,7 @@ def test_it_answers_as_the_best_checkpoint_bit_for_bit(run, path):
 
 
 def test_it_knows_what_a_predictor_asks(run, path):
-    found = stored.load(path.parent)  # the folder will do
+    found = trained_model.load(path.parent)  # the folder will do
     assert (found.arch, found.image_size) == ("efficientnetb0", 32)
     assert found.classes == ("happy", "neutral", "sad", "surprise")
     assert found.preprocessing == IDENTITY
@@ -82,7 +83,7 @@ def test_numpy_alone_reads_all_leaves_and_no_optimiser(run, path):
 
 def test_training_starts_from_its_backbone(path):
     """Every leaf and statistic of it, at another size and with other classes; a new head."""
-    kept = stored.load(path)
+    kept = trained_model.load(path)
     config = make_config("efficientnetb0", f"best,weights={path},image_size=64,classes=sad+happy")
     model = models.build(config)
     fresh = model.init(3)
@@ -105,7 +106,7 @@ def test_another_backbone_does_not_start_from_it(path):
 def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
     """Wherever one is altered; dates in the zip's own tables mean nothing to anybody."""
     content = path.read_bytes()
-    whole = named_leaves(stored.load(path).variables)
+    whole = named_leaves(trained_model.load(path).variables)
     rng = np.random.default_rng(0)
     # anywhere, in the first arrays' headers, in the tables at the end, in what is said about it
     about = content.index(b"about.npy")
@@ -121,7 +122,7 @@ def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
         changed[place] ^= 1 << int(rng.integers(8))
         copy.write_bytes(changed)
         try:
-            found = named_leaves(stored.load(copy).variables)
+            found = named_leaves(trained_model.load(copy).variables)
         except UserError as error:
             refused.append(str(error))
         else:
@@ -142,10 +143,10 @@ def test_what_zips_checksum_cannot_see_the_digests_do(path, tmp_path):
     ):
         npz.pack(tmp_path / "m.npz", about, arrays | {key: value})
         with pytest.raises(UserError, match=f"not as it was stored: {key}"):
-            stored.load(tmp_path / "m.npz")
+            trained_model.load(tmp_path / "m.npz")
     npz.pack(tmp_path / "m.npz", about | {"temperature": 1.0}, arrays)
     with pytest.raises(UserError, match="not as it was stored: about"):
-        stored.load(tmp_path / "m.npz")
+        trained_model.load(tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, 0.5, -1, -30])
@@ -154,12 +155,12 @@ def test_a_file_that_is_cut_off_is_refused(path, tmp_path, length):
     length = int(len(content) * length) if isinstance(length, float) else length
     (tmp_path / "model.npz").write_bytes(content[:length])
     with pytest.raises(UserError, match=r"copy it again"):
-        stored.load(tmp_path)
+        trained_model.load(tmp_path)
 
 
 def test_what_is_no_stored_network_is_refused(path, tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        stored.load(tmp_path / "lost.npz")
+        trained_model.load(tmp_path / "lost.npz")
     other = tmp_path / "other.npz"
     for write in (
         lambda: other.write_text("<html>404</html>"),
@@ -169,18 +170,18 @@ def test_what_is_no_stored_network_is_refused(path, tmp_path):
     ):
         write()
         with pytest.raises(UserError, match="which cannot be read"):
-            stored.load(other)
-    found = stored.load(path)
+            trained_model.load(other)
+    found = trained_model.load(path)
     head = found.variables["params"]["head"]
     for variables, message in (
         ({"params": {"head": head}, "batch_stats": {}}, "is missing"),
         ({"params": found.variables["params"], "batch_stats": {"x": np.ones(2)}}, "left over"),
     ):
-        stored.write(other, dataclasses.replace(found, variables=variables))
+        trained_model.write(other, dataclasses.replace(found, variables=variables))
         with pytest.raises(UserError, match=message):
-            stored.load(other)
+            trained_model.load(other)
     with pytest.raises(UserError, match=r"name it model\.npz"):
-        stored.write(tmp_path / "model.h5", found)
+        trained_model.write(tmp_path / "model.h5", found)
 
 
 KILLED = """
@@ -201,10 +202,10 @@ def test_killed_while_storing_nothing_passes_for_finished(run, tmp_path):
         assert subprocess.run(killed, cwd=REPOSITORY, timeout=300).returncode == 9
         assert sorted(path.name for path in folder.glob("*")) == before
     with pytest.raises(UserError, match="no such file"):
-        stored.load(tmp_path / "new")
-    stored.load(tmp_path / "old")
+        trained_model.load(tmp_path / "new")
+    trained_model.load(tmp_path / "old")
     finals.store(workdir, tmp_path / "new")
-    stored.load(tmp_path / "new")
+    trained_model.load(tmp_path / "new")
     assert not (tmp_path / ".new.partial").exists()
 
 
@@ -230,8 +231,8 @@ def test_what_is_not_finished_or_not_ours_is_left_alone(run, tmp_path):
 
 def test_loading_needs_neither_tensorflow_nor_orbax(path):
     code = (
-        "import sys, pathlib; from faceemo.train import stored; "
-        "stored.load(pathlib.Path(sys.argv[1])); "
+        "import sys, pathlib; from faceemo.train.checkpoint import trained_model; "
+        "trained_model.load(pathlib.Path(sys.argv[1])); "
         "sys.exit(bool({'tensorflow', 'orbax.checkpoint', 'matplotlib'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, str(path)]

@@ -9,11 +9,11 @@ import numpy as np
 from faceemo import models
 from faceemo.analysis import calibration, card
 from faceemo.config import make_config
-from faceemo.train.assembly import first_state, labels_of, optimizer_of
-from faceemo.train.checkpoint import Checkpoints
-from faceemo.train.progress import Progress
-from faceemo.train.recipe import make_recipe
-from tests.train.tiny import make_splits
+from faceemo.train.build_steps import first_state, labels_of, optimizer_of
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.progress import Progress
+from faceemo.train.checkpoint.provenance import make_recipe
+from tests.support.train.tiny import make_splits
 
 # Some of its leaves and statistics train, some are frozen.
 ARG = "2,weights=none,image_size=32"

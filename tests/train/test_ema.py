@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from faceemo.train import average, state
-from tests.train.recipe_steps import batch_of, train
+from faceemo.train import ema, state
+from tests.support.train.recipe_steps import batch_of, train
 
 
 def test_the_average_is_tensorflows_formula():
@@ -20,7 +20,7 @@ def test_the_average_is_tensorflows_formula():
         decay = min(0.6, (1 + number) / (10 + number))
         limited += decay < 0.6
         mean = decay * mean + (1 - decay) * leaf
-        averaged = average.averaged(other).params["head"]["predictions"]["kernel"]
+        averaged = ema.averaged(other).params["head"]["predictions"]["kernel"]
         np.testing.assert_allclose(averaged, mean, rtol=1e-5, atol=1e-7)
     assert 5 < limited < 20, "both arms of the minimum"
 
@@ -32,21 +32,21 @@ def test_statistics_are_averaged_where_they_train_and_can_be_replaced():
     }
     labels = {"params": {"w": "train"}, "batch_stats": {"a": "train", "b": "freeze"}}
     begin = state.create(variables, optax.identity(), 0)
-    begin = average.moved(
+    begin = ema.update_ema(
         state.TrainState(
             jnp.int32(1),
             {"w": jnp.ones(2)},
             {"a": jnp.full(1, 8.0), "b": jnp.ones(1)},
             (),
             begin.rng,
-            average.start(variables, labels),
+            ema.init_ema(variables, labels),
         ),
         decay=0.9,
     )
-    shown = average.averaged(begin)
+    shown = ema.averaged(begin)
     np.testing.assert_allclose(shown.params["w"], 9 / 11, rtol=1e-6)
     np.testing.assert_allclose(shown.batch_stats["a"], 8 * 9 / 11, rtol=1e-6)
     np.testing.assert_array_equal(shown.batch_stats["b"], 1)
-    fresh = average.with_statistics(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
-    assert float(average.averaged(fresh).batch_stats["a"][0]) == 5
-    np.testing.assert_allclose(average.averaged(fresh).params["w"], 9 / 11, rtol=1e-6)
+    fresh = ema.with_statistics(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
+    assert float(ema.averaged(fresh).batch_stats["a"][0]) == 5
+    np.testing.assert_allclose(ema.averaged(fresh).params["w"], 9 / 11, rtol=1e-6)

@@ -28,7 +28,7 @@ def make_recipe(
         preprocessing: that belongs to the weights.
         weights: where the initial weights came from, of `faceemo.models.load_weights`.
         splits: the images that training and validation see.
-        teachers: `faceemo.train.teacher.Teacher.record` of each.
+        teachers: `faceemo.train.distillation.Teacher.record` of each.
     """
     # Under a schedule that ends with them, the number of epochs shapes every step.
     horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}

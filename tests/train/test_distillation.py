@@ -14,13 +14,13 @@ from faceemo.config import make_config
 from faceemo.data.augment.mixing import Mixing
 from faceemo.data.sample import sample
 from faceemo.errors import UserError
-from faceemo.train import features, optim
-from faceemo.train.recipe import inherited_images, make_recipe
-from faceemo.train.teacher import Teaching, teaching_of
+from faceemo.train import feature_cache, freezing
+from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
+from faceemo.train.distillation import Teaching, teaching_of
 from tests.inference import networks
+from tests.support.train.recipe_steps import batch_of, teacher, train
+from tests.support.train.tiny import GREY, make_splits, tiny_config
 from tests.test_main import command
-from tests.train.recipe_steps import batch_of, teacher, train
-from tests.train.tiny import GREY, make_splits, tiny_config
 
 
 def moved(teaching, **recipe):
@@ -31,7 +31,7 @@ def moved(teaching, **recipe):
         devices=2,
         noise=0,
         optimizer=lambda labels: optax.multi_transform(
-            {optim.TRAIN: optax.sgd(0.1), optim.FREEZE: optax.set_to_zero()}, labels
+            {freezing.TRAIN: optax.sgd(0.1), freezing.FREEZE: optax.set_to_zero()}, labels
         ),
         teaching=teaching,
         **recipe,
@@ -127,9 +127,9 @@ def test_a_wrong_field_is_named(arg, message):
 def test_features_are_not_kept_where_a_teacher_must_see_images():
     model = type("Model", (), {"trained": {"head"}})()
     config = make_config("mobilenet", "0")
-    assert features._pays(config, model, 10)
+    assert feature_cache._pays(config, model, 10)
     config.teacher = "model.npz"
-    assert not features._pays(config, model, 10)
+    assert not feature_cache._pays(config, model, 10)
 
 
 def test_what_a_teacher_saw_counts():

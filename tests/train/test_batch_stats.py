@@ -12,9 +12,9 @@ from faceemo.config import make_config
 from faceemo.data.augment.augment import enlarge
 from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import preprocess
-from faceemo.train.settle import settled
+from faceemo.train.batch_stats import settled
 from tests.support.data.faces import face
-from tests.train.tiny import GREY, make_split
+from tests.support.train.tiny import GREY, make_split
 
 
 def folded(model):

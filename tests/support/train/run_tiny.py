@@ -1,6 +1,7 @@
 """Trains the tiny model in a process of its own, which may kill itself on the way.
 
-    python -m tests.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37] [--process 0 --port P]
+    python -m tests.support.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37]
+        [--process 0 --port P]
 
 Prints {'history', 'files', 'batches'} as JSON in its last line; `files` and `batches` count what
 --kill can name: operations on files in WORKDIR, and batches.
@@ -19,9 +20,9 @@ import numpy as np
 
 from faceemo.errors import reported
 from faceemo.train import epoch, interrupt, loop, parallel
-from faceemo.train.checkpoint import Checkpoints
-from faceemo.train.recipe import make_recipe
-from tests.train.tiny import GREY, make_model, make_splits, tiny_config
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.provenance import make_recipe
+from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 
 FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
 

@@ -14,7 +14,7 @@ from tests.train.test_loop import fit
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from faceemo.train.claim import claimed
+from faceemo.train.lock import claimed
 with claimed(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from faceemo.train.optim import TRAIN
+from faceemo.train.freezing import TRAIN
 from faceemo.train.state import TrainState
 
 
-def start(variables: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+def init_ema(variables: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
     """The average before the first step: copies of the leaves that train, holes for the others.
 
     Args:
@@ -29,7 +29,7 @@ def start(variables: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def moved(state: TrainState, decay: float) -> TrainState:
+def update_ema(state: TrainState, decay: float) -> TrainState:
     """`state` after a step, with the step taken into its average.
 
     In step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's

@@ -17,7 +17,13 @@ LIMIT = 240
 
 def start(workdir, changes, *, devices=1, options=()):
     """Starts `run_tiny` on so many CPU devices."""
-    command = [sys.executable, "-m", "tests.train.run_tiny", str(workdir), json.dumps(changes)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.train.run_tiny",
+        str(workdir),
+        json.dumps(changes),
+    ]
     flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [*command, *map(str, options)],

@@ -8,7 +8,7 @@ import optax
 
 from faceemo.data.augment.augment import LEVELS, augment, image_keys
 from faceemo.models.preprocessing import preprocess
-from faceemo.train.optim import FREEZE, TRAIN, map_trained
+from faceemo.train.freezing import FREEZE, TRAIN, map_trained
 
 
 def make_plain_adam(learning_rate, b1=0.9, b2=0.999, eps=1e-7):

@@ -10,12 +10,12 @@ from tests.support.places import REPOSITORY
 # Prints how many programs were found on disk, and the bits of a result.
 PROGRAM = """
 import json, jax
-from faceemo.train import compilation
+from faceemo.train import compile_cache
 
 found = []
 jax.monitoring.register_event_listener(lambda name, **_: found.append(name))
-compilation._WORTH = 0.0
-compilation.keep()
+compile_cache._WORTH = 0.0
+compile_cache.keep()
 step = jax.pmap(lambda x: jax.numpy.sin(x) @ x.T, donate_argnums=0)
 value = step(jax.numpy.linspace(0, 1, 4096).reshape(1, 64, 64))
 print(json.dumps([found.count("/jax/compilation_cache/cache_hits"), float(value.sum()).hex()]))

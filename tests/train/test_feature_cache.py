@@ -12,11 +12,11 @@ from faceemo.models import Block, Model
 from faceemo.models.head import Head
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Conv
-from faceemo.train import features, loop
-from faceemo.train.checkpoint import Checkpoints
-from faceemo.train.recipe import make_recipe
-from tests.train.processes import assert_identical, results
-from tests.train.tiny import GREY, SIZE, make_splits, tiny_config
+from faceemo.train import feature_cache, loop
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.provenance import make_recipe
+from tests.support.train.processes import assert_identical, results
+from tests.support.train.tiny import GREY, SIZE, make_splits, tiny_config
 
 OPTIONS = {"augmentation": "none", "unfreeze": "0", "epochs": 3, "patience": 0}
 
@@ -178,7 +178,7 @@ def test_another_cut_of_the_batches_or_line_of_code_is_another_file(tmp_path, mo
     fit(tmp_path / "batches", batch_size=18)
     assert len(files(tmp_path)) == 4
     with monkeypatch.context() as patch:
-        patch.setattr(features, "__file__", __file__)
+        patch.setattr(feature_cache, "__file__", __file__)
         fit(tmp_path / "code")
     assert len(files(tmp_path)) == 6
     settings = json.loads(files(tmp_path)[0].with_suffix(".json").read_text())
@@ -194,11 +194,11 @@ def test_half_precision_survives_the_disk(tmp_path):
 
 
 def test_too_much_for_the_memory_is_said_and_not_kept(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(features, "LIMIT", 100 * 7 * 4 - 1)
+    monkeypatch.setattr(feature_cache, "LIMIT", 100 * 7 * 4 - 1)
     fit(tmp_path / "run")
     assert not files(tmp_path)
     assert "the frozen trunk runs in every epoch" in capsys.readouterr().out
-    monkeypatch.setattr(features, "LIMIT", 100 * 7 * 4)
+    monkeypatch.setattr(feature_cache, "LIMIT", 100 * 7 * 4)
     fit(tmp_path / "other")
     assert len(files(tmp_path)) == 2
 
@@ -207,7 +207,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(features.np, "save", full)
+    monkeypatch.setattr(feature_cache.np, "save", full)
     history = fit(tmp_path / "run")
     assert len(history) == 3
     assert "not kept on disk" in capsys.readouterr().out
@@ -243,7 +243,7 @@ def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):
     model = make_model()
     variables = model.init(0)
     monkeypatch.setattr(Model, "features", counted)
-    stage = features.stage(
+    stage = feature_cache.stage(
         tiny_config(data_dir=str(tmp_path / "data"), **OPTIONS),
         model,
         variables,

@@ -18,8 +18,8 @@ from faceemo.config import teachers as named
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import stored
-from faceemo.train.stored import Stored
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import Stored
 
 Look = Callable[[Model, Preprocessing], jax.Array]
 
@@ -104,6 +104,6 @@ def teaching_of(config: ConfigDict, classes: Sequence[str]) -> Teaching | None:
 
 
 def _read(path: Path) -> Teacher:
-    network = stored.load(path)
-    file = path / stored.NAME if path.is_dir() else path
+    network = trained_model.load(path)
+    file = path / trained_model.NAME if path.is_dir() else path
     return Teacher(str(path), downloads.file_digest(file, "sha256"), network)

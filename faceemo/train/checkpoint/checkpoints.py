@@ -25,12 +25,12 @@ from faceemo import staging
 from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
-from faceemo.train.average import averaged
+from faceemo.train.checkpoint.progress import Progress
+from faceemo.train.checkpoint.series import Series
 from faceemo.train.digest import digests, like, named_leaves
-from faceemo.train.optim import FREEZE, TRAIN
-from faceemo.train.progress import Progress
+from faceemo.train.ema import averaged
+from faceemo.train.freezing import FREEZE, TRAIN
 from faceemo.train.state import TrainState
-from faceemo.train.storage import Series
 
 HISTORY = "history.json"
 

@@ -10,14 +10,14 @@ import orbax.checkpoint as ocp
 import pytest
 
 from faceemo.errors import UserError
-from faceemo.train import storage
-from faceemo.train.checkpoint import Checkpoints
+from faceemo.train.checkpoint import series
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.checkpoint.series import Series
 from faceemo.train.digest import differences, digests, like, named_leaves, sealed
-from faceemo.train.recipe import make_recipe
-from faceemo.train.storage import Series
-from tests.train.processes import assert_identical, results
+from tests.support.train.processes import assert_identical, results
+from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 from tests.train.test_loop import fit
-from tests.train.tiny import GREY, make_model, make_splits, tiny_config
 
 # TensorStore goes on reading after the first error, and calls an event loop that is gone by then.
 pytestmark = pytest.mark.filterwarnings(
@@ -138,10 +138,10 @@ def test_damaged_frozen_leaves_are_written_again_by_training(copy, three, capsys
 
 
 def test_leftovers_of_killed_saves_go_and_nothing_else(copy):
-    for series in ("latest", "best"):
-        leftover = copy / series / "99.orbax-checkpoint-tmp-1" / "weights"
+    for name in ("latest", "best"):
+        leftover = copy / name / "99.orbax-checkpoint-tmp-1" / "weights"
         leftover.mkdir(parents=True)
-        (copy / series / "mine.txt").write_text("stays")
+        (copy / name / "mine.txt").write_text("stays")
     Checkpoints(copy, recipe()).restore_best()
     assert list(copy.glob("*/*tmp*")), "who only reads removes nothing: another may be writing"
     train(copy)
@@ -162,7 +162,7 @@ def test_a_full_disk_loses_nothing_that_was_there(copy, three, monkeypatch):
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.ocp.CheckpointManager, "save", limited)
+        patch.setattr(series.ocp.CheckpointManager, "save", limited)
         with pytest.raises(UserError, match="make room"):
             train(copy, epochs=5)
     assert_identical(copy, three[0])
@@ -181,11 +181,11 @@ def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
 
 
 def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch):
-    from faceemo.train import checkpoint
+    from faceemo.train.checkpoint import checkpoints
 
-    real = checkpoint._training
+    real = checkpoints._training
     monkeypatch.setattr(
-        checkpoint, "_training", lambda state: real(state) | {"ema": np.zeros(3, np.float32)}
+        checkpoints, "_training", lambda state: real(state) | {"ema": np.zeros(3, np.float32)}
     )
     with pytest.raises(UserError, match="a difference in ema"):
         train(copy, epochs=4)
@@ -217,14 +217,14 @@ def test_a_kill_inside_a_removal_leaves_no_half_checkpoint(copy, monkeypatch):
         shutil.rmtree(next(place.glob("digest")))
         raise KeyboardInterrupt
 
-    series, (oldest, _) = Series(copy / "best", keep=2), numbers(copy / "best")
+    best, (oldest, _) = Series(copy / "best", keep=2), numbers(copy / "best")
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "shutil", types.SimpleNamespace(rmtree=kill))
+        patch.setattr(series, "shutil", types.SimpleNamespace(rmtree=kill))
         with pytest.raises(KeyboardInterrupt):
-            series.remove(newer_than=oldest)
-    assert series.numbers() == [oldest]
-    series.prune()
-    assert [path.name for path in series.folder.iterdir()] == [str(oldest)]
+            best.remove(newer_than=oldest)
+    assert best.numbers() == [oldest]
+    best.prune()
+    assert [path.name for path in best.folder.iterdir()] == [str(oldest)]
 
 
 def test_digests_see_dtype_shape_name_and_value():
