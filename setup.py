@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["faceemo", "faceemo.*"]),
     package_data={
-        "faceemo.analysis": ["*.j2"],
+        "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
         "faceemo.inference": ["builtin/*"],
         "faceemo.inference.serve": ["page/*"],
     },

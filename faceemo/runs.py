@@ -12,10 +12,13 @@ import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging, unseen
-from faceemo.analysis import calibration, card, gradcam, report, slices, style
-from faceemo.analysis.evaluate import Predictions, classification_report, scores
-from faceemo.analysis.failures import Known
-from faceemo.analysis.range_test import range_test_figure
+from faceemo.analysis import calibration, card, slices
+from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
+from faceemo.analysis.report import report
+from faceemo.analysis.report.failures import Known
+from faceemo.analysis.report.range_test import range_test_figure
+from faceemo.analysis.saliency import gradcam
+from faceemo.analysis.theme import style
 from faceemo.config import SPLITS, classes_of
 from faceemo.data.ledger import ledger, rules
 from faceemo.data.pipeline import Split
@@ -266,7 +269,7 @@ def _summary(
 ) -> dict[str, Any]:
     variables = model.shapes()
     rows = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
-    result = scores(predictions)
+    result = compute_scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
     warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
@@ -295,7 +298,7 @@ def _summary(
 
 
 def _print_result(split: str, predictions: Predictions) -> None:
-    result = scores(predictions)
+    result = compute_scores(predictions)
     low, high = result["accuracy_interval"]
     print(
         f"{split}: accuracy {result['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), "

@@ -15,8 +15,8 @@ import collections
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.analysis import answers
-from faceemo.analysis import foreign as scored
+from faceemo.analysis import predictions_csv
+from faceemo.analysis import seen_images as scored
 from faceemo.data.ledger import ledger, rules, seen_elsewhere
 
 if __name__ == "__main__":
@@ -43,5 +43,5 @@ if __name__ == "__main__":
             line = "".join(f"{counts[split, group]:>12,}" for group in groups)
             print(f"{split:<12}{line}")
         if options.predictions:
-            predictions = answers.read(options.predictions)
+            predictions = predictions_csv.read(options.predictions)
             print(f"\n{scored.table(scored.scores(predictions, seen))}")

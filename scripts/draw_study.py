@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from faceemo import errors, finals, staging
-from faceemo.analysis import emotions, leaderboard, study, style
+from faceemo.analysis import emotions, leaderboard, study
 from faceemo.analysis.leaderboard import Row
+from faceemo.analysis.theme import style
 
 
 def scores_of(rows: Iterable[Row], root: Path, split: str) -> list[dict]:

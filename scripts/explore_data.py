@@ -10,7 +10,7 @@ the search for duplicates found, what leaks between the splits, what was left ou
 import argparse
 
 from faceemo import errors
-from faceemo.analysis import exploration
+from faceemo.analysis.dataset import exploration
 from faceemo.data.prepare import pictures, prepare
 from faceemo.data.source import archive, selection
 

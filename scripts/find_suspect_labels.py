@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.analysis import features, label_search, suspects
+from faceemo.analysis.labels import embeddings, label_search, suspects
 from faceemo.config import ARCHS
 
 
@@ -44,9 +44,9 @@ def main() -> None:
     with errors.reported():
         source = None
         if options.workdir:
-            source = features.trained(options.workdir)
+            source = embeddings.trained(options.workdir)
         elif options.arch:
-            source = features.pretrained(options.arch, options.weights, options.image_size)
+            source = embeddings.pretrained(options.arch, options.weights, options.image_size)
         page = label_search.find(options.data_dir, options.seed, source=source, folds=options.folds)
         if options.drop_below is not None:
             label_search.leave_out(options.data_dir, options.drop_below)

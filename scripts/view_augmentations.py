@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from faceemo import data, errors, staging
-from faceemo.analysis import augmentation_sheet, style
+from faceemo.analysis.dataset import augmentation_sheet
+from faceemo.analysis.theme import style
 from faceemo.config import classes_of, make_config, validate
 
 

@@ -16,7 +16,7 @@ import scipy.special
 from scipy import optimize
 
 from faceemo import staging
-from faceemo.analysis.evaluate import Predictions, losses
+from faceemo.analysis.predictions import Predictions, losses
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from faceemo import staging
-from faceemo.analysis import template
+from faceemo.analysis.theme import template
 from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
@@ -71,7 +71,7 @@ def write(workdir: Path, root: Path) -> Path:
     earlier = ancestors(summary)
     text = (
         _environment()
-        .get_template("card.md.j2")
+        .get_template("analysis/card.md.j2")
         .render(
             summary=summary,
             config=config,
@@ -184,7 +184,7 @@ def _cell(value: Any) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("faceemo.analysis", ""),
+        loader=jinja2.PackageLoader("faceemo", ""),
         autoescape=False,  # Markdown: `cell` escapes
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

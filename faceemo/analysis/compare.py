@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from faceemo.analysis import answers, settings
-from faceemo.analysis.answers import Score
+from faceemo.analysis import predictions_csv, settings
+from faceemo.analysis.predictions_csv import Score
 from faceemo.analysis.statistics import Paired, over_seeds
 from faceemo.errors import UserError
 
@@ -45,14 +45,14 @@ def read(place: Path, split: str) -> Run:
         UserError: if there are no such predictions.
     """
     file = place / "report" / split / "predictions.csv" if place.is_dir() else place
-    found = answers.read(file)
+    found = predictions_csv.read(file)
     summary = place / "summary.json"
     recipe = seed = None
     if place.is_dir() and summary.is_file():
         config = json.loads(summary.read_text(encoding="utf-8"))["config"]
         seed = config["seed"]
         recipe = settings.recipe(f"{config['arch']}:{config['variant']}", settings.changes(config))
-    return Run(str(place), found, answers.score(list(found.values())), recipe, seed)
+    return Run(str(place), found, predictions_csv.score(list(found.values())), recipe, seed)
 
 
 def refuse_other_images(runs: Sequence[Run]) -> None:

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from faceemo.analysis import settings, style
+from faceemo.analysis import settings
 from faceemo.analysis.leaderboard import Row, told_once
 from faceemo.analysis.study import NAMES
+from faceemo.analysis.theme import style
 from faceemo.config import make_config
 from faceemo.errors import UserError
 
@@ -55,7 +56,7 @@ def class_performance(
     The dashes on a bar are what always answering the most frequent class would get there.
 
     Args:
-        finals: of `evaluate.scores`, by the names of `told_apart`.
+        finals: of `predictions.compute_scores`, by the names of `told_apart`.
         subtitle: on which images.
         theme: colours.
 
@@ -108,7 +109,7 @@ def majority_f1(scores: Mapping[str, Any]) -> list[float]:
     Its precision is its share of the images, its recall 1; the others are never answered.
 
     Args:
-        scores: of `evaluate.scores`.
+        scores: of `predictions.compute_scores`.
     """
     share = scores["majority_baseline"]
     return [

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import board_slices, settings, statistics, template
+from faceemo.analysis import board_slices, settings, statistics
+from faceemo.analysis.theme import template
 from faceemo.errors import UserError
 
 NAME = "leaderboard"
@@ -195,7 +196,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
     page = root / f"{NAME}.html"
     comparisons, without_slices = board_slices.read(root, [row.name for row in rows])
     text = template.render(
-        "leaderboard.html.j2",
+        "experiments/leaderboard.html.j2",
         title=f"{len(rows)} runs",
         root=root,
         shared=shared,

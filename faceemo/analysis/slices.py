@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from faceemo.analysis import answers
-from faceemo.analysis.answers import Score
-from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis import predictions_csv
+from faceemo.analysis.predictions import Predictions
+from faceemo.analysis.predictions_csv import Score
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
@@ -131,14 +131,14 @@ def scores(predictions: Predictions, divided: Sequence[Cut]) -> list[dict[str, A
         groups: dict[str, list[tuple[str, str]]] = {name: [] for name in (*cut.order, UNKNOWN)}
         for name, pair in zip(cut.names, pairs, strict=True):
             groups[name].append(pair)
-        found = {name: answers.score(group) for name, group in groups.items() if group}
+        found = {name: predictions_csv.score(group) for name, group in groups.items() if group}
         entry: dict[str, Any] = {
             "by": cut.by,
             "about": cut.about,
             "slices": [_record(name, score) for name, score in found.items()],
         }
         if LEAKED in found and CLEAN in found:
-            entry["difference"] = list(answers.difference(found[LEAKED], found[CLEAN]))
+            entry["difference"] = list(predictions_csv.difference(found[LEAKED], found[CLEAN]))
         result.append(entry)
     return result
 

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from faceemo.analysis import settings, style
+from faceemo.analysis import settings
 from faceemo.analysis.leaderboard import Row, told_once
+from faceemo.analysis.theme import style
 from faceemo.config import ARCHS, VARIANTS
 from faceemo.errors import UserError
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from faceemo.analysis import style
+from faceemo.analysis.theme import style
 from faceemo.inference.prediction import NO_FACE, OK, Prediction
 
 _LEAST = 480  # pixels of the longer side, from which on letters are legible

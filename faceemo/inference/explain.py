@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.analysis import gradcam, occlusion, style
+from faceemo.analysis.saliency import gradcam, occlusion
+from faceemo.analysis.theme import style
 from faceemo.inference import targets
 from faceemo.inference.annotate import caption
 from faceemo.inference.faces import Face

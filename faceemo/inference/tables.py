@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from faceemo.analysis import style
+from faceemo.analysis.theme import style
 from faceemo.inference.prediction import Prediction
 
 FORMATS = ("table", "csv", "jsonl")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from faceemo.analysis import exploration
-from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis.dataset import exploration
+from faceemo.analysis.predictions import Predictions
 from faceemo.config import CLASSES
 from faceemo.data.prepare import prepare
 from faceemo.data.sample import sample
-from tests.analysis.exploration_page import SEED
+from tests.support.analysis.exploration_page import SEED
 
 
 def make(n=120, seed=0, paths=None, side=48):

@@ -8,7 +8,9 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from faceemo.analysis import board_slices, evaluate, leaderboard, report, slices
+from faceemo.analysis import board_slices, leaderboard, slices
+from faceemo.analysis.predictions import compute_scores
+from faceemo.analysis.report import report
 from faceemo.config import make_config
 from tests import chromium
 
@@ -35,7 +37,7 @@ def cuts_of(predictions):
 def write_run(workdir, arg, predictions, *, whole=False, **more):
     """A run's records, with its report's page if `whole`; `more` goes into its summary."""
     config = make_config("vgg16", arg)
-    scores = evaluate.scores(predictions)
+    scores = compute_scores(predictions)
     found = slices.scores(predictions, cuts_of(predictions))
     summary = {
         "arch": "vgg16", "variant": config.variant, "seed": config.seed,

@@ -8,9 +8,10 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from faceemo.analysis import calibration, evaluate, style
-from faceemo.analysis.evaluate import Predictions
-from faceemo.analysis.reliability import reliability_diagram
+from faceemo.analysis import calibration
+from faceemo.analysis.predictions import Predictions, compute_scores
+from faceemo.analysis.report.reliability import reliability_diagram
+from faceemo.analysis.theme import style
 from faceemo.errors import UserError
 
 
@@ -70,7 +71,7 @@ def test_the_temperature_is_found_again(overconfident):
     np.testing.assert_array_equal(mended.predicted, overconfident.predicted)
     for one in (0.97, 1.03):
         worse = calibration.calibrated(overconfident, temperature * one)
-        assert evaluate.scores(worse)["loss"] > after["loss"]
+        assert compute_scores(worse)["loss"] > after["loss"]
     exact = mended.probabilities.astype(np.float64)
     assert after["loss"] == pytest.approx(
         log_loss(mended.labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6
@@ -113,7 +114,7 @@ def test_the_diagram_names_errors_baseline_and_temperature(predictions, theme):
     measured = calibration.before_and_after(
         predictions, {"temperature": 1.5, "fitted_on": "validation"}
     )
-    scores = evaluate.scores(predictions)
+    scores = compute_scores(predictions)
     figure = reliability_diagram(measured, scores, subtitle="s", theme=theme)
     said = " ".join(axes.get_title(loc="left") for axes in figure.axes)
     assert f"as trained, ECE {measured['before']['ece']:.3f}" in said

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from faceemo.analysis import calibration, card, evaluate, report, slices
+from faceemo.analysis import calibration, card, slices
+from faceemo.analysis.predictions import compute_scores
+from faceemo.analysis.report import report
 from faceemo.config import make_config
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
@@ -57,7 +59,7 @@ def tables(text):
 def test_numbers_are_the_records(run, predictions):
     text = card.write(*run).read_text("utf-8")
     rows = tables(text)
-    scores = evaluate.scores(predictions)
+    scores = compute_scores(predictions)
     low, high = scores["accuracy_interval"]
     assert ["accuracy", f"{scores['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"] in rows
     assert ["always answering happy", f"{scores['majority_baseline']:.3f}", ""] in rows

@@ -11,7 +11,9 @@ from matplotlib.colors import to_hex
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 
-from faceemo.analysis import emotions, evaluate, leaderboard, style
+from faceemo.analysis import emotions, leaderboard
+from faceemo.analysis.predictions import compute_scores
+from faceemo.analysis.theme import style
 from faceemo.errors import UserError
 from tests.analysis.test_study import ROW, told
 from tests.support.places import REPOSITORY
@@ -25,12 +27,12 @@ def row(arch="vgg16", variant=7, changes="", **fields):
 
 @pytest.fixture(scope="module")
 def scores(make_predictions):
-    return evaluate.scores(make_predictions(n=200))
+    return compute_scores(make_predictions(n=200))
 
 
 @pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
 def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictions, theme):
-    finals = {"a": scores, "b": evaluate.scores(make_predictions(n=150, seed=1))}
+    finals = {"a": scores, "b": compute_scores(make_predictions(n=150, seed=1))}
     (axes,) = emotions.class_performance(finals, theme=theme).axes
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 4)
     rows = [list(found["per_class"].values()) for found in finals.values()]
@@ -62,7 +64,7 @@ def test_the_majoritys_f1_is_scikit_learns_dummys(scores, predictions):
     labels = predictions.labels
     dummy = DummyClassifier(strategy="most_frequent").fit(labels, labels).predict(labels)
     oracle = f1_score(labels, dummy, average=None, zero_division=0)
-    assert emotions.majority_f1(evaluate.scores(predictions)) == pytest.approx(oracle.tolist())
+    assert emotions.majority_f1(compute_scores(predictions)) == pytest.approx(oracle.tolist())
 
 
 def test_six_models_are_told_apart_and_more_refused(scores):

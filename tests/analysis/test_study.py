@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from faceemo.analysis import study, style
+from faceemo.analysis import study
 from faceemo.analysis.leaderboard import Row
+from faceemo.analysis.theme import style
 from faceemo.config import VARIANTS
 from faceemo.errors import UserError
 

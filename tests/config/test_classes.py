@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from faceemo import runs
-from faceemo.analysis import evaluate, figures, report
-from faceemo.analysis.evaluate import Predictions
+from faceemo.analysis.predictions import Predictions, compute_scores
+from faceemo.analysis.report import figures, report
 from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, make_config, validate
 from faceemo.errors import UserError
 from tests.support.data import forms
@@ -67,7 +67,7 @@ def answers(classes, count=90):
 @pytest.mark.parametrize("classes", [("sad", "happy"), FER])
 def test_scores_and_report_follow_the_classes(tmp_path, classes):
     predictions = answers(classes)
-    scores = evaluate.scores(predictions)
+    scores = compute_scores(predictions)
     assert scores["classes"] == list(classes)
     assert np.array(scores["confusion"]).shape == (len(classes),) * 2
     assert list(scores["per_class"]) == list(classes)

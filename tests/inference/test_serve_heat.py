@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from faceemo.analysis import gradcam
+from faceemo.analysis.saliency import gradcam
 from faceemo.inference.faces import Face
 from faceemo.inference.serve import heat
 from tests.inference.asking import asking, crop, read

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from faceemo.analysis import template
+from faceemo.analysis.theme import template
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.serve.heat import MOST
 

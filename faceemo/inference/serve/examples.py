@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from PIL import Image
 
-from faceemo.analysis import template
+from faceemo.analysis.theme import template
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.data.sample.draw_non_face import draw_thing
 

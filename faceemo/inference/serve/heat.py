@@ -7,7 +7,8 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from faceemo.analysis import gradcam, template
+from faceemo.analysis.saliency import gradcam
+from faceemo.analysis.theme import template
 from faceemo.inference.explain import opaque
 from faceemo.inference.faces import Face
 from faceemo.inference.predictor import LIMIT, Predictor, bucket

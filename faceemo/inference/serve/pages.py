@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from faceemo.analysis import template
+from faceemo.analysis.theme import template
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.answers import About
 from faceemo.inference.serve.content import NAMES
@@ -37,7 +37,10 @@ def made(about: About, description: Mapping[str, Any]) -> dict[str, File]:
     texts = {
         "/": ("text/html", _rendered("index.html.j2", examples=drawn, **shared)),
         "/api": ("text/html", _rendered("api.html.j2", **shared, **_read(description))),
-        "/style.css": ("text/css", template.render("house.css.j2") + _text("demo.css")),
+        "/style.css": (
+            "text/css",
+            template.render("analysis/theme/house.css.j2") + _text("demo.css"),
+        ),
         "/demo.js": ("text/javascript", _text("demo.js")),
     }
     found = {

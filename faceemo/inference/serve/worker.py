@@ -12,7 +12,7 @@ from concurrent.futures import Future
 import numpy as np
 from PIL import Image
 
-from faceemo.analysis import template
+from faceemo.analysis.theme import template
 from faceemo.inference.faces import Face
 from faceemo.inference.images import Picture
 from faceemo.inference.prediction import Prediction

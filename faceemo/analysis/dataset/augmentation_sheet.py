@@ -1,0 +1,163 @@
+"""The sheet of augmentations: what training does to a face, from the code that training runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from faceemo.analysis.theme import style
+from faceemo.config import CLASSES
+from faceemo.data.augment import augment
+from faceemo.errors import UserError
+
+SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling shows
+DRAWS = 3  # random draws per level
+
+
+def choose_images(
+    root: Path, seed: int, native_size: int = 48, classes: Sequence[str] = CLASSES
+) -> np.ndarray:
+    """One prepared training image per class, drawn by seed: uint8 [C, native_size, native_size].
+
+    Args:
+        root: folder of the dataset.
+        seed: of the choice.
+        native_size: side at which images are stored, pixels.
+        classes: C names.
+
+    Raises:
+        UserError: if a class has no prepared image.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for name in classes:
+        folder = root / "unique_images" / "train" / name
+        files = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+        if not files:
+            raise UserError(
+                expected=f"prepared images in {folder}",
+                found="none",
+                fix="run scripts/remove_duplicates.py (or any training) first, or point --data_dir "
+                "at the folder that holds the prepared data",
+            )
+        with Image.open(files[rng.integers(len(files))]) as image:
+            grey = image.convert("L")
+            if grey.size != (native_size, native_size):
+                grey = grey.resize((native_size, native_size), Image.Resampling.BILINEAR)
+            chosen.append(np.asarray(grey))
+    return np.stack(chosen)
+
+
+def transforms(strength: augment.Strength) -> dict[str, Callable[[jax.Array], jax.Array]]:
+    """Each transform of `strength` alone and at its limit, by what stands above its column.
+
+    Every function takes uint8 [B, H, W] and returns float32 [B, SIDE, SIDE] in 0..255.
+    """
+    shift, zoom, angle = strength.shift, strength.zoom, strength.rotation
+
+    def geometry(**changes) -> Callable[[jax.Array], jax.Array]:
+        still = {"shift_x": 0.0, "shift_y": 0.0, "zoom_x": 1.0, "zoom_y": 1.0}
+        still |= {"flip": False, "degrees": 0.0} | changes
+
+        def apply(images: jax.Array) -> jax.Array:
+            draws = {name: jnp.full(len(images), value) for name, value in still.items()}
+            return augment.resample(images, augment.affine(**draws), SIDE)
+
+        return apply
+
+    def gamma(exponent: float) -> Callable[[jax.Array], jax.Array]:
+        def apply(images: jax.Array) -> jax.Array:
+            enlarged = augment.enlarge(images, SIDE)
+            return augment.apply_gamma(enlarged, jnp.full(len(images), exponent))
+
+        return apply
+
+    def stretch(images: jax.Array) -> jax.Array:
+        return augment.stretch_contrast(augment.enlarge(images, SIDE))
+
+    darkest, brightest = strength.gamma[1], strength.gamma[0]
+    return {
+        "original\n": geometry(),
+        f"shift\n{shift:.0%}, {shift:.0%}": geometry(shift_x=shift, shift_y=shift),
+        f"zoom\n{1 - zoom:g} × {1 + zoom:g}": geometry(zoom_x=1 - zoom, zoom_y=1 + zoom),
+        "flip\n": geometry(flip=True),
+        f"rotation\n{angle:g}°": geometry(degrees=angle),
+        "contrast\nstretch": stretch,
+        f"gamma\n{brightest:g}": gamma(brightest),
+        f"gamma\n{darkest:g}": gamma(darkest),
+    }
+
+
+def augmentation_sheet(
+    images: np.ndarray,
+    seed: int,
+    *,
+    classes: Sequence[str] = CLASSES,
+    subtitle: str = "",
+    theme: style.Theme = style.LIGHT,
+) -> Figure:
+    """A row per class: each transform at its maximum, then random draws of each level.
+
+    Args:
+        images: uint8 [C, S, S], one per class.
+        seed: of the draws.
+        classes: C names, in the same order.
+        subtitle: which images they are.
+        theme: colours.
+    """
+    source = jnp.asarray(images)
+    alone = {
+        head: np.asarray(apply(source))
+        for head, apply in transforms(augment.LEVELS["high"]).items()
+    }
+    groups: list[tuple[str, list[tuple[str, np.ndarray]]]] = [
+        ("one transform at its maximum", list(alone.items()))
+    ]
+    index = jnp.arange(len(images))
+    for level in ("low", "mid", "high"):
+        columns = []
+        for draw in range(DRAWS):
+            keys = augment.image_keys(jax.random.PRNGKey(seed), jnp.asarray(draw), index)
+            drawn = augment.augment(source, keys, augment.LEVELS[level], SIDE)
+            columns.append(("\n", np.asarray(drawn)))
+        groups.append((f"{level}, drawn", columns))
+    return _draw(groups, classes, subtitle, theme)
+
+
+def _draw(
+    groups: list[tuple[str, list[tuple[str, np.ndarray]]]],
+    classes: Sequence[str],
+    subtitle: str,
+    theme: style.Theme,
+) -> Figure:
+    cell, gap, names, top, inset = 0.72, 0.2, 0.75, 1.25, 0.04  # inches
+    count = sum(len(columns) for _, columns in groups)
+    width = names + count * cell + (len(groups) - 1) * gap + 0.1
+    height = top + len(classes) * cell + 0.08
+    with style.applied(theme):
+        figure = style.figure(width, height, theme, "Augmentations", subtitle, grid=False)
+
+        def write(text: str, x: float, y: float, **look) -> None:
+            figure.text(x / width, 1 - y / height, text, **look)
+
+        for row, name in enumerate(classes):
+            write(name, 0.1, top + (row + 0.5) * cell, va="center")
+        x = names
+        for title, columns in groups:
+            write(title, x, top - 0.42, weight="bold")
+            for head, faces in columns:
+                write(head, x, top - 0.07, va="bottom", fontsize=7.5, color=theme.muted)
+                for row, face in enumerate(faces):
+                    y = top + row * cell
+                    side = cell - inset
+                    place = (x / width, 1 - (y + side) / height, side / width, side / height)
+                    axes = figure.add_axes(place)
+                    axes.imshow(face, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                    axes.set_axis_off()
+                x += cell
+            x += gap
+    return figure

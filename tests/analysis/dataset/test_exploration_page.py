@@ -1,0 +1,81 @@
+"""The page about a dataset in a browser: whole, safe, the same again, and without complaint."""
+
+import base64
+import io
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from faceemo.analysis.dataset import exploration
+from faceemo.data.source import archive
+from tests import chromium
+from tests.support.analysis.exploration_page import SEED, Page
+
+
+def test_page_needs_nothing_else(prepared):
+    page = Page(prepared)
+    text = (prepared / exploration.NAME).read_text("utf-8")
+    around = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link|<iframe", around)
+    assert {f"#{name}" for name in page.ids} == page.links
+    assert len(page.addresses) > 150
+    for address in page.addresses:
+        data = base64.b64decode(address.removeprefix("data:image/png;base64,"), validate=True)
+        Image.open(io.BytesIO(data)).load()
+
+
+def test_same_inputs_give_the_same_page_and_the_seed_draws(prepared, tmp_path):
+    first = (prepared / exploration.NAME).read_bytes()
+    again = exploration.write(prepared, SEED, path=tmp_path / "again.html")
+    other = exploration.write(prepared, SEED + 1, path=tmp_path / "other.html")
+    assert again.read_bytes() == first
+    assert other.read_bytes().replace(b"seed 4", b"seed 3") != first
+
+
+def test_file_names_are_text(unpacked, tmp_path):
+    root = tmp_path / "hostile"
+    shutil.copytree(unpacked, root)
+    name = "<script>alert('1')<&\"onerror=\"x'.jpg"
+    image = next((root / archive.FOLDER / "test" / "sad").iterdir())
+    for old in (root / archive.FOLDER / "test" / "sad").iterdir():
+        old.rename(old.with_name(f"{old.stem}{name}"))
+    assert not image.exists()
+    exploration.write(root, SEED)
+    text = (root / exploration.NAME).read_text("utf-8")
+    assert "<script" not in text
+    assert "&lt;script" in text
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
+def test_chromium_has_nothing_to_complain_about(prepared, unpacked, tmp_path):
+    """No error, no request but for the page, nothing wider than the screen, light and dark."""
+    with chromium.page(tmp_path / "profile") as page:
+        papers = set()
+        for root in (unpacked, prepared):
+            for width in (360, 1200):
+                for dark in (False, True):
+                    page.open(root / exploration.NAME, width=width, dark=dark)
+                    assert page.evaluate("document.documentElement.scrollWidth") == width
+                    broken = "[...document.images].filter(i => !i.naturalWidth).length"
+                    assert page.evaluate(broken) == 0
+                    papers.add(
+                        (dark, page.evaluate("getComputedStyle(document.body).backgroundColor"))
+                    )
+        assert page.trouble == []
+        assert {a for a in page.requests if not a.startswith("data:")} == {
+            (root / exploration.NAME).as_uri() for root in (unpacked, prepared)
+        }
+    assert len(papers) == 2
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
+def test_chromium_test_would_see_trouble(tmp_path):
+    """The test above is worth something: this page has an error and a request."""
+    bad = tmp_path / "bad.html"
+    bad.write_text("<img src='http://127.0.0.1:9/x.png'><script>throw new Error('no')</script>")
+    with chromium.page(tmp_path / "profile") as page:
+        page.open(bad)
+        assert len(page.trouble) == 2
+        assert any("127.0.0.1" in address for address in page.requests)

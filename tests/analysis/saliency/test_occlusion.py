@@ -1,0 +1,61 @@
+"""Occlusion against covering one place after the other by hand, and where a model looks."""
+
+import numpy as np
+import pytest
+
+from faceemo.analysis.saliency.occlusion import fall
+
+
+def looks_at(rows, columns):
+    """A model whose first class is the brightness of a region, times 1 / 255."""
+
+    def probabilities(images):
+        share = images[:, rows, columns].mean(axis=(1, 2)) / 255
+        return np.stack([share, 1 - share], axis=1).astype(np.float32)
+
+    return probabilities
+
+
+def test_only_what_the_model_looks_at_matters():
+    image = np.full((24, 24), 20, np.uint8)
+    image[4:10, 12:20] = 220
+    found = fall(looks_at(slice(4, 10), slice(12, 20)), image, 0, patch=4, stride=1)
+    touched = np.zeros((24, 24), bool)
+    touched[4 - 3 : 10 + 3, 12 - 3 : 20 + 3] = True
+    assert (found[~touched] == 0).all()
+    assert found[5:9, 14:18].min() > 2 * found[touched & (image < 100)].mean() > 0
+    # of the other class it is the rise
+    other = fall(looks_at(slice(4, 10), slice(12, 20)), image, 1, patch=4, stride=1)
+    np.testing.assert_allclose(other, -found, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "patch", "stride"), [(11, 4, 3), (12, 4, 4), (9, 9, 1), (10, 3, 1), (7, 1, 1)]
+)
+def test_each_pixel_is_the_mean_of_the_patches_over_it(side, patch, stride):
+    rng = np.random.default_rng(side)
+    image = rng.integers(0, 256, (side, side), np.uint8)
+    weights = rng.normal(size=(side, side, 3))
+
+    def probabilities(images):
+        logits = np.einsum("nij,ijc->nc", images / 255, weights)
+        return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+    before = image.copy()
+    starts = list(range(0, side - patch + 1, stride))
+    if starts[-1] != side - patch:
+        starts.append(side - patch)
+    values = [[[] for _ in range(side)] for _ in range(side)]
+    for top in starts:
+        for left in starts:
+            one = image.copy()
+            one[top : top + patch, left : left + patch] = round(image.mean())
+            change = probabilities(image[None])[0, 2] - probabilities(one[None])[0, 2]
+            for row in range(top, top + patch):
+                for column in range(left, left + patch):
+                    values[row][column].append(change)
+    wanted = [[np.mean(values[row][column]) for column in range(side)] for row in range(side)]
+    np.testing.assert_allclose(
+        fall(probabilities, image, 2, patch=patch, stride=stride), wanted, atol=1e-6
+    )
+    np.testing.assert_array_equal(image, before)

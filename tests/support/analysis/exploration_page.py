@@ -1,0 +1,51 @@
+"""The page about a dataset as a reader has it, and the files that it is about."""
+
+import html.parser
+import io
+
+from PIL import Image
+
+from faceemo.analysis.dataset import exploration
+
+SEED = 3
+
+
+def opened(path):
+    """A file as Pillow sees it; from memory, so that a truncated one leaves nothing open."""
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
+class Page(html.parser.HTMLParser):
+    """Visible text, images' addresses, and tables as lists of rows."""
+
+    def __init__(self, root):
+        super().__init__()
+        self.text, self.addresses, self.rows, self.ids, self.links = "", [], [], set(), set()
+        self._style = self._cell = False
+        self.feed((root / exploration.NAME).read_text("utf-8"))
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.addresses += [attributes[n] for n in ("src", "srcset") if n in attributes]
+        self.ids |= {attributes["id"]} if "id" in attributes else set()
+        self.links |= {attributes["href"]} if "href" in attributes else set()
+        self._style = tag == "style"
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag):
+        self._style = False
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if not self._style:
+            self.text += data
+            if self._cell:
+                self.rows[-1][-1] += data.strip()
+
+    def section(self, start, end):
+        return self.text[self.text.index(start) : self.text.index(end)]
