@@ -49,7 +49,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, f
 
 
 def main(argv: list[str]) -> None:
-    """Dispatches to `faceemo.runs`."""
+    """Dispatches to `faceemo.experiments.run`."""
     with errors.reported():
         if len(argv) > 1:
             raise errors.UserError(
@@ -63,20 +63,20 @@ def main(argv: list[str]) -> None:
 
 
 def _run(config: ConfigDict, workdir: Path) -> None:
-    from faceemo import runs  # takes seconds, which a mistyped option need not wait for
+    from faceemo.experiments import run  # takes seconds, which a mistyped option need not wait for
     from faceemo.train import compile_cache, interrupt
 
     compile_cache.keep()
     try:
         if _MODE.value == "plan":
-            runs.plan(config)
+            run.plan(config)
         elif _MODE.value == "lr_find":
-            runs.lr_find(config, workdir)
+            run.lr_find(config, workdir)
         elif _MODE.value == "train":
-            runs.train(config, workdir)
+            run.train(config, workdir)
         else:
             groups = Path(_GROUPS.value) if _GROUPS.value else None
-            runs.evaluate(config, workdir, _SPLIT.value, groups)
+            run.evaluate(config, workdir, _SPLIT.value, groups)
     except interrupt.Stopped:
         print(f"stopped and saved in {workdir}; the same command goes on", file=sys.stderr)
         raise SystemExit(interrupt.EXIT_CODE) from None

@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.analysis import compare
 from faceemo.config import SPLITS
+from faceemo.experiments import compare
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from faceemo import errors, finals, staging
-from faceemo.analysis import emotions, leaderboard, study
-from faceemo.analysis.leaderboard import Row
+from faceemo import errors, staging
 from faceemo.analysis.theme import style
+from faceemo.experiments import finals, finals_figure, leaderboard, study_figures
+from faceemo.experiments.leaderboard import Row
 
 
 def scores_of(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--finals",
         type=Path,
-        help=f"folder of the runs whose F1 is drawn, {emotions.MOST} at the most; default: the "
+        help=f"folder of the runs whose F1 is drawn, at most {finals_figure.MOST}; default: the "
         "three best of --root",
     )
     parser.add_argument("--split", default="validation", choices=("validation", "test"))
@@ -53,13 +53,13 @@ def main() -> None:
     with errors.reported():
         rows = leaderboard.read(options.root)
         best = leaderboard.read(options.finals) if options.finals else rows[:3]
-        epochs = finals.EPOCHS if options.finals else emotions.EPOCHS
-        shared, names = emotions.told_apart(best, epochs)
+        epochs = finals.EPOCHS if options.finals else finals_figure.EPOCHS
+        shared, names = finals_figure.told_apart(best, epochs)
         scores = scores_of(best, options.finals or options.root, options.split)
         pictures = {
-            "model_versions": study.versions(),
-            "model_accuracies": study.accuracies(rows, published=options.published),
-            "emotion_class_performance": emotions.class_performance(
+            "model_versions": study_figures.versions(),
+            "model_accuracies": study_figures.accuracies(rows, published=options.published),
+            "emotion_class_performance": finals_figure.class_performance(
                 dict(zip(names, scores, strict=True)),
                 subtitle=f"{options.split}{'; ' if shared else ''}{shared}",
             ),

@@ -15,8 +15,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, which metrics bring, greets else
 
-from faceemo import errors, runs
+from faceemo import errors
 from faceemo.config import make_config, validate
+from faceemo.experiments import run
 from faceemo.train import compile_cache, steps, watchdog
 
 DIVISOR = 255
@@ -50,7 +51,7 @@ def main() -> None:
     compile_cache.keep()
     with errors.reported(), tempfile.TemporaryDirectory() as folder:
         put_back()
-        runs.train(validate(make_config(arch, arg)), Path(folder))
+        run.train(validate(make_config(arch, arg)), Path(folder))
         scores = json.loads((Path(folder) / "report" / "validation" / "scores.json").read_text())
         answers = zip(
             scores["classes"], map(sum, zip(*scores["confusion"], strict=True)), strict=True

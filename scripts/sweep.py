@@ -10,8 +10,9 @@ import itertools
 import re
 from pathlib import Path
 
-from faceemo import errors, sweep, sweep_command
+from faceemo import errors
 from faceemo.config import ARCHS, STUDY, VARIANTS
+from faceemo.experiments import cli, sweep
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -37,7 +38,7 @@ def variants(texts: list[str]) -> list[int | str]:
 
 def main() -> int:
     """Reads the arguments, sweeps, writes the leaderboard; 1 if a run failed."""
-    parser = sweep_command.parser(__doc__, Path("checkpoints/sweep"))
+    parser = cli.parser(__doc__, Path("checkpoints/sweep"))
     parser.add_argument("--archs", nargs="+", default=STUDY, choices=ARCHS)
     parser.add_argument("--variants", nargs="+", default=[f"0-{len(VARIANTS) - 1}"])
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> int:
         models = itertools.product(options.archs, variants(options.variants))
         return sweep.plan(options.root, models, options.seeds, options.overrides)
 
-    return sweep_command.run(options.root, CONFIGS, plan)
+    return cli.run(options.root, CONFIGS, plan)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ test split was opened before is refused: what is chosen by a test result is not 
 import argparse
 from pathlib import Path
 
-from faceemo import errors, runs
+from faceemo import errors
+from faceemo.experiments import run
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
@@ -20,4 +21,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with errors.reported():
         for workdir in options.workdirs:
-            runs.open_test(workdir, again=options.again)
+            run.open_test(workdir, again=options.again)

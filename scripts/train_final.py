@@ -13,15 +13,15 @@ card has to say by then.
 
 from pathlib import Path
 
-from faceemo import finals, sweep, sweep_command
-from faceemo.sweep import Run
+from faceemo.experiments import cli, finals, sweep
+from faceemo.experiments.sweep import Run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def main() -> int:
     """Reads the arguments, trains, stores; 1 if a run failed."""
-    parser = sweep_command.parser(__doc__, Path("checkpoints/final"))
+    parser = cli.parser(__doc__, Path("checkpoints/final"))
     parser.add_argument(
         "models",
         nargs="*",
@@ -36,7 +36,7 @@ def main() -> int:
         path = finals.store(run.workdir, options.root / finals.FOLDER / run.name)
         return f"stored      {path} ({path.stat().st_size / 1e6:,.1f} MB), card.md beside it"
 
-    return sweep_command.run(
+    return cli.run(
         options.root,
         CONFIGS,
         lambda: sweep.plan(options.root, finals.parse(options.models), options.seeds, overrides),

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.train import verify
+from faceemo.experiments import resume_proof
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         folder = arguments.keep or Path(tempfile.mkdtemp(prefix="faceemo-resume-"))
         command = [*rest, f"--config.checkpoint_every_steps={arguments.every}"]
         try:
-            identical = verify.verify(folder, command, arguments.kills, arguments.seed)
+            identical = resume_proof.verify(folder, command, arguments.kills, arguments.seed)
         finally:
             if arguments.keep is None:
                 shutil.rmtree(folder)

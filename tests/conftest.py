@@ -31,6 +31,8 @@ import pytest
 
 from tests import served
 
+pytest_plugins = ["tests.support.analysis.predictions"]
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # How long an example takes says more about the machine than about what it tries.
 hypothesis.settings.register_profile("faceemo", deadline=None)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faceemo import sweep, unseen
 from faceemo.data.sample import sample
+from faceemo.experiments import held_out, sweep
 from tests.support.places import REPOSITORY
 
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
@@ -64,7 +64,7 @@ def test_evaluation_restores_the_best_and_reports_on_test(trained):
     assert process.returncode == 0, process.stderr
     assert (folder / "run" / "report" / "test" / "index.html").exists()
     everything_is_there(process.stdout)
-    assert len(json.loads((folder / "run" / unseen.NAME).read_text())) == 1
+    assert len(json.loads((folder / "run" / held_out.NAME).read_text())) == 1
     again = command(*options, "--mode=evaluate", "--split=validation")
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert f"validation: accuracy {summary['val_accuracy']:.4f}" in again.stdout
@@ -120,13 +120,14 @@ def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
 def test_a_stopped_run_says_that_it_is_saved_also_by_its_exit_code(tmp_path):
     code = """
 from absl import app
-from faceemo import main, runs
+from faceemo import main
+from faceemo.experiments import run
 from faceemo.train import interrupt
 
 def stop(config, workdir):
     raise interrupt.Stopped
 
-runs.train = stop
+run.train = stop
 app.run(main.main, flags_parser=main._parse)
 """
     process = subprocess.run(
@@ -173,5 +174,5 @@ def test_the_plan_needs_no_data(tmp_path):
 
 
 def test_importing_the_package_does_not_import_tensorflow():
-    code = "import sys, faceemo.runs; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, faceemo.experiments.run; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=200).returncode == 0

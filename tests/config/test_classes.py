@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from faceemo import runs
 from faceemo.analysis.predictions import Predictions, compute_scores
 from faceemo.analysis.report import figures, report
 from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, make_config, validate
 from faceemo.errors import UserError
+from faceemo.experiments import run
 from tests.support.data import forms
 from tests.test_main import command
 
@@ -123,7 +123,7 @@ def test_training_follows_the_classes(tmp_path, classes):
     if len(classes) == 3:
         _, _, arg = f"{config},source={source},data_dir={tmp_path / 'data'}".partition(":")
         with pytest.raises(UserError, match=r"images in the test split; found none.*test_share"):
-            runs.evaluate(make_config("mobilenet", arg), tmp_path / "run", "test", None)
+            run.evaluate(make_config("mobilenet", arg), tmp_path / "run", "test", None)
     else:
         again = command(*options, "--mode=evaluate", "--split=test")
         assert again.returncode == 0, again.stderr

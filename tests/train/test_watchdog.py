@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo import runs
 from faceemo.config import CLASSES
 from faceemo.data.augment.augment import LEVELS
 from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
+from faceemo.experiments import run
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
 from faceemo.train import steps, watchdog
 from faceemo.train.state import TrainState
@@ -74,16 +74,16 @@ def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, mon
     bias = variables["params"]["head"]["predictions"]["bias"]
     variables["params"]["head"]["predictions"]["bias"] = bias.at[1].set(50.0)
     splits = make_splits()
-    monkeypatch.setattr(runs.models, "build", lambda *_: model)
+    monkeypatch.setattr(run.models, "build", lambda *_: model)
     monkeypatch.setattr(
-        runs.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
+        run.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
     )
-    monkeypatch.setattr(runs.data, "load", lambda config: splits)
-    monkeypatch.setattr(runs.ledger, "read", lambda root: [])
+    monkeypatch.setattr(run.data, "load", lambda config: splits)
+    monkeypatch.setattr(run.ledger, "read", lambda root: [])
     # it has no convolution, so that the report's heat is over the image itself
     model.last_map = lambda params, statistics, inputs: inputs
     model.logits_of_map = lambda params, inputs: model.apply(params, {}, inputs)[0]
-    runs.train(config, tmp_path / "run")
+    run.train(config, tmp_path / "run")
     share = f"{(splits['validation'].labels == 1).mean():.3f}"
     message = json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]["epoch 1"]
     assert "100% of the answers are 'neutral'" in message

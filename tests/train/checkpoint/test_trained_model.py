@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from faceemo import finals, models
+from faceemo import models
 from faceemo.analysis import calibration, card
 from faceemo.config import make_config
 from faceemo.errors import UserError
+from faceemo.experiments import finals
 from faceemo.models.preprocessing import IDENTITY
 from faceemo.models.weights import npz
 from faceemo.train import parallel
@@ -187,7 +188,7 @@ def test_what_is_no_stored_network_is_refused(path, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from faceemo import finals, models
+from faceemo.experiments import finals
 
 finals.shutil.copyfile = lambda *_: os._exit(9)  # the weights are there, the card is not
 finals.store(Path(sys.argv[1]), Path(sys.argv[2]))

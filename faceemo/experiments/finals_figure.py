@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from faceemo.analysis import settings
-from faceemo.analysis.leaderboard import Row, told_once
-from faceemo.analysis.study import NAMES
 from faceemo.analysis.theme import style
 from faceemo.config import make_config
 from faceemo.errors import UserError
+from faceemo.experiments import run_settings
+from faceemo.experiments.leaderboard import Row, told_once
+from faceemo.experiments.study_figures import NAMES
 
 MOST = 6  # models in one picture: three colours, plain and hatched
 EPOCHS = 6  # of the study's variants
@@ -34,7 +34,7 @@ def told_apart(rows: Sequence[Row], epochs: int = EPOCHS) -> tuple[str, list[str
     """
     shared, apart = told_once([_with_epochs(row, epochs) for row in rows])
     names = [
-        ", ".join((f"{NAMES[row.arch]}:{row.variant}", *settings.split(row.changes)))
+        ", ".join((f"{NAMES[row.arch]}:{row.variant}", *run_settings.split(row.changes)))
         for row in apart
     ]
     for more in ("seed {0.seed}", "{0.name}"):
@@ -42,7 +42,7 @@ def told_apart(rows: Sequence[Row], epochs: int = EPOCHS) -> tuple[str, list[str
             f"{name}, {more.format(row)}" if names.count(name) > 1 else name
             for name, row in zip(names, rows, strict=True)
         ]
-    return ", ".join(settings.split(shared)), names
+    return ", ".join(run_settings.split(shared)), names
 
 
 def class_performance(
@@ -120,7 +120,7 @@ def majority_f1(scores: Mapping[str, Any]) -> list[float]:
 
 def _with_epochs(row: Row, usual: int) -> Row:
     """The row with its number of epochs in `changes`, or without it where it is the usual one."""
-    pairs = dict(pair.split("=", 1) for pair in settings.split(row.changes))
+    pairs = dict(pair.split("=", 1) for pair in run_settings.split(row.changes))
     epochs = pairs.pop("epochs", str(make_config(row.arch, str(row.variant)).epochs))
     if epochs != str(usual):
         pairs["epochs"] = epochs

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from faceemo import sweep
-from faceemo.analysis import leaderboard, settings
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from tests.stand_in import replace_training
+from faceemo.experiments import leaderboard, run_settings, sweep
 from tests.support.places import REPOSITORY
+from tests.support.stand_in import replace_training
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):
         "params_trainable": 1,
     }))  # fmt: skip
     (row,) = leaderboard.read(root)
-    assert settings.split(row.changes) == [
+    assert run_settings.split(row.changes) == [
         "image_size=32", "learning_rate=3e-07", f"weights={weights}"
     ]  # fmt: skip
     process = subprocess.run(

@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 
-from faceemo import finals, sweep, sweep_command
 from faceemo.errors import UserError
+from faceemo.experiments import cli, finals, sweep
 from faceemo.train.checkpoint import trained_model
 from tests.support import finished
 from tests.support.places import REPOSITORY
@@ -43,9 +43,7 @@ def script():
 
 def test_without_arguments_the_studys_finals_train_for_20_epochs(script, monkeypatch, tmp_path):
     plans = []
-    monkeypatch.setattr(
-        sweep_command, "run", lambda root, _, plan, __: plans.append((root, plan()))
-    )
+    monkeypatch.setattr(cli, "run", lambda root, _, plan, __: plans.append((root, plan())))
     monkeypatch.setattr(sys, "argv", ["train_final.py"])
     script.main()
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ import pytest
 
 from faceemo.data.sample import sample
 from faceemo.errors import UserError
-from faceemo.train import verify
+from faceemo.experiments import resume_proof
 from tests.support.places import REPOSITORY
 from tests.train.test_loop import fit
 
@@ -17,10 +17,10 @@ from tests.train.test_loop import fit
 def test_the_verdict_sees_a_difference_in_a_leaf_and_in_a_metric(tmp_path, capsys):
     fit(tmp_path / "one", epochs=2, patience=0)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    assert verify.verdict(tmp_path / "one", tmp_path / "two")
+    assert resume_proof.verdict(tmp_path / "one", tmp_path / "two")
     assert "\nIDENTICAL: " in capsys.readouterr().out
     fit(tmp_path / "other", epochs=2, patience=0, seed=3)
-    assert not verify.verdict(tmp_path / "one", tmp_path / "other")
+    assert not resume_proof.verdict(tmp_path / "one", tmp_path / "other")
     said = capsys.readouterr().out
     assert "NOT IDENTICAL" in said
     assert "best/metrics" in said
@@ -29,7 +29,7 @@ def test_the_verdict_sees_a_difference_in_a_leaf_and_in_a_metric(tmp_path, capsy
 
 def test_a_command_that_fails_by_itself_is_no_proof(tmp_path):
     with pytest.raises(UserError, match="variant from 0 to 11"):
-        verify.verify(tmp_path, ["--config=configs/vgg16.py:12"], kills=1, seed=0)
+        resume_proof.verify(tmp_path, ["--config=configs/vgg16.py:12"], kills=1, seed=0)
 
 
 # Saves as Orbax does, into a folder that has another name until it is whole.
@@ -61,17 +61,17 @@ def stand_in(monkeypatch):
         nonlocal saves
         if workdir.name == "straight":
             saves = iter([arguments[0]])
-        code = str(verify.EXIT_CODE)
+        code = str(resume_proof.EXIT_CODE)
         command = [sys.executable, "-c", _STAND_IN, str(workdir), next(saves, arguments[1]), code]
-        verify._log(workdir).touch()
+        resume_proof._log(workdir).touch()
         return subprocess.Popen(command)
 
-    monkeypatch.setattr(verify, "_start", start)
-    monkeypatch.setattr(verify, "verdict", lambda straight, killed: True)
+    monkeypatch.setattr(resume_proof, "_start", start)
+    monkeypatch.setattr(resume_proof, "verdict", lambda straight, killed: True)
 
 
 def test_every_interruption_lands_between_start_and_end(tmp_path, stand_in, capsys):
-    assert verify.verify(tmp_path, ["30", "30"], kills=3, seed=0)
+    assert resume_proof.verify(tmp_path, ["30", "30"], kills=3, seed=0)
     said = capsys.readouterr().out
     assert "straight through: 30 saves" in said
     assert "SIGKILL 3: in save" in said
@@ -91,7 +91,7 @@ def test_a_save_under_the_name_of_a_killed_one_counts(tmp_path):
             act = next(acts, None)
             return act() if act else 0
 
-    assert len(verify._await_saves(Life(), tmp_path)) == 1
+    assert len(resume_proof._await_saves(Life(), tmp_path)) == 1
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_a_real_run_is_killed_and_goes_on(tmp_path):
 
 def test_without_an_interruption_nothing_is_proven(tmp_path, stand_in, capsys):
     """The same result, because the second run was over before anything struck."""
-    assert not verify.verify(tmp_path, ["30", "0"], kills=1, seed=0)
+    assert not resume_proof.verify(tmp_path, ["30", "0"], kills=1, seed=0)
     said = capsys.readouterr().out
     assert "SIGKILL 1: too late" in said
     assert "NOT PROVEN" in said
@@ -127,4 +127,4 @@ def test_without_an_interruption_nothing_is_proven(tmp_path, stand_in, capsys):
 
 def test_a_run_that_hardly_saves_is_refused(tmp_path, stand_in):
     with pytest.raises(UserError, match=r"at least 5 saves .*found 2\. .*lower --every"):
-        verify.verify(tmp_path, ["2", "2"], kills=3, seed=0)
+        resume_proof.verify(tmp_path, ["2", "2"], kills=3, seed=0)

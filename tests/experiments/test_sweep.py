@@ -10,16 +10,16 @@ import time
 
 import pytest
 
-from faceemo import sweep
 from faceemo.errors import UserError
-from tests.stand_in import replace_training
+from faceemo.experiments import sweep
 from tests.support.places import REPOSITORY
+from tests.support.stand_in import replace_training
 
 # A sweep of variant 3 alone, in a process of its own, to be interrupted.
 SWEEPER = """
     import pathlib, signal, sys
-    from faceemo import sweep
-    from tests.stand_in import commander
+    from faceemo.experiments import sweep
+    from tests.support.stand_in import commander
 
     # as scripts/sweep.py does; SIGINT is ignored where tests run in the background
     signal.signal(signal.SIGTERM, signal.default_int_handler)

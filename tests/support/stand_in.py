@@ -4,7 +4,7 @@ import json
 import sys
 import textwrap
 
-from faceemo import sweep
+from faceemo.experiments import sweep
 
 # It leaves what a run leaves, fails for variant 1, waits for variant 3.
 STAND_IN = """

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 from ml_collections import ConfigDict
 
-from faceemo import data, models, staging, unseen
+from faceemo import data, models, staging
 from faceemo.analysis import calibration, card, slices
 from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
 from faceemo.analysis.report import report
@@ -23,6 +23,7 @@ from faceemo.config import SPLITS, classes_of
 from faceemo.data.ledger import ledger, rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
+from faceemo.experiments import held_out
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import freezing, loop, parallel
@@ -142,7 +143,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     )
     model = models.build(config, len(classes_of(config)))
     if split == "test" and parallel.is_first():
-        unseen.record(workdir)
+        held_out.record(workdir)
     answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
@@ -182,7 +183,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
     """
     recipe = recipe_of(workdir)
     if not again:
-        unseen.refuse_again(workdir)
+        held_out.refuse_again(workdir)
     evaluate(ConfigDict(recipe["config"]), workdir, "test")
 
 

@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from faceemo.analysis import predictions_csv, settings
+from faceemo.analysis import predictions_csv
 from faceemo.analysis.predictions_csv import Score
 from faceemo.analysis.statistics import Paired, over_seeds
 from faceemo.errors import UserError
+from faceemo.experiments import run_settings
 
 Answers = Mapping[str, tuple[str, str]]  # path -> (label, answer)
 
@@ -23,7 +24,7 @@ class Run:
         name: as the user gave it.
         answers: on one split.
         score: of them.
-        recipe: of `settings.recipe`; None where it is not known.
+        recipe: of `run_settings.recipe`; None where it is not known.
         seed: None where it is not known.
     """
 
@@ -51,7 +52,9 @@ def read(place: Path, split: str) -> Run:
     if place.is_dir() and summary.is_file():
         config = json.loads(summary.read_text(encoding="utf-8"))["config"]
         seed = config["seed"]
-        recipe = settings.recipe(f"{config['arch']}:{config['variant']}", settings.changes(config))
+        recipe = run_settings.recipe(
+            f"{config['arch']}:{config['variant']}", run_settings.changes(config)
+        )
     return Run(str(place), found, predictions_csv.score(list(found.values())), recipe, seed)
 
 
@@ -138,14 +141,14 @@ def _pair(first: Run, second: Run) -> list[str]:
 def _seeds(runs: Sequence[Run]) -> list[str]:
     """Mean and spread of the runs that differ in nothing but the seed."""
     lines = []
-    for by_seed in settings.seeds(runs).values():
+    for by_seed in run_settings.seeds(runs).values():
         if len(by_seed) < 2:
             continue
         (first, *_), *_ = by_seed.values()
         lines += ["", f"{len(by_seed)} seeds of {first.name} ({', '.join(map(str, by_seed))})"]
         for name, values in (
-            ("accuracy", settings.per_seed(by_seed, lambda run: run.score.accuracy)),
-            ("macro-F1", settings.per_seed(by_seed, lambda run: run.score.macro_f1)),
+            ("accuracy", run_settings.per_seed(by_seed, lambda run: run.score.accuracy)),
+            ("macro-F1", run_settings.per_seed(by_seed, lambda run: run.score.macro_f1)),
         ):
             mean, deviation, (low, high) = over_seeds(values)
             lines.append(

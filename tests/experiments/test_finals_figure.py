@@ -11,11 +11,11 @@ from matplotlib.colors import to_hex
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 
-from faceemo.analysis import emotions, leaderboard
 from faceemo.analysis.predictions import compute_scores
 from faceemo.analysis.theme import style
 from faceemo.errors import UserError
-from tests.analysis.test_study import ROW, told
+from faceemo.experiments import finals_figure, leaderboard
+from tests.experiments.test_study_figures import ROW, told
 from tests.support.places import REPOSITORY
 
 FINALS = (("vgg16", 7, "hed"), ("resnet50v2", 8, "none"), ("efficientnetb0", 9, "none"))
@@ -33,7 +33,7 @@ def scores(make_predictions):
 @pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
 def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictions, theme):
     finals = {"a": scores, "b": compute_scores(make_predictions(n=150, seed=1))}
-    (axes,) = emotions.class_performance(finals, theme=theme).axes
+    (axes,) = finals_figure.class_performance(finals, theme=theme).axes
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 4)
     rows = [list(found["per_class"].values()) for found in finals.values()]
     np.testing.assert_allclose(heights, [[one["f1"] for one in found] for found in rows])
@@ -57,45 +57,50 @@ def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictio
 
 def test_a_class_that_nobody_named_has_no_interval(scores):
     absent = {"f1": 0.0, "f1_interval": None}
-    emotions.class_performance({"a": scores | {"per_class": scores["per_class"] | {"sad": absent}}})
+    finals_figure.class_performance(
+        {"a": scores | {"per_class": scores["per_class"] | {"sad": absent}}}
+    )
 
 
 def test_the_majoritys_f1_is_scikit_learns_dummys(scores, predictions):
     labels = predictions.labels
     dummy = DummyClassifier(strategy="most_frequent").fit(labels, labels).predict(labels)
     oracle = f1_score(labels, dummy, average=None, zero_division=0)
-    assert emotions.majority_f1(compute_scores(predictions)) == pytest.approx(oracle.tolist())
+    assert finals_figure.majority_f1(compute_scores(predictions)) == pytest.approx(oracle.tolist())
 
 
 def test_six_models_are_told_apart_and_more_refused(scores):
-    (axes,) = emotions.class_performance(dict.fromkeys("abcdef", scores)).axes
+    (axes,) = finals_figure.class_performance(dict.fromkeys("abcdef", scores)).axes
     looks = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}
     assert len(looks) == 6
     with pytest.raises(UserError, match=r"at most 6 models.*found 7: a; b;.*--finals"):
-        emotions.class_performance(dict.fromkeys("abcdefg", scores))
+        finals_figure.class_performance(dict.fromkeys("abcdefg", scores))
     fewer = scores | {"classes": scores["classes"][:2]}
     with pytest.raises(UserError, match="found happy, neutral"):
-        emotions.class_performance({"a": scores, "b": fewer})
+        finals_figure.class_performance({"a": scores, "b": fewer})
 
 
 def test_names_tell_what_each_model_alone_sets():
     own = [row(arch, n, f"image_size=48,weights={weights}") for arch, n, weights in FINALS]
-    assert emotions.told_apart(own) == (
+    assert finals_figure.told_apart(own) == (
         "image_size=48",
         ["VGG16:7, weights=hed", "ResNet50V2:8, weights=none", "EfficientNetB0:9, weights=none"],
     )
-    assert emotions.told_apart(own[:1], 20)[0] == "epochs=6, image_size=48, weights=hed"
+    assert finals_figure.told_apart(own[:1], 20)[0] == "epochs=6, image_size=48, weights=hed"
     finals = [row(changes="epochs=20"), row(variant="best"), row(variant=9, changes="epochs=3")]
-    assert emotions.told_apart(finals, 20) == ("", ["VGG16:7", "VGG16:best", "VGG16:9, epochs=3"])
-    assert emotions.told_apart(finals[:2]) == ("epochs=20", ["VGG16:7", "VGG16:best"])
+    assert finals_figure.told_apart(finals, 20) == (
+        "",
+        ["VGG16:7", "VGG16:best", "VGG16:9, epochs=3"],
+    )
+    assert finals_figure.told_apart(finals[:2]) == ("epochs=20", ["VGG16:7", "VGG16:best"])
 
 
 def test_every_model_has_a_name_of_its_own():
     seeds = [row(seed=1), row(seed=2), row("resnet50v2", 8, seed=1)]
     names = ["VGG16:7, seed 1", "VGG16:7, seed 2", "ResNet50V2:8"]
-    assert emotions.told_apart(seeds)[1] == names
+    assert finals_figure.told_apart(seeds)[1] == names
     moved = [row(seed=1, name="here"), row(seed=1, name="there")]
-    assert emotions.told_apart(moved)[1] == ["VGG16:7, seed 1, here", "VGG16:7, seed 1, there"]
+    assert finals_figure.told_apart(moved)[1] == ["VGG16:7, seed 1, here", "VGG16:7, seed 1, there"]
 
 
 @pytest.fixture

@@ -4,35 +4,35 @@ import json
 
 import pytest
 
-from faceemo import runs, unseen
 from faceemo.config import make_config
 from faceemo.errors import UserError
+from faceemo.experiments import held_out, run
 
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The calls of `runs.evaluate`, which does nothing but what it records."""
+    """The calls of `run.evaluate`, which does nothing but what it records."""
     calls = []
 
     def evaluate(config, workdir, split):
-        unseen.record(workdir)
+        held_out.record(workdir)
         calls.append((config.arch, config.image_size, split))
 
-    monkeypatch.setattr(runs, "evaluate", evaluate)
+    monkeypatch.setattr(run, "evaluate", evaluate)
     config = make_config("vgg16", "7,image_size=48").to_dict()
-    monkeypatch.setattr(runs, "recipe_of", lambda workdir: {"config": config})
+    monkeypatch.setattr(run, "recipe_of", lambda workdir: {"config": config})
     return calls
 
 
 def test_once(opened, tmp_path):
-    runs.open_test(tmp_path)
+    run.open_test(tmp_path)
     assert opened == [("vgg16", 48, "test")]
     with pytest.raises(UserError, match=r"opened on .* \(no report was finished"):
-        runs.open_test(tmp_path)
+        run.open_test(tmp_path)
     assert len(opened) == 1
-    runs.open_test(tmp_path, again=True)
+    run.open_test(tmp_path, again=True)
     assert len(opened) == 2
-    assert len(json.loads((tmp_path / unseen.NAME).read_text())) == 2
+    assert len(json.loads((tmp_path / held_out.NAME).read_text())) == 2
 
 
 def test_a_report_without_a_record_counts_too(opened, tmp_path):
@@ -41,11 +41,11 @@ def test_a_report_without_a_record_counts_too(opened, tmp_path):
     page.parent.mkdir(parents=True)
     page.touch()
     with pytest.raises(UserError, match=r"index\.html holds the result"):
-        runs.open_test(tmp_path)
+        run.open_test(tmp_path)
     assert not opened
 
 
 def test_without_a_run_nothing_is_opened(tmp_path):
     with pytest.raises(UserError, match="trained run"):
-        runs.open_test(tmp_path)
+        run.open_test(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from faceemo.analysis import settings
-from faceemo.analysis.leaderboard import Row, told_once
 from faceemo.analysis.theme import style
 from faceemo.config import ARCHS, VARIANTS
 from faceemo.errors import UserError
+from faceemo.experiments import run_settings
+from faceemo.experiments.leaderboard import Row, told_once
 
 NAMES = {
     "vgg16": "VGG16",
@@ -104,7 +104,7 @@ def accuracies(
     with style.applied(theme):
         drawn = style.figure(
             8.6, 1.3 + 2.1 * len(archs), theme, "Accuracy of the variants on validation",
-            ", ".join(settings.split(shared))
+            ", ".join(run_settings.split(shared))
             if any(row.changes for row in rows)
             else "the published settings",
         )  # fmt: skip
@@ -141,7 +141,7 @@ def _by_variant(rows: Sequence[Row]) -> str:
     """What the rows set, with the variants where not all do: 'weights=hed, epochs=3 (0–9, 11)'."""
     having: dict[str, set[int]] = {}
     for row in rows:
-        for pair in settings.split(row.changes):
+        for pair in run_settings.split(row.changes):
             having.setdefault(pair, set()).add(int(row.variant))
     every = {int(row.variant) for row in rows}
     return ", ".join(
@@ -163,9 +163,9 @@ def _panel(
     """One backbone: bars with intervals, training marks, the majority, the published values."""
     places = [float(row.variant) for row in rows]
     means = {}
-    for by_seed in settings.seeds(rows).values():
+    for by_seed in run_settings.seeds(rows).values():
         (row, *_), *_ = by_seed.values()
-        means[float(row.variant)] = fmean(settings.per_seed(by_seed, lambda row: row.accuracy))
+        means[float(row.variant)] = fmean(run_settings.per_seed(by_seed, lambda row: row.accuracy))
     axes.bar(
         list(means), list(means.values()), 0.62, color=theme.first, label="validation", zorder=2
     )

@@ -8,10 +8,11 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from faceemo.analysis import board_slices, leaderboard, slices
+from faceemo.analysis import slices
 from faceemo.analysis.predictions import compute_scores
 from faceemo.analysis.report import report
 from faceemo.config import make_config
+from faceemo.experiments import leaderboard, leaderboard_slices
 from tests import chromium
 
 ARGS = ("7,image_size=48,weights=hed", "7,image_size=48,weights=hed,seed=5", "2,weights=none")
@@ -80,7 +81,7 @@ def board(tmp_path_factory, make_predictions):
 def test_slices_of_the_same_images_stand_side_by_side(board):
     root, records, _ = board
     names = list(records)
-    found, without = board_slices.read(root, names)
+    found, without = leaderboard_slices.read(root, names)
     assert [comparison.by for comparison in found] == [
         "leaks",
         "brightness",
@@ -107,7 +108,7 @@ def test_runs_on_other_images_stand_apart(board, tmp_path, make_predictions):
     summary["data"]["validation"] = "22" * 32
     (tmp_path / "b" / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "old" / "report" / "validation" / "slices.json").unlink()
-    found, without = board_slices.read(tmp_path, ["a", "b", "old"])
+    found, without = leaderboard_slices.read(tmp_path, ["a", "b", "old"])
     assert without == ["old"]
     assert [[line.name for line in c.lines] for c in found] == [["a"], ["b"]] * 4
     page = leaderboard.write(tmp_path, leaderboard.read(tmp_path), {}).read_text()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from statsmodels.stats import contingency_tables
 
-from faceemo.analysis import compare
 from faceemo.errors import UserError
+from faceemo.experiments import compare
 from tests.support.places import SCRIPTS
 
 SCRIPT = SCRIPTS / "compare_runs.py"

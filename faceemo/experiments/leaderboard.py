@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import board_slices, settings, statistics
+from faceemo.analysis import statistics
 from faceemo.analysis.theme import template
 from faceemo.errors import UserError
+from faceemo.experiments import leaderboard_slices, run_settings
 
 NAME = "leaderboard"
 _HEADINGS = (
@@ -74,7 +75,7 @@ class Row:
     @property
     def recipe(self) -> str:
         """What it has in common with its other seeds."""
-        return settings.recipe(self.model, self.changes)
+        return run_settings.recipe(self.model, self.changes)
 
     @property
     def label(self) -> str:
@@ -117,10 +118,10 @@ def read(root: Path) -> list[Row]:
 def spreads(rows: Iterable[Row]) -> list[Spread]:
     """Mean and deviation of every model that was trained from more than one seed."""
     found = []
-    for by_seed in settings.seeds(rows).values():
+    for by_seed in run_settings.seeds(rows).values():
         if len(by_seed) > 1:
             (row, *_), *_ = by_seed.values()
-            values = settings.per_seed(by_seed, lambda row: row.accuracy)
+            values = run_settings.per_seed(by_seed, lambda row: row.accuracy)
             mean, deviation, (low, high) = statistics.over_seeds(values)
             found.append(Spread(row.model, row.changes, len(values), mean, deviation, low, high))
     return sorted(found, key=lambda spread: -spread.mean)
@@ -128,7 +129,7 @@ def spreads(rows: Iterable[Row]) -> list[Spread]:
 
 def told_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     """What all rows change, 'epochs=3,image_size=48', and the rows without it in `changes`."""
-    changes = [settings.split(row.changes) for row in rows]
+    changes = [run_settings.split(row.changes) for row in rows]
     common = set.intersection(*map(set, changes))
     shared = ",".join(text for text in changes[0] if text in common)
     apart = [",".join(text for text in texts if text not in common) for texts in changes]
@@ -194,7 +195,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         lines.writerows([dataclasses.asdict(row) for row in rows])
     shared, rows = told_once(rows)
     page = root / f"{NAME}.html"
-    comparisons, without_slices = board_slices.read(root, [row.name for row in rows])
+    comparisons, without_slices = leaderboard_slices.read(root, [row.name for row in rows])
     text = template.render(
         "experiments/leaderboard.html.j2",
         title=f"{len(rows)} runs",
@@ -227,7 +228,7 @@ def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         name=workdir.name,
         arch=summary["arch"],
         variant=summary["variant"],
-        changes=settings.changes(config),
+        changes=run_settings.changes(config),
         seed=summary["seed"],
         accuracy=summary["val_accuracy"],
         low=low,
@@ -245,7 +246,7 @@ def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
 
 
 def _command(workdir: Path, config: Mapping[str, Any]) -> str:
-    fields = settings.changed(config)
+    fields = run_settings.changed(config)
     # a comma ends a field of the configuration's argument
     apart = {field: value for field, value in fields.items() if "," in str(value)}
     pairs = [f"{field}={value}" for field, value in fields.items() if field not in apart]

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faceemo import errors, sweep
-from faceemo.analysis import leaderboard
-from faceemo.sweep import Run
+from faceemo import errors
+from faceemo.experiments import leaderboard, sweep
+from faceemo.experiments.sweep import Run
 
 
 def parser(description: str | None, root: Path) -> argparse.ArgumentParser:
