@@ -25,7 +25,7 @@ setup(
         "faceemo.inference": ["builtin/*"],
         "faceemo.inference.serve": ["page/*"],
     },
-    entry_points={"console_scripts": ["faceemo = faceemo.inference.command:main"]},
+    entry_points={"console_scripts": ["faceemo = faceemo.inference.cli:main"]},
     install_requires=[
         "absl-py",
         "array_record",

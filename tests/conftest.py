@@ -29,7 +29,7 @@ import hypothesis
 import jax
 import pytest
 
-from tests import served
+from tests.support import served
 
 pytest_plugins = ["tests.support.analysis.predictions"]
 

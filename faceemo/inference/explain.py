@@ -13,13 +13,13 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.analysis.saliency import gradcam, occlusion
 from faceemo.analysis.theme import style
-from faceemo.inference import targets
+from faceemo.inference import output_paths
 from faceemo.inference.annotate import caption
 from faceemo.inference.faces import Face
 from faceemo.inference.images import Picture, files_below, picture_at
+from faceemo.inference.predict_files import UNREADABLE, unused
 from faceemo.inference.prediction import Prediction, on_face
 from faceemo.inference.predictor import Predictor, load
-from faceemo.inference.session import UNREADABLE, unused
 
 # Of an image's side: a mouth or an eye is covered, a face is not.
 _PATCH = 1 / 6
@@ -71,7 +71,7 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
         UserError: if there is no network at `run`, or `out` holds an input.
     """
     files = [file for path in inputs for file in files_below(path)]
-    targets.check_folder("--out", out, files)
+    output_paths.check_folder("--out", out, files)
     predictor = load(run)
     make = make_explain(predictor)
     unreadable, without, names, drawn = [], [], set(), 0

@@ -65,7 +65,7 @@ class Predictor:
                 raise UserError(
                     expected=f"an image that can be decoded: {picture.name}",
                     found=picture.problem,
-                    fix="leave it out; scripts/predict.py lists such files and goes on",
+                    fix="leave it out; `faceemo predict` lists such files and goes on",
                 )
             answers += found
         return answers

@@ -15,7 +15,7 @@ from faceemo.data.source import sources
 from faceemo.errors import UserError
 from faceemo.inference import trained
 
-TOLERANCE = 1e-4  # of probabilities, as of `faceemo.inference.export`
+TOLERANCE = 1e-4  # of probabilities, as of `faceemo.inference.export.export`
 # Rows of FER2013 below it are its training split, which the peer evidently learned from.
 _SEEN = 28_709
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from faceemo.config import CLASSES, make_config
-from faceemo.inference import keras_file, onnx_file, trained
+from faceemo.inference import trained
+from faceemo.inference.export import keras_file, onnx_file
 from faceemo.inference.trained import Trained
 from faceemo.models import build
 from faceemo.train.checkpoint import trained_model

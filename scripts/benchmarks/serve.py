@@ -128,7 +128,7 @@ def _load(
 @contextlib.contextmanager
 def _serving(folder: Path) -> Iterator[str]:
     """Host and port of a server in a process of its own."""
-    command = [sys.executable, "-m", "faceemo.inference.command", "serve", str(folder)]
+    command = [sys.executable, "-m", "faceemo.inference.cli", "serve", str(folder)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

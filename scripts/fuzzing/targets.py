@@ -14,7 +14,7 @@ from faceemo.data.measure import face_detector, measure
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
-from faceemo.inference import tables
+from faceemo.inference import formats
 from faceemo.inference.annotate import annotate
 from faceemo.inference.images import pictures_of
 from faceemo.inference.predictor import LIMIT, Predictor
@@ -103,7 +103,7 @@ def _predicted(network: Predictor, path: Path) -> str:
     if picture.pixels is None:
         return f"unreadable: {_kind(picture.problem)}"
     assert answers
-    lines = [tables.formatter(form, network.classes)[1] for form in tables.FORMATS]
+    lines = [formats.formatter(form, network.classes)[1] for form in formats.FORMATS]
     for one in answers:
         for line in lines:
             line(one)

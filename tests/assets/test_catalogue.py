@@ -13,7 +13,7 @@ import pytest
 from faceemo.assets import catalogue, downloads
 from faceemo.assets.downloads import Url
 from faceemo.errors import UserError
-from tests.served import CONTENT, MD5, SHA256, offer, program_with_thing, visible
+from tests.support.served import CONTENT, MD5, SHA256, offer, program_with_thing, visible
 
 
 @pytest.mark.parametrize("digest", [SHA256, MD5])

@@ -9,7 +9,7 @@ import pytest
 from faceemo.assets import catalogue
 from faceemo.assets.downloads import Wheel
 from faceemo.errors import UserError
-from tests.served import CONTENT, SHA256, offer, visible
+from tests.support.served import CONTENT, SHA256, offer, visible
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from faceemo.analysis.predictions import compute_scores
 from faceemo.analysis.report import report
 from faceemo.config import make_config
 from faceemo.experiments import leaderboard, leaderboard_slices
-from tests import chromium
+from tests.support import chromium
 
 ARGS = ("7,image_size=48,weights=hed", "7,image_size=48,weights=hed,seed=5", "2,weights=none")
 

@@ -12,11 +12,11 @@ from PIL import Image
 import faceemo
 from faceemo.config import CLASSES, make_config
 from faceemo.data.sample import sample
-from faceemo.inference import explain, session
+from faceemo.inference import explain, predict_files
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained
-from tests.inference import films, networks
 from tests.support.data.faces import face
+from tests.support.inference import films, networks
 from tests.support.places import REPOSITORY
 from tests.support.train.tiny import GREY, SIZE, make_model
 
@@ -107,5 +107,5 @@ def film(tmp_path):
 @pytest.fixture
 def at_once(predictor, monkeypatch):
     """The commands answer with the small network, whatever run they are given."""
-    for module in (session, explain):
+    for module in (predict_files, explain):
         monkeypatch.setattr(module, "load", lambda _: predictor)

@@ -44,7 +44,7 @@ def test_the_name_means_it_wherever_one_stands(tmp_path, monkeypatch):
 
 def test_what_it_learned_from_is_told_by_its_card_wherever_one_stands(tmp_path, monkeypatch):
     pytest.importorskip("fastapi")
-    from faceemo.inference.serve import about
+    from faceemo.inference.serve import model_info
 
     other = tmp_path / trained.BUILTIN
     other.mkdir()
@@ -52,7 +52,7 @@ def test_what_it_learned_from_is_told_by_its_card_wherever_one_stands(tmp_path, 
     (other / "card.md").write_text("Source and licence, as SOURCE.txt beside the images says: mine")
     monkeypatch.chdir(tmp_path)
     name = Path(trained.BUILTIN)
-    assert about.read_summary(name) == {}
-    assert about.read_source(name).startswith("FER2013")
-    assert about.read_summary(other) == {"val_accuracy": 1}
-    assert about.read_source(other) == "mine"
+    assert model_info.read_summary(name) == {}
+    assert model_info.read_source(name).startswith("FER2013")
+    assert model_info.read_summary(other) == {"val_accuracy": 1}
+    assert model_info.read_source(other) == "mine"

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from faceemo.inference import command, video
+from faceemo.inference import cli, video
 from faceemo.inference.predictor import LIMIT
 from faceemo.inference.video import Video
-from tests.inference import films
+from tests.support.inference import films
 
 KINDS = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".mp4": "mp4v"}
 
@@ -42,7 +42,7 @@ def test_a_film_that_is_cut_is_unreadable_from_there_on(at_once, tmp_path, capsy
     answers = [picture.problem for picture in Video(film).pictures()]
     assert answers == [""] * 40
     cut(film)
-    assert command.predict(["run", str(film), "--crops", "--format", "csv"]) == 1
+    assert cli.predict(["run", str(film), "--crops", "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = rows_of(printed.out)
     assert 15 <= len(rows) <= 25
@@ -112,7 +112,7 @@ def test_a_camera_is_read_drawn_smoothed_and_ended(at_once, film, tmp_path, monk
         options = ["--smooth", str(smooth), "--draw", str(drawn), "--format", "csv"]
         with monkeypatch.context() as patched:
             patched.setattr(video.cv2, "VideoCapture", camera)
-            assert command.predict(["run", "--webcam", "0", *options]) == 0
+            assert cli.predict(["run", "--webcam", "0", *options]) == 0
         assert camera.opened == [0]
         rows = rows_of(capsys.readouterr().out)
         assert [row["name"] for row in rows] == [f"webcam 0#{frame}" for frame in range(12)]
@@ -130,7 +130,7 @@ def test_a_camera_is_read_drawn_smoothed_and_ended(at_once, film, tmp_path, monk
 def test_frames_that_are_faces_are_smoothed_too(at_once, film, capsys):
     found = []
     for smooth in ("0", "0.8"):
-        assert command.predict(["run", str(film), "--crops", "--smooth", smooth,
+        assert cli.predict(["run", str(film), "--crops", "--smooth", smooth,
                                 "--format", "csv"]) == 0  # fmt: skip
         found.append(chances(rows_of(capsys.readouterr().out)))
     plain, calm = found
@@ -140,7 +140,7 @@ def test_frames_that_are_faces_are_smoothed_too(at_once, film, capsys):
 
 def test_a_camera_that_is_unplugged_is_told(at_once, film, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(video.cv2, "VideoCapture", films.Camera(film, frames=99))
-    assert command.predict(["run", "--webcam", "0", "--crops"]) == 1
+    assert cli.predict(["run", "--webcam", "0", "--crops"]) == 1
     assert "webcam 0#40: the camera gives no more" in capsys.readouterr().err
 
 
@@ -150,7 +150,7 @@ def test_ctrl_c_on_a_film_ends_all(at_once, film, tmp_path, monkeypatch, capsys)
     out, drawn = tmp_path / "answers.csv", tmp_path / "drawn.mp4"
     for more in (["--out", str(out), "--draw", str(drawn)], [str(film), "--out", str(out)]):
         with pytest.raises(SystemExit) as stopped:
-            command.predict(["run", "--crops", str(film), *more])
+            cli.predict(["run", "--crops", str(film), *more])
         assert stopped.value.code == 130
         assert "interrupted" in capsys.readouterr().err
     assert not out.exists()
@@ -172,6 +172,6 @@ def test_a_film_of_any_length_needs_the_same_memory(at_once, tmp_path, monkeypat
             del picture
 
     monkeypatch.setattr(Video, "pictures", counted)
-    assert command.predict(["run", str(film), "--crops"]) == 0
+    assert cli.predict(["run", str(film), "--crops"]) == 0
     assert len(most) == 5 * LIMIT
     assert LIMIT <= max(most) <= LIMIT + 2

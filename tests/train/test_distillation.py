@@ -17,7 +17,7 @@ from faceemo.errors import UserError
 from faceemo.train import feature_cache, freezing
 from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
 from faceemo.train.distillation import Teaching, teaching_of
-from tests.inference import networks
+from tests.support.inference import networks
 from tests.support.train.recipe_steps import batch_of, teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 from tests.test_main import command

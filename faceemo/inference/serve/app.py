@@ -15,12 +15,12 @@ from starlette.requests import ClientDisconnect
 import faceemo
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.serve import pages, upload
-from faceemo.inference.serve.about import about
-from faceemo.inference.serve.answers import About, Answer, Health, Problem
-from faceemo.inference.serve.guard import LOOPBACK, Guard
-from faceemo.inference.serve.heat import MOST
+from faceemo.inference.serve.errors import Refused, busy
+from faceemo.inference.serve.heatmaps import MOST
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.refused import Refused, busy
+from faceemo.inference.serve.middleware import LOOPBACK, Guard
+from faceemo.inference.serve.model_info import about
+from faceemo.inference.serve.schemas import About, Answer, Health, Problem
 from faceemo.inference.serve.worker import Worker
 
 _GONE = 499  # by custom; nobody reads it

@@ -10,8 +10,8 @@ import jinja2
 
 from faceemo.analysis.theme import template
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.answers import About
-from faceemo.inference.serve.content import NAMES
+from faceemo.inference.serve.decode_upload import NAMES
+from faceemo.inference.serve.schemas import About
 
 _PACKAGE = "faceemo.inference.serve"
 _METHODS = ("get", "post")

@@ -17,7 +17,7 @@ from faceemo.errors import UserError
 if TYPE_CHECKING:
     import uvicorn
 
-    from faceemo.inference.serve.guard import Guard
+    from faceemo.inference.serve.middleware import Guard
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 # Seconds for connections to end when the server does.
@@ -63,9 +63,9 @@ def serve(
     with listening(host, port) as bound:
         # Only here, because each takes seconds, which a mistake need not wait for.
         from faceemo.inference import predictor
-        from faceemo.inference.serve.about import read_source, read_summary
         from faceemo.inference.serve.app import make_app
         from faceemo.inference.serve.limits import Limits
+        from faceemo.inference.serve.model_info import read_source, read_summary
         from faceemo.inference.serve.worker import Worker
 
         limits = Limits(
@@ -111,7 +111,7 @@ def running(app: "Guard", places: int, log_level: str = "warning") -> "uvicorn.S
     """
     import uvicorn
 
-    from faceemo.inference.serve.patience import Impatient
+    from faceemo.inference.serve.timeouts import Impatient
 
     return uvicorn.Server(
         uvicorn.Config(
@@ -177,7 +177,7 @@ def names_of(bound: socket.socket, host: str, names: Sequence[str]) -> tuple[set
         names: that the user added; one that others can reach is called by the name of this machine
             and by numbers only without them.
     """
-    from faceemo.inference.serve.guard import LOOPBACK
+    from faceemo.inference.serve.middleware import LOOPBACK
 
     plain = not names and not is_loopback(bound)
     own = {socket.gethostname()} if plain else set()

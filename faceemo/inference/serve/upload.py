@@ -9,8 +9,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from faceemo.inference.serve.errors import Refused
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.refused import Refused
 
 FIELD = "file"
 _FRAME = 16 * 2**10  # bytes of a multipart request beside the file

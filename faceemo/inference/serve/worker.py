@@ -18,10 +18,10 @@ from faceemo.inference.images import Picture
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import LIMIT, Predictor
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.answers import Answer, face_answer
-from faceemo.inference.serve.content import picture_of
-from faceemo.inference.serve.heat import largest, make_heat_pngs
+from faceemo.inference.serve.decode_upload import picture_of
+from faceemo.inference.serve.heatmaps import largest, make_heat_pngs
 from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.schemas import Answer, face_answer
 
 # Seconds for which a found face waits for others: to search them takes longer than the network.
 _PATIENCE = 0.1

@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceemo.analysis.dataset import exploration
 from faceemo.data.source import archive
-from tests import chromium
+from tests.support import chromium
 from tests.support.analysis.exploration_page import SEED, Page
 
 

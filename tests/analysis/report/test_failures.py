@@ -13,7 +13,7 @@ from faceemo.analysis.report import failures, report
 from faceemo.analysis.report.failures import Known
 from faceemo.analysis.theme import style
 from faceemo.config import CLASSES
-from tests import chromium
+from tests.support import chromium
 
 
 def heat(images, classes):

@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from faceemo.inference.serve.guard import CROWDED
+from faceemo.inference.serve.middleware import CROWDED
 
 
 class Impatient(H11Protocol):

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.inference import tables, targets, video
+from faceemo.inference import formats, output_paths, video
 from faceemo.inference.annotate import annotate
 from faceemo.inference.images import Picture, files_below, picture_at
 from faceemo.inference.prediction import Prediction
@@ -44,7 +44,7 @@ def predict(
         inputs: that exist: images, videos, folders of both.
         webcam: its index, or None.
         crops: whether every image is a face as it is.
-        form: of `tables.FORMATS`.
+        form: of `formats.FORMATS`.
         out: file for the answers; None is the terminal.
         draw: where annotated pictures go: a folder for images, a file for a video; None for none.
         every: of so many frames of a video one is looked at.
@@ -57,14 +57,14 @@ def predict(
     films = [file for file in files if is_video(file)]
     images = [file for file in files if not is_video(file)]
     if out:
-        targets.check_file("--out", out, [run, *files])
+        output_paths.check_file("--out", out, [run, *files])
     if draw:
         _check_drawn(draw, images, films, len(films) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
     predictor = load(run)
     unreadable: list[str] = []
     with _lines(out) as stream:
-        head, line = tables.formatter(form, predictor.classes)
+        head, line = formats.formatter(form, predictor.classes)
         if head:
             print(head, file=stream)
 
@@ -174,7 +174,7 @@ def _check_drawn(draw: Path, images: Sequence[Path], films: Sequence[Path], vide
             found=f"{draw} for {len(images)} images and {videos} videos",
             fix="name the images, or one of the videos, with the place that fits",
         )
-    check = targets.check_file if videos else targets.check_folder
+    check = output_paths.check_file if videos else output_paths.check_folder
     check("--draw", draw, [*films, *images])
 
 

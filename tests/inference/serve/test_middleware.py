@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.inference.asking import asking, crop, form
+from tests.support.inference.asking import asking, crop, form
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faceemo.inference import command, session
-from tests.inference.asking import crop
+from faceemo.inference import cli, predict_files
+from tests.support.inference.asking import crop
 
 
 def rows_of(text):
@@ -21,7 +21,7 @@ def predict(at_once, capsys):
     """Runs the command on the small network; returns its code, rows and messages."""
 
     def run(*arguments, code=0):
-        assert command.predict(["run", *map(str, arguments), "--format", "csv"]) == code
+        assert cli.predict(["run", *map(str, arguments), "--format", "csv"]) == code
         printed = capsys.readouterr()
         return rows_of(printed.out), printed.err
 
@@ -75,9 +75,9 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
 
 
 def test_a_camera_that_is_not_there_is_a_mistake_told_at_once(monkeypatch, capsys):
-    monkeypatch.setattr(session, "load", lambda _: pytest.fail("work has begun"))
+    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("work has begun"))
     with pytest.raises(SystemExit) as stopped:
-        command.predict(["run", "--webcam", "99"])
+        cli.predict(["run", "--webcam", "99"])
     assert stopped.value.code == 2
     assert "webcam 99" in capsys.readouterr().err
 
@@ -110,13 +110,13 @@ def test_videos_in_folders_are_answered_too(predict, film, tmp_path):
 )
 def test_what_does_not_fit_is_not_drawn(photos, film, tmp_path, monkeypatch, capsys, inputs, draw):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(session, "load", lambda _: pytest.fail("work has begun"))
+    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("work has begun"))
     Path("other.mp4").write_bytes(film.read_bytes())
     Path("mixed").mkdir()
     for name in ("wall.png", "film.mp4"):
         Path("mixed", name).write_bytes(b"")
     with pytest.raises(SystemExit) as stopped:
-        command.predict(["run", *inputs, "--draw", draw])
+        cli.predict(["run", *inputs, "--draw", draw])
     assert stopped.value.code == 2
     message = capsys.readouterr().err
     assert "one video alone" in message
@@ -134,10 +134,10 @@ def test_a_terminal_shows_answers_or_their_progress(
         shown.append(disable)
         return stream
 
-    monkeypatch.setattr(session, "tqdm", bar)
+    monkeypatch.setattr(predict_files, "tqdm", bar)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     options = ["--out", str(tmp_path / "answers.csv")] if out else []
-    assert command.predict(["run", str(photos), *options]) == 1
+    assert cli.predict(["run", str(photos), *options]) == 1
     assert [disable is not True for disable in shown].count(True) == bars
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from faceemo.inference.serve.limits import Limits
-from tests import chromium
-from tests.inference.asking import asking, photo, wall
-from tests.inference.serving import running
+from tests.support import chromium
+from tests.support.inference.asking import asking, photo, wall
+from tests.support.inference.serving import running
 
 pytestmark = pytest.mark.skipif(
     chromium.PROGRAM is None, reason="there is no Chromium on this machine"

@@ -13,10 +13,10 @@ import pytest
 
 from faceemo.errors import UserError
 from faceemo.inference.serve import server
-from faceemo.inference.serve.guard import LOOPBACK, Guard
-from faceemo.inference.serve.patience import Impatient
-from tests.inference.asking import asking
-from tests.inference.serving import running
+from faceemo.inference.serve.middleware import LOOPBACK, Guard
+from faceemo.inference.serve.timeouts import Impatient
+from tests.support.inference.asking import asking
+from tests.support.inference.serving import running
 
 PATIENT = 60  # seconds for what happens at once
 REQUEST = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"

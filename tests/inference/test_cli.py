@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.inference import command, explain, prediction
+from faceemo.inference import cli, explain, prediction
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def rows_of(text):
 
 def test_photographs_in_all_three_forms(network, answering, photos, capsys):
     wanted = answering.predict([photos / name for name in ("a pair.png", "more/crop.png")])
-    assert command.main(["predict", str(network), str(photos), "--format", "csv"]) == 1
+    assert cli.main(["predict", str(network), str(photos), "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = rows_of(printed.out)
     assert [row["status"] for row in rows][-1] == "no_face"
@@ -36,17 +36,17 @@ def test_photographs_in_all_three_forms(network, answering, photos, capsys):
     assert "1 not read" in printed.err
     assert "broken.jpg: not an image file" in printed.err
     pattern = str(photos / "**" / "*.png")
-    assert command.predict([str(network), pattern, "--format", "jsonl"]) == 0
+    assert cli.predict([str(network), pattern, "--format", "jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["name"] for line in lines} == {row["name"] for row in rows}
-    assert command.predict([str(network), str(photos / "wall.png")]) == 0
+    assert cli.predict([str(network), str(photos / "wall.png")]) == 0
     assert "no face" in capsys.readouterr().out
 
 
 def test_annotated_images_and_a_file_of_answers(network, photos, tmp_path, capsys):
     drawn, out = tmp_path / "drawn", tmp_path / "answers.csv"
     options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
-    assert command.predict([str(network), str(photos), *options]) == 1
+    assert cli.predict([str(network), str(photos), *options]) == 1
     assert capsys.readouterr().out == ""
     assert len(rows_of(out.read_text())) == 4
     assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
@@ -60,7 +60,7 @@ def test_annotated_images_and_a_file_of_answers(network, photos, tmp_path, capsy
 def test_a_video_is_answered_frame_by_frame(network, film, tmp_path, capsys):
     drawn = tmp_path / "drawn.mp4"
     options = ["--every", "4", "--draw", str(drawn), "--format", "csv"]
-    assert command.predict([str(network), str(film), *options]) == 0
+    assert cli.predict([str(network), str(film), *options]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert [int(row["index"]) for row in rows] == list(range(0, 40, 4))
     middles = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
@@ -72,7 +72,7 @@ def test_a_video_is_answered_frame_by_frame(network, film, tmp_path, capsys):
 
 def test_explanations_are_one_picture_per_face(network, photos, tmp_path, capsys):
     out = tmp_path / "explained"
-    assert command.main(["explain", str(network), str(photos), "--out", str(out)]) == 1
+    assert cli.main(["explain", str(network), str(photos), "--out", str(out)]) == 1
     names = {path.name for path in out.iterdir()}
     assert names == {"a pair.png", "a pair-2.png", "crop.png"}
     printed = capsys.readouterr()
@@ -107,7 +107,7 @@ def test_mistakes_get_one_message(network, capfd, arguments, code, message, tmp_
     (tmp_path / "EMPTY").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        command.predict([str(network), *arguments])
+        cli.predict([str(network), *arguments])
     assert stopped.value.code == code
     printed = capfd.readouterr().err
     assert message in printed
@@ -116,13 +116,13 @@ def test_mistakes_get_one_message(network, capfd, arguments, code, message, tmp_
 
 def test_a_folder_for_a_video_is_refused_before_anything_is_read(film, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        command.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
+        cli.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
     assert ".mp4" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(network, photos):
     """As `faceemo predict ... | head -1` does."""
-    command_line = [sys.executable, "-m", "faceemo.inference.command", "predict", str(network)]
+    command_line = [sys.executable, "-m", "faceemo.inference.cli", "predict", str(network)]
     with subprocess.Popen(
         [*command_line, str(photos), str(photos)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -8,11 +8,11 @@ import pytest
 
 from faceemo.analysis.saliency import gradcam
 from faceemo.inference.faces import Face
-from faceemo.inference.serve import heat
-from tests.inference.asking import asking, crop, read
+from faceemo.inference.serve import heatmaps
 from tests.support.data.faces import face
+from tests.support.inference.asking import asking, crop, read
 
-MANY = heat.MOST + 8
+MANY = heatmaps.MOST + 8
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def crowd(predictor, monkeypatch):
 def test_the_largest_of_many_faces_get_their_maps_together(predictor, heated, crowd):
     with asking(predictor) as asker:
         answer = asker.predict(crop(0), "?heat=true").json()
-        assert heated == [(heat.MOST, 32)]
+        assert heated == [(heatmaps.MOST, 32)]
         assert [one["heat"] is not None for one in answer["faces"]] == [False] * 8 + [True] * 32
         assert answer["without_heat"] == 8
         for one, shown in list(zip(answer["faces"], crowd, strict=True))[8::10]:
@@ -54,7 +54,7 @@ def test_the_largest_of_many_faces_get_their_maps_together(predictor, heated, cr
             alone = gradcam.make_heat(known.model, known.preprocessing, known.variables, batch=1)(
                 shown.crop[None], best
             )[0]
-            wanted = read(heat.png_of(alone)).astype(int)
+            wanted = read(heatmaps.png_of(alone)).astype(int)
             found = read(base64.b64decode(one["heat"].partition(",")[2])).astype(int)
             assert np.abs(found - wanted).max() <= 2
         heated.clear()
@@ -110,4 +110,4 @@ def test_what_many_faces_need_is_compiled_while_nobody_waits(predictor, heated):
 
 def test_the_number_of_maps_is_described(predictor):
     with asking(predictor) as asker:
-        assert f"of the {heat.MOST} largest faces" in asker.get("/api").text
+        assert f"of the {heatmaps.MOST} largest faces" in asker.get("/api").text

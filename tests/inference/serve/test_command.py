@@ -12,7 +12,7 @@ import urllib.parse
 
 import pytest
 
-from faceemo.inference import command
+from faceemo.inference import cli
 from faceemo.inference.serve import server
 from tests.support.data.faces import face, jpeg
 
@@ -22,7 +22,7 @@ KIND = {"Content-Type": "multipart/form-data; boundary=x"}
 
 def refusal(capsys, *arguments):
     with pytest.raises(SystemExit) as stopped:
-        command.main(["serve", "no run is needed", *arguments])
+        cli.main(["serve", "no run is needed", *arguments])
     assert stopped.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -74,7 +74,7 @@ def test_addresses_are_those_of_a_browser():
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0"])
 def test_a_process_serves_until_ctrl_c(network, host):
     process = subprocess.Popen(
-        [sys.executable, "-m", "faceemo.inference.command", "serve", str(network), "--port", "0",
+        [sys.executable, "-m", "faceemo.inference.cli", "serve", str(network), "--port", "0",
          "--host", host, "--max-mib", "0.5"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

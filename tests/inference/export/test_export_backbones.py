@@ -11,10 +11,10 @@ from PIL import Image
 import faceemo
 from faceemo.config import ARCHS
 from faceemo.inference import trained
-from faceemo.inference.export import FORMATS, export
-from tests.inference import networks
+from faceemo.inference.export.export import FORMATS, export
 from tests.support import keras_process
 from tests.support.data.faces import face
+from tests.support.inference import networks
 
 pytestmark = pytest.mark.slow
 

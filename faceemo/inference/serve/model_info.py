@@ -9,9 +9,9 @@ from typing import Any
 import faceemo
 from faceemo.analysis import card
 from faceemo.inference.prediction import UNSURE_BELOW
-from faceemo.inference.serve.answers import About, Caps, Score
-from faceemo.inference.serve.content import NAMES
+from faceemo.inference.serve.decode_upload import NAMES
 from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.schemas import About, Caps, Score
 from faceemo.inference.trained import Trained, place
 
 

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faceemo.inference.serve.refused import Refused, busy
+from faceemo.inference.serve.errors import Refused, busy
 
 # In the state of a request: that there are more connections than there may be.
 CROWDED = "crowded"

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.inference.serve import content, worker
+from faceemo.inference.serve import decode_upload, worker
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.patience import Impatient
-from tests.inference.asking import asking, crop, form, photo
-from tests.inference.serving import running
+from faceemo.inference.serve.timeouts import Impatient
+from tests.support.inference.asking import asking, crop, form, photo
+from tests.support.inference.serving import running
 
 START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 PATIENT = 30  # seconds for what happens at once
@@ -101,7 +101,9 @@ class Gate:
 )
 def test_what_is_no_picture_within_limits_is_refused(server, monkeypatch, file, status, error):
     if error.startswith("too_many"):
-        monkeypatch.setattr(content, "decode", lambda *_: pytest.fail("decoded before measured"))
+        monkeypatch.setattr(
+            decode_upload, "decode", lambda *_: pytest.fail("decoded before measured")
+        )
     told(server.predict(file), status, error)
 
 
@@ -115,7 +117,7 @@ def test_no_decoder_is_fed_but_those_that_are_named(server, monkeypatch):
 
     monkeypatch.setattr(Image, "open", opening)
     assert server.predict(crop(0)).status_code == 200
-    assert given == [content.FORMATS] * 2
+    assert given == [decode_upload.FORMATS] * 2
 
 
 def test_a_picture_goes_by_its_content_not_by_its_name(server):

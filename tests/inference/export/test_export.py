@@ -15,12 +15,13 @@ from PIL import Image
 
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
-from faceemo.inference import command, keras_file
-from faceemo.inference.export import FORMATS, TOLERANCE, _faces, export
+from faceemo.inference import cli
+from faceemo.inference.export import keras_file
+from faceemo.inference.export.export import FORMATS, TOLERANCE, _faces, export
 from faceemo.inference.predictor import load
 from faceemo.train.checkpoint import trained_model
-from tests.inference import networks
 from tests.support.data.faces import face
+from tests.support.inference import networks
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ def test_files_answer_as_the_run_does(network, photos, faces, answering, form, t
         pytest.skip("jax2onnx is not installed; scripts/test.sh installs it")
     out = tmp_path / f"model{FORMATS[form].suffix}"
     arguments = [str(network), "--format", form, "--out", str(out), "--faces", str(photos)]
-    assert command.main(["export", *arguments]) == 0
+    assert cli.main(["export", *arguments]) == 0
     assert str(out) in capsys.readouterr().out
     about = json.loads((tmp_path / f"{out.name}.json").read_text())
     assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
@@ -155,7 +156,7 @@ def test_what_cannot_be_exported_is_said(network, photos, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(UserError, match="Keras"):
         export(network, "keras", tmp_path / "model.h5", faces)
-    assert tuple(FORMATS) == command.EXPORTS
+    assert tuple(FORMATS) == cli.EXPORTS
     assert tuple(keras_file._MAKERS) == ARCHS
 
 

@@ -16,7 +16,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from faceemo.inference.graph import probabilities_of
+from faceemo.inference.export.function import probabilities_of
 from faceemo.inference.trained import Trained
 from faceemo.models.layers.convolution import portable
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from faceemo import staging
 from faceemo.errors import UserError
-from faceemo.inference import keras_file, onnx_file, stablehlo, tflite, trained
+from faceemo.inference import trained
+from faceemo.inference.export import keras_file, onnx_file, stablehlo, tflite
 from faceemo.inference.images import files_below, pictures_of
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.trained import Trained

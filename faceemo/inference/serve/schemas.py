@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from faceemo.analysis.theme import template
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.serve.heat import MOST
+from faceemo.inference.serve.heatmaps import MOST
 
 
 class FaceAnswer(BaseModel):

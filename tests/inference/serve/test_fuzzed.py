@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from faceemo.inference.serve import upload
-from tests.inference.asking import asking
+from tests.support.inference.asking import asking
 
 SCOPE = {
     "type": "http",

@@ -2,18 +2,18 @@
 
 import pytest
 
-from faceemo.inference import command, explain, session
+from faceemo.inference import cli, explain, predict_files
 
 
 @pytest.fixture
 def refused(monkeypatch, capsys):
     """Runs a command that must refuse, before a network is read; returns what it says."""
-    for module in (session, explain):
+    for module in (predict_files, explain):
         monkeypatch.setattr(module, "load", lambda _: pytest.fail("work has begun"))
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stopped:
-            command.main([*map(str, arguments)])
+            cli.main([*map(str, arguments)])
         assert stopped.value.code == 2
         return capsys.readouterr().err
 
@@ -68,8 +68,8 @@ def test_what_is_beside_the_inputs_is_written(at_once, originals, photos, tmp_pa
     """Also for a second time."""
     for _ in range(2):
         options = ["--draw", str(tmp_path / "drawn"), "--out", str(photos / "answers.csv")]
-        assert command.predict(["run", str(photos), *options]) == 1
-        assert command.explain(["run", str(photos), "--out", str(tmp_path / "explained")]) == 1
+        assert cli.predict(["run", str(photos), *options]) == 1
+        assert cli.explain(["run", str(photos), "--out", str(tmp_path / "explained")]) == 1
         (photos / "answers.csv").unlink()
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         *("a pair.png", "crop.png", "wall.png")

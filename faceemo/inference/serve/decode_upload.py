@@ -7,8 +7,8 @@ from PIL import Image
 
 from faceemo.data.measure.decode import decode
 from faceemo.inference.images import Picture
+from faceemo.inference.serve.errors import Refused
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.refused import Refused
 
 # Pillow's names. Few, because each is a decoder that strangers may feed.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceemo.inference import keras_file
+from faceemo.inference.export import keras_file
 from faceemo.inference.trained import Trained
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.inference.tables import FORMATS
+from faceemo.inference.formats import FORMATS
 
 # The keys of `export.FORMATS`, whose import takes seconds.
 EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
@@ -94,9 +94,11 @@ def predict(argv: Sequence[str] | None = None) -> int:
         parser.error("name files or folders, or --webcam INDEX")
     with _ended():
         inputs = _inputs(options.inputs)
-        from faceemo.inference import session  # takes seconds, which a mistake need not wait for
+        from faceemo.inference import (
+            predict_files,  # takes seconds, which a mistake need not wait for
+        )
 
-        return session.predict(
+        return predict_files.predict(
             options.run,
             inputs,
             webcam=options.webcam,
@@ -134,7 +136,7 @@ def export(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with _ended():
         faces = _inputs(options.faces)
-        from faceemo.inference import export as exporting
+        from faceemo.inference.export import export as exporting
 
         print(exporting.export(options.run, options.format, options.out, faces))
     return 0

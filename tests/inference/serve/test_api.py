@@ -10,10 +10,10 @@ from PIL import Image
 
 from faceemo.analysis import card
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.about import read_source
-from faceemo.inference.serve.heat import png_of
-from tests.inference.asking import asking, crop, form, photo, read, wall
+from faceemo.inference.serve.heatmaps import png_of
+from faceemo.inference.serve.model_info import read_source
 from tests.support.data.faces import face, odd_files
+from tests.support.inference.asking import asking, crop, form, photo, read, wall
 
 
 @pytest.fixture(scope="module")
