@@ -1,9 +1,10 @@
 """The one kind of error that is the user's to mend."""
 
 import contextlib
+import difflib
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _ELSEWHERE = (
     "or choose other folders: data_dir or --workdir for what is written, source for the images"
@@ -28,6 +29,23 @@ class UserError(ValueError):
     def __init__(self, message: str = "", *, expected: str = "", found: str = "", fix: str = ""):
         """Takes the three parts; or the whole, as pickle and absl do to make the error anew."""
         super().__init__(message or f"expected {expected}; found {found}. Fix: {fix}")
+
+
+def closest(found: object, known: Iterable[object]) -> str | None:
+    """Returns the known name that a mistyped one resembles most, or None.
+
+    Args:
+        found: The name as it was typed.
+        known: All names that exist.
+    """
+    close = difflib.get_close_matches(str(found).lower(), [str(name) for name in known], n=1)
+    return close[0] if close else None
+
+
+def suggestion(found: object, known: Iterable[object], form: str = " (did you mean '{}'?)") -> str:
+    """Returns " (did you mean 'batch_size'?)" for the closest known name, '' if none is close."""
+    name = closest(found, known)
+    return form.format(name) if name else ""
 
 
 @contextlib.contextmanager

@@ -1,39 +1,37 @@
 """The configuration of a run: its fields, their defaults, and what each field takes."""
 
+from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
+from faceemo.config.backbones import ARCHS, BACKBONES, STUDY
 from faceemo.config.classes import CLASSES, class_map_of, classes_of
 from faceemo.config.fields import (
-    ARCHS,
-    AUGMENTATIONS,
     MAY_DIFFER,
-    POLICIES,
     SPLITS,
-    STUDY,
-    UNFREEZE,
-    WEIGHTS,
+    check_field,
     default_workdir,
     make_config,
-    rule,
-    teachers,
     validate,
 )
+from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers
 from faceemo.config.variants import VARIANTS
 
 __all__ = [
     "ARCHS",
     "AUGMENTATIONS",
+    "BACKBONES",
     "CLASSES",
     "MAY_DIFFER",
     "POLICIES",
+    "RULES",
     "SPLITS",
     "STUDY",
     "UNFREEZE",
     "VARIANTS",
-    "WEIGHTS",
+    "Augmentation",
+    "check_field",
     "class_map_of",
     "classes_of",
     "default_workdir",
     "make_config",
-    "rule",
     "teachers",
     "validate",
 ]

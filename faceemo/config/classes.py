@@ -1,30 +1,31 @@
-"""The classes of a run: as a configuration writes them, and the rules they obey."""
+"""The classes of a run: how a configuration writes them, and which names are valid."""
 
 import re
 
 from ml_collections import ConfigDict
 
-CLASSES = ("happy", "neutral", "sad", "surprise")  # the default, and all that the sample draws
+# The default, and all classes that the drawn sample has.
+CLASSES = ("happy", "neutral", "sad", "surprise")
 
-_NAME = r"\w[\w -]*"  # of a class: it is a folder's name too
+_NAME = r"\w[\w -]*"  # a class's name is the name of its folder, too
 
-# What a field takes, in words, see `faceemo.config.validate`.
+# The values of the two fields in words, for messages.
 CLASSES_TAKE = "at least two different names joined by '+', 'happy+sad'"
 CLASS_MAP_TAKES = "pairs joined by '+', each name of the source once, 'happiness=happy+joy=happy'"
 
 
 def classes_of(config: ConfigDict) -> tuple[str, ...]:
-    """What the run recognises, in the order of its answers."""
+    """Returns the names of the classes, in the order of the logits."""
     return tuple(config.classes.split("+"))
 
 
 def class_map_of(config: ConfigDict) -> dict[str, str]:
-    """What the source's classes mean: {its name: one of `classes_of`}."""
+    """Returns the class for each name in the source that is not a class itself: {name: class}."""
     return dict(pair.split("=") for pair in filter(None, config.class_map.split("+")))
 
 
 def are_classes(text: str) -> bool:
-    """Whether `text` is `CLASSES_TAKE`."""
+    """Returns whether `text` is valid for the field classes (`CLASSES_TAKE`)."""
     names = text.split("+")
     return (
         len(names) >= 2
@@ -34,7 +35,7 @@ def are_classes(text: str) -> bool:
 
 
 def is_class_map(text: str) -> bool:
-    """Whether `text` is `CLASS_MAP_TAKES`."""
+    """Returns whether `text` is valid for the field class_map (`CLASS_MAP_TAKES`)."""
     pairs = [pair.split("=") for pair in text.split("+")]
     names = [pair[0].casefold() for pair in pairs]
     return (
@@ -45,7 +46,7 @@ def is_class_map(text: str) -> bool:
 
 
 def problems(config: ConfigDict) -> list[str]:
-    """What does not fit together about the classes, each field by itself being well written."""
+    """Lists contradictions between the fields about classes, each of which is valid by itself."""
     classes, found = classes_of(config), []
     unknown = sorted(set(class_map_of(config).values()) - set(classes))
     if unknown:

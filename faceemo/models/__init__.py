@@ -1,4 +1,4 @@
-"""The networks: which there are, how they are built, run and filled with pretrained weights."""
+"""The networks: a table of them, how they are built and run, and their pretrained weights."""
 
 import dataclasses
 import functools
@@ -10,11 +10,19 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.errors import UserError
-from faceemo.models.backbones import BACKBONES
+from faceemo.models import efficientnetb0, mobilenet, resnet50v2, vgg16
+from faceemo.models.backbone import Backbone
 from faceemo.models.head import Head
 from faceemo.models.layers.layers import Given, Mode
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import pretrained
+
+NETWORKS: dict[str, Backbone] = {
+    "vgg16": vgg16.BACKBONE,
+    "resnet50v2": resnet50v2.BACKBONE,
+    "efficientnetb0": efficientnetb0.BACKBONE,
+    "mobilenet": mobilenet.BACKBONE,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +30,8 @@ class Block:
     """A part of a network that trains or freezes as a whole.
 
     Attributes:
-        name: 'block5', 'head'.
-        pattern: regular expression that matches the '/'-joined path of its parameters whole.
+        name: 'block5' or 'head', for example.
+        pattern: Regular expression that fully matches the '/'-joined paths of its parameters.
     """
 
     name: str
@@ -32,18 +40,19 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A backbone with its head, and what of them trains.
+    """A backbone with its head, and which blocks of them train.
 
     Attributes:
-        arch: name in `faceemo.models.backbones.BACKBONES`.
-        image_size: side of the input, pixels.
-        num_classes: number of logits.
-        blocks: bottom to top; the last is the head.
-        trained: names of the blocks that train.
-        preprocessing: the architecture's own; weights can bring another (`load_weights`).
-        backbone: the trunk.
-        head: the classifier.
-        moving_statistics: BatchNorm behaves as in inference in the blocks that train, too.
+        arch: Name of the backbone in `NETWORKS`.
+        image_size: Side of the input, in pixels.
+        num_classes: Number of logits.
+        blocks: Blocks from bottom to top; the last is the head.
+        trained: Names of the blocks that train.
+        preprocessing: Preprocessing of the backbone's ImageNet weights; other weights can bring
+            another (`load_weights`).
+        backbone: Network without its top.
+        head: Classifier on the backbone's features.
+        moving_statistics: Whether BatchNorm behaves as in inference in the blocks that train, too.
     """
 
     arch: str
@@ -57,7 +66,9 @@ class Model:
     moving_statistics: bool = False
 
     def init(self, seed: int) -> dict[str, Any]:
-        """Random variables by Keras's initialisers, float32; not inside `jax.jit` and its like.
+        """Draws random variables, float32, with Keras's initialisers.
+
+        It compiles programs of its own, so it cannot be called inside `jax.jit`.
 
         Returns:
             {'params': {'backbone': ..., 'head': ...}, 'batch_stats': {'backbone': ...}}, below
@@ -66,12 +77,12 @@ class Model:
         return self._variables(_compiled_draw(), seed)
 
     def shapes(self) -> dict[str, Any]:
-        """What `init` returns, of `jax.ShapeDtypeStruct`: nothing is drawn."""
+        """Returns the tree of `init` with `jax.ShapeDtypeStruct` leaves, without drawing values."""
         return jax.eval_shape(lambda: self._variables(_draw, 0))
 
     def _variables(self, draw: Callable[..., Any], seed: int) -> dict[str, Any]:
         for_backbone, for_head = jax.random.split(jax.random.key(seed))
-        # A trunk's variables are the same for all sizes, so that one program draws them.
+        # A backbone's variables are the same for all image sizes, so that one program draws them.
         backbone = draw(self.backbone, (1, 32, 32, 3), for_backbone)
         statistics = backbone.get("batch_stats")
         params = {"backbone": backbone["params"]}
@@ -84,31 +95,39 @@ class Model:
     def features(
         self, params: Any, batch_stats: Any, inputs: jax.Array, mode: Mode | None = None
     ) -> tuple[jax.Array, Any]:
-        """What the backbone sees: features [B, h, w, C] in the compute dtype, and `batch_stats`.
+        """Runs the backbone alone.
 
-        Arguments as of `apply`; `mode` None is inference.
+        Args:
+            params: Parameters as `init` returns them.
+            batch_stats: Statistics as `init` returns them.
+            inputs: Preprocessed images, float32 [B, image_size, image_size, 3].
+            mode: How the layers behave; None is inference.
+
+        Returns:
+            Features [B, h, w, C] in the compute dtype, and `batch_stats`, updated where in training
+            mode.
         """
         variables = {"params": params["backbone"], **_collection(batch_stats)}
         features, updates = self.backbone.apply(
             variables, inputs, mode or Mode(), mutable=["batch_stats"]
         )
-        # The layers in inference mode hand their statistics on as they came in.
+        # Layers in inference mode return their statistics unchanged.
         updated = updates.get("batch_stats")
         return features, {"backbone": updated} if updated else batch_stats
 
     def last_map(self, params: Any, batch_stats: Any, inputs: jax.Array) -> jax.Array:
-        """The last convolution's output, activated, in inference: [B, h, w, C]."""
+        """Computes the activated output of the last convolution, in inference: [B, h, w, C]."""
         variables = {"params": params["backbone"], **_collection(batch_stats)}
         found = self.backbone.apply(variables, inputs, Mode(), method="last_map")
         return jnp.asarray(found)
 
     def logits_of_map(self, params: Any, last_map: jax.Array) -> jax.Array:
-        """What the rest of the network makes of `last_map`: float32 [B, num_classes]."""
+        """Computes logits float32 [B, num_classes] from the last feature map."""
         features = self.backbone.apply({}, last_map, method="after_map")
         return self.logits(params, jnp.asarray(features))
 
     def logits(self, params: Any, features: jax.Array, mode: Mode | None = None) -> jax.Array:
-        """What the head makes of `features`: float32 [B, num_classes]; `mode` None is inference."""
+        """Computes logits float32 [B, num_classes] from features; `mode` None is inference."""
         return jnp.asarray(self.head.apply({"params": params["head"]}, features, mode or Mode()))
 
     def apply(
@@ -125,14 +144,14 @@ class Model:
         """Runs the network.
 
         Args:
-            params: as `init` returns them.
-            batch_stats: as `init` returns them.
-            inputs: preprocessed, float32 [B, image_size, image_size, 3].
-            train: whether the blocks in `trained` are in training mode; the frozen ones never are:
+            params: Parameters as `init` returns them.
+            batch_stats: Statistics as `init` returns them.
+            inputs: Preprocessed images, float32 [B, image_size, image_size, 3].
+            train: Whether the blocks in `trained` are in training mode; the frozen ones never are:
                 their BatchNorm uses its running statistics, their dropout is off.
             mask: float32 [B], 1 for a real row, 0 for padding; None if all are real.
-            keys: PRNG keys [B] for dropout; None leaves it out.
-            axis_name: of the mapped device axis, for statistics over all devices.
+            keys: PRNG keys [B] for dropout; None leaves dropout out.
+            axis_name: Name of the mapped device axis, for statistics over all devices.
 
         Returns:
             Logits float32 [B, num_classes], and `batch_stats`, updated where in training mode.
@@ -143,35 +162,38 @@ class Model:
         return self.logits(params, features, mode), batch_stats
 
     def without_trunk(self) -> "Model":
-        """The same network for inputs that are its trunk's features; variables stay as they are."""
+        """Returns the network that takes the backbone's features as its inputs.
+
+        Its variables are those of the whole network.
+        """
         return dataclasses.replace(self, backbone=Given())
 
 
 def _draw(module: nn.Module, shape: tuple[int, ...], key: jax.Array) -> Any:
-    """The variables of a module for inputs of a shape."""
+    """Draws the variables of a module for inputs of a shape."""
     return module.init(key, jnp.zeros(shape), Mode())
 
 
 @functools.cache
 def _compiled_draw() -> Callable[..., Any]:
-    """`_draw`, from which XLA drops the forward pass; on CPUs it compiles without much effort.
+    """Compiles `_draw`, from which XLA drops the forward pass; on CPUs with little optimisation.
 
-    With all its effort it needs 21 seconds of the processor for EfficientNetB0, instead of 12, for
-    a program that runs once in a twentieth of a second and draws the same values.
+    Full optimisation takes 21 seconds of the processor for EfficientNetB0, instead of 12, for a
+    program that runs once in a twentieth of a second and draws the same values.
     """
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     return jax.jit(_draw, static_argnums=(0, 1), compiler_options=options)
 
 
 def build(config: Any, num_classes: int = 4) -> Model:
-    """The network that a configuration describes.
+    """Builds the network that a configuration describes.
 
     Args:
-        config: has the fields arch, image_size, unfreeze, extra_dense, dtype and bn_policy of
-            `faceemo.config.make_config`.
-        num_classes: number of logits.
+        config: Configuration with the fields arch, image_size, unfreeze, extra_dense, dtype and
+            bn_policy of `faceemo.config.make_config`.
+        num_classes: Number of logits.
     """
-    chosen = BACKBONES[config.arch]
+    chosen = NETWORKS[config.arch]
     blocks = (*(Block(*block) for block in chosen.blocks), Block("head", r"head/.*"))
     dtype = jnp.dtype(config.dtype)
     extra = (("fc_extra", chosen.extra_width),) if config.extra_dense else ()
@@ -189,14 +211,14 @@ def build(config: Any, num_classes: int = 4) -> Model:
 
 
 def trained_blocks(blocks: tuple[Block, ...], unfreeze: str) -> frozenset[str]:
-    """Names of the blocks that train: the top ones and, always, the head.
+    """Returns the names of the blocks that train: the top ones and, always, the head.
 
     Args:
-        blocks: bottom to top, the head last.
-        unfreeze: how many convolutional blocks train, counted from the top, or 'all'.
+        blocks: Blocks from bottom to top, the head last.
+        unfreeze: Number of convolutional blocks that train, counted from the top, or 'all'.
 
     Raises:
-        UserError: if there are not so many.
+        UserError: If there are fewer blocks.
     """
     convolutional = len(blocks) - 1
     count = convolutional if unfreeze == "all" else int(unfreeze)
@@ -212,34 +234,34 @@ def trained_blocks(blocks: tuple[Block, ...], unfreeze: str) -> frozenset[str]:
 def load_weights(
     model: Model, variables: dict[str, Any], weights: str
 ) -> tuple[dict[str, Any], Preprocessing, dict[str, Any]]:
-    """Puts pretrained weights into the backbone; the head stays as it is.
+    """Loads pretrained weights into the backbone; the head stays as it is.
 
     Args:
-        model: of `build`.
-        variables: of `Model.init`.
-        weights: 'none', a name that `config.WEIGHTS` has for the backbone, or the path of a file:
-            Keras's HDF5 of either layout, '.keras', or our own .npz (of
-            scripts/convert_weights.py, or of a trained network, whose head is left out).
+        model: Network that `build` returned.
+        variables: Variables that `Model.init` returned.
+        weights: 'none', a name that `config.BACKBONES` has for the backbone, or the path of a file:
+            Keras's HDF5 of either layout, '.keras', or faceemo's own .npz (written by
+            scripts/convert_weights.py, or a trained network, whose head is left out).
 
     Returns:
         The variables, with the statistics that the file holds; the preprocessing that belongs to
-        the weights; where they come from: {'source': str, 'sha256': str or None}, and under
-        'trained' the recipe of the run, if faceemo trained them.
+        the weights; their origin: {'source': str, 'sha256': str or None}, and under 'trained' the
+        recipe of the run, if faceemo trained them.
 
     Raises:
-        UserError: if the weights cannot be had, or the file is not exactly this backbone.
+        UserError: If the weights cannot be had, or the file is not exactly this backbone.
     """
     return pretrained.load(model.arch, variables, _layer_order(model), weights, model.preprocessing)
 
 
 def places(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:
-    """Where in the file that `load_weights` reads each array stands, by 'layer/weight'."""
+    """Returns the place of each array in the file that `load_weights` reads, by 'layer/weight'."""
     return pretrained.places(model.arch, variables, _layer_order(model), weights)
 
 
 def _layer_order(model: Model) -> tuple[str, ...]:
-    """The backbone's layers, those of one class in the order in which they are called."""
-    # Only while it is traced is the dict in that order; what comes out of JAX is sorted.
+    """Returns the names of the backbone's layers in the order in which they are called."""
+    # Only while it is traced is the dict in that order; JAX sorts the dicts that it returns.
     layers: dict[str, None] = {}
 
     def trace(images: jax.Array) -> None:
@@ -252,5 +274,5 @@ def _layer_order(model: Model) -> tuple[str, ...]:
 
 
 def _collection(batch_stats: Any) -> dict[str, Any]:
-    """`batch_stats` as flax takes them; nothing for a backbone that has none."""
+    """Returns `batch_stats` as flax takes them; an empty dict for a backbone without any."""
     return {"batch_stats": batch_stats["backbone"]} if batch_stats else {}

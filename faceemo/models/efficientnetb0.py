@@ -4,8 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from faceemo.models.backbone import Backbone
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode, dropout
+from faceemo.models.preprocessing import IDENTITY
 
 # Of each block: side of the depthwise kernel, repeats, channels that come out, how many times the
 # channels that come in it widens them, stride of the first repeat.
@@ -54,10 +56,10 @@ class Normalization(nn.Module):
 
 
 class EfficientNetB0(nn.Module):
-    """The convolutional trunk; it scales and normalises its input itself.
+    """The convolutional network; it scales and normalises its input itself.
 
     Attributes:
-        dtype: of the computation and the features.
+        dtype: Type of the computation and of the features.
         drop_connect: see `DROP_CONNECT`; another one only to compare without.
     """
 
@@ -129,9 +131,19 @@ class EfficientNetB0(nn.Module):
         return nn.swish(normalised(hidden, "top_bn", "block7"))
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """What the last convolution has found, activated: the features themselves."""
+        """Computes the last convolution's activated output, which is the features themselves."""
         return self(inputs, mode)
 
     def after_map(self, last_map: jax.Array) -> jax.Array:
-        """Nothing is left to do after `last_map`."""
+        """Returns the features for a `last_map`: they are the same."""
         return last_map
+
+
+BACKBONE = Backbone(
+    module=EfficientNetB0,
+    blocks=BLOCKS,
+    preprocessing=IDENTITY,
+    pooling="average",
+    extra_width=EXTRA_WIDTH,
+    dropout_rate=HEAD_DROPOUT,
+)

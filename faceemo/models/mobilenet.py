@@ -4,15 +4,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from faceemo.models.backbone import Backbone
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode
+from faceemo.models.preprocessing import PLUS_MINUS_ONE
 
-# Of each pair of a depthwise and a pointwise convolution: channels that come out, stride.
+# Output channels and stride of each pair of a depthwise and a pointwise convolution.
 PAIRS = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
 )
-# A block is what works at one width: the pairs 1, 2-3, 4-5, 6-11 and 12-13.
+# A block is the pairs of one width: 1, 2-3, 4-5, 6-11 and 12-13.
 BLOCKS = (
     ("stem", r"backbone/conv1(_bn)?/.*"),
     ("block1", r"backbone/conv_[dp]w_1(_bn)?/.*"),
@@ -22,23 +24,23 @@ BLOCKS = (
     ("block5", r"backbone/conv_[dp]w_1[23](_bn)?/.*"),
 )
 STEM_WIDTH, EXTRA_WIDTH = 32, 1024
-HEAD_DROPOUT = 1e-3  # what Keras's top has
+HEAD_DROPOUT = 1e-3  # as in Keras's top
 EPSILON = 1e-3  # Keras's default for BatchNorm
-_WIDTHS = (64, 128, 256, 512, 1024)  # of block1 to block5
+_WIDTHS = (64, 128, 256, 512, 1024)  # output channels of block1 to block5
 
 
 class MobileNet(nn.Module):
-    """The convolutional trunk.
+    """The convolutional network.
 
     Attributes:
-        dtype: of the computation and the features.
+        dtype: Type of the computation and of the features.
     """
 
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """[B, S, S, 3], S from 32 -> features [B, s, s, 1024]; s is S halved five times.
+        """Maps [B, S, S, 3], S from 32, to features [B, s, s, 1024]; s is S halved five times.
 
         The names of the layers are Keras's. The first halving rounds up, the others down.
         """
@@ -60,17 +62,27 @@ class MobileNet(nn.Module):
         return hidden
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """What the last convolution has found, activated: the features themselves."""
+        """Computes the last convolution's activated output, which is the features themselves."""
         return self(inputs, mode)
 
     def after_map(self, last_map: jax.Array) -> jax.Array:
-        """Nothing is left to do after `last_map`."""
+        """Returns the features for a `last_map`: they are the same."""
         return last_map
 
 
 def _strided(layer: DepthwiseConv, hidden: jax.Array, stride: int) -> jax.Array:
-    """What Keras computes: for a stride it pads below and on the right alone, odd sides as even."""
+    """Applies a layer as Keras does: for a stride it pads only below and on the right."""
     height, width = hidden.shape[1:3]
     below, right = height % stride, width % stride
     padded = jnp.pad(hidden, ((0, 0), (0, below), (0, right), (0, 0)))
     return layer(padded)[:, : height // stride, : width // stride]
+
+
+BACKBONE = Backbone(
+    module=MobileNet,
+    blocks=BLOCKS,
+    preprocessing=PLUS_MINUS_ONE,
+    pooling="average",
+    extra_width=EXTRA_WIDTH,
+    dropout_rate=HEAD_DROPOUT,
+)

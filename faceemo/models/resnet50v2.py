@@ -4,9 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from faceemo.models.backbone import Backbone
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Conv, Mode
 from faceemo.models.layers.pooling import max_pool
+from faceemo.models.preprocessing import PLUS_MINUS_ONE
 
 # Name, channels of the narrow convolutions, residual blocks, stride of the last of them.
 STACKS = (("conv2", 64, 3, 2), ("conv3", 128, 4, 2), ("conv4", 256, 6, 2), ("conv5", 512, 3, 1))
@@ -25,10 +27,10 @@ THREE_AROUND = ((3, 3), (3, 3))
 
 
 class ResNet50V2(nn.Module):
-    """The convolutional trunk.
+    """The convolutional network.
 
     Attributes:
-        dtype: of the computation and the features.
+        dtype: Type of the computation and of the features.
     """
 
     dtype: jnp.dtype = jnp.dtype("float32")
@@ -80,9 +82,18 @@ class ResNet50V2(nn.Module):
         return activated(hidden, "post", "conv5")
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """What the last convolution has found, activated: the features themselves."""
+        """Computes the last convolution's activated output, which is the features themselves."""
         return self(inputs, mode)
 
     def after_map(self, last_map: jax.Array) -> jax.Array:
-        """Nothing is left to do after `last_map`."""
+        """Returns the features for a `last_map`: they are the same."""
         return last_map
+
+
+BACKBONE = Backbone(
+    module=ResNet50V2,
+    blocks=BLOCKS,
+    preprocessing=PLUS_MINUS_ONE,
+    pooling="average",
+    extra_width=EXTRA_WIDTH,
+)

@@ -4,34 +4,34 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from faceemo.models.backbone import Backbone
 from faceemo.models.layers.layers import Conv, Mode
 from faceemo.models.layers.pooling import max_pool
+from faceemo.models.preprocessing import BGR_MEAN
 
 # Channels of the 3x3 convolutions in each block; a 2x2 maximum follows every block.
 CHANNELS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
 BLOCKS = tuple(
     (f"block{number}", rf"backbone/block{number}_.*") for number, _ in enumerate(CHANNELS, start=1)
 )
-HEAD_LAYERS = (("fc1", 4096), ("fc2", 4096))
-EXTRA_WIDTH = 4096
 
 
 class VGG16(nn.Module):
-    """The convolutional trunk; it has neither BatchNorm nor dropout.
+    """The convolutional network; it has neither BatchNorm nor dropout.
 
     Attributes:
-        dtype: of the computation and the features.
+        dtype: Type of the computation and of the features.
     """
 
     dtype: jnp.dtype = jnp.dtype("float32")
 
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """Preprocessed [B, S, S, 3], S from 32 -> features [B, S // 32, S // 32, 512]."""
+        """Maps preprocessed [B, S, S, 3], S from 32, to features [B, S // 32, S // 32, 512]."""
         return self.after_map(self.last_map(inputs, mode))
 
     @nn.compact
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """What the last convolution has found: [B, S, S, 3] -> [B, S // 16, S // 16, 512]."""
+        """Computes the last convolution's output, activated: [B, S // 16, S // 16, 512]."""
         del mode  # the same in training and in inference
         hidden = inputs
         for block, widths in enumerate(CHANNELS, start=1):
@@ -43,5 +43,15 @@ class VGG16(nn.Module):
         return hidden
 
     def after_map(self, last_map: jax.Array) -> jax.Array:
-        """What is left to do after `last_map`: [B, h, w, 512] -> features."""
+        """Computes the features from the output of `last_map`, [B, h, w, 512]."""
         return max_pool(last_map, side=2, stride=2)
+
+
+BACKBONE = Backbone(
+    module=VGG16,
+    blocks=BLOCKS,
+    preprocessing=BGR_MEAN,
+    pooling="flatten",
+    dense=(("fc1", 4096), ("fc2", 4096)),
+    extra_width=4096,
+)

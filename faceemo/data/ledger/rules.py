@@ -5,7 +5,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from faceemo.config import POLICIES, rule
+from faceemo.config import POLICIES, RULES
 from faceemo.errors import UserError
 
 ORIGINAL, STRICT, KEEP = POLICIES
@@ -37,11 +37,11 @@ class Rules:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            takes, holds = rule(field.name)
+            rule = RULES[field.name]
             value = getattr(self, field.name)
-            if not holds(value):
+            if not rule.holds(value):
                 raise UserError(
-                    expected=f"{field.name} within {takes}",
+                    expected=f"{field.name} within {rule.takes}",
                     found=f"{value!r}",
                     fix=f"the default is {field.default!r}",
                 )
@@ -55,7 +55,7 @@ def of_config(config: ConfigDict) -> Rules:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """An option of a script for every rule."""
     for field in dataclasses.fields(Rules):
-        takes, _ = rule(field.name)
+        takes = RULES[field.name].takes
         parser.add_argument(
             f"--{field.name}",
             type=type(field.default),

@@ -1,0 +1,147 @@
+"""What each field of a configuration takes, and what fields have to fit together."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from faceemo.config import argument, classes
+from faceemo.config.augmentation import AUGMENTATIONS
+from faceemo.config.backbones import ARCHS, BACKBONES
+from faceemo.config.variants import VARIANTS
+from faceemo.errors import suggestion
+
+UNFREEZE = ("0", "1", "2", "3", "all")
+POLICIES = ("original", "strict", "keep")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What one field takes.
+
+    Attributes:
+        takes: The values in words, for messages.
+        holds: Returns whether a value of the field's type is one of them.
+        choices: All values, if they can be listed.
+    """
+
+    takes: str
+    holds: Callable[[Any], bool]
+    choices: tuple[Any, ...] = ()
+
+
+def problems(config: ConfigDict) -> list[str]:
+    """Lists every field whose value is not allowed, each with the values that are.
+
+    Args:
+        config: Has exactly the fields of `faceemo.config.make_config`, with their types.
+    """
+    found = [
+        f"{field}={config[field]!r} (takes {rule.takes}{_hint(config[field], rule.choices)})"
+        for field, rule in RULES.items()
+        if not rule.holds(config[field])
+    ]
+    found = found or classes.problems(config)
+    if config.validation_share + config.test_share >= 1:
+        found.append("validation_share + test_share (take less than 1 together)")
+    if config.arch in BACKBONES:
+        found += _weights_problems(config)
+    if lost := [str(path) for path in teachers(config) if not path.exists()]:
+        found.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
+    if config.warmup_epochs >= config.epochs > 0:
+        found.append(
+            f"warmup_epochs={config.warmup_epochs:g} (takes less than epochs, {config.epochs})"
+        )
+    return found
+
+
+def teachers(config: ConfigDict) -> list[Path]:
+    """Returns the paths that the field `teacher` names, each of a stored network or its folder."""
+    return [Path(name) for name in config.teacher.split("+") if name]
+
+
+def listed(values: Iterable[object]) -> str:
+    """Returns the values in quotation marks, sorted, separated by commas."""
+    return ", ".join(f"'{value}'" for value in sorted(map(str, values)))
+
+
+def _weights_problems(config: ConfigDict) -> list[str]:
+    facts = BACKBONES[config.arch]
+    if config.weights not in facts.weights and not Path(config.weights).is_file():
+        return [
+            f"weights={config.weights!r} (for {config.arch} takes {listed(facts.weights)} or the "
+            f"path of a file that exists{_hint(config.weights, facts.weights)})"
+        ]
+    if config.weights in facts.needs_all_blocks and config.unfreeze != "all":
+        return [
+            f"unfreeze={config.unfreeze!r} (with weights={config.weights!r} takes 'all': a block "
+            "that is frozen at this start sees less than a random one)"
+        ]
+    return []
+
+
+def _hint(value: object, choices: Iterable[object]) -> str:
+    return suggestion(value, choices, "; did you mean '{}'?")
+
+
+def _one_of(*values: str) -> Rule:
+    return Rule(listed(values), lambda value: value in values, values)
+
+
+_FACTOR = Rule("a number above 0 and at most 1", lambda value: 0 < value <= 1)
+_SHARE = Rule("a number from 0 to below 1", lambda value: 0 <= value < 1)
+_AMOUNT = Rule("a number from 0", lambda value: 0 <= value < float("inf"))
+_COUNT = Rule("a whole number from 0", lambda value: value >= 0)
+_SEED = Rule("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
+_POSITIVE = Rule("a whole number from 1", lambda value: value >= 1)
+RULES: dict[str, Rule] = {
+    "arch": _one_of(*ARCHS),
+    "variant": Rule(
+        f"0 to {len(VARIANTS) - 1} or 'best'",
+        lambda value: value in argument.VARIANT_NAMES,
+        argument.VARIANT_NAMES,
+    ),
+    "augmentation": _one_of(*AUGMENTATIONS),
+    "learning_rate": _FACTOR,
+    "unfreeze": _one_of(*UNFREEZE),
+    "batch_size": _POSITIVE,
+    "class_weights": _one_of("none", "balanced"),
+    "bn_policy": _one_of("keras", "frozen", "recalibrate"),
+    "image_size": Rule("32 to 1024", lambda value: 32 <= value <= 1024),
+    "epochs": _POSITIVE,
+    "patience": _COUNT,
+    "seed": _SEED,
+    "dtype": _one_of("float32", "bfloat16"),
+    "dataset": _one_of("folder", "sample"),
+    "classes": Rule(classes.CLASSES_TAKE, classes.are_classes),
+    "class_map": Rule(
+        classes.CLASS_MAP_TAKES, lambda value: not value or classes.is_class_map(value)
+    ),
+    "validation_share": Rule("above 0 and below 1", lambda value: 0 < value < 1),
+    "test_share": Rule("0 to below 1", lambda value: 0 <= value < 1),
+    "split_seed": _SEED,
+    "policy": _one_of(*POLICIES),
+    "face_threshold": Rule("0 to below 1", lambda value: 0 <= value < 1),
+    # The ledger has measured pairs up to 4 bits apart whose pixels are alike from 0.5 on.
+    "near_distance": Rule("0 to 4", lambda value: 0 <= value <= 4),
+    "near_similarity": Rule("0.5 to 1", lambda value: 0.5 <= value <= 1),
+    "suspect_below": Rule("0 to below 1", lambda value: 0 <= value < 1),
+    "native_size": Rule("8 to 1024", lambda value: 8 <= value <= 1024),
+    "steps_per_epoch": _COUNT,
+    "checkpoint_every_steps": _COUNT,
+    "cache_features": _one_of("auto", "off"),
+    "schedule": _one_of("constant", "cosine"),
+    "warmup_epochs": _AMOUNT,
+    "layer_decay": _FACTOR,
+    "weight_decay": _AMOUNT,
+    "clip_norm": _AMOUNT,
+    "label_smoothing": _SHARE,
+    "mixup": _AMOUNT,
+    "cutmix": _AMOUNT,
+    "erasing": Rule("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "ema": _SHARE,
+    "teacher_share": _FACTOR,
+    "teacher_temperature": Rule("a number above 0", lambda value: 0 < value < float("inf")),
+}

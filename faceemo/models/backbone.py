@@ -1,0 +1,34 @@
+"""What the network of a backbone brings along: its blocks, its preprocessing and its head."""
+
+import dataclasses
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from faceemo.models.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network without its top, and what belongs around it.
+
+    Attributes:
+        module: Makes the network for a dtype. It maps (inputs, Mode) to features [B, h, w, C], and
+            has `last_map` and `after_map`, of which it is the composition.
+        blocks: Name of each block and the regular expression that matches the '/'-joined paths of
+            its parameters, bottom to top.
+        preprocessing: Preprocessing that its ImageNet weights expect.
+        pooling: 'flatten' or 'average', see `Head`.
+        dense: Name and width of each dense layer of its head, before the logits.
+        extra_width: Width of the extra dense layer that some variants have.
+        dropout_rate: Dropout rate of its head.
+    """
+
+    module: Callable[[jnp.dtype], nn.Module]
+    blocks: tuple[tuple[str, str], ...]
+    preprocessing: Preprocessing
+    pooling: str
+    extra_width: int
+    dense: tuple[tuple[str, int], ...] = ()
+    dropout_rate: float = 0.0
