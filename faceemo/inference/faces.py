@@ -6,8 +6,9 @@ import functools
 import numpy as np
 from PIL import Image
 
-from faceemo.data.measure.decode import Pixels, squeezed
-from faceemo.data.measure.face_detector import Box, Detection, Detector
+from faceemo.data.measure.boxes import Box, Detection
+from faceemo.data.measure.decode import Pixels, resize_square
+from faceemo.data.measure.face_detector import Detector
 from faceemo.data.measure.face_search import FaceSearch
 
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
@@ -57,7 +58,7 @@ class FaceFinder:
         searched for all its faces.
         """
         if max(pixels.grey.shape) <= self._size:
-            (best,) = self._detector.look([pixels.bgr])
+            (best,) = self._detector.detect([pixels.bgr])
             found = [best] if best.confidence > self._threshold else []
         else:
             found = self._search.search(pixels.bgr, self._threshold)
@@ -73,7 +74,7 @@ class FaceFinder:
     def whole(self, pixels: Pixels) -> Face:
         """The whole picture as a face, unseen by the detector."""
         height, width = pixels.grey.shape
-        return Face(squeezed(Image.fromarray(pixels.grey), self._size), (0, 0, width, height))
+        return Face(resize_square(Image.fromarray(pixels.grey), self._size), (0, 0, width, height))
 
     # Read when first needed: crops that are said to be crops need neither.
     @functools.cached_property
@@ -109,7 +110,7 @@ def cut(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.nd
     height, width = grey.shape
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     columns = np.clip(np.arange(left, right), 0, width - 1)
-    return squeezed(Image.fromarray(grey[np.ix_(rows, columns)]), size)
+    return resize_square(Image.fromarray(grey[np.ix_(rows, columns)]), size)
 
 
 def _box(face: Detection) -> Box:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from faceemo.data.measure.decode import Pixels, decode, pixels_of
+from faceemo.data.measure.decode import Pixels, decode
 from faceemo.errors import UserError
 
 _TAKES = (
@@ -51,7 +51,7 @@ def pictures_of(images: Any) -> Iterator[Picture]:
             continue
         name = name or f"image {index}"
         try:
-            yield Picture(index, name, pixels_of(found))
+            yield Picture(index, name, Pixels.from_image(found))
         except (ValueError, OSError) as error:
             yield Picture(index, name, None, f"{type(error).__name__}: {error}")
 

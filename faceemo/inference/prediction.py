@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from faceemo.data.measure.face_detector import Box
+from faceemo.data.measure.boxes import Box
 
 OK = "ok"
 UNSURE = "unsure"

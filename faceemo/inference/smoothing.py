@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from faceemo.data.measure.face_detector import Box
-from faceemo.data.measure.face_search import overlap
+from faceemo.data.measure.boxes import Box, box_iou
 from faceemo.inference.prediction import Prediction, on_face
 
 _SAME = 0.3  # intersection over union with where a face was, from which on it is the same
@@ -30,8 +29,8 @@ class Smoother:
                 smoothed.append(one)
                 continue
             box, probabilities = one.box or _WHOLE, one.probabilities
-            near = max(left, key=lambda track, box=box: overlap(track[0], box), default=None)
-            if near is not None and overlap(near[0], box) >= _SAME:
+            near = max(left, key=lambda track, box=box: box_iou(track[0], box), default=None)
+            if near is not None and box_iou(near[0], box) >= _SAME:
                 left.remove(near)
                 probabilities = {
                     name: self._keep * near[1][name] + (1 - self._keep) * value

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from faceemo import staging
-from faceemo.data.measure.decode import pixels_of
+from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
 from faceemo.inference.images import Picture
 
@@ -70,7 +70,7 @@ class Video:
                 name = f"{self.name}#{index}"
                 if ok:
                     rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1]))
-                    yield Picture(index, name, pixels_of(rgb))
+                    yield Picture(index, name, Pixels.from_image(rgb))
                 else:
                     yield Picture(index, name, None, "a frame that cannot be decoded")
             index += 1

@@ -10,10 +10,10 @@ from PIL import Image
 
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.config import CLASSES, make_config
-from faceemo.data.measure.decode import decode, squeezed
+from faceemo.data.measure.decode import decode, resize_square
 from faceemo.data.source import sources
 from faceemo.errors import UserError
-from faceemo.inference import trained
+from faceemo.train.checkpoint.trained_model import read as read_trained
 
 TOLERANCE = 1e-4  # of probabilities, as of `faceemo.inference.export.export`
 # Rows of FER2013 below it are its training split, which the peer evidently learned from.
@@ -41,9 +41,9 @@ def read(source: Path, split: str | None, count: int, run: Path | None) -> Faces
     Raises:
         UserError: if there are none.
     """
-    kept = trained.read(run) if run else None
-    classes = kept.classes if kept else CLASSES
-    side = (kept.config if kept else make_config("vgg16")).native_size
+    trained = read_trained(run) if run else None
+    classes = trained.classes if trained else CLASSES
+    side = (trained.config if trained else make_config("vgg16")).native_size
     opened = sources.find(source.parent, source, from_within=False)
     places = {
         path: place
@@ -63,7 +63,7 @@ def read(source: Path, split: str | None, count: int, run: Path | None) -> Faces
             fix="name other --images, or another --split",
         )
     return Faces(
-        np.stack([squeezed(Image.fromarray(pixels.grey), side) for pixels in found.values()]),
+        np.stack([resize_square(Image.fromarray(pixels.grey), side) for pixels in found.values()]),
         tuple(places[name].label for name in found),
         np.array([_row(name) for name in found]),
     )

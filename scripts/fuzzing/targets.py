@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceemo.config import CLASSES, make_config
-from faceemo.data.measure import face_detector, measure
+from faceemo.data.measure import boxes, face_detector, measure
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
@@ -18,8 +17,8 @@ from faceemo.inference import formats
 from faceemo.inference.annotate import annotate
 from faceemo.inference.images import pictures_of
 from faceemo.inference.predictor import LIMIT, Predictor
-from faceemo.inference.trained import Trained
-from faceemo.models import build
+
+from .network import small_network
 
 Target = Callable[[Path], str]
 
@@ -52,7 +51,7 @@ def zips(folder: Path) -> Target:
         if stray := {name for name in _listing(folder) - before if not name.startswith("root/")}:
             raise AssertionError(f"written outside the dataset's folder: {sorted(stray)}")
         contents = [file.read_bytes() for file in sorted(images.rglob("*")) if file.is_file()]
-        facts = measure.facts(contents, _Blind())
+        facts = measure.measure_files(contents, _Blind())
         return f"taken, {'some' if any(fact.problem for fact in facts) else 'none'} unreadable"
 
     return run
@@ -68,14 +67,11 @@ def server(folder: Path) -> Target:
 
 def small_predictor() -> Predictor:
     """One that needs no training: VGG16 at 32 pixels, random weights, every batch compiled."""
-    config = make_config("vgg16", "0,weights=none,image_size=32")
-    model = build(config)
     cv2.setNumThreads(1)
-    network = Predictor(
-        Trained(model, model.init(0), model.preprocessing, CLASSES, config, temperature=1.0)
-    )
+    network = Predictor(small_network())
+    side = network.trained.config.native_size
     for power in range(LIMIT.bit_length()):
-        network.probabilities(np.zeros((1 << power, config.native_size, config.native_size), "u1"))
+        network.probabilities(np.zeros((1 << power, side, side), "u1"))
     return network
 
 
@@ -93,9 +89,9 @@ class _Blind(face_detector.Detector):
     def __init__(self) -> None:
         self.workers = 1
 
-    def look(self, images: Sequence[np.ndarray]) -> list[face_detector.Detection]:
+    def detect(self, images: Sequence[np.ndarray]) -> list[boxes.Detection]:
         """Nothing in any image."""
-        return [face_detector.Detection(0.0, None) for _ in images]
+        return [boxes.Detection(0.0, None, face_detector.SIDE) for _ in images]
 
 
 def _predicted(network: Predictor, path: Path) -> str:

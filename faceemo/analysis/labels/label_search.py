@@ -87,7 +87,7 @@ def leave_out(root: Path, below: float) -> None:
         )
     inputs = record["dedupe"]["inputs"]
     rules = dataclasses.replace(Rules(**inputs["rules"]), suspect_below=below)
-    prepare.prepare(root, rules, exact=inputs["detector"] == face_detector.name(True))
+    prepare.prepare(root, rules, exact=inputs["detector"] == face_detector.detector_name(True))
 
 
 def judgeable(rows: list[Row], source: Source | None = None) -> list[Row]:

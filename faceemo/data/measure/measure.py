@@ -1,6 +1,6 @@
-"""What can be found out about a file from its content alone, once per content.
+"""Measurements of image files, made once per content and kept across runs.
 
-Every finding is written to root/measured.jsonl as soon as it is made, under the sha256 of the
+Every measurement is written to root/measured.jsonl as soon as it is made, under the sha256 of the
 file. So nothing is measured twice: not after a kill, not under another name, not when the zip has
 changed around it.
 """
@@ -18,18 +18,20 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.data.measure import face_detector, hashing
+from faceemo.data.measure.boxes import Box, Detection
 from faceemo.data.measure.decode import Decoded, Pixels, decode
 
 NAME = "measured.jsonl"
 NAME_EXACT = "measured_exact.jsonl"
-_VERSION = 1  # change it when the same file gives other facts
-_BATCH = 32  # files between two lines of progress, or lost by a kill: a second's work
-_LEVELS = 32  # of grey, for `blank`: the noise of a JPEG stays within one
+_VERSION = 1  # change it when the same file gives another measurement
+# Files between two updates of the progress bar, which are also lost by a kill: a second's work.
+_BATCH_SIZE = 32
+_GREY_LEVELS = 32  # for `compute_blankness`: the noise of a JPEG stays within one of them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """The measured fields of a `ledger.Row`, see there."""
+class Measurement:
+    """The measured fields of a `ledger.Row`, described there."""
 
     bytes: int
     mode: str | None = None
@@ -39,119 +41,131 @@ class Facts:
     pixels_sha256: str | None = None
     blank: float | None = None
     face_confidence: float | None = None
-    face_box: tuple[float, float, float, float] | None = None
+    face_box: Box | None = None
     face_side: int | None = None
     dhash: str | None = None
     dhash_mirrored: str | None = None
 
 
 class Store:
-    """root/measured.jsonl: the facts by the sha256 of the file.
+    """The file root/measured.jsonl: all measurements, by the sha256 of the file.
 
     Args:
-        root: folder of the dataset.
-        exact: whether all faces are looked for at 300 pixels; such facts have a file of their own.
+        root: The dataset's folder.
+        exact: Whether the detector sees every image at 300 pixels; such measurements are kept in
+            a file of their own.
+
+    Attributes:
+        measurements: Measurement of each file, by its sha256.
     """
 
     def __init__(self, root: Path, *, exact: bool = False):
         self._path = root / (NAME_EXACT if exact else NAME)
         # another release of OpenCV may compute other last digits
-        by = {"version": _VERSION, "detector": face_detector.name(exact), "opencv": cv2.__version__}
-        self._head = json.dumps(by) + "\n"
+        made_by = {
+            "version": _VERSION,
+            "detector": face_detector.detector_name(exact),
+            "opencv": cv2.__version__,
+        }
+        self._head = json.dumps(made_by) + "\n"
         self._text = ""
         if self._path.is_file():
             self._text = self._path.read_text(encoding="ascii", errors="replace")
-        self._begun = self._text.startswith(self._head)
-        self.facts = dict(_read(self._text.splitlines())) if self._begun else {}
+        self._has_head = self._text.startswith(self._head)
+        self.measurements = dict(_parse(self._text.splitlines())) if self._has_head else {}
         if exact:
-            self.facts |= {
-                sha256: facts
-                for sha256, facts in Store(root).facts.items()
-                if facts.face_side == face_detector.SIDE or facts.problem
+            self.measurements |= {
+                sha256: measurement
+                for sha256, measurement in Store(root).measurements.items()
+                if measurement.face_side == face_detector.SIDE or measurement.problem
             }
 
-    def add(self, facts: Mapping[str, Facts]) -> None:
-        """Takes facts over and writes them down, whole lines or, if killed, part of the last."""
-        if not self._begun:
+    def add(self, measurements: Mapping[str, Measurement]) -> None:
+        """Adds measurements and appends them to the file; a kill may cut off the last line."""
+        if not self._has_head:
             with staging.file(self._path) as partial:
                 partial.write_text(self._head, encoding="ascii")
-            self._begun = True
-        self.facts |= facts
+            self._has_head = True
+        self.measurements |= measurements
         with self._path.open("a", encoding="ascii") as lines:
-            # after a line that a kill cut off, this ends it
-            lines.write("\n" + "".join(_lines(facts)))
+            # the line break ends a line that a kill cut off
+            lines.write("\n" + "".join(_format(measurements)))
 
     def tidy(self) -> None:
-        """Sorts the file: its bytes depend on what was measured, not on when."""
-        text = self._head + "".join(_lines(self.facts))
-        if self.facts and text != self._text:
+        """Sorts the file, so that its bytes do not depend on the order of the measurements."""
+        text = self._head + "".join(_format(self.measurements))
+        if self.measurements and text != self._text:
             with staging.file(self._path) as partial:
                 partial.write_text(text, encoding="ascii")
             self._text = text
 
 
-def measure(
+def measure_missing(
     originals: Path, images: Mapping[str, str], store: Store, detector: face_detector.Detector
 ) -> None:
-    """Measures every content that `store` lacks, with progress.
+    """Measures every content that `store` lacks and adds it there, with a progress bar.
 
     Args:
-        originals: folder of the images.
-        images: path below it -> sha256.
-        store: takes the facts as they are found.
-        detector: of faces.
+        originals: Folder of the images.
+        images: sha256 of each image, by its path below `originals`.
+        store: Store to which measurements are added as they are made.
+        detector: Face detector.
     """
-    first: dict[str, str] = {}  # one path per content
+    path_of: dict[str, str] = {}  # one path per content
     for path, sha256 in images.items():
-        if sha256 not in store.facts:
-            first.setdefault(sha256, path)
-    todo = list(first)
-    batches = [todo[start : start + _BATCH] for start in range(0, len(todo), _BATCH)]
+        if sha256 not in store.measurements:
+            path_of.setdefault(sha256, path)
+    missing = list(path_of)
+    batches = [
+        missing[start : start + _BATCH_SIZE] for start in range(0, len(missing), _BATCH_SIZE)
+    ]
 
-    def facts_of(batch: list[str]) -> dict[str, Facts]:
-        contents = ((originals / first[sha256]).read_bytes() for sha256 in batch)
-        return dict(zip(batch, facts(contents, detector), strict=True))
+    def measure_batch(batch: list[str]) -> dict[str, Measurement]:
+        contents = ((originals / path_of[sha256]).read_bytes() for sha256 in batch)
+        return dict(zip(batch, measure_files(contents, detector), strict=True))
 
     pool = concurrent.futures.ThreadPoolExecutor(detector.workers)
     with (
         face_detector.one_opencv_thread(),
-        tqdm(total=len(todo), desc="faces", disable=None) as bar,
+        tqdm(total=len(missing), desc="faces", disable=None) as bar,
     ):
         try:
-            for found in pool.map(facts_of, batches):
-                store.add(found)
-                bar.update(len(found))
+            for measurements in pool.map(measure_batch, batches):
+                store.add(measurements)
+                bar.update(len(measurements))
         finally:
             # without this, Ctrl-C would wait for all batches
             pool.shutdown(cancel_futures=True)
 
 
-def facts(contents: Iterable[bytes], detector: face_detector.Detector) -> list[Facts]:
-    """What there is to know about some files."""
+def measure_files(contents: Iterable[bytes], detector: face_detector.Detector) -> list[Measurement]:
+    """Measures image files, given as their bytes; one that cannot be decoded has a `problem`."""
     files = [decode(content) for content in contents]
     pixels = [file.pixels for file in files if file.pixels]
     found = zip(
         pixels,
         hashing.dhash([image.plain_grey for image in pixels]).tolist(),
         hashing.dhash([image.plain_grey[:, ::-1] for image in pixels]).tolist(),
-        detector.look([image.bgr for image in pixels]),
+        detector.detect([image.bgr for image in pixels]),
         strict=True,
     )
-    return [_known(file, *next(found)) if file.pixels else _header(file) for file in files]
+    return [
+        _from_pixels(file, *next(found)) if file.pixels else _from_header(file) for file in files
+    ]
 
 
-def _header(file: Decoded) -> Facts:
+def _from_header(file: Decoded) -> Measurement:
     names = ("bytes", "mode", "width", "height", "problem")
-    return Facts(**{name: getattr(file, name) for name in names})
+    return Measurement(**{name: getattr(file, name) for name in names})
 
 
-def _known(
-    file: Decoded, pixels: Pixels, dhash: int, mirrored: int, face: face_detector.Detection
-) -> Facts:
+def _from_pixels(
+    file: Decoded, pixels: Pixels, dhash: int, mirrored: int, face: Detection
+) -> Measurement:
     return dataclasses.replace(
-        _header(file),
-        pixels_sha256=pixels_sha256(pixels.grey),
-        blank=blank(pixels.grey),
+        _from_header(file),
+        pixels_sha256=hash_pixels(pixels.grey),
+        blank=compute_blankness(pixels.grey),
         face_confidence=face.confidence,
         face_box=face.box,
         face_side=face.side,
@@ -160,34 +174,35 @@ def _known(
     )
 
 
-def blank(grey: np.ndarray) -> float:
-    """How little there is to see in uint8 [H, W]: 1 for a single grey, 0 if all are as frequent.
+def compute_blankness(grey: np.ndarray) -> float:
+    """Computes how little uint8 [H, W] shows: 1 for a single grey, 0 if all greys are as frequent.
 
-    One minus the entropy of the grey levels, taken as 32, over its maximum of 5 bits. Nearly
+    It is one minus the entropy of the grey levels, taken as 32, over its maximum of 5 bits. Nearly
     all photographs of faces have less than 0.5.
     """
-    counts = np.bincount((grey >> 3).ravel(), minlength=_LEVELS)
+    counts = np.bincount((grey >> 3).ravel(), minlength=_GREY_LEVELS)
     shares = counts[counts > 0] / grey.size
-    return round(float(1 + (shares * np.log2(shares)).sum() / np.log2(_LEVELS)), 4)
+    return round(float(1 + (shares * np.log2(shares)).sum() / np.log2(_GREY_LEVELS)), 4)
 
 
-def pixels_sha256(grey: np.ndarray) -> str:
-    """Of the size and the pixels uint8 [H, W]."""
+def hash_pixels(grey: np.ndarray) -> str:
+    """Returns the hexadecimal sha256 of the size and the pixels of uint8 [H, W]."""
     height, width = grey.shape
     return hashlib.sha256(f"{width}x{height}\n".encode() + grey.tobytes()).hexdigest()
 
 
-def _lines(facts: Mapping[str, Facts]) -> Iterator[str]:
-    for sha256 in sorted(facts):
-        yield json.dumps({"sha256": sha256} | vars(facts[sha256]), allow_nan=False) + "\n"
+def _format(measurements: Mapping[str, Measurement]) -> Iterator[str]:
+    """Yields one line of JSON per measurement, in order of sha256."""
+    for sha256 in sorted(measurements):
+        yield json.dumps({"sha256": sha256} | vars(measurements[sha256]), allow_nan=False) + "\n"
 
 
-def _read(lines: list[str]) -> Iterator[tuple[str, Facts]]:
-    """The facts in lines that are whole; what a kill cut off is measured again."""
+def _parse(lines: list[str]) -> Iterator[tuple[str, Measurement]]:
+    """Yields sha256 and measurement of every whole line after the head, and skips cut-off ones."""
     for line in lines[1:]:
         try:
             fields = json.loads(line)
         except ValueError:
             continue
         box = fields.pop("face_box")
-        yield fields.pop("sha256"), Facts(**fields, face_box=tuple(box) if box else None)
+        yield fields.pop("sha256"), Measurement(**fields, face_box=tuple(box) if box else None)

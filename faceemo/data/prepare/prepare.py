@@ -81,14 +81,14 @@ def prepare(
     with staging.alone(root):
         record = _Record(root)
         # before the first long stage, not after it
-        new = last != "unpack" and not measure.Store(root, exact=exact).facts
+        new = last != "unpack" and not measure.Store(root, exact=exact).measurements
         detector = face_detector.Detector(exact=exact) if new else None
         originals = _unpack(root, record, selection)
         if last == "unpack":
             return originals.folder
         inputs = {
             "images": originals.fingerprint["images"],
-            "detector": face_detector.name(exact),
+            "detector": face_detector.detector_name(exact),
             "threshold": rules.face_threshold,
         }
         known = record.inputs("screen").get("detector") == inputs["detector"]
@@ -184,9 +184,9 @@ def _measure(
         return booked, True
     started = time.monotonic()
     store = measure.Store(root, exact=exact)
-    if missing := set(originals.images.values()) - store.facts.keys():
+    if missing := set(originals.images.values()) - store.measurements.keys():
         detector = detector or face_detector.Detector(exact=exact)
-        measure.measure(originals.folder, originals.images, store, detector)
+        measure.measure_missing(originals.folder, originals.images, store, detector)
         spent = time.monotonic() - started
         print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {root / measure.NAME}")
     store.tidy()
@@ -200,7 +200,7 @@ def _measure(
     rows = []
     for path, sha256 in originals.images.items():
         split, label, _ = path.split("/")
-        facts = vars(store.facts[sha256]) | predicted.get((path, sha256), {})
+        facts = vars(store.measurements[sha256]) | predicted.get((path, sha256), {})
         names = {"path": path, "sha256": sha256, "split": split, "label": label}
         rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
     found = near.likenesses(rows, lambda row: read_grey(originals.folder / row.path, near.SIDE))
@@ -241,11 +241,11 @@ def _screen(
     print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
     print(tables.counts_table("screen", counts))
     settled = sum(bool(row.face_side) and row.face_side != face_detector.SIDE for row in rows)
-    if rules.face_threshold > face_detector.FIRST_AGREES_TO and settled:
+    if rules.face_threshold > face_detector.MAX_CASCADE_THRESHOLD and settled:
         print(
             f"  {settled:,} confidences were measured below {face_detector.SIDE} px, where they "
-            f"sufficed for thresholds up to {face_detector.FIRST_AGREES_TO}; --exact measures all "
-            f"at {face_detector.SIDE}"
+            f"sufficed for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; --exact "
+            f"measures all at {face_detector.SIDE}"
         )
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:

@@ -68,8 +68,8 @@ def rows_of(images):
         rows.append(
             row(
                 path,
-                pixels_sha256=measure.pixels_sha256(grey),
-                blank=measure.blank(grey),
+                pixels_sha256=measure.hash_pixels(grey),
+                blank=measure.compute_blankness(grey),
                 dhash=str(imagehash.dhash(image)),
                 dhash_mirrored=str(imagehash.dhash(Image.fromarray(grey[:, ::-1]))),
             )

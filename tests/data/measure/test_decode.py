@@ -1,4 +1,4 @@
-"""Every oddity that a class folder may hold, through the whole preparation and into arrays."""
+"""Odd files in a class folder, through the whole preparation and into arrays."""
 
 import io
 
@@ -48,7 +48,7 @@ def frames(kind, **options):
     return stored(face(30), kind, save_all=True, append_images=[face(31), face(32)], **options)
 
 
-# By name: the content, and what its row must say; None where it is kept.
+# By name: the content, and words of the reason in its row; None if the image is kept.
 ODD = {
     "upper.JPG": (stored(face(0), "JPEG"), None),
     "MIXED.JpEg": (stored(face(1), "JPEG"), None),
@@ -96,7 +96,7 @@ def rows(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_it_is_used_or_set_aside_with_its_reason(rows, name):
+def test_an_odd_file_is_kept_or_left_out_with_its_reason(rows, name):
     root, by_path, _ = rows
     content, reason = ODD[name]
     row = by_path[f"train/happy/{name}"]
@@ -109,7 +109,7 @@ def test_it_is_used_or_set_aside_with_its_reason(rows, name):
         assert reason in row.reason
 
 
-def test_the_others_do_not_suffer_and_all_that_is_kept_becomes_pixels(rows):
+def test_the_other_images_are_kept_and_all_kept_images_become_arrays(rows):
     root, by_path, plain = rows
     assert all(by_path[path].fate == ledger.KEPT for path in plain)
     loaded = builder.load(root, 48)
@@ -118,15 +118,15 @@ def test_the_others_do_not_suffer_and_all_that_is_kept_becomes_pixels(rows):
     train = loaded["train"]
     for name, seed in (("turned.jpg", 12), ("16 bit.png", 8), ("rgba.png", 11), ("cmyk.jpg", 9)):
         shown = train.images[train.paths.index(f"train/happy/{name}")].astype(float)
-        wanted = np.asarray(face(seed, 48), float)
-        # upright and neither clipped nor black: the picture that it is
-        assert np.corrcoef(shown.ravel(), wanted.ravel())[0, 1] > 0.97, name
+        expected = np.asarray(face(seed, 48), float)
+        # upright and neither clipped nor black
+        assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.97, name
 
 
-def test_a_chunk_that_claims_gigabytes_is_refused_before_room_is_made_for_it(monkeypatch):
+def test_a_chunk_that_claims_gigabytes_is_refused_before_allocation(monkeypatch):
     content = stored(face(1), "PNG")
     assert decode(content + b"what follows the end is nobody's").pixels is not None
     end = content.index(b"IEND") - 4
     claims = content[:end] + (2**31 - 1).to_bytes(4, "big") + bytes(4) + content[end:]
-    monkeypatch.setattr("cv2.imdecode", lambda *_: pytest.fail("OpenCV was asked"))
+    monkeypatch.setattr("cv2.imdecode", lambda *_: pytest.fail("OpenCV was called"))
     assert "beyond its end" in decode(claims).problem

@@ -1,4 +1,4 @@
-"""Screening against OpenCV used plainly: one image, one pass, the network as published."""
+"""The detector against plain OpenCV: one image, one pass, the network as published."""
 
 import cv2
 import numpy as np
@@ -9,8 +9,8 @@ from faceemo.data.measure import face_detector
 from tests.support.data.faces import face, jpeg, odd_files
 
 
-def placed(seed, side, left, top, canvas=200):
-    """A face on a plain ground."""
+def place_face(seed, side, left, top, canvas=200):
+    """Draws a face on a plain background."""
     pixels = np.full((canvas, canvas), 128, np.uint8)
     pixels[top : top + side, left : left + side] = face(seed, side)
     return pixels
@@ -18,7 +18,7 @@ def placed(seed, side, left, top, canvas=200):
 
 @pytest.fixture(scope="module")
 def files():
-    """Files by name: faces, no faces, other sizes, modes and formats."""
+    """Returns files by name: faces, no faces, other sizes, modes and formats."""
     rng = np.random.default_rng(11)
     result = {f"face{seed}.jpg": jpeg(face(seed), quality=90) for seed in range(14)}
     result |= {f"noise{i}.jpg": jpeg(rng.integers(0, 256, (48, 48), np.uint8)) for i in range(4)}
@@ -42,7 +42,7 @@ def fast():
 
 
 def plain_confidences(paths):
-    """The original's way."""
+    """Computes the best confidence of each image as the original project did."""
     network = cv2.dnn.readNetFromCaffe(
         str(catalogue.fetch("res10.prototxt")), str(catalogue.fetch("res10.caffemodel"))
     )
@@ -62,50 +62,50 @@ def bgr(content):
     return image
 
 
-def test_confidences_equal_the_plain_way(tmp_path, files, detector):
+def test_confidences_equal_those_of_plain_opencv(tmp_path, files, detector):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    wanted = plain_confidences([tmp_path / name for name in files])
-    found = detector.look([bgr(content) for content in files.values()])
-    np.testing.assert_array_equal(np.float32([one.confidence for one in found]), wanted)
+    expected = plain_confidences([tmp_path / name for name in files])
+    found = detector.detect([bgr(content) for content in files.values()])
+    np.testing.assert_array_equal(np.float32([one.confidence for one in found]), expected)
     # the images must be hard enough to tell right from nearly right
-    assert 10 < (wanted > 0.5).sum() < len(wanted) - 5
-    assert ((wanted > 0.1) & (wanted < 0.9)).sum() >= 3
+    assert 10 < (expected > 0.5).sum() < len(expected) - 5
+    assert ((expected > 0.1) & (expected < 0.9)).sum() >= 3
 
 
-def test_company_and_workers_do_not_matter(files, detector):
+def test_batch_and_workers_do_not_matter(files, detector):
     images = [bgr(content) for content in files.values()][:11]
-    together = detector.look(images)
-    assert face_detector.Detector(workers=1, exact=True).look(images[::-1]) == together[::-1]
-    assert [detector.look([image])[0] for image in images[:3]] == together[:3]
-    assert detector.look([]) == []
+    together = detector.detect(images)
+    assert face_detector.Detector(workers=1, exact=True).detect(images[::-1]) == together[::-1]
+    assert [detector.detect([image])[0] for image in images[:3]] == together[:3]
+    assert detector.detect([]) == []
 
 
-def test_what_is_settled_early_has_the_same_fate(files, detector, fast):
-    """And nothing but what is all but certain is settled early."""
+def test_the_cascade_decides_as_the_full_size_does(files, detector, fast):
+    """And it accepts an image early only above the limit of that side."""
     images = [bgr(content) for content in files.values()]
-    exact, found = detector.look(images), fast.look(images)
+    exact, found = detector.detect(images), fast.detect(images)
     for one, other in zip(found, exact, strict=True):
         assert (one.confidence > 0.5) == (other.confidence > 0.5)
         if one.side == face_detector.SIDE:
             assert one == other
         else:
-            assert one.confidence > face_detector._FIRST[one.side]
+            assert one.confidence > face_detector._CASCADE[one.side]
     sides = [one.side for one in found]
-    assert all(sides.count(side) >= 2 for side in (*face_detector._FIRST, face_detector.SIDE))
-    assert face_detector.Detector(workers=1).look(images[::-1]) == found[::-1]
-    assert fast.look([]) == []
+    assert all(sides.count(side) >= 2 for side in (*face_detector._CASCADE, face_detector.SIDE))
+    assert face_detector.Detector(workers=1).detect(images[::-1]) == found[::-1]
+    assert fast.detect([]) == []
 
 
 @pytest.mark.parametrize(
     ("side", "left", "top"), [(200, 0, 0), (150, 0, 40), (150, 50, 50), (110, 80, 5), (110, 5, 85)]
 )
 def test_the_box_is_where_the_face_is(tmp_path, detector, side, left, top):
-    place = (left, top, left + side, top + side)
-    pictures = [jpeg(placed(seed, side, left, top), quality=90) for seed in range(3)]
-    for found in detector.look([bgr(picture) for picture in pictures]):
+    target = (left, top, left + side, top + side)
+    images = [jpeg(place_face(seed, side, left, top), quality=90) for seed in range(3)]
+    for found in detector.detect([bgr(image) for image in images]):
         assert found.confidence > 0.5
-        corners = np.array([found.box, place])
+        corners = np.array([found.box, target])
         low, high = corners[:, :2].max(0), corners[:, 2:].min(0)
         shared = np.prod(np.maximum(high - low, 0))
         areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)

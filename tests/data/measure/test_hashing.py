@@ -1,4 +1,4 @@
-"""Hashes of stacks against imagehash, one image at a time, over sizes, modes and kinds."""
+"""Hashes of stacks against imagehash, one image at a time, over sizes, modes and kinds of image."""
 
 import io
 import itertools
@@ -14,15 +14,15 @@ from faceemo.data.measure import hashing
 from faceemo.data.measure.decode import decode
 from faceemo.data.sample import draw_face
 
-MANY = hashing._FEW
+COUNT = hashing._MIN_IMAGES  # images of one size from which on the matrix product is used
 
 
-def plain(images):
+def imagehash_of(images):
     return [int(str(imagehash.dhash(Image.fromarray(image))), 16) for image in images]
 
 
 def kinds(rng, count, height, width):
-    """Stacks of images that a rounding error would show in: noise, smooth, flat, two-valued."""
+    """Yields stacks of images that reveal rounding errors: noise, smooth, flat, two-valued."""
     yield rng.integers(0, 256, (count, height, width), np.uint8)
     coarse = rng.integers(0, 256, (count, 5, 6), np.uint8)
     bicubic = Image.Resampling.BICUBIC
@@ -39,18 +39,17 @@ def kinds(rng, count, height, width):
 @settings(max_examples=60)
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(0, 2**32 - 1))
 def test_equals_imagehash_at_any_size(height, width, seed):
-    for images in kinds(np.random.default_rng(seed), MANY, height, width):
-        assert hashing.dhash(images).tolist() == plain(images)
+    for images in kinds(np.random.default_rng(seed), COUNT, height, width):
+        assert hashing.dhash(images).tolist() == imagehash_of(images)
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (8, 9), (48, 28), (48, 29), (9, 8), (255, 257)])
-def test_equals_imagehash_and_is_not_imagehash(shape, monkeypatch):
-    """At the sizes that matter the hashes come from the matrix product."""
+def test_the_matrix_product_equals_imagehash_without_calling_it(shape, monkeypatch):
     images = np.concatenate(list(kinds(np.random.default_rng(1), 60, *shape)))
-    wanted = plain(images)
-    assert hashing._order(*shape)  # compares with Pillow
+    expected = imagehash_of(images)
+    assert hashing._find_pass_order(*shape)  # compares with Pillow
     monkeypatch.setattr(imagehash, "dhash", None)
-    assert hashing.dhash(images).tolist() == wanted
+    assert hashing.dhash(images).tolist() == expected
 
 
 def test_equals_imagehash_on_faces():
@@ -61,31 +60,31 @@ def test_equals_imagehash_on_faces():
         stream = io.BytesIO()
         Image.fromarray(draw_face.draw_face(rng, label)).save(stream, "JPEG", quality=90)
         faces.append(np.asarray(Image.open(stream)))
-    assert len(set(plain(faces))) > 50
-    assert hashing.dhash(faces).tolist() == plain(faces)
+    assert len(set(imagehash_of(faces))) > 50
+    assert hashing.dhash(faces).tolist() == imagehash_of(faces)
     flipped = [face[:, ::-1] for face in faces]
-    assert hashing.dhash(flipped).tolist() == plain(flipped)
+    assert hashing.dhash(flipped).tolist() == imagehash_of(flipped)
 
 
-def test_where_pillow_does_otherwise_pillow_does_it(monkeypatch):
-    images = next(kinds(np.random.default_rng(2), MANY, 48, 48))
-    hashing._order.cache_clear()
-    weights = hashing._weights(48, 9) + (1 << 18)
+def test_pillow_hashes_where_neither_order_matches_it(monkeypatch):
+    images = next(kinds(np.random.default_rng(2), COUNT, 48, 48))
+    hashing._find_pass_order.cache_clear()
+    weights = hashing._lanczos_weights(48, 9) + (1 << 18)
     with monkeypatch.context() as patch:
-        patch.setattr(hashing, "_weights", lambda *_: weights)
-        patch.setattr(hashing, "_down", lambda grey: grey[:, :8])
-        assert hashing._order(48, 48) is None
-        assert hashing.dhash(images).tolist() == plain(images)
-    hashing._order.cache_clear()
+        patch.setattr(hashing, "_lanczos_weights", lambda *_: weights)
+        patch.setattr(hashing, "_shrink_height", lambda grey: grey[:, :8])
+        assert hashing._find_pass_order(48, 48) is None
+        assert hashing.dhash(images).tolist() == imagehash_of(images)
+    hashing._find_pass_order.cache_clear()
 
 
 def test_mixed_sizes_and_few_images_come_back_in_their_order():
     rng = np.random.default_rng(4)
     images = [
         rng.integers(0, 256, [(48, 48), (300, 400), (1, 1), (10, 7)][index % 4], np.uint8)
-        for index in range(4 * MANY)
+        for index in range(4 * COUNT)
     ]
-    assert hashing.dhash(images).tolist() == plain(images)
+    assert hashing.dhash(images).tolist() == imagehash_of(images)
     assert hashing.dhash([]).tolist() == []
 
 
@@ -93,7 +92,7 @@ def test_mixed_sizes_and_few_images_come_back_in_their_order():
 def test_files_of_every_mode_are_hashed_as_imagehash_hashes_them(mode):
     rng = np.random.default_rng(5)
     contents = []
-    for _ in range(MANY):
+    for _ in range(COUNT):
         if mode == "I;16":
             image = Image.fromarray(rng.integers(0, 65536, (31, 40), np.uint16))
         else:
@@ -102,10 +101,10 @@ def test_files_of_every_mode_are_hashed_as_imagehash_hashes_them(mode):
         image.save(stream, "JPEG" if mode == "CMYK" else "PNG")
         contents.append(stream.getvalue())
     decoded = [decode(content) for content in contents]
-    wanted = [
+    expected = [
         int(str(imagehash.dhash(Image.open(io.BytesIO(content)))), 16) for content in contents
     ]
-    assert hashing.dhash([one.pixels.plain_grey for one in decoded]).tolist() == wanted
+    assert hashing.dhash([one.pixels.plain_grey for one in decoded]).tolist() == expected
 
 
 def test_written_as_imagehash_writes_it():

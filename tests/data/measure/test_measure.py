@@ -1,4 +1,4 @@
-"""Facts of files against the libraries used plainly; the store across kills, copies and renames."""
+"""Measurements against the plain libraries; the store across kills, copies and renames."""
 
 import hashlib
 import io
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from faceemo.data.measure import face_detector, measure
+from faceemo.data.measure import boxes, measure
 from tests.support.data.faces import face, jpeg, odd_files, png
 
 
 def whole_files():
-    """Files of many sizes, modes and formats, by name."""
+    """Returns files of many sizes, modes and formats, by name."""
     return {f"face{seed}.jpg": jpeg(face(seed), quality=90) for seed in range(4)} | odd_files()
 
 
@@ -33,22 +33,20 @@ def broken_files():
 
 
 class StandIn:
-    """Sees a face of a confidence that the pixels decide, and counts."""
+    """A detector whose confidence is the mean of the pixels; it counts the images."""
 
     workers = 2
 
     def __init__(self):
         self.seen = 0
 
-    def look(self, images):
+    def detect(self, images):
         self.seen += len(images)
-        return [
-            face_detector.Detection(round(float(image.mean()) / 256, 3), None) for image in images
-        ]
+        return [boxes.Detection(round(float(image.mean()) / 256, 3), None, 300) for image in images]
 
 
 def write(folder, files):
-    """Puts files into a class folder; returns {path: sha256}."""
+    """Writes files into a class folder and returns {path: sha256}."""
     images = {}
     for name, content in files.items():
         path = folder / "train/happy" / name
@@ -59,17 +57,19 @@ def write(folder, files):
 
 
 def measured(root, files, detector):
-    """Measures into root/measured.jsonl."""
+    """Measures files into root/measured.jsonl and returns the store."""
     store = measure.Store(root)
-    measure.measure(root, write(root, files), store, detector)
+    measure.measure_missing(root, write(root, files), store, detector)
     store.tidy()
     return store
 
 
-def test_facts_of_whole_files():
+def test_whole_files_are_measured_as_the_libraries_do():
     files = whole_files()
     detector = StandIn()
-    for content, found in zip(files.values(), measure.facts(files.values(), detector), strict=True):
+    for content, found in zip(
+        files.values(), measure.measure_files(files.values(), detector), strict=True
+    ):
         with Image.open(io.BytesIO(content)) as image:
             assert (found.mode, found.width, found.height) == (image.mode, *image.size)
             assert found.dhash == str(imagehash.dhash(image))
@@ -78,40 +78,40 @@ def test_facts_of_whole_files():
         assert (found.bytes, found.problem) == (len(content), "")
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         assert bgr is not None
-        assert found.face_confidence == detector.look([bgr])[0].confidence
+        assert found.face_confidence == detector.detect([bgr])[0].confidence
 
 
-def test_the_same_picture_in_other_files_has_the_same_pixels():
+def test_pixels_sha256_depends_on_the_picture_not_on_the_file():
     grey = Image.fromarray(face(1))
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     turned = png(Image.fromarray(face(1)[::-1, ::-1]), exif=exif)
     same = [png(grey), png(grey, compress_level=0), png(grey.convert("RGBA")), turned]
     other = [png(grey.resize((47, 48))), png(Image.fromarray(face(1) ^ 1)), png(grey.transpose(0))]
-    found = [fact.pixels_sha256 for fact in measure.facts(same + other, StandIn())]
+    found = [fact.pixels_sha256 for fact in measure.measure_files(same + other, StandIn())]
     assert len(set(found[: len(same)])) == 1
     assert len(set(found)) == 1 + len(other)
-    # not only the bytes count: 2x8 and 4x4 zeros are different pictures
+    # the shape counts too: 2x8 and 4x4 zeros are different pictures
     flat = [png(Image.new("L", size)) for size in ((2, 8), (4, 4))]
-    assert len({fact.pixels_sha256 for fact in measure.facts(flat, StandIn())}) == 2
+    assert len({fact.pixels_sha256 for fact in measure.measure_files(flat, StandIn())}) == 2
 
 
-def test_blank():
+def test_blankness_of_flat_noisy_and_drawn_images():
     rng = np.random.default_rng(0)
-    nothing = measure.blank(np.full((48, 48), 130, np.uint8))
-    noisy = measure.blank(rng.integers(130, 134, (48, 48), np.uint8))
-    faces = [measure.blank(face(seed)) for seed in range(20)]
-    everything = measure.blank(np.arange(256, dtype=np.uint8).repeat(9).reshape(48, 48))
+    nothing = measure.compute_blankness(np.full((48, 48), 130, np.uint8))
+    noisy = measure.compute_blankness(rng.integers(130, 134, (48, 48), np.uint8))
+    faces = [measure.compute_blankness(face(seed)) for seed in range(20)]
+    everything = measure.compute_blankness(np.arange(256, dtype=np.uint8).repeat(9).reshape(48, 48))
     assert (nothing, everything) == (1, 0)
     assert noisy > 0.9 > max(faces)
     assert min(faces) > 0
 
 
 @pytest.mark.parametrize("name", broken_files())
-def test_what_cannot_be_decoded_is_told(name):
+def test_a_broken_file_has_a_problem_and_no_measurements(name):
     content = broken_files()[name]
     detector = StandIn()
-    broken, fine = measure.facts([content, jpeg(face(1))], detector)
+    broken, fine = measure.measure_files([content, jpeg(face(1))], detector)
     assert broken.problem
     if "cut" in name or "lacks" in name:
         assert "truncated" in broken.problem
@@ -122,21 +122,21 @@ def test_what_cannot_be_decoded_is_told(name):
     assert detector.seen == 1
 
 
-def test_opencv_alone_would_not_notice(tmp_path):
-    """Why Pillow reads every file first: the original's imread fills the rest of these."""
+def test_opencv_alone_does_not_notice_truncation(tmp_path):
+    """This is why Pillow reads every file first: imread fills the missing part of these."""
     for name in ("cut at 60%.jpg", "lacks 40 bytes.jpg", "lacks one byte.jpg"):
         (tmp_path / name).write_bytes(broken_files()[name])
         assert cv2.imread(str(tmp_path / name)) is not None
 
 
-def test_equal_files_are_looked_at_once(tmp_path):
+def test_equal_files_are_measured_once(tmp_path):
     detector = StandIn()
     store = measured(tmp_path, {"1.jpg": jpeg(face(1)), "2.jpg": jpeg(face(1))}, detector)
-    assert detector.seen == len(store.facts) == 1
+    assert detector.seen == len(store.measurements) == 1
 
 
 def test_nothing_is_measured_twice(tmp_path):
-    """Not after a new start, not under another name, not beside new files."""
+    """Neither after a restart, nor under another name, nor beside new files."""
     files = whole_files() | broken_files()
     detector = StandIn()
     first = measured(tmp_path, files, detector)
@@ -144,15 +144,15 @@ def test_nothing_is_measured_twice(tmp_path):
     renamed = {f"other-{name}": content for name, content in files.items()}
     again = measured(tmp_path, renamed, detector)
     assert detector.seen == seen
-    assert again.facts == first.facts
+    assert again.measurements == first.measurements
     measured(tmp_path, renamed | {"new.jpg": jpeg(face(77))}, detector)
     assert detector.seen == seen + 1
 
 
 def test_bytes_depend_on_the_files_alone(tmp_path):
-    """Whatever order, whatever batches, whatever workers, with or without a break."""
+    """Order, batches, number of workers and interruptions do not change them."""
     files = whole_files() | broken_files() | {f"{n}.jpg": jpeg(face(n)) for n in range(100, 150)}
-    wanted = None
+    expected = None
     for turn, workers in enumerate((1, 2, 5)):
         detector = StandIn()
         detector.workers = workers
@@ -162,29 +162,28 @@ def test_bytes_depend_on_the_files_alone(tmp_path):
             measured(root, {name: files[name] for name in names[:20]}, detector)
         measured(root, {name: files[name] for name in names}, detector)
         content = (root / measure.NAME).read_bytes()
-        assert wanted in (None, content)
-        wanted = content
+        assert expected in (None, content)
+        expected = content
 
 
-def test_a_cut_line_costs_one_file(tmp_path):
-    """As a kill in the midst of a write leaves it."""
+def test_a_line_cut_off_by_a_kill_costs_one_measurement(tmp_path):
     files = whole_files()
-    wanted = measured(tmp_path, files, StandIn()).facts
+    expected = measured(tmp_path, files, StandIn()).measurements
     path = tmp_path / measure.NAME
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
     # a second kill, before the file was tidied
-    measure.measure(tmp_path, write(tmp_path, files), measure.Store(tmp_path), StandIn())
-    assert measure.Store(tmp_path).facts == wanted
+    measure.measure_missing(tmp_path, write(tmp_path, files), measure.Store(tmp_path), StandIn())
+    assert measure.Store(tmp_path).measurements == expected
     path.write_bytes(whole[:-40])
     detector = StandIn()
-    assert measured(tmp_path, files, detector).facts == wanted
+    assert measured(tmp_path, files, detector).measurements == expected
     assert detector.seen == 1
     assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("header", [{"version": 0}, "text", None])
-def test_findings_of_another_detector_do_not_count(tmp_path, header):
+def test_measurements_of_another_version_do_not_count(tmp_path, header):
     files = whole_files()
     measured(tmp_path, files, StandIn())
     path = tmp_path / measure.NAME
@@ -193,6 +192,6 @@ def test_findings_of_another_detector_do_not_count(tmp_path, header):
     detector = StandIn()
     measured(tmp_path, files, detector)
     assert detector.seen == len(files)
-    assert measure.Store(tmp_path).facts.keys() == {
+    assert measure.Store(tmp_path).measurements.keys() == {
         hashlib.sha256(content).hexdigest() for content in files.values()
     }

@@ -27,7 +27,7 @@ def test_a_kill_at_any_point_does_no_harm(done, tmp_path, detector, no_pictures)
     assert ends == [f"ended {-signal.SIGKILL}"] * len(roots)
     for root in roots.values():
         detector.seen = 0
-        saved = measure.Store(root).facts
+        saved = measure.Store(root).measurements
         prepare.prepare(root)
         assert state(root) == wanted
         assert (root / measure.NAME).read_bytes() == (done / measure.NAME).read_bytes()

@@ -78,7 +78,7 @@ def count_changes(last):
 
 def prepare_planted(root):
     """With the stand-in for the detector, in many small batches, without pictures."""
-    measure._BATCH = 4
+    measure._BATCH_SIZE = 4
     face_detector.Detector = planted.StandIn
     planted.draw_nothing()
     prepare.prepare(root)

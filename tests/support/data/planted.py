@@ -9,7 +9,7 @@ from PIL import Image
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.ledger import ledger
-from faceemo.data.measure import face_detector, measure
+from faceemo.data.measure import boxes, measure
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from tests.support.data import forms
@@ -61,12 +61,12 @@ class StandIn:
     def __init__(self, exact=False):
         self.side = 300 if exact else 96
 
-    def look(self, images):
+    def detect(self, images):
         StandIn.seen += len(images)
         return [
-            face_detector.Detection(0.9, (4.0, 4.0, 40.0, 40.0), self.side)
+            boxes.Detection(0.9, (4.0, 4.0, 40.0, 40.0), self.side)
             if image[0, 0, 0] == 255
-            else face_detector.Detection(0.25, (4.0, 4.0, 40.0, 40.0))
+            else boxes.Detection(0.25, (4.0, 4.0, 40.0, 40.0), 300)
             for image in images
         ]
 
