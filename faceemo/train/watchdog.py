@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from faceemo.data.augment.augment import LEVELS
+from faceemo.config import AUGMENTATIONS
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models import Model
@@ -234,7 +234,7 @@ def refuse_unlike_pixels(
         state: whose key augmentation is drawn with.
         model: for its input size.
         preprocessing: that belongs to the weights.
-        augmentation: a key of `faceemo.data.augment.augment.LEVELS`.
+        augmentation: A level, a key of `faceemo.config.AUGMENTATIONS`.
 
     Raises:
         UserError: if they disagree.
@@ -259,7 +259,7 @@ def refuse_unlike_pixels(
     within = (
         low - slack <= min(ours.low, theirs.low) and max(ours.high, theirs.high) <= high + slack
     )
-    stretched = LEVELS[augmentation].stretch
+    stretched = AUGMENTATIONS[augmentation].changes_brightness
     if within and ours.is_like(theirs, high - low, stretched=stretched):
         return
     before = _Look.of(train.images), _Look.of(validation.images)

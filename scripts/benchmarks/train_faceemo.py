@@ -22,8 +22,8 @@ import timing
 from ml_collections import ConfigDict
 
 from faceemo import data, models
-from faceemo.config import make_config
-from faceemo.data.augment.augment import LEVELS, augment, image_keys
+from faceemo.config import AUGMENTATIONS, make_config
+from faceemo.data.augment.augment import augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train import build_steps, compile_cache, loop, parallel
@@ -157,7 +157,7 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
     def task(level: str) -> Callable[[], object]:
         augmented = jax.jit(
             lambda images: preprocess(
-                augment(images, keys, LEVELS[level], config.image_size), preprocessing
+                augment(images, keys, AUGMENTATIONS[level], config.image_size), preprocessing
             )
         )
         return lambda: jax.block_until_ready(augmented(batch.images))

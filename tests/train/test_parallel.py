@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from faceemo.data.augment.mixing import with_partners
+from faceemo.data.augment.mixing import add_partners
 from faceemo.data.pipeline import epoch_batches
 from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
@@ -25,7 +25,7 @@ def losses(history):
 
 def test_a_batch_that_does_not_divide_is_padded_as_batches_are():
     split = make_split(5, 0)
-    (batch,) = with_partners(epoch_batches(split, 5), split, seed=0, epoch=0)
+    (batch,) = add_partners(epoch_batches(split, 5), split, seed=0, epoch=0)
     cut = jax.tree.map(lambda leaf: leaf.reshape(6, *leaf.shape[2:]), parallel.shard(batch))
     padding = jax.tree.map(lambda leaf: leaf[-1], cut)
     for part in (padding, padding.partner):

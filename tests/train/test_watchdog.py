@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from faceemo.config import CLASSES
-from faceemo.data.augment.augment import LEVELS
+from faceemo.config import AUGMENTATIONS, CLASSES
 from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
 from faceemo.experiments import run
@@ -173,7 +172,7 @@ def look(splits, level, preprocessing):
     watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, level)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", AUGMENTATIONS)
 @pytest.mark.parametrize("kind", ["plain", "dull", "dark", "bright", "half constant"])
 def test_no_level_trips_the_range_check(level, kind):
     look({"train": faces(kind, 0), "validation": faces(kind, 1)}, level, BGR_MEAN)

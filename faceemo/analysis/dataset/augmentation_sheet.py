@@ -1,6 +1,6 @@
 """The sheet of augmentations: what training does to a face, from the code that training runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 from faceemo.config import CLASSES
+from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
 from faceemo.data.augment import augment
 from faceemo.errors import UserError
 
@@ -52,12 +53,25 @@ def choose_images(
     return np.stack(chosen)
 
 
-def transforms(strength: augment.Strength) -> dict[str, Callable[[jax.Array], jax.Array]]:
-    """Each transform of `strength` alone and at its limit, by what stands above its column.
+def widest_limits(levels: Iterable[Augmentation]) -> Augmentation:
+    """Returns the limits that hold the limits of all `levels`."""
+    levels = list(levels)
+    return Augmentation(
+        shift=max(level.shift for level in levels),
+        zoom=max(level.zoom for level in levels),
+        flip=max(level.flip for level in levels),
+        rotation=max(level.rotation for level in levels),
+        stretch_contrast=any(level.stretch_contrast for level in levels),
+        gamma=(min(level.gamma[0] for level in levels), max(level.gamma[1] for level in levels)),
+    )
+
+
+def transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Array]]:
+    """Returns each transform alone and at its limit, by the words above its column.
 
     Every function takes uint8 [B, H, W] and returns float32 [B, SIDE, SIDE] in 0..255.
     """
-    shift, zoom, angle = strength.shift, strength.zoom, strength.rotation
+    shift, zoom, angle = limits.shift, limits.zoom, limits.rotation
 
     def geometry(**changes) -> Callable[[jax.Array], jax.Array]:
         still = {"shift_x": 0.0, "shift_y": 0.0, "zoom_x": 1.0, "zoom_y": 1.0}
@@ -79,7 +93,7 @@ def transforms(strength: augment.Strength) -> dict[str, Callable[[jax.Array], ja
     def stretch(images: jax.Array) -> jax.Array:
         return augment.stretch_contrast(augment.enlarge(images, SIDE))
 
-    darkest, brightest = strength.gamma[1], strength.gamma[0]
+    brightest, darkest = limits.gamma
     return {
         "original\n": geometry(),
         f"shift\n{shift:.0%}, {shift:.0%}": geometry(shift_x=shift, shift_y=shift),
@@ -98,7 +112,7 @@ def augmentation_sheet(
     *,
     classes: Sequence[str] = CLASSES,
     subtitle: str = "",
-    theme: style.Theme = style.LIGHT,
+    theme: palette.Theme = palette.LIGHT,
 ) -> Figure:
     """A row per class: each transform at its maximum, then random draws of each level.
 
@@ -112,17 +126,19 @@ def augmentation_sheet(
     source = jnp.asarray(images)
     alone = {
         head: np.asarray(apply(source))
-        for head, apply in transforms(augment.LEVELS["high"]).items()
+        for head, apply in transforms(widest_limits(AUGMENTATIONS.values())).items()
     }
     groups: list[tuple[str, list[tuple[str, np.ndarray]]]] = [
         ("one transform at its maximum", list(alone.items()))
     ]
     index = jnp.arange(len(images))
-    for level in ("low", "mid", "high"):
+    for level, limits in AUGMENTATIONS.items():
+        if limits == Augmentation():
+            continue  # draws nothing
         columns = []
         for draw in range(DRAWS):
             keys = augment.image_keys(jax.random.PRNGKey(seed), jnp.asarray(draw), index)
-            drawn = augment.augment(source, keys, augment.LEVELS[level], SIDE)
+            drawn = augment.augment(source, keys, limits, SIDE)
             columns.append(("\n", np.asarray(drawn)))
         groups.append((f"{level}, drawn", columns))
     return _draw(groups, classes, subtitle, theme)
@@ -132,14 +148,14 @@ def _draw(
     groups: list[tuple[str, list[tuple[str, np.ndarray]]]],
     classes: Sequence[str],
     subtitle: str,
-    theme: style.Theme,
+    theme: palette.Theme,
 ) -> Figure:
     cell, gap, names, top, inset = 0.72, 0.2, 0.75, 1.25, 0.04  # inches
     count = sum(len(columns) for _, columns in groups)
     width = names + count * cell + (len(groups) - 1) * gap + 0.1
     height = top + len(classes) * cell + 0.08
-    with style.applied(theme):
-        figure = style.figure(width, height, theme, "Augmentations", subtitle, grid=False)
+    with style.use_theme(theme):
+        figure = style.make_figure(width, height, theme, "Augmentations", subtitle, grid=False)
 
         def write(text: str, x: float, y: float, **look) -> None:
             figure.text(x / width, 1 - y / height, text, **look)

@@ -1,43 +1,24 @@
-"""Enlargement and augmentation on the device: one bilinear resampling from the stored pixels.
+"""Resizing and random augmentation on the device, by one bilinear resampling of the stored pixels.
 
-Levels as in the study: 'low' shifts, zooms and flips; 'mid' also rotates; 'high' also stretches the
-contrast and applies a gamma. All draws are uniform, and a function of the image's own key alone.
+`faceemo.config.augmentation` holds the levels. Every draw depends on the image's own key alone.
 """
 
-import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
 
+from faceemo.config.augmentation import Augmentation
 from faceemo.data.augment.fast_power import power
 
 
-@dataclasses.dataclass(frozen=True)
-class Strength:
-    """The limits within which one level draws."""
-
-    shift: float = 0.0  # of the width and of the height, either way
-    zoom: float = 0.0  # factor 1 - zoom to 1 + zoom, each axis its own
-    flip: float = 0.0  # probability of a mirror image
-    rotation: float = 0.0  # degrees, either way
-    stretch: bool = False  # the image's minimum and maximum become 0 and 255
-    gamma: tuple[float, float] = (1.0, 1.0)  # exponent of brightness in 0..1
-
-
-_LOW = Strength(shift=0.05, zoom=0.05, flip=0.5)
-_MID = dataclasses.replace(_LOW, rotation=15.0)
-_HIGH = dataclasses.replace(_MID, stretch=True, gamma=(0.5, 2.0))
-LEVELS = {"none": Strength(), "low": _LOW, "mid": _MID, "high": _HIGH}
-
-
 def image_keys(key: jax.Array, epoch: jax.Array, index: jax.Array) -> jax.Array:
-    """One key per image that depends on nothing but (key, epoch, index).
+    """Derives one PRNG key per image, which depends on nothing but (key, epoch, index).
 
     Args:
-        key: of the run.
-        epoch: int32 scalar.
-        index: int32 [B], the images' places in the training set.
+        key: The run's PRNG key.
+        epoch: The epoch's number, an int32 scalar.
+        index: The images' positions in the training set, int32 [B].
 
     Returns:
         PRNG keys [B].
@@ -46,19 +27,19 @@ def image_keys(key: jax.Array, epoch: jax.Array, index: jax.Array) -> jax.Array:
     return jax.vmap(lambda place: jax.random.fold_in(key, place))(index)
 
 
-def augment(images: jax.Array, keys: jax.Array, strength: Strength, size: int) -> jax.Array:
-    """Enlarges every image under its own random transform.
+def augment(images: jax.Array, keys: jax.Array, limits: Augmentation, size: int) -> jax.Array:
+    """Resizes every image under its own random transform.
 
     Args:
         images: uint8 [B, H, W].
         keys: PRNG keys [B], see `image_keys`.
-        strength: one of `LEVELS`, or limits of your own.
-        size: side of the result, pixels.
+        limits: A level of `faceemo.config.AUGMENTATIONS`, or any other limits of the draws.
+        size: Side of the resulting images, in pixels.
 
     Returns:
         float32 [B, size, size] in 0..255.
     """
-    if strength == LEVELS["none"]:
+    if limits == Augmentation():
         return enlarge(images, size)
     draws = jax.vmap(lambda key: jax.random.uniform(key, (7,)))(keys)
 
@@ -66,26 +47,26 @@ def augment(images: jax.Array, keys: jax.Array, strength: Strength, size: int) -
         return low + (high - low) * draws[:, column]
 
     transforms = affine(
-        shift_x=between(0, -strength.shift, strength.shift),
-        shift_y=between(1, -strength.shift, strength.shift),
-        zoom_x=between(2, 1 - strength.zoom, 1 + strength.zoom),
-        zoom_y=between(3, 1 - strength.zoom, 1 + strength.zoom),
-        flip=draws[:, 4] < strength.flip,
-        degrees=between(5, -strength.rotation, strength.rotation),
+        shift_x=between(0, -limits.shift, limits.shift),
+        shift_y=between(1, -limits.shift, limits.shift),
+        zoom_x=between(2, 1 - limits.zoom, 1 + limits.zoom),
+        zoom_y=between(3, 1 - limits.zoom, 1 + limits.zoom),
+        flip=draws[:, 4] < limits.flip,
+        degrees=between(5, -limits.rotation, limits.rotation),
     )
     result = resample(images, transforms, size)
-    if strength.stretch:
+    if limits.stretch_contrast:
         result = stretch_contrast(result)
-    if strength.gamma != (1.0, 1.0):
-        result = apply_gamma(result, between(6, *strength.gamma))
+    if limits.gamma != (1.0, 1.0):
+        result = apply_gamma(result, between(6, *limits.gamma))
     return result
 
 
 def enlarge(images: jax.Array, size: int) -> jax.Array:
-    """uint8 [B, H, W] to float32 [B, size, size] in 0..255, bilinear with half-pixel centres.
+    """Resizes uint8 [B, H, W] to float32 [B, size, size] in 0..255, without augmentation.
 
-    The same rule as `resample` with the identity, so that an image is seen alike in training and in
-    evaluation; separable, hence two small matrix products.
+    Bilinear with half-pixel centres: the same rule as `resample` with the identity, so that
+    training and evaluation resize alike. The rule is separable, hence two small matrix products.
     """
     down = _interpolation(images.shape[1], size)
     across = _interpolation(images.shape[2], size)
@@ -94,20 +75,20 @@ def enlarge(images: jax.Array, size: int) -> jax.Array:
 
 
 def affine(*, shift_x, shift_y, zoom_x, zoom_y, flip, degrees) -> jax.Array:
-    """Maps from places in the result to places in the source, about the centre.
+    """Makes affine maps from positions in the result to positions in the source.
 
-    Places are measured from the centre in units of the side, so -0.5 to 0.5 spans the image.
+    Positions are measured from the centre in units of the side: -0.5 to 0.5 spans the image.
 
     Args:
-        shift_x: float [B], by what share of the width the source is read to the right.
-        shift_y: float [B], likewise downwards.
-        zoom_x: float [B], how many times its width of the source the result spans (< 1 magnifies).
-        zoom_y: float [B], likewise for the height.
-        flip: bool [B], whether left and right change places.
-        degrees: float [B], how far the result is turned clockwise.
+        shift_x: Horizontal offset of the position in the source, in widths, float [B].
+        shift_y: Vertical offset (positive is downwards), in heights, float [B].
+        zoom_x: Share of the source's width that the result spans (below 1 magnifies), float [B].
+        zoom_y: Share of the source's height that the result spans, float [B].
+        flip: Whether left and right are exchanged, bool [B].
+        degrees: Clockwise rotation of the result, float [B].
 
     Returns:
-        float32 [B, 2, 3]: rows give x and y of the source from (x, y, 1) of the result.
+        float32 [B, 2, 3]: The rows give the source's x and y from (x, y, 1) of the result.
     """
     angle = degrees * (math.pi / 180)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -118,10 +99,10 @@ def affine(*, shift_x, shift_y, zoom_x, zoom_y, flip, degrees) -> jax.Array:
 
 
 def resample(images: jax.Array, transforms: jax.Array, size: int) -> jax.Array:
-    """Reads uint8 [B, H, W] through affine maps [B, 2, 3] into float32 [B, size, size].
+    """Resamples uint8 [B, H, W] through affine maps [B, 2, 3] into float32 [B, size, size].
 
-    Bilinear; beyond the edge stands the nearest pixel. The four neighbours of a place are packed
-    into one 32-bit word beforehand, so that a place costs one gather instead of four.
+    Bilinear; positions beyond the edge take the nearest pixel. The four neighbours of a position
+    are packed into one 32-bit word beforehand, so that it costs one gather instead of four.
     """
     count, height, width = images.shape
     place = (jnp.arange(size, dtype=jnp.float32) + 0.5) / size - 0.5
@@ -153,14 +134,14 @@ def resample(images: jax.Array, transforms: jax.Array, size: int) -> jax.Array:
 
     if jax.default_backend() != "cpu":
         return read(x, y, first[:, None, None])
-    # XLA would make one loop of the gather and all that comes before it, and there work out quads
-    # and places anew for every pixel, from its number: six times slower. What enters a scan has to
-    # be there first; and one value of x then gives both the neighbour and the distance to it.
+    # XLA would fuse the gather with all that comes before it and recompute quads and positions for
+    # every pixel: six times slower. The inputs of a scan are computed before it starts, and one
+    # value of x then gives both the neighbour and the distance to it.
     return jax.lax.scan(lambda _, image: (None, read(*image)), None, (x, y, first))[1]
 
 
 def _blend(quad: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Of four neighbours, one byte each, at x and y (0 to 1) between them; float32."""
+    """Interpolates between four neighbours, one byte each, at x and y in 0 to 1; float32."""
 
     def corner(shift: int) -> jax.Array:
         return ((quad >> shift) & 0xFF).astype(jnp.float32)
@@ -171,7 +152,7 @@ def _blend(quad: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def stretch_contrast(images: jax.Array) -> jax.Array:
-    """Makes each image's minimum 0 and its maximum 255; a constant image stays as it is.
+    """Scales each image so that its minimum is 0 and its maximum 255; constant images stay.
 
     Args:
         images: float32 [B, S, S] in 0..255.
@@ -182,17 +163,17 @@ def stretch_contrast(images: jax.Array) -> jax.Array:
 
 
 def apply_gamma(images: jax.Array, gamma: jax.Array) -> jax.Array:
-    """Raises brightness, as a share of 255, to the power gamma (below 1 brightens).
+    """Raises brightness, as a share of 255, to the power gamma.
 
     Args:
         images: float32 [B, S, S] in 0..255.
-        gamma: float32 [B].
+        gamma: Exponent of each image, float32 [B]; below 1 brightens.
     """
     return 255 * power(jnp.clip(images, 0, 255) / 255, gamma[:, None, None])
 
 
 def _interpolation(source: int, size: int) -> jax.Array:
-    """float32 [size, source]: the weights of `source` pixels in each of `size` places."""
+    """Computes the weight of each source pixel at each position: float32 [size, source]."""
     place = jnp.clip((jnp.arange(size) + 0.5) * (source / size) - 0.5, 0.0, source - 1.0)
     distance = jnp.abs(place[:, None] - jnp.arange(source)[None, :])
     return jnp.maximum(0.0, 1.0 - distance).astype(jnp.float32)

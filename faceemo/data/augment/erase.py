@@ -1,24 +1,27 @@
-"""Random erasing (Zhong et al. 2020): a rectangle of an image becomes noise."""
+"""Random erasing (Zhong et al. 2020): replaces a rectangle of an image with noise."""
 
 import jax
 import jax.numpy as jnp
 
-# The paper's limits: the rectangle's share of the image, and its height over its width.
-AREA = (0.02, 0.4)
-ASPECT = 0.3  # to its reciprocal
+# The paper's limits.
+AREA = (0.02, 0.4)  # smallest and largest share of the image
+ASPECT = 0.3  # smallest height over width; the largest is its reciprocal
 
 
 def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Erases a rectangle of each image with a probability, the noise uniform in 0..255.
+    """Replaces a rectangle of each image, with the given probability, by uniform noise in 0..255.
 
-    Its area is drawn uniformly, then its aspect (in the logarithm, so that tall and wide are alike)
-    among those with which that area fits, then its place among those where it lies inside. The
-    paper draws all three until they fit, which a device cannot.
+    The rectangle's area is drawn uniformly; then its aspect ratio, uniformly in the logarithm,
+    among those with which that area fits into the image; then its position among those where it
+    lies inside. The paper draws all three until they fit, which a device cannot.
 
     Args:
         images: float32 [B, S, S] in 0..255.
         keys: PRNG keys [B], one per image.
-        probability: from 0 to 1.
+        probability: Probability that an image is erased, 0 to 1.
+
+    Returns:
+        float32 [B, S, S] in 0..255.
     """
 
     def one(image: jax.Array, key: jax.Array) -> jax.Array:
@@ -32,7 +35,7 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
             jnp.round(size * jnp.minimum(side, 1))
             for side in (jnp.sqrt(area * aspect), jnp.sqrt(area / aspect))
         )
-        rows, columns = _stretch(draws[3], height, size), _stretch(draws[4], width, size)
+        rows, columns = _place(draws[3], height, size), _place(draws[4], width, size)
         inside = rows[:, None] & columns[None, :]
         noise = jax.random.bits(for_noise, image.shape, jnp.uint8).astype(jnp.float32)
         return jnp.where(inside & (draws[0] < probability), noise, image)
@@ -40,11 +43,11 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     return jax.vmap(one)(images, keys)
 
 
-def _stretch(draw: jax.Array, side: jax.Array, size: int) -> jax.Array:
-    """Which of `size` places a stretch of whole length `side` covers: bool [size].
+def _place(draw: jax.Array, side: jax.Array, size: int) -> jax.Array:
+    """Places an interval of `side` pixels among `size` pixels and returns its mask: bool [size].
 
-    It lies inside; of all starts that allow it, `draw` (0 to below 1) chooses one evenly.
+    All starts with which it lies inside are equally likely for a uniform `draw` in [0, 1).
     """
     start = jnp.minimum(jnp.floor(draw * (size - side + 1)), size - side)
-    places = jnp.arange(size)
-    return (places >= start) & (places < start + side)
+    pixels = jnp.arange(size)
+    return (pixels >= start) & (pixels < start + side)

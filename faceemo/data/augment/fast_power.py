@@ -1,4 +1,4 @@
-"""Powers of brightness, fast enough on a CPU for every pixel of every step."""
+"""A power function that is fast enough on a CPU for every pixel of every training step."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,18 @@ import numpy as np
 from jax import lax
 from numpy.polynomial import Chebyshev, Polynomial
 
-_BIAS = 127  # of a float32's exponent
-_MANTISSA = 23  # bits
-_LOWEST = -126.0  # exponent of the smallest normal float32
+_EXPONENT_BIAS = 127  # of a float32
+_MANTISSA_BITS = 23
+_MIN_EXPONENT = -126.0  # of the smallest normal float32
 
 
 def _polynomial(function: np.ufunc, low: float, high: float) -> np.ndarray:
-    """Coefficients, highest first, that follow a function from one number to another within 5e-5.
+    """Fits a polynomial of degree 5 to a function on [low, high], within 5e-5.
 
-    At both it is exact, so that nothing jumps where one power of two ends and the next begins.
+    It is exact at both ends, so that the result does not jump from one power of two to the next.
+
+    Returns:
+        Its coefficients, highest degree first, float32 [6].
     """
     found = Chebyshev.interpolate(function, 5, (low, high)).convert(kind=Polynomial)
     ends = np.array([low, high])
@@ -27,22 +30,22 @@ _EXP2 = _polynomial(np.exp2, 0.0, 1.0)
 
 
 def power(base: jax.Array, exponent: jax.Array) -> jax.Array:
-    """`base ** exponent` within 5e-5, a hundredth of a grey level.
+    """Computes `base ** exponent` within 5e-5, a hundredth of a grey level.
 
-    XLA's own power goes number by number on CPUs and takes five times as long, an exponential of a
-    logarithm two thirds more. Here a float32's exponent is the logarithm's whole part and a
-    polynomial of its mantissa the rest, and the way back is the same.
+    XLA's own power is not vectorised on CPUs and takes five times as long; the exponential of a
+    logarithm takes two thirds more. Here the exponent bits of a float32 are the whole part of its
+    binary logarithm and a polynomial of its mantissa is the rest; 2 ** x reverses this.
 
     Args:
-        base: float32, 0 to 1. The power of 0 is below 1e-18, not 0.
-        exponent: float32 that broadcasts against it, 0.5 to 2.
+        base: float32 in 0 to 1. The power of 0 is below 1e-18, not 0.
+        exponent: float32 in 0.5 to 2, of a shape that broadcasts against `base`.
     """
     bits = lax.bitcast_convert_type(base, jnp.int32)
-    mantissa = (bits & ((1 << _MANTISSA) - 1)) | (_BIAS << _MANTISSA)
+    mantissa = (bits & ((1 << _MANTISSA_BITS) - 1)) | (_EXPONENT_BIAS << _MANTISSA_BITS)
     fraction = jnp.polyval(_LOG2, lax.bitcast_convert_type(mantissa, jnp.float32))
-    logarithm = ((bits >> _MANTISSA) - _BIAS).astype(jnp.float32) + fraction
-    scaled = jnp.maximum(logarithm * exponent, _LOWEST)
+    logarithm = ((bits >> _MANTISSA_BITS) - _EXPONENT_BIAS).astype(jnp.float32) + fraction
+    scaled = jnp.maximum(logarithm * exponent, _MIN_EXPONENT)
     whole = jnp.floor(scaled)
-    scale = (whole.astype(jnp.int32) + _BIAS) << _MANTISSA
+    scale = (whole.astype(jnp.int32) + _EXPONENT_BIAS) << _MANTISSA_BITS
     power_of_two = lax.bitcast_convert_type(scale, jnp.float32)
     return power_of_two * jnp.polyval(_EXP2, scaled - whole)

@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019): each image with another of the set.
+"""Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019): mixes each image with a partner.
 
 The papers pair the images of a batch. Here the partner is drawn on the host from the whole training
 set, by the image's own index: a pair depends neither on the batch nor on the number of devices.
@@ -21,24 +21,24 @@ _STREAM = 1
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """Which mixing there is.
+    """The settings of mixup and CutMix; with both, each image draws one of them at even odds.
 
     Attributes:
-        mixup: alpha of the beta distribution of mixup's shares; 0 is none.
-        cutmix: likewise of CutMix's. With both, each image draws one of them at even odds.
+        mixup: Alpha of the beta distribution from which mixup draws an image's share; 0 is off.
+        cutmix: Alpha of the beta distribution from which CutMix draws it; 0 is off.
     """
 
     mixup: float = 0.0
     cutmix: float = 0.0
 
-
-def mixing_of(config: ConfigDict) -> Mixing | None:
-    """What the fields mixup and cutmix ask for; None if both are 0."""
-    return Mixing(config.mixup, config.cutmix) if config.mixup or config.cutmix else None
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Mixing | None":
+        """Reads the fields `mixup` and `cutmix`; returns None if both are 0."""
+        return cls(config.mixup, config.cutmix) if config.mixup or config.cutmix else None
 
 
 class MixedBatch(NamedTuple):
-    """A `Batch`, and in `partner` another: row by row, what is mixed into it."""
+    """A `Batch`, and in `partner` a second one whose rows are mixed into the rows of the first."""
 
     images: Any
     labels: Any
@@ -47,18 +47,18 @@ class MixedBatch(NamedTuple):
     partner: Batch
 
 
-def partners(n: int, seed: int, epoch: int) -> np.ndarray:
-    """The partner of each of n images in an epoch: int32 [n], never the image itself if n > 1."""
+def draw_partners(n: int, seed: int, epoch: int) -> np.ndarray:
+    """Draws the partner of each of n images: int32 [n], never the image itself if n > 1."""
     bits = np.random.Philox(np.random.SeedSequence([seed, epoch, _STREAM])).random_raw(n)
     distance = 1 + bits % max(n - 1, 1)
     return ((np.arange(n) + distance.astype(np.int64)) % n).astype(np.int32)
 
 
-def with_partners(
+def add_partners(
     batches: Iterable[Batch], split: Split, seed: int, epoch: int
 ) -> Iterator[MixedBatch]:
-    """Adds each row's partner to the batches of `epoch_batches`; padding has padding's."""
-    chosen = partners(len(split), seed, epoch)
+    """Yields the batches of `epoch_batches` with each row's partner; padding's is padding."""
+    chosen = draw_partners(len(split), seed, epoch)
     for batch in batches:
         real = batch.mask > 0
         index = np.where(real, chosen[batch.index], -1).astype(np.int32)
@@ -71,7 +71,14 @@ def with_partners(
 def training_batches(
     split: Split, config: ConfigDict, epoch: int, start: int = 0
 ) -> Iterator[Batch | MixedBatch]:
-    """What an epoch, numbered from 0, trains on, from batch `start` on; mixed if so configured."""
+    """Yields the training batches of an epoch, with partners if mixing is configured.
+
+    Args:
+        split: The training split.
+        config: The run's configuration.
+        epoch: The epoch's number, from 0.
+        start: Number of batches that are skipped, see `epoch_batches`.
+    """
     batches = epoch_batches(
         split,
         config.batch_size,
@@ -80,8 +87,8 @@ def training_batches(
         steps=config.steps_per_epoch,
         start=start,
     )
-    if mixing_of(config):
-        return with_partners(batches, split, config.seed, epoch)
+    if Mixing.from_config(config):
+        return add_partners(batches, split, config.seed, epoch)
     return batches
 
 
@@ -92,14 +99,14 @@ def mix(
 
     Args:
         images: float32 [B, S, S].
-        others: of the partners, likewise.
+        others: The partners' images, float32 [B, S, S].
         keys: PRNG keys [B], one per image.
-        mixing: of which at least one is on.
+        mixing: Settings with at least one of mixup and CutMix.
 
     Returns:
-        The mixed images, and the share float32 [B] that the first has in each: under mixup the beta
-        distribution's draw; under CutMix what is left beside the box, whose area was drawn so but
-        of which a part may lie outside.
+        The mixed images, float32 [B, S, S], and the share of `images` in each, float32 [B]. Under
+        mixup the share is the draw from the beta distribution. Under CutMix it is the area outside
+        the pasted box, which can exceed the draw because the image's edges cut the box.
     """
     return jax.vmap(lambda image, other, key: _mix_one(image, other, key, mixing))(
         images, others, keys
@@ -130,7 +137,7 @@ def _blend(image: jax.Array, other: jax.Array, share: jax.Array) -> tuple[jax.Ar
 def _paste(
     image: jax.Array, other: jax.Array, share: jax.Array, centre: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """A box of area 1 - share about `centre` (row and column, in sides), cut at the edges."""
+    """Pastes a box of area 1 - share around `centre` (row, column; in sides), cut at the edges."""
     half = jnp.sqrt(1 - share) / 2
     rows, columns = (
         jnp.abs((jnp.arange(size) + 0.5) / size - place) < half

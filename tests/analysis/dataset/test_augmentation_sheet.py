@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from faceemo.analysis.dataset import augmentation_sheet
-from faceemo.config import CLASSES
-from faceemo.data.augment.augment import LEVELS, enlarge
+from faceemo.config import AUGMENTATIONS, CLASSES
+from faceemo.data.augment.augment import enlarge
 from faceemo.errors import UserError
 from tests.support.places import SCRIPTS
 
@@ -55,7 +55,7 @@ def test_missing_data_is_a_clear_message(root):
 
 def test_each_column_is_its_transform(root):
     images = jnp.asarray(augmentation_sheet.choose_images(root, 0))
-    columns = augmentation_sheet.transforms(LEVELS["high"])
+    columns = augmentation_sheet.transforms(AUGMENTATIONS["high"])
     results = {head.split("\n")[0] + head.split("\n")[1]: apply(images)
                for head, apply in columns.items()}  # fmt: skip
     original = np.asarray(enlarge(images, augmentation_sheet.SIDE))

@@ -1,4 +1,4 @@
-"""Against SciPy's resampling and Pillow's enlargement, and for the distribution of the draws."""
+"""Compares resampling with SciPy's and Pillow's, and checks the distribution of the draws."""
 
 import jax
 import jax.numpy as jnp
@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from faceemo.config import AUGMENTATIONS
 from faceemo.data.augment import augment
-from faceemo.data.augment.augment import LEVELS, Strength
 
 
 @pytest.fixture(scope="module")
 def images():
-    """Smooth random images: bilinear reading of them is well conditioned."""
+    """Smooth random images, for which bilinear interpolation is well conditioned."""
     noise = np.random.default_rng(0).normal(size=(16, 48, 48))
     smooth = ndimage.gaussian_filter(noise, (0, 2, 2))
     low, high = smooth.min(axis=(1, 2), keepdims=True), smooth.max(axis=(1, 2), keepdims=True)
@@ -24,8 +24,8 @@ def keys(n, epoch=0):
     return augment.image_keys(jax.random.PRNGKey(7), epoch, jnp.arange(n))
 
 
-def still(n, **changes):
-    """The arguments of `affine` that change nothing, but for `changes`."""
+def identity_but(n, **changes):
+    """Makes n affine maps that change nothing except for `changes`."""
     arguments = {
         "shift_x": jnp.zeros(n),
         "shift_y": jnp.zeros(n),
@@ -38,7 +38,7 @@ def still(n, **changes):
 
 
 @pytest.mark.parametrize("size", [48, 50, 96, 224])
-def test_enlargement_is_pillows(images, size):
+def test_enlargement_equals_pillows(images, size):
     ours = np.asarray(augment.enlarge(images, size))
     for image, result in zip(images, ours, strict=True):
         pillow = Image.fromarray(image.astype(np.float32)).resize((size, size), Image.BILINEAR)
@@ -50,23 +50,23 @@ def test_same_size_keeps_every_pixel(images):
 
 
 @pytest.mark.parametrize("size", [48, 100])
-def test_training_without_draws_sees_what_evaluation_sees(images, size):
-    read = augment.resample(images, still(len(images)), size)
+def test_resampling_with_the_identity_equals_enlargement(images, size):
+    read = augment.resample(images, identity_but(len(images)), size)
     np.testing.assert_allclose(read, augment.enlarge(images, size), atol=5e-3)
 
 
 @pytest.mark.parametrize("size", [48, 97])
-def test_resampling_is_scipys(images, size):
-    """One bilinear reading, nearest pixels beyond the edge, for random affine maps."""
+def test_resampling_equals_scipys(images, size):
+    """Bilinear, with the nearest pixel beyond the edge, for random affine maps."""
     draws = np.random.default_rng(1).uniform(-1, 1, (len(images), 2, 3)).astype(np.float32)
     maps = np.array([[1, 0, 0], [0, 1, 0]], np.float32) + draws * [0.3, 0.3, 0.2]
     ours = np.asarray(augment.resample(images, jnp.asarray(maps, jnp.float32), size))
-    for result, oracle in zip(ours, scipys(images, maps, size), strict=True):
+    for result, oracle in zip(ours, resample_with_scipy(images, maps, size), strict=True):
         np.testing.assert_allclose(result, oracle, atol=0.02)
 
 
-def test_no_pixel_of_a_compiled_batch_takes_another_cells_neighbours():
-    """Where a place falls between pixels, its cell and its distance must be of one rounding."""
+def test_compiled_resampling_never_mixes_the_neighbours_of_two_cells():
+    """A position's cell and its distance within the cell must come from the same rounding."""
     noise = np.random.default_rng(0).integers(0, 256, (32, 48, 48), np.uint8)
     draws = np.random.default_rng(1).uniform(-1, 1, (2, 32, 2)).astype(np.float32)
     maps = augment.affine(
@@ -78,12 +78,13 @@ def test_no_pixel_of_a_compiled_batch_takes_another_cells_neighbours():
         degrees=15 * draws[0, :, 0],
     )
     ours = jax.jit(augment.resample, static_argnums=2)(noise, maps, 224)
-    for result, oracle in zip(ours, scipys(noise, np.asarray(maps), 224), strict=True):
+    oracles = resample_with_scipy(noise, np.asarray(maps), 224)
+    for result, oracle in zip(ours, oracles, strict=True):
         np.testing.assert_allclose(result, oracle, atol=0.05)
 
 
-def scipys(images, maps, size):
-    """Yields each image, read through its map in float64."""
+def resample_with_scipy(images, maps, size):
+    """Yields each image, resampled through its map in float64."""
     place = (np.arange(size) + 0.5) / size - 0.5
     x, y = np.meshgrid(place, place)
     homogeneous = np.stack([x, y, np.ones_like(x)])
@@ -94,42 +95,38 @@ def scipys(images, maps, size):
 
 
 def test_flip_mirrors(images):
-    flipped = augment.resample(images, still(len(images), flip=jnp.ones(len(images), bool)), 48)
+    maps = identity_but(len(images), flip=jnp.ones(len(images), bool))
+    flipped = augment.resample(images, maps, 48)
     np.testing.assert_allclose(flipped, images[:, :, ::-1], atol=1e-3)
 
 
 def test_quarter_turn_is_clockwise(images):
-    turned = augment.resample(images, still(len(images), degrees=jnp.full(len(images), 90.0)), 48)
+    maps = identity_but(len(images), degrees=jnp.full(len(images), 90.0))
+    turned = augment.resample(images, maps, 48)
     np.testing.assert_allclose(turned, np.rot90(images, -1, axes=(1, 2)), atol=2e-2)
 
 
 def test_zoom_below_one_magnifies_the_centre(images):
-    maps = still(len(images), zoom_x=jnp.full(len(images), 0.5), zoom_y=jnp.full(len(images), 0.5))
+    half = jnp.full(len(images), 0.5)
+    maps = identity_but(len(images), zoom_x=half, zoom_y=half)
     inner = np.asarray(augment.resample(images, maps, 48))[:, 2:-2, 2:-2]
     crop = np.asarray(augment.enlarge(images[:, 12:36, 12:36], 48))[:, 2:-2, 2:-2]
     np.testing.assert_allclose(inner, crop, atol=1e-2)
 
 
 def test_shift_moves_by_a_share_of_the_side(images):
-    maps = still(len(images), shift_x=jnp.full(len(images), 0.25))
+    maps = identity_but(len(images), shift_x=jnp.full(len(images), 0.25))
     read = np.asarray(augment.resample(images, maps, 48))
     np.testing.assert_allclose(read[:, :, :36], images[:, :, 12:], atol=1e-3)
     np.testing.assert_allclose(read[:, :, 36:], np.repeat(images[:, :, -1:], 12, 2), atol=1e-3)
 
 
-def test_levels_are_those_of_the_study():
-    assert LEVELS["none"] == Strength()
-    assert LEVELS["low"] == Strength(shift=0.05, zoom=0.05, flip=0.5)
-    assert LEVELS["mid"] == Strength(shift=0.05, zoom=0.05, flip=0.5, rotation=15)
-    assert LEVELS["high"] == Strength(0.05, 0.05, 0.5, 15, True, (0.5, 2.0))
-
-
 def test_draws_are_uniform_within_their_limits(monkeypatch):
-    """The maps that `augment` draws for many images, compared with the limits of 'mid'."""
-    seen, affine = {}, augment.affine
-    monkeypatch.setattr(augment, "affine", lambda **draws: seen.update(draws) or affine(**draws))
+    """Compares the maps that `augment` draws for many images with the limits of 'mid'."""
+    drawn, affine = {}, augment.affine
+    monkeypatch.setattr(augment, "affine", lambda **draws: drawn.update(draws) or affine(**draws))
     count = 4000
-    augment.augment(np.zeros((count, 2, 2), np.uint8), keys(count), LEVELS["mid"], 2)
+    augment.augment(np.zeros((count, 2, 2), np.uint8), keys(count), AUGMENTATIONS["mid"], 2)
     limits = {
         "shift_x": (-0.05, 0.05),
         "shift_y": (-0.05, 0.05),
@@ -138,24 +135,25 @@ def test_draws_are_uniform_within_their_limits(monkeypatch):
         "degrees": (-15, 15),
     }
     for name, (low, high) in limits.items():
-        share = (np.sort(np.asarray(seen[name])) - low) / (high - low)
+        share = (np.sort(np.asarray(drawn[name])) - low) / (high - low)
         assert share[0] >= 0, name
         assert share[-1] <= 1, name
         # Kolmogorov-Smirnov at the one-in-a-million level
         assert np.abs(share - np.linspace(0, 1, count)).max() < 2.7 / np.sqrt(count), name
-    assert abs(np.asarray(seen["flip"]).mean() - 0.5) < 0.04
-    columns = np.stack([np.asarray(seen[name]) for name in limits])
+    assert abs(np.asarray(drawn["flip"]).mean() - 0.5) < 0.04
+    columns = np.stack([np.asarray(drawn[name]) for name in limits])
     assert np.abs(np.corrcoef(columns) - np.eye(len(limits))).max() < 0.08, "draws are independent"
 
 
 def test_high_spans_the_range_whatever_the_brightness(images):
-    """Contrast comes after the geometry, on every image: minimum 0, maximum 255."""
-    result = np.asarray(augment.augment(images // 4, keys(len(images)), LEVELS["high"], 96))
+    """Contrast is stretched after the geometric transform: minimum 0, maximum 255."""
+    high = AUGMENTATIONS["high"]
+    result = np.asarray(augment.augment(images // 4, keys(len(images)), high, 96))
     np.testing.assert_allclose(result.min(axis=(1, 2)), 0, atol=1e-3)
     np.testing.assert_allclose(result.max(axis=(1, 2)), 255, atol=1e-2)
 
 
-def test_gamma_keeps_the_order_of_brightness(images):
+def test_gamma_is_a_power_of_brightness(images):
     bright = np.asarray(augment.enlarge(images, 48))
     gamma = np.full(len(images), 0.5, np.float32)
     np.testing.assert_allclose(
@@ -168,11 +166,11 @@ def test_a_constant_image_survives_the_stretch():
     np.testing.assert_array_equal(augment.stretch_contrast(jnp.asarray(grey)), grey)
 
 
-@pytest.mark.parametrize("level", list(LEVELS))
-def test_an_image_depends_on_its_own_key_alone(images, level):
-    """Neither on its neighbours nor on its place in the batch; other epochs draw anew."""
-    strength, indexes = LEVELS[level], jnp.arange(len(images))
-    apply = jax.jit(lambda batch, keys: augment.augment(batch, keys, strength, 64))
+@pytest.mark.parametrize("level", AUGMENTATIONS)
+def test_an_augmented_image_depends_on_its_own_key_alone(images, level):
+    """It depends neither on its neighbours nor on its row; other epochs draw anew."""
+    limits, indexes = AUGMENTATIONS[level], jnp.arange(len(images))
+    apply = jax.jit(lambda batch, keys: augment.augment(batch, keys, limits, 64))
     whole = np.asarray(apply(images, keys(len(images))))
     back = np.asarray(apply(images[::-1], keys(len(images))[::-1]))[::-1]
     np.testing.assert_array_equal(whole, back)

@@ -1,4 +1,4 @@
-"""Random erasing: rectangles as the paper draws them, noise, and nothing else."""
+"""Checks that random erasing draws rectangles of noise as the paper does."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(1), i))(jnp.aran
 
 @pytest.fixture(scope="module")
 def erased():
-    """Images of -1, which noise never is."""
+    """Erased images of -1, a value that the noise never has."""
     images = jnp.full((COUNT, SIZE, SIZE), -1.0)
     return np.asarray(jax.jit(erase, static_argnums=2)(images, KEYS, 0.6))
 
@@ -29,7 +29,7 @@ def sides(erased):
     return rows.sum(1), columns.sum(1)
 
 
-def test_so_many_images_are_erased(erased):
+def test_the_erased_share_is_the_probability(erased):
     share = (erased != -1).any((1, 2)).mean()
     assert share == pytest.approx(0.6, abs=0.04)
 
@@ -45,8 +45,8 @@ def test_areas_are_uniform_and_aspects_within_limits(sides):
     assert np.std(np.log(aspects)) == pytest.approx(np.log(1 / 0.3) / np.sqrt(3), abs=0.1)
 
 
-def test_every_place_inside_is_as_likely(erased):
-    """The rectangles' free room is divided evenly before and after them."""
+def test_every_position_inside_is_equally_likely(erased):
+    """The margins before and after the rectangles are equally wide on average."""
     hit = erased != -1
     hit = hit[hit.any((1, 2))]
     for axis in (1, 2):
@@ -62,7 +62,7 @@ def test_the_noise_fills_the_range_evenly(erased):
     assert (noise.min(), noise.max()) == (0, 255)
 
 
-def test_what_happens_to_an_image_comes_from_its_key():
+def test_erasing_depends_on_the_images_own_key_alone():
     images = jax.random.uniform(jax.random.PRNGKey(0), (6, 20, 20)) * 255
     together = erase(images, KEYS[:6], 0.9)
     for place in (0, 3, 5):

@@ -1,4 +1,4 @@
-"""Mixup and CutMix do what their papers say, with partners that belong to the image."""
+"""Checks mixup and CutMix against their papers, and that partners depend on the image alone."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from faceemo.data.augment.mixing import Mixing, mix, partners, with_partners
+from faceemo.data.augment.mixing import Mixing, add_partners, draw_partners, mix
 from faceemo.data.pipeline import epoch_batches
 from tests.support.train.tiny import make_split
 
@@ -14,8 +14,8 @@ COUNT, SIZE = 3000, 24
 KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(3), i))(jnp.arange(COUNT))
 
 
-def mixed(mixing):
-    """Images of ones with partners of zeros: what is left shows what was done."""
+def mix_ones_with_zeros(mixing):
+    """Mixes images of ones with partners of zeros, and returns the images and their shares."""
     shape = (COUNT, SIZE, SIZE)
     images, share = jax.jit(mix, static_argnums=3)(jnp.ones(shape), jnp.zeros(shape), KEYS, mixing)
     return np.asarray(images), np.asarray(share)
@@ -23,13 +23,13 @@ def mixed(mixing):
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_mixup_blends_by_a_share_of_the_beta_distribution(alpha):
-    images, share = mixed(Mixing(mixup=alpha))
+    images, share = mix_ones_with_zeros(Mixing(mixup=alpha))
     np.testing.assert_allclose(images, share[:, None, None] * np.ones((1, SIZE, SIZE)), rtol=1e-6)
     assert stats.kstest(share, stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
-def test_cutmix_pastes_a_box_and_the_share_is_what_it_left():
-    images, share = mixed(Mixing(cutmix=1.0))
+def test_cutmix_pastes_a_box_and_returns_the_share_outside_it():
+    images, share = mix_ones_with_zeros(Mixing(cutmix=1.0))
     assert set(np.unique(images)) == {0, 1}
     np.testing.assert_allclose(share, images.mean((1, 2)), rtol=1e-5)
     pasted = images == 0
@@ -40,15 +40,15 @@ def test_cutmix_pastes_a_box_and_the_share_is_what_it_left():
 
 
 def test_cutmix_draws_the_area_and_the_centre_evenly():
-    """Boxes that no edge cuts have the drawn area; centres lie everywhere, so edges cut some."""
-    images, share = mixed(Mixing(cutmix=1.0))
+    """Boxes that no edge cuts are square; centres lie everywhere, so that edges cut some boxes."""
+    images, share = mix_ones_with_zeros(Mixing(cutmix=1.0))
     rows, columns = (images == 0).any(2), (images == 0).any(1)
     whole = ~(rows[:, [0, -1]].any(1) | columns[:, [0, -1]].any(1))
     square = np.abs(rows[whole].sum(1) - columns[whole].sum(1)) <= 1
     assert square.all()
     middle = (images[:, SIZE // 2] == 0).mean(0)
     assert middle[SIZE // 2] > middle[0] > 0.15
-    # E[share] by the same rule in NumPy, at a far finer grain
+    # the expected share by the same rule in NumPy, without rounding to pixels
     rng = np.random.default_rng(0)
     half, centre = np.sqrt(rng.uniform(size=100_000)) / 2, rng.uniform(size=(2, 100_000))
     sides = np.minimum(centre + half, 1) - np.maximum(centre - half, 0)
@@ -57,28 +57,28 @@ def test_cutmix_draws_the_area_and_the_centre_evenly():
     assert np.quantile(share, 0.1) == pytest.approx(np.quantile(expected, 0.1), abs=0.04)
 
 
-def test_with_both_each_image_draws_one():
-    images, _ = mixed(Mixing(mixup=4.0, cutmix=1.0))
+def test_with_both_each_image_draws_one_of_them_at_even_odds():
+    images, _ = mix_ones_with_zeros(Mixing(mixup=4.0, cutmix=1.0))
     blended = np.array([len(np.unique(image)) == 1 and 0 < image[0, 0] < 1 for image in images])
     assert blended.mean() == pytest.approx(0.5, abs=0.04)
     assert set(np.unique(images[~blended])) == {0, 1}
 
 
-def test_every_image_has_a_partner_that_is_another_and_any_is_as_likely():
+def test_partners_are_other_images_and_equally_likely():
     counts = np.zeros((5, 5))
     for epoch in range(2000):
-        counts[np.arange(5), partners(5, 7, epoch)] += 1
+        counts[np.arange(5), draw_partners(5, 7, epoch)] += 1
     assert not counts.diagonal().any()
     assert counts[~np.eye(5, dtype=bool)] == pytest.approx(500, abs=100)
-    np.testing.assert_array_equal(partners(1, 7, 0), [0])
+    np.testing.assert_array_equal(draw_partners(1, 7, 0), [0])
 
 
-def test_a_pair_depends_on_no_batch():
-    """Whatever the batch's size, image and partner are the same two; padding stays padding."""
+def test_pairs_do_not_depend_on_the_batch_size():
+    """Image and partner are the same two in batches of any size; padding stays padding."""
     split = make_split(23, 0)
     pairs = {}
     for size in (4, 8, 23, 32):
-        for batch in with_partners(epoch_batches(split, size, seed=7, epoch=3), split, 7, 3):
+        for batch in add_partners(epoch_batches(split, size, seed=7, epoch=3), split, 7, 3):
             real = batch.mask > 0
             other = batch.partner
             np.testing.assert_array_equal(other.images[real], split.images[other.index[real]])
@@ -89,5 +89,5 @@ def test_a_pair_depends_on_no_batch():
             for one, two in zip(batch.index[real], other.index[real], strict=True):
                 assert pairs.setdefault(one, two) == two
     assert len(pairs) == 23
-    again = partners(23, 7, 4)
+    again = draw_partners(23, 7, 4)
     assert any(again[one] != two for one, two in pairs.items()), "another epoch, other pairs"

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from faceemo.data.augment.augment import LEVELS, augment, image_keys
+from faceemo.config import AUGMENTATIONS
+from faceemo.data.augment.augment import augment, image_keys
 from faceemo.models.preprocessing import preprocess
 from faceemo.train.freezing import FREEZE, TRAIN, map_trained
 
@@ -39,7 +40,7 @@ def make_plain_step(model, optimizer, labels, preprocessing, augmentation, weigh
 
     def step(state, batch, epoch):
         pairs = jax.vmap(jax.random.split)(image_keys(state.rng, epoch, batch.index))
-        images = augment(batch.images, pairs[:, 0], LEVELS[augmentation], model.image_size)
+        images = augment(batch.images, pairs[:, 0], AUGMENTATIONS[augmentation], model.image_size)
         inputs = preprocess(images, preprocessing)
         count = jax.lax.psum(batch.mask.sum(), axis_name)
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from faceemo.data.augment.mixing import with_partners
+from faceemo.data.augment.mixing import add_partners
 from faceemo.data.pipeline import Batch
 from faceemo.train import freezing, state
 from faceemo.train.distillation import Teacher
@@ -47,7 +47,7 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
             init_ema(variables, labels),
         )
     if mixing:
-        (batch,) = with_partners([batch], make_split(8, 3), 5, 2)
+        (batch,) = add_partners([batch], make_split(8, 3), 5, 2)
     return start, *run(step, start, batch, devices, steps)
 
 
