@@ -12,6 +12,7 @@ from faceemo.data.sample import sample
 from faceemo.experiments import held_out, sweep
 from tests.support.places import REPOSITORY
 
+CONFIG7 = "--config=configs/vgg16.py:7"
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
 
 
@@ -103,10 +104,20 @@ def test_what_a_sweep_keeps_of_a_run_is_reported_on_and_never_lost(trained):
     [
         (("--config=configs/vgg16.py:12",), "variant from 0 to 11"),
         (("--config=configs/vgg16.py:7,weights=lost.h5",), "'hed', 'imagenet', 'none'"),
-        (("--config=configs/vgg16.py:7", "--config.imagesize=48"), "image_size"),
-        (("--config=configs/vgg16.py:7", "--config.image_size=8"), "32 to 1024"),
-        (("--config=configs/lost.py",), "configs/lost.py"),
-        (("--config=configs/vgg16.py:7", "train"), "options only"),
+        (("--config=configs/vgg16.py:7,batchsize=8",), "write configs/vgg16.py:7,batch_size=8"),
+        ((CONFIG7, "--config.imagesize=48"), "write --config.image_size=48"),
+        ((CONFIG7, "--noconfig.extradense"), "did you mean 'extra_dense'?"),
+        ((CONFIG7, "--config.image_size=8"), "32 to 1024"),
+        ((CONFIG7, "--config.image_size=big"), "a whole number for image_size; found 'big'"),
+        ((CONFIG7, "--config.variant=3"), "another variant after its ':'"),
+        ((CONFIG7, "--mode=evalaute"), "did you mean 'evaluate'?"),
+        ((CONFIG7, "--split=vaildation"), "did you mean 'validation'?"),
+        ((CONFIG7, "--wrkdir=x"), "found --wrkdir (did you mean 'workdir'?)"),
+        ((CONFIG7, "train"), "options only"),
+        (("--config", "configs/vgg61.py:7"), "did you mean 'configs/vgg16.py'?"),
+        (("--config=elsewhere/vgg16.py",), "name one that exists: configs/efficientnetb0.py"),
+        ((), "write for example python -m faceemo.main --config configs/vgg16.py:7"),
+        (("--config=",), "found no --config"),
     ],
 )
 def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
@@ -115,6 +126,44 @@ def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
     assert message in process.stderr
     assert "Traceback" not in process.stderr
     assert process.stderr.count("faceemo: error:") == 1
+
+
+OWN = """
+from faceemo.config import make_config
+
+def get_config(arg=None):
+    config = make_config("vgg16", "7,weights=none,image_size=32")
+    {line}
+    return config
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("config.epochs = 2", 0, "VGG16, variant 7 (the default; none was named), 32 px"),
+        ("config.unlock(); config.loss_alpha = 3.0", 2, "the unknown field 'loss_alpha'"),
+        ("config.unlock(); del config.seed", 2, "no field 'seed'"),
+        ("config.unlock(); config.image_size = [32]", 2, "image_size=[32] (takes a whole number)"),
+        ("{}['a mistake']", 1, "KeyError: 'a mistake'"),
+        ("open('a file that is not there')", 1, "FileNotFoundError"),
+        ("config.imagesize = 48", 1, "AttributeError"),
+    ],
+)
+def test_mistakes_in_a_configuration_file_are_named_and_bugs_keep_their_traceback(
+    tmp_path, line, code, message
+):
+    (tmp_path / "own.py").write_text(OWN.replace("{line}", line))
+    process = command(f"--config={tmp_path / 'own.py'}", "--mode=plan")
+    assert process.returncode == code
+    assert message in process.stdout + process.stderr
+    assert ("Traceback" in process.stderr) == (code == 1)
+
+
+def test_the_first_line_tells_what_is_trained_and_on_what():
+    process = command("--config=configs/mobilenet.py:3,weights=none,image_size=64", "--mode=plan")
+    first = process.stdout.splitlines()[0]
+    assert first == "MobileNet, variant 3, 64 px, batch 32, 6 epochs, weights none, 1 cpu device"
 
 
 def test_a_stopped_run_says_that_it_is_saved_also_by_its_exit_code(tmp_path):
@@ -138,7 +187,7 @@ app.run(main.main, flags_parser=main._parse)
         timeout=200,
     )
     assert process.returncode == 75, process.stderr
-    assert "saved in w; the same command goes on" in process.stderr
+    assert "saved in w; the same command resumes it" in process.stderr
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_scores_and_report_follow_the_classes(tmp_path, classes):
         rows = list(csv.DictReader(lines))
     assert [classes.index(row["label"]) for row in rows] == predictions.labels.tolist()
     assert all(abs(sum(float(row[name]) for name in classes) - 1) < 1e-5 for row in rows)
-    matrix = figures.confusion_matrix(scores)
+    matrix = draw_confusion_matrix(scores)
     assert [text.get_text() for text in matrix.axes[0].get_xticklabels()] == list(classes)
 
 
