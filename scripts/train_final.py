@@ -1,14 +1,13 @@
-"""Trains the models that the study ends with, and stores the best weights of each alone.
+"""Trains the final models of the study and stores the best weights of each.
 
     python scripts/train_final.py --overrides image_size=48,weights=hed vgg16:7
     python scripts/train_final.py        # vgg16:7, resnet50v2:8 and efficientnetb0:9, 20 epochs
     python scripts/test_unseen.py checkpoints/final/vgg16-7        # then open the test split, once
 
-Each is a run of its own, as in a sweep: given again, this skips what is finished, resumes what was
-interrupted and tries again what failed. As in the study a run stops after two epochs without a
-better validation accuracy; --overrides patience=0 trains all. Writes ROOT/models/RUN/model.npz
-(weights, preprocessing, classes, temperature) and card.md beside it; given again, with what the
-card has to say by then.
+The runs form a sweep: the same command skips finished runs, resumes interrupted ones and tries
+failed ones again. As in the study a run stops after two epochs without a better validation
+accuracy; --overrides patience=0 trains all epochs. Writes ROOT/models/RUN/model.npz (weights,
+preprocessing, classes, temperature) and card.md beside it; the same command also updates the card.
 """
 
 from pathlib import Path
@@ -20,15 +19,21 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def main() -> int:
-    """Reads the arguments, trains, stores; 1 if a run failed."""
-    parser = cli.parser(__doc__, Path("checkpoints/final"))
+    """Trains and stores the models; returns the exit code."""
+    parser = cli.make_parser(__doc__, Path("checkpoints/final"))
     parser.add_argument(
         "models",
         nargs="*",
         default=[f"{arch}:{variant}" for arch, variant in finals.MODELS],
         metavar="ARCH:VARIANT",
+        help="models to train (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=int, default=finals.EPOCHS, help="at the most")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=finals.EPOCHS,
+        help="maximum number of epochs (default: %(default)s)",
+    )
     options = parser.parse_args()
     overrides = ",".join(filter(None, (f"epochs={options.epochs}", options.overrides)))
 
@@ -36,10 +41,12 @@ def main() -> int:
         path = finals.store(run.workdir, options.root / finals.FOLDER / run.name)
         return f"stored      {path} ({path.stat().st_size / 1e6:,.1f} MB), card.md beside it"
 
-    return cli.run(
+    return cli.run_sweep(
         options.root,
         CONFIGS,
-        lambda: sweep.plan(options.root, finals.parse(options.models), options.seeds, overrides),
+        lambda: sweep.plan_runs(
+            options.root, finals.parse_models(options.models), options.seeds, overrides
+        ),
         store,
     )
 

@@ -15,8 +15,8 @@ from faceemo import data, models, staging
 from faceemo.analysis import calibration, card, slices
 from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
 from faceemo.analysis.report import report
-from faceemo.analysis.report.failures import Known
-from faceemo.analysis.report.range_test import range_test_figure
+from faceemo.analysis.report.failures import GalleryExtras
+from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.saliency import gradcam
 from faceemo.analysis.theme import style
 from faceemo.config import SPLITS, classes_of
@@ -31,6 +31,7 @@ from faceemo.train.batch_stats import settled
 from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
 from faceemo.train.checkpoint.progress import finished
 from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
+from faceemo.train.checkpoint.temperature import read_calibration
 from faceemo.train.distillation import teaching_of
 from faceemo.train.lr_find import range_test
 from faceemo.train.predict_split import predict_split
@@ -107,7 +108,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     variables = settled(config, model, variables, preprocessing, train)
     test = range_test(config, model, variables, preprocessing, train, teaching)
     subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
-    figure = range_test_figure(
+    figure = draw_range_test(
         test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
     )
     picture = workdir / "lr_find.png"
@@ -143,12 +144,12 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     )
     model = models.build(config, len(classes_of(config)))
     if split == "test" and parallel.is_first():
-        held_out.record(workdir)
+        held_out.record_opening(workdir)
     answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
         return
-    fitted = calibration.read(workdir, answered.best_epoch)
+    fitted = read_calibration(workdir, answered.best_epoch)
     if fitted is None and split == calibration.SPLIT:
         fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
     summary_file = workdir / "summary.json"
@@ -183,7 +184,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
     """
     recipe = recipe_of(workdir)
     if not again:
-        held_out.refuse_again(workdir)
+        held_out.refuse_reopening(workdir)
     evaluate(ConfigDict(recipe["config"]), workdir, "test")
 
 
@@ -243,8 +244,10 @@ def _report(
     columns: dict[str, dict[str, str]] | None = None,
 ) -> Path:
     """Writes the report on a split and, of a finished run, the card anew; the report's page."""
-    rows = ledger.read(data.root_of(config))
-    cuts = slices.cuts(answered.predictions, rows, rules.of_config(config), split, columns)
+    rows = ledger.read(data.dataset_root(config))
+    cuts = slices.make_groupings(
+        answered.predictions, rows, rules.of_config(config), split, columns
+    )
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
     page = report.write(
         workdir / "report" / split,
@@ -252,12 +255,12 @@ def _report(
         predictions=answered.predictions,
         history=history,
         summary=summary,
-        slices=slices.scores(answered.predictions, cuts),
+        slices=slices.score_slices(answered.predictions, cuts),
         fitted=fitted,
-        known=Known(label_scores, answered.heat),
+        extras=GalleryExtras(label_scores, answered.heat),
     )
     if (workdir / "summary.json").is_file():  # not so where training was stopped after an epoch
-        print(f"card        {card.write(workdir, data.root_of(config))}")
+        print(f"card        {card.write(workdir, data.dataset_root(config))}")
     return page
 
 

@@ -11,12 +11,12 @@ import scipy.special
 
 from faceemo.analysis import calibration
 from faceemo.errors import UserError
-from faceemo.inference import trained
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import Picture, pictures_of
 from faceemo.inference.prediction import Prediction, on_face, without_face
-from faceemo.inference.trained import Trained
 from faceemo.train import compile_cache
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.steps import make_eval_step
 
 # Faces at once, at the most. Batches are padded to powers of two, so that there are six programs.
@@ -34,7 +34,7 @@ class Predictor:
         finder: of faces.
     """
 
-    def __init__(self, trained: Trained):
+    def __init__(self, trained: TrainedModel):
         config = trained.config
         self.trained = trained
         self.classes = trained.classes
@@ -129,7 +129,7 @@ class Predictor:
         ]
         none = np.zeros((0, len(self.classes)), np.float32)
         softmax = scipy.special.softmax(np.concatenate([none, *found]), axis=1)
-        return calibration.soften(softmax, self.trained.temperature)
+        return calibration.apply_temperature(softmax, self.trained.temperature)
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
         padded = np.pad(crops, ((0, bucket(len(crops)) - len(crops)), (0, 0), (0, 0)))
@@ -150,10 +150,10 @@ def load(path: str | Path) -> Predictor:
 
     Args:
         path: the run's folder, a file of `faceemo.train.checkpoint.trained_model`, or
-            `trained.BUILTIN`.
+            `trained_model.BUILTIN`.
 
     Raises:
         UserError: if there is neither, or it is damaged.
     """
     compile_cache.keep()
-    return Predictor(Trained.of(trained.read(Path(path))))
+    return Predictor(trained_model.read(Path(path)))

@@ -1,7 +1,7 @@
-"""Distillation (Hinton, Vinyals and Dean 2015): what trained networks answer is part of a target.
+"""Distillation (Hinton, Vinyals and Dean 2015): trained networks' probabilities as soft targets.
 
-Teachers see the very look at each image that the student is trained on, augmented, erased and
-mixed, each at its own size ("consistent teaching", Beyer et al. 2022).
+The teachers see the very inputs that the student is trained on, augmented, erased and mixed, each
+at its own size ("consistent teaching", Beyer et al. 2022).
 """
 
 import dataclasses
@@ -14,96 +14,94 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from faceemo.assets import downloads
-from faceemo.config import teachers as named
+from faceemo.config import teachers as teacher_paths
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train.checkpoint import trained_model
-from faceemo.train.checkpoint.trained_model import Stored
-
-Look = Callable[[Model, Preprocessing], jax.Array]
+from faceemo.train.checkpoint.trained_model import TrainedModel, stored_file
 
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-    """One of them.
+    """A trained network that teaches.
 
     Attributes:
-        source: the path that was given.
-        sha256: of the file, in hex.
-        network: what it holds.
+        source: The path as it was given.
+        sha256: Digest of the file, in hex.
+        network: The network in the file.
     """
 
     source: str
     sha256: str
-    network: Stored
+    network: TrainedModel
 
-    def record(self) -> dict[str, Any]:
-        """For the recipe of whom it teaches: source, hash and its own recipe."""
+    @classmethod
+    def load(cls, path: Path) -> "Teacher":
+        """Reads a stored network.
+
+        Raises:
+            UserError: If there is none at `path`, or it is damaged.
+        """
+        network = TrainedModel.load(path)
+        return cls(str(path), downloads.file_digest(stored_file(path), "sha256"), network)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the teacher's entry in the student's recipe: source, digest and own recipe."""
         return {"source": self.source, "sha256": self.sha256, "trained": self.network.recipe}
 
 
 @dataclasses.dataclass(frozen=True)
-class Teaching:
-    """Who teaches, and how.
+class Distillation:
+    """The teachers of a run, and how they share in its loss.
 
     Attributes:
-        teachers: whose probabilities are averaged; one or more.
-        share: of the loss that is theirs, from above 0 to 1; the rest is the labels'.
-        temperature: by which the logits of teachers and student are divided for it.
+        teachers: One or more networks, whose probabilities are averaged.
+        share: The teachers' share of the loss, above 0 and at most 1; the rest is the labels'.
+        temperature: Divisor of the logits of teachers and student.
     """
 
     teachers: Sequence[Teacher]
     share: float
     temperature: float
 
-    def answers(self, look: Look) -> jax.Array:
-        """What the teachers find: probabilities, float32 [B, C].
+    def predict(self, make_inputs: Callable[[Model, Preprocessing], jax.Array]) -> jax.Array:
+        """Computes the teachers' mean probabilities, float32 [B, C], at the temperature.
 
         Args:
-            look: the inputs [B, S, S, 3] of a network, for what it expects of them.
+            make_inputs: Function that makes a network's inputs, float32 [B, S, S, 3], from the
+                network and its preprocessing.
         """
         found = []
         for network in (teacher.network for teacher in self.teachers):
-            model, variables = network.build(), network.variables
-            inputs = look(model, network.preprocessing)
-            logits, _ = model.apply(variables["params"], variables["batch_stats"], inputs)
+            variables = network.variables
+            inputs = make_inputs(network.model, network.preprocessing)
+            logits, _ = network.model.apply(variables["params"], variables["batch_stats"], inputs)
             found.append(jax.nn.softmax(logits / self.temperature))
         return jnp.stack(found).mean(0)
 
-    def loss(self, logits: jax.Array, answers: jax.Array) -> jax.Array:
-        """Cross-entropy of each row with the teachers' answers, float32 [B].
 
-        It is multiplied by the square of the temperature, so that its gradients keep their size.
-        """
-        likely = jax.nn.log_softmax(logits / self.temperature)
-        return -(answers * likely).sum(-1) * self.temperature**2
-
-
-def teaching_of(config: ConfigDict, classes: Sequence[str]) -> Teaching | None:
-    """What the fields that begin with teacher ask for; None where there is none.
+def make_distillation(config: ConfigDict, classes: Sequence[str]) -> Distillation | None:
+    """Reads the configured teachers.
 
     Args:
-        config: of the run.
-        classes: of the student, in the order of its logits.
+        config: The run's configuration.
+        classes: The student's classes, in the order of its logits.
+
+    Returns:
+        None if the configuration names no teacher.
 
     Raises:
-        UserError: if a file holds no trained network, or one of other classes.
+        UserError: If a file holds no trained network, or one for other classes.
     """
-    if not named(config):
+    if not teacher_paths(config):
         return None
-    teachers = [_read(path) for path in named(config)]
+    teachers = [Teacher.load(path) for path in teacher_paths(config)]
     for teacher in teachers:
         if (known := teacher.network.classes) != tuple(classes):
             raise UserError(
                 expected=f"a teacher of the classes {', '.join(classes)}, in this order",
                 found=f"{', '.join(known)} in {teacher.source}",
-                fix="choose another teacher, or --config.classes as it has them",
+                fix="choose another teacher, or give its classes, in its order, with "
+                "--config.classes",
             )
-    return Teaching(teachers, config.teacher_share, config.teacher_temperature)
-
-
-def _read(path: Path) -> Teacher:
-    network = trained_model.load(path)
-    file = path / trained_model.NAME if path.is_dir() else path
-    return Teacher(str(path), downloads.file_digest(file, "sha256"), network)
+    return Distillation(teachers, config.teacher_share, config.teacher_temperature)

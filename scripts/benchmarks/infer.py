@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _measure(
     options: argparse.Namespace,
-    network: infer_networks.Stored,
+    network: infer_networks.TrainedModel,
     faces: infer_accuracy.Faces,
     folder: Path,
 ) -> None:

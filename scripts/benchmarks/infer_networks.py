@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from faceemo.config import CLASSES, make_config
-from faceemo.inference import trained
 from faceemo.inference.export import keras_file, onnx_file
-from faceemo.inference.trained import Trained
 from faceemo.models import build
-from faceemo.train.checkpoint import trained_model
-from faceemo.train.checkpoint.trained_model import Stored
+from faceemo.train.checkpoint.trained_model import TrainedModel, read
 
 _PYTORCH = "from the checkout, pip install -e '.[bench]'"
 _NEEDS = {
@@ -25,7 +22,7 @@ _NEEDS = {
 }
 
 
-def random(arch: str, size: int) -> Stored:
+def random(arch: str, size: int) -> TrainedModel:
     """A backbone with the variant 0 head and random weights."""
     config = make_config(arch, f"0,weights=none,image_size={size}")
     model = build(config)
@@ -34,22 +31,22 @@ def random(arch: str, size: int) -> Stored:
         "classes": list(CLASSES),
         "preprocessing": model.preprocessing.to_dict(),
     }
-    return Stored(model.init(0), recipe, temperature=1.0, best_epoch=1)
+    return TrainedModel(model, model.init(0), recipe, temperature=1.0, best_epoch=1)
 
 
-def of_run(run: Path) -> Stored:
+def of_run(run: Path) -> TrainedModel:
     """The network of a trained run."""
-    return trained.read(run)
+    return read(run)
 
 
-def comparable(network: Stored) -> list[str]:
+def comparable(network: TrainedModel) -> list[str]:
     """The contestants whose numbers must be the same."""
     both = ["faceemo", "keras", "onnxruntime"]
     return both if network.arch == "efficientnetb0" else [*both, "torch"]
 
 
 def write(
-    network: Stored, folder: Path, contestants: Collection[str], faces: np.ndarray
+    network: TrainedModel, folder: Path, contestants: Collection[str], faces: np.ndarray
 ) -> dict[str, str]:
     """Writes a file for each contestant; returns those that lack something, and what."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -60,14 +57,13 @@ def write(
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         if missing:
             absent[name] = f"no {', '.join(missing)}: {install}"
-    known = Trained.of(network)
-    trained_model.write(folder / "model.npz", network)
+    network.save(folder / "model.npz")
     if "keras" in contestants and "keras" not in absent:
-        keras_file.write(known, folder / "model.h5")
+        keras_file.write(network, folder / "model.h5")
     if "onnxruntime" in contestants and "onnxruntime" not in absent:
-        onnx_file.write(known, folder / "model.onnx")
+        onnx_file.write(network, folder / "model.onnx")
     if "torch" in contestants and "torch" not in absent:
         from . import torch_weights
 
-        torch_weights.write(known, folder / "model.pt", faces[:2])
+        torch_weights.write(network, folder / "model.pt", faces[:2])
     return absent

@@ -10,8 +10,8 @@ import torch
 from flax import traverse_util
 from torch import nn
 
-from faceemo.inference.trained import Trained
 from faceemo.models import vgg16
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
 from . import torch_networks
 
@@ -30,7 +30,7 @@ _BATCH_NORM = {
 class Probabilities(nn.Module):
     """uint8 [N, S, S] to probabilities [N, C]: all that faceemo's predictor does with crops."""
 
-    def __init__(self, trained: Trained):
+    def __init__(self, trained: TrainedModel):
         super().__init__()
         config, spec = trained.config, trained.preprocessing
         self.size, self.enlarges = config.image_size, config.image_size != config.native_size
@@ -56,7 +56,7 @@ class Probabilities(nn.Module):
         return torch.softmax(self.network(colour) / self.temperature, dim=1)
 
 
-def fill(network: nn.Module, trained: Trained) -> None:
+def fill(network: nn.Module, trained: TrainedModel) -> None:
     """Puts every leaf in its place; all of both must be used."""
     state, left = network.state_dict(), set(network.state_dict())
     wide: list[str] = [name for name in state if name.startswith("head.") and "weight" in name]
@@ -81,7 +81,7 @@ def fill(network: nn.Module, trained: Trained) -> None:
         raise ValueError(f"no weights for {', '.join(sorted(unfilled))}")
 
 
-def _dense(kernel: np.ndarray, number: int, trained: Trained) -> np.ndarray:
+def _dense(kernel: np.ndarray, number: int, trained: TrainedModel) -> np.ndarray:
     """[in, out] as [out, in]; the first sees maps with channels first instead of last."""
     if number == 0 and trained.model.head.pooling == "flatten":
         channels = vgg16.CHANNELS[-1][-1]
@@ -91,7 +91,7 @@ def _dense(kernel: np.ndarray, number: int, trained: Trained) -> np.ndarray:
     return kernel.T
 
 
-def write(trained: Trained, path: Any, images: np.ndarray) -> None:
+def write(trained: TrainedModel, path: Any, images: np.ndarray) -> None:
     """A file that PyTorch alone loads: the function, traced, which is faster than step by step."""
     with torch.inference_mode():
         traced: Any = torch.jit.trace(Probabilities(trained), torch.from_numpy(images))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from faceemo.config import CLASSES, make_config
+from faceemo.config import CLASSES
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.data.source import fer_csv
 
@@ -106,13 +106,10 @@ def addresses() -> tuple[str, ...]:
     # JAX and the extra 'serve', which other files do without
     from faceemo.inference.predictor import Predictor
     from faceemo.inference.serve.app import make_app
-    from faceemo.inference.trained import Trained
-    from faceemo.models import build
 
-    config = make_config("vgg16", "0,weights=none,image_size=32")
-    model = build(config)
-    blank = Predictor(Trained(model, {}, model.preprocessing, CLASSES, config, temperature=1.0))
-    return tuple(make_app(blank).paths)
+    from .network import small_network
+
+    return tuple(make_app(Predictor(small_network(draw=False))).paths)
 
 
 def posted(

@@ -27,15 +27,15 @@ class Webserver:
     """A server in a thread of this process."""
 
     def __init__(self, predictor: Predictor):
-        limits = Limits(upload_seconds=_LONG, answer_seconds=_LONG)
-        self._place = server.listening("127.0.0.1", 0)
+        limits = Limits(upload_timeout=_LONG, response_timeout=_LONG)
+        self._place = server.bind_socket("127.0.0.1", 0)
         worker = Worker(predictor, limits)
-        worker.warm()
+        worker.warm_up()
         app = make_app(predictor, limits, worker=worker)
-        running = server.running(app, limits.places, log_level="critical")
+        running = server.make_server(app, limits.max_requests, log_level="critical")
         threading.Thread(target=running.run, kwargs={"sockets": [self._place]}, daemon=True).start()
         # What it compiles while nobody asks would count as the first inputs' time.
-        while not running.started or worker.compiling:
+        while not running.started or worker.is_compiling:
             time.sleep(_PAUSE)
 
     def outcome(self, path: Path) -> str:

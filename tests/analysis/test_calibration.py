@@ -10,9 +10,10 @@ from sklearn.metrics import log_loss
 
 from faceemo.analysis import calibration
 from faceemo.analysis.predictions import Predictions, compute_scores
-from faceemo.analysis.report.reliability import reliability_diagram
-from faceemo.analysis.theme import style
+from faceemo.analysis.report.reliability import draw_reliability_diagram
+from faceemo.analysis.theme import palette
 from faceemo.errors import UserError
+from faceemo.train.checkpoint.temperature import read_calibration
 
 
 def drawn(logits, rng):
@@ -55,7 +56,7 @@ def test_bins_and_ece_are_scikit_learns(predictions):
 
 def test_a_certain_model_is_in_the_last_bin():
     sure = predictions_of(np.eye(4)[[0, 1, 1, 2]] * 100.0, np.array([0, 1, 2, 2], np.int32))
-    (only,) = calibration.bins(sure)
+    (only,) = calibration.bin_by_confidence(sure)
     assert (only["high"], only["images"], only["accuracy"]) == (1, 4, 0.75)
     assert calibration.measure(sure)["ece"] == pytest.approx(0.25)
 
@@ -64,13 +65,13 @@ def test_the_temperature_is_found_again(overconfident):
     temperature = calibration.fit_temperature(overconfident)
     assert temperature == pytest.approx(2.5, rel=0.03)
     before = calibration.measure(overconfident)
-    mended = calibration.calibrated(overconfident, temperature)
+    mended = calibration.calibrate(overconfident, temperature)
     after = calibration.measure(mended)
     assert before["ece"] > 0.1
     assert after["ece"] < 0.012  # chance leaves about half of that with 20,000 images
     np.testing.assert_array_equal(mended.predicted, overconfident.predicted)
     for one in (0.97, 1.03):
-        worse = calibration.calibrated(overconfident, temperature * one)
+        worse = calibration.calibrate(overconfident, temperature * one)
         assert compute_scores(worse)["loss"] > after["loss"]
     exact = mended.probabilities.astype(np.float64)
     assert after["loss"] == pytest.approx(
@@ -87,7 +88,7 @@ def test_an_underconfident_model_is_sharpened():
 
 def test_calibrated_probabilities_are_those_of_divided_logits(overconfident):
     logits = np.log(overconfident.probabilities.astype(np.float64))
-    found = calibration.calibrated(overconfident, 1.7).probabilities
+    found = calibration.calibrate(overconfident, 1.7).probabilities
     np.testing.assert_allclose(found, softmax(logits / 1.7, axis=1), rtol=1e-5, atol=1e-8)
 
 
@@ -101,25 +102,25 @@ def test_the_file_belongs_to_one_epochs_weights(tmp_path, overconfident):
     assert written == json.loads((tmp_path / "calibration.json").read_text())
     assert written["ece_after"] < written["ece_before"]
     assert written["fitted_on"] == "validation"
-    assert calibration.read(tmp_path, 3) == written
-    assert calibration.read(tmp_path, 4) is None
-    assert calibration.read(tmp_path / "elsewhere", 3) is None
+    assert read_calibration(tmp_path, 3) == written
+    assert read_calibration(tmp_path, 4) is None
+    assert read_calibration(tmp_path / "elsewhere", 3) is None
     (tmp_path / "calibration.json").write_text("{}")
-    with pytest.raises(UserError, match="fits it anew"):
-        calibration.read(tmp_path, 3)
+    with pytest.raises(UserError, match="fits a new temperature"):
+        read_calibration(tmp_path, 3)
 
 
-@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+@pytest.mark.parametrize("theme", [palette.LIGHT, palette.DARK])
 def test_the_diagram_names_errors_baseline_and_temperature(predictions, theme):
-    measured = calibration.before_and_after(
+    measured = calibration.measure_before_and_after(
         predictions, {"temperature": 1.5, "fitted_on": "validation"}
     )
     scores = compute_scores(predictions)
-    figure = reliability_diagram(measured, scores, subtitle="s", theme=theme)
+    figure = draw_reliability_diagram(measured, scores, subtitle="s", theme=theme)
     said = " ".join(axes.get_title(loc="left") for axes in figure.axes)
     assert f"as trained, ECE {measured['before']['ece']:.3f}" in said
     assert f"at temperature 1.50, ECE {measured['after']['ece']:.3f}" in said
     written = " ".join(text.get_text() for text in figure.texts)
     assert f"majority class {scores['majority_baseline']:.3f}" in written.replace("\n", " ")
-    alone = reliability_diagram({"before": measured["before"]}, scores, theme=theme)
+    alone = draw_reliability_diagram({"before": measured["before"]}, scores, theme=theme)
     assert len(alone.axes) == 2

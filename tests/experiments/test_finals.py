@@ -1,4 +1,4 @@
-"""The finals: the right ones are trained, as in a sweep, and stored where they can be loaded."""
+"""Tests of the final models: which are trained, as in a sweep, and that the stored ones load."""
 
 import importlib.util
 import json
@@ -10,10 +10,11 @@ import pytest
 from faceemo.errors import UserError
 from faceemo.experiments import cli, finals, sweep
 from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support import finished
 from tests.support.places import REPOSITORY
 
-# In place of the training: it leaves a finished run, fails for vgg16.
+# Replaces training: it copies a finished run, or fails for vgg16.
 STAND_IN = """
     import json, pathlib, shutil, sys
     whole, workdir, config = sys.argv[1], pathlib.Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -33,7 +34,7 @@ STAND_IN = """
 
 @pytest.fixture(scope="module")
 def script():
-    """scripts/train_final.py as a module."""
+    """Returns scripts/train_final.py as a module."""
     path = REPOSITORY / "scripts" / "train_final.py"
     spec = importlib.util.spec_from_file_location("train_final", path)
     module = importlib.util.module_from_spec(spec)
@@ -41,9 +42,11 @@ def script():
     return module
 
 
-def test_without_arguments_the_studys_finals_train_for_20_epochs(script, monkeypatch, tmp_path):
+def test_by_default_the_studys_final_models_train_for_20_epochs(script, monkeypatch, tmp_path):
     plans = []
-    monkeypatch.setattr(cli, "run", lambda root, _, plan, __: plans.append((root, plan())))
+    monkeypatch.setattr(
+        cli, "run_sweep", lambda root, _, plan_runs, __: plans.append((root, plan_runs()))
+    )
     monkeypatch.setattr(sys, "argv", ["train_final.py"])
     script.main()
     monkeypatch.setattr(
@@ -65,12 +68,12 @@ def test_without_arguments_the_studys_finals_train_for_20_epochs(script, monkeyp
 @pytest.mark.parametrize(
     "name", ["vgg16", "vgg16:", ":7", "vgg16:12", "lenet:7", "lenet:best", "vgg16:7,x=1"]
 )
-def test_what_is_no_model_is_refused(name, tmp_path):
+def test_an_invalid_model_name_is_refused(name, tmp_path):
     with pytest.raises(UserError):
-        sweep.plan(tmp_path, finals.parse([name]))
+        sweep.plan_runs(tmp_path, finals.parse_models([name]))
 
 
-def test_what_is_trained_is_stored_and_what_failed_is_named(script, monkeypatch, tmp_path, capsys):
+def test_trained_models_are_stored_and_failures_are_listed(script, monkeypatch, tmp_path, capsys):
     program = tmp_path / "stand_in.py"
     program.write_text(textwrap.dedent(STAND_IN))
     whole, root = tmp_path / "whole", tmp_path / "final"
@@ -88,16 +91,16 @@ def test_what_is_trained_is_stored_and_what_failed_is_named(script, monkeypatch,
     name = "efficientnetb0-2,image_size=32,weights=none"
     for attempt in (1, 2):
         assert script.main() == 1
-        said = capsys.readouterr().out
-        assert said.count("finished before") == attempt - 1
+        output = capsys.readouterr().out
+        assert output.count("finished before") == attempt - 1
         path = root / finals.FOLDER / name / trained_model.NAME
-        assert f"stored      {path} (16." in said
-        assert "failed      vgg16-7,image_size=32,weights=none: no room" in said
-        assert trained_model.load(path).temperature == 1.375
+        assert f"stored      {path} (16." in output
+        assert "failed      vgg16-7,image_size=32,weights=none: no room" in output
+        assert TrainedModel.load(path).temperature == 1.375
         assert sorted(entry.name for entry in path.parent.iterdir()) == ["card.md", "model.npz"]
         assert (root / "leaderboard.html").exists()
         path.unlink()
     (root / name / "calibration.json").unlink()
     assert script.main() == 1
-    said = capsys.readouterr().out
-    assert f"failed      {name}: expected the temperature" in said, "trained, but not stored"
+    output = capsys.readouterr().out
+    assert f"failed      {name}: expected the temperature" in output, "trained, but not stored"

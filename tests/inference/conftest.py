@@ -14,7 +14,7 @@ from faceemo.config import CLASSES, make_config
 from faceemo.data.sample import sample
 from faceemo.inference import explain, predict_files
 from faceemo.inference.predictor import Predictor
-from faceemo.inference.trained import Trained
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
 from tests.support.inference import films, networks
 from tests.support.places import REPOSITORY
@@ -65,13 +65,16 @@ def predictor():
     )
     model.logits_of_map = lambda params, last_map: model.apply(params, {}, last_map)[0]
     return Predictor(
-        Trained(
+        TrainedModel(
             model=model,
             variables=model.init(0),
-            preprocessing=GREY,
-            classes=CLASSES,
-            config=make_config("vgg16", "7,weights=none"),
+            recipe={
+                "config": make_config("vgg16", "7,weights=none").to_dict(),
+                "classes": list(CLASSES),
+                "preprocessing": GREY.to_dict(),
+            },
             temperature=0.2,
+            best_epoch=1,
         )
     )
 

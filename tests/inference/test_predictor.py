@@ -11,13 +11,11 @@ import pytest
 from PIL import Image
 
 import faceemo
-from faceemo.analysis import calibration
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 from faceemo.inference import prediction
 from faceemo.inference.predictor import LIMIT, Predictor
-from faceemo.train.checkpoint import trained_model
-from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
+from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from tests.support.data.faces import face
 
 
@@ -158,13 +156,8 @@ def test_an_answer_more_likely_wrong_than_right_is_unsure(predictor):
 
 @pytest.mark.slow
 def test_a_stored_file_answers_as_its_run(run, loaded, tmp_path):
-    recipe = read_recipe(run)
-    variables, history = Checkpoints(run, recipe).restore_best()
-    fitted = calibration.read(run, len(history))
-    path = tmp_path / trained_model.NAME
-    trained_model.write(
-        path, trained_model.Stored(variables, recipe, fitted["temperature"], len(history))
-    )
+    path = tmp_path / NAME
+    TrainedModel.from_run(run, require_temperature=True).save(path)
     images = np.stack([face(seed) for seed in range(4)])
     for place in (path, tmp_path):
         assert faceemo.load(place).predict(images) == loaded.predict(images)

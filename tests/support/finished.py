@@ -7,12 +7,13 @@ import jax
 import numpy as np
 
 from faceemo import models
-from faceemo.analysis import calibration, card
+from faceemo.analysis import card
 from faceemo.config import make_config
 from faceemo.train.build_steps import first_state, labels_of, optimizer_of
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.checkpoint.temperature import CALIBRATION
 from tests.support.train.tiny import make_splits
 
 # Some of its leaves and statistics train, some are frozen.
@@ -42,6 +43,6 @@ def write(workdir, arch="efficientnetb0", arg=ARG):
         history = (*history, {"epoch": step // 3, "validation/accuracy": accuracy})
         checkpoints.save(jax.tree.map(np.asarray, state), labels, Progress(history), best=step == 3)
     fitted = {"temperature": 1.375, "best_epoch": 1}
-    (workdir / calibration.NAME).write_text(json.dumps(fitted))
+    (workdir / CALIBRATION).write_text(json.dumps(fitted))
     (workdir / card.NAME).write_text("# the card\n")
     return recipe

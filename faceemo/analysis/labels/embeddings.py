@@ -11,13 +11,13 @@ from ml_collections import ConfigDict
 
 from faceemo import models
 from faceemo.config import make_config
-from faceemo.data.augment.augment import enlarge
 from faceemo.data.pipeline import Split
 from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
 from faceemo.train.predict_split import predict_split
+from faceemo.train.steps import plain_inputs
 
 BATCH = 64
 
@@ -115,7 +115,7 @@ def _source(
 
 def _make_step(source: Source) -> Callable[[Any, Any, Any], jax.Array]:
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
-        inputs = preprocess(enlarge(images, source.model.image_size), source.preprocessing)
+        inputs = plain_inputs(images, source.model, source.preprocessing)
         features, _ = source.model.features(params, batch_stats, inputs)
         return features.reshape(len(features), -1).astype("float32")
 

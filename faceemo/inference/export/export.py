@@ -1,7 +1,5 @@
 """Trained networks in the forms of other programs, each checked in its own runtime."""
 
-import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,15 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faceemo import staging
+from faceemo.assets.downloads import file_digest
 from faceemo.errors import UserError
-from faceemo.inference import trained
 from faceemo.inference.export import keras_file, onnx_file, stablehlo, tflite
 from faceemo.inference.images import files_below, pictures_of
 from faceemo.inference.predictor import Predictor
-from faceemo.inference.trained import Trained
 from faceemo.train import compile_cache
-from faceemo.train.checkpoint import trained_model
-from faceemo.train.checkpoint.trained_model import Stored
+from faceemo.train.checkpoint.trained_model import TrainedModel, read
 
 # Of probabilities, between two runtimes that add the same numbers in another order.
 TOLERANCE = 1e-4
@@ -36,30 +32,38 @@ class Format(NamedTuple):
     """
 
     suffix: str
-    write: Callable[[Stored, Path], None]
+    write: Callable[[TrainedModel, Path], None]
     reader: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
     output: str = "float32 [N, classes], calibrated probabilities; preprocessing is inside"
 
 
-def _exact(kept: Stored) -> Trained:
-    """The network in float32, in whatever it was trained: others round bfloat16 elsewhere."""
-    config = kept.recipe["config"] | {"dtype": "float32"}
-    return Trained.of(dataclasses.replace(kept, recipe=kept.recipe | {"config": config}))
+def _in_float32(trained: TrainedModel) -> TrainedModel:
+    """Returns the network computing in float32: other runtimes round bfloat16 elsewhere."""
+    config = trained.recipe["config"] | {"dtype": "float32"}
+    return TrainedModel.from_recipe(
+        trained.recipe | {"config": config},
+        trained.variables,
+        trained.temperature,
+        trained.best_epoch,
+    )
 
 
-def _graph(write: Callable[[Trained, Path], None]) -> Callable[[Stored, Path], None]:
-    return lambda kept, path: write(_exact(kept), path)
+def _function_writer(
+    write: Callable[[TrainedModel, Path], None],
+) -> Callable[[TrainedModel, Path], None]:
+    """Makes `write` export the network's function in float32."""
+    return lambda trained, path: write(_in_float32(trained), path)
 
 
 FORMATS = {
-    "stablehlo": Format(".stablehlo", _graph(stablehlo.write), stablehlo.reader),
-    "onnx": Format(".onnx", _graph(onnx_file.write), onnx_file.reader),
-    "tflite": Format(".tflite", _graph(tflite.write), tflite.reader),
-    "keras": Format(".h5", _graph(keras_file.write), keras_file.reader),
+    "stablehlo": Format(".stablehlo", _function_writer(stablehlo.write), stablehlo.reader),
+    "onnx": Format(".onnx", _function_writer(onnx_file.write), onnx_file.reader),
+    "tflite": Format(".tflite", _function_writer(tflite.write), tflite.reader),
+    "keras": Format(".h5", _function_writer(keras_file.write), keras_file.reader),
     "npz": Format(
         ".npz",
-        lambda kept, path: trained_model.write(path, kept),
-        lambda path: Predictor(_exact(trained_model.load(path))).probabilities,
+        lambda trained, path: trained.save(path),
+        lambda path: Predictor(_in_float32(TrainedModel.load(path))).probabilities,
         output="arrays by name; preprocessing and temperature are data, see 'about' in the file",
     ),
 }
@@ -91,13 +95,13 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
             fix=f"name it {out.with_suffix(chosen.suffix).name}",
         )
     compile_cache.keep()
-    kept = trained.read(run)
-    predictor = Predictor(_exact(kept))
+    trained = read(run)
+    predictor = Predictor(_in_float32(trained))
     faces = _faces(predictor, inputs)
     with staging.file(out) as partial:
-        chosen.write(kept, partial)
+        chosen.write(trained, partial)
         apart = _compare(chosen.reader(partial), predictor, faces, form)
-        about = _about(kept, form, partial, len(faces), apart)
+        about = _about(trained, form, partial, len(faces), apart)
         with staging.file(out.with_name(f"{out.name}.json")) as beside:
             beside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return (
@@ -143,19 +147,21 @@ def _compare(
     return apart
 
 
-def _about(kept: Stored, form: str, path: Path, faces: int, apart: float) -> dict[str, Any]:
+def _about(
+    trained: TrainedModel, form: str, path: Path, faces: int, apart: float
+) -> dict[str, Any]:
     """What a user of the file has to know, ready for JSON."""
-    side = kept.config.native_size
+    side = trained.config.native_size
     return {
         "format": form,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_digest(path),
         "input": f"uint8 [N, {side}, {side}], faces that fill the square, grey, 0 to 255",
         "output": FORMATS[form].output,
-        "classes": list(kept.classes),
-        "image_size": kept.image_size,
-        "preprocessing": kept.preprocessing.to_dict(),
-        "temperature": kept.temperature,
-        "best_epoch": kept.best_epoch,
-        "config": kept.recipe["config"],
+        "classes": list(trained.classes),
+        "image_size": trained.model.image_size,
+        "preprocessing": trained.preprocessing.to_dict(),
+        "temperature": trained.temperature,
+        "best_epoch": trained.best_epoch,
+        "config": trained.recipe["config"],
         "checked": {"faces": faces, "largest_difference": apart},
     }

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from faceemo.inference.trained import Trained
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.steps import make_eval_step
 
 
-def probabilities_of(trained: Trained) -> Callable[[jax.Array], jax.Array]:
+def probabilities_of(trained: TrainedModel) -> Callable[[jax.Array], jax.Array]:
     """Makes `probabilities(images)`, with weights, preprocessing and temperature inside.
 
     Args:

@@ -18,7 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from faceemo.errors import UserError
-from faceemo.inference.trained import Trained
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
 _MAKERS = {
     "vgg16": "VGG16",
@@ -28,7 +28,7 @@ _MAKERS = {
 }
 
 
-def write(trained: Trained, path: Path) -> None:
+def write(trained: TrainedModel, path: Path) -> None:
     """Writes the model with preprocessing and temperature inside, for any number of images.
 
     Raises:
@@ -41,7 +41,7 @@ def write(trained: Trained, path: Path) -> None:
         model.save(path)
 
 
-def model_of(trained: Trained) -> Any:
+def model_of(trained: TrainedModel) -> Any:
     """The model of Keras, trained; what Keras itself remembers of others is cleared.
 
     Raises:
@@ -61,7 +61,7 @@ def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: np.asarray(model(images[..., None]))
 
 
-def _build(trained: Trained) -> Any:
+def _build(trained: TrainedModel) -> Any:
     """The untrained model, from pixels to probabilities."""
     keras = _keras()
     config, spec = trained.config, trained.preprocessing

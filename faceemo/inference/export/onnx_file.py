@@ -17,14 +17,14 @@ import numpy as np
 
 from faceemo.errors import UserError
 from faceemo.inference.export.function import probabilities_of
-from faceemo.inference.trained import Trained
 from faceemo.models.layers.convolution import portable
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
 # jax2onnx names an older Orbax among its requirements, which it does not use here.
 INSTALL = "from the checkout, pip install -e '.[onnx]' && pip install --no-deps jax2onnx"
 
 
-def write(trained: Trained, path: Path) -> None:
+def write(trained: TrainedModel, path: Path) -> None:
     """Writes the function of `graph.probabilities_of` for any number of images.
 
     Raises:

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from faceemo.inference.export.function import probabilities_of
-from faceemo.inference.trained import Trained
 from faceemo.models.layers.convolution import portable
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
-def write(trained: Trained, path: Path) -> None:
+def write(trained: TrainedModel, path: Path) -> None:
     """Writes the function of `graph.probabilities_of` for any number of images."""
     side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("count")

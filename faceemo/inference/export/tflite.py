@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from faceemo.inference.export import keras_file
-from faceemo.inference.trained import Trained
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
 
-def write(trained: Trained, path: Path) -> None:
+def write(trained: TrainedModel, path: Path) -> None:
     """Writes what TensorFlow's converter makes of the Keras model, float32.
 
     Raises:

@@ -1,157 +1,253 @@
-"""A trained network in one file: its weights alone, and all that a predictor has to know.
+"""A trained network with everything that prediction needs, from a run or a file of its own.
 
-The file is a .npz of `faceemo.models.weights.npz`: every leaf of the network, frozen ones and
-BatchNorm's statistics included, under 'params/...' and 'batch_stats/...', float32; under 'about'
-the recipe (configuration, classes, preprocessing, origin of the weights, digests of the data), the
-temperature, and a digest of every leaf and of all that. NumPy opens it without faceemo.
+The file is a .npz of `faceemo.models.weights.npz`. It holds every leaf of the network, frozen
+parameters and batch statistics included, under 'params/...' and 'batch_stats/...', float32. Under
+'about' it holds the recipe (configuration, classes, preprocessing, origin of the initial weights,
+digests of the data), the temperature, and a digest of every leaf and of these facts. NumPy reads
+it without faceemo.
 """
 
 import dataclasses
+import functools
+import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
 
+import faceemo
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import keras_h5, npz
-from faceemo.train.digest import differences, digests, named_leaves, sealed
+from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
+from faceemo.train.digest import digest_items, find_differences, make_seal, named_leaves
 
 NAME = "model.npz"
+# Stands for the path of the network that comes with faceemo.
+BUILTIN = "builtin"
 _KIND = "a trained network of faceemo"
 _VERSION = 1
 _DIGEST = "digest"
 _TREES = ("params", "batch_stats")
 
 
-@dataclasses.dataclass(frozen=True)
-class Stored:
-    """A trained network, without its run.
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A trained network at the best epoch of its run.
 
     Attributes:
-        variables: {'params', 'batch_stats'} of nested dicts, float32 NumPy arrays; 'batch_stats' is
-            {} for a network without BatchNorm. As `Model.apply` and `make_eval_step` take them.
-        recipe: what `faceemo.train.checkpoint.provenance.make_recipe` recorded of the run.
-        temperature: by which logits are divided for calibrated probabilities; above 0.
-        best_epoch: from 1; whose weights these are.
+        model: The network.
+        variables: {'params', 'batch_stats'} of nested dicts, float32 arrays; 'batch_stats' is {}
+            for a network without BatchNorm.
+        recipe: The run's record, see `faceemo.train.checkpoint.provenance.make_recipe`.
+        temperature: Divisor of the logits for calibrated probabilities, above 0; 1 if none was
+            fitted.
+        best_epoch: The epoch, from 1, that the variables come from.
     """
 
+    model: models.Model
     variables: dict[str, Any]
     recipe: dict[str, Any]
     temperature: float
     best_epoch: int
 
-    @property
+    @classmethod
+    def from_recipe(
+        cls, recipe: dict[str, Any], variables: dict[str, Any], temperature: float, best_epoch: int
+    ) -> "TrainedModel":
+        """Builds the network that a recipe describes; see the class for the arguments."""
+        model = models.build(_config(recipe), len(recipe["classes"]))
+        return cls(model, variables, recipe, temperature, best_epoch)
+
+    @classmethod
+    def from_run(cls, workdir: Path, *, require_temperature: bool = False) -> "TrainedModel":
+        """Restores the best weights of a run.
+
+        Args:
+            workdir: The run's folder.
+            require_temperature: Whether to refuse a run without a temperature for these weights.
+                Otherwise the temperature is 1, and a warning says so.
+
+        Raises:
+            UserError: If there is no run with a finished epoch, its checkpoints are damaged, or a
+                required temperature is missing.
+        """
+        # Orbax takes seconds to import, which the reader of a stored file need not wait for.
+        from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
+
+        recipe = recipe_of(workdir)
+        variables, history = Checkpoints(workdir, recipe).restore_best()
+        calibration = read_calibration(workdir, len(history))
+        if calibration is None and require_temperature:
+            raise UserError(
+                expected=f"the temperature of epoch {len(history)} in {workdir / CALIBRATION}",
+                found="none",
+                fix="give the run's command with --mode=evaluate, which fits it",
+            )
+        if calibration is None:
+            print(
+                f"warning: {workdir} has no temperature for its best weights, so probabilities are "
+                "not calibrated; --mode=evaluate --split=validation fits one",
+                file=sys.stderr,
+            )
+        leaves: dict[str, Any] = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
+        temperature = calibration["temperature"] if calibration else 1.0
+        return cls.from_recipe(recipe, leaves, temperature, len(history))
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainedModel":
+        """Reads a file that `save` wrote, and compares every digest.
+
+        Args:
+            path: The file, or the folder that holds it as model.npz.
+
+        Raises:
+            UserError: If there is no such file; if it is cut off, altered or of another kind; if a
+                newer faceemo wrote it; if its leaves are not exactly those of the network that its
+                configuration describes.
+        """
+        path = stored_file(path)
+        if not path.is_file():
+            raise UserError(
+                expected=f"a trained network at {path}",
+                found="no such file",
+                fix="store one with scripts/train_final.py, or correct the path",
+            )
+        with npz.refused(
+            path,
+            expected="an undamaged file of a trained network, as scripts/train_final.py writes it",
+            fix="copy it again, or store it again with scripts/train_final.py",
+        ):
+            about, arrays = npz.unpack(path)
+            if about.get("kind") != _KIND:
+                raise ValueError("it holds no trained network, but perhaps a backbone's weights")
+            if about["version"] > _VERSION:
+                raise ValueError(
+                    f"a newer faceemo wrote it, in version {about['version']} of the format; "
+                    f"this one reads {_VERSION}: update faceemo"
+                )
+            seal = about.pop(_DIGEST)
+            trees = {name: {} for name in _TREES} | traverse_util.unflatten_dict(arrays, sep="/")
+            found = digest_items(trees, {"about": about})
+            if wrong := find_differences(seal, found, {*trees, "about"}):
+                raise ValueError(f"not as it was stored: {', '.join(wrong)}")
+            trained = cls.from_recipe(
+                about["recipe"], trees, float(about["temperature"]), int(about["best_epoch"])
+            )
+        expected = _leaf_shapes(trained.model)
+        if problems := keras_h5.misfits(arrays, expected):
+            version = trained.recipe.get("versions", {}).get("faceemo", "unknown")
+            raise UserError(
+                expected=f"the {len(expected)} arrays of {trained.arch} and nothing else in {path}",
+                found="; ".join(problems),
+                fix=f"load it with the version of faceemo that stored it: {version}",
+            )
+        return trained
+
+    def save(self, path: Path) -> None:
+        """Writes the network into a file, whole or not at all.
+
+        Args:
+            path: The file, which ends in '.npz'; an older one is replaced.
+
+        Raises:
+            UserError: If `path` has another suffix.
+        """
+        if path.suffix != npz.SUFFIX:
+            raise UserError(
+                expected=f"a file ending in {npz.SUFFIX} to write",
+                found=str(path),
+                fix=f"name it {path.with_suffix(npz.SUFFIX).name}",
+            )
+        trees = {name: self.variables[name] for name in _TREES}
+        facts = {
+            "kind": _KIND,
+            "version": _VERSION,
+            "recipe": self.recipe,
+            "temperature": self.temperature,
+            "best_epoch": self.best_epoch,
+        }
+        about = facts | {_DIGEST: make_seal(digest_items(trees, {"about": facts}))}
+        npz.pack(path, about, named_leaves(trees))
+
+    @functools.cached_property
     def config(self) -> ConfigDict:
-        """Of the run; a field that is younger than it has its default."""
-        stored = self.recipe["config"]
-        return ConfigDict(make_config(stored["arch"]).to_dict() | stored)
+        """The run's configuration; fields that are newer than the run have their defaults."""
+        return _config(self.recipe)
 
     @property
     def arch(self) -> str:
-        """Of `config.ARCHS`."""
+        """The backbone's name, one of `config.ARCHS`."""
         return self.recipe["config"]["arch"]
 
     @property
-    def image_size(self) -> int:
-        """Side of the square that the network is shown, pixels."""
-        return self.recipe["config"]["image_size"]
-
-    @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the logits."""
+        """The names of the classes, in the order of the logits."""
         return tuple(self.recipe["classes"])
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What the weights expect of their input."""
+        """The preprocessing that belongs to the weights."""
         return Preprocessing.from_dict(self.recipe["preprocessing"])
 
-    def build(self) -> models.Model:
-        """The network that `variables` belong to."""
-        return models.build(self.config, len(self.classes))
 
-
-def write(path: Path, stored: Stored) -> None:
-    """Writes the file, whole or not at all.
+def read(path: Path) -> TrainedModel:
+    """Reads a trained network from any of its places.
 
     Args:
-        path: ends in '.npz'; what was there is replaced.
-        stored: its leaves are written as they are.
+        path: A run's folder, a file that `TrainedModel.save` wrote or the folder that holds it, or
+            `BUILTIN`.
 
     Raises:
-        UserError: if `path` has another ending.
+        UserError: If there is no trained network, or it is damaged.
     """
-    if path.suffix != npz.SUFFIX:
-        raise UserError(
-            expected=f"a file ending in {npz.SUFFIX} to write",
-            found=str(path),
-            fix=f"name it {path.with_suffix(npz.SUFFIX).name}",
-        )
-    trees = {name: stored.variables[name] for name in _TREES}
-    facts = {
-        "kind": _KIND,
-        "version": _VERSION,
-        "recipe": stored.recipe,
-        "temperature": stored.temperature,
-        "best_epoch": stored.best_epoch,
-    }
-    about = facts | {_DIGEST: sealed(digests(trees, {"about": facts}))}
-    npz.pack(path, about, named_leaves(trees))
+    path = resolve_builtin(path)
+    if stored_file(path).is_file():
+        return TrainedModel.load(path)
+    if path.is_dir() and _is_run(path):
+        return TrainedModel.from_run(path)
+    raise UserError(
+        expected=f"a run's folder or a stored network ({NAME}) at {path}",
+        found="a folder without either" if path.is_dir() else "nothing",
+        fix="name the folder that training printed, such as checkpoints/vgg16-7, or "
+        f"'{BUILTIN}' for the network that comes with faceemo",
+    )
 
 
-def load(path: Path) -> Stored:
-    """Reads what `write` wrote, after comparing every digest.
+def resolve_builtin(path: Path) -> Path:
+    """Returns the folder of the network that comes with faceemo if `path` is `BUILTIN`.
 
-    Args:
-        path: the file, or the folder that holds it as model.npz.
-
-    Raises:
-        UserError: if there is none; if it is cut off, altered in any of its numbers or words, or of
-            another kind; if a newer faceemo wrote it; if its leaves are not exactly those of the
-            network that its configuration describes.
+    Any other path is returned as it is. A folder of one's own with that name needs its absolute
+    path.
     """
-    path = path / NAME if path.is_dir() else path
-    if not path.is_file():
-        raise UserError(
-            expected=f"a trained network at {path}",
-            found="no such file",
-            fix="store one with scripts/train_final.py, or name the file",
-        )
-    with npz.refused(
-        path,
-        expected="a whole file of a trained network, of scripts/train_final.py",
-        fix="copy it again, or store it again with scripts/train_final.py",
-    ):
-        about, arrays = npz.unpack(path)
-        if about.get("kind") != _KIND:
-            raise ValueError("it is another kind of file: a backbone's weights, or not faceemo's")
-        if about["version"] > _VERSION:
-            raise ValueError(f"a newer faceemo wrote it, in form {about['version']}: update this")
-        seal = about.pop(_DIGEST)
-        trees = {name: {} for name in _TREES} | traverse_util.unflatten_dict(arrays, sep="/")
-        found = digests(trees, {"about": about})
-        if wrong := differences(seal, found, {*trees, "about"}):
-            raise ValueError(f"not as it was stored: {', '.join(wrong)}")
-        stored = Stored(
-            trees, about["recipe"], float(about["temperature"]), int(about["best_epoch"])
-        )
-    expected = _shapes(stored.build())
-    if problems := keras_h5.misfits(arrays, expected):
-        raise UserError(
-            expected=f"the {len(expected)} arrays of {stored.arch} and nothing else in {path}",
-            found="; ".join(problems),
-            fix="load it with the version of faceemo that stored it: "
-            f"{stored.recipe['versions'].get('faceemo', 'unknown')}",
-        )
-    return stored
+    package = Path(faceemo.__file__).parent
+    return package / "inference" / BUILTIN if str(path) == BUILTIN else path
 
 
-def _shapes(model: models.Model) -> dict[str, tuple[int, ...]]:
-    """Of every leaf of a network, by 'params/backbone/layer/weight'."""
-    variables = model.shapes()
-    leaves: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
+def stored_file(path: Path) -> Path:
+    """Returns the file of a stored network, for the path of that file or of its folder."""
+    return path / NAME if path.is_dir() else path
+
+
+def _is_run(folder: Path) -> bool:
+    """Returns whether a folder holds checkpoints of a run."""
+    from faceemo.train.checkpoint.checkpoints import read_recipe
+
+    return read_recipe(folder) is not None
+
+
+def _config(recipe: dict[str, Any]) -> ConfigDict:
+    """Completes a recipe's configuration with the defaults of the fields that it lacks."""
+    stored = recipe["config"]
+    return ConfigDict(make_config(stored["arch"]).to_dict() | stored)
+
+
+def _leaf_shapes(model: models.Model) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every leaf of a network, by 'params/backbone/layer/weight'."""
+    leaves: dict[str, Any] = traverse_util.flatten_dict(model.shapes(), sep="/")
     return {name: leaf.shape for name, leaf in leaves.items()}

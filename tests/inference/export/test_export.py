@@ -19,7 +19,7 @@ from faceemo.inference import cli
 from faceemo.inference.export import keras_file
 from faceemo.inference.export.export import FORMATS, TOLERANCE, _faces, export
 from faceemo.inference.predictor import load
-from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
 from tests.support.inference import networks
 
@@ -120,12 +120,12 @@ assert not any(name.startswith("faceemo") for name in sys.modules)
 def test_a_file_that_answers_otherwise_is_not_written(network, photos, tmp_path, monkeypatch):
     out = tmp_path / "model.npz"
     out.write_text("an older one")
-    write = trained_model.write
+    save = TrainedModel.save
 
-    def warmer(path, kept):
-        write(path, dataclasses.replace(kept, temperature=1.01 * kept.temperature))
+    def save_warmer(trained, path):
+        save(dataclasses.replace(trained, temperature=1.01 * trained.temperature), path)
 
-    monkeypatch.setattr(trained_model, "write", warmer)
+    monkeypatch.setattr(TrainedModel, "save", save_warmer)
     with pytest.raises(UserError, match="nothing was written"):
         export(network, "npz", out, [photos])
     assert out.read_text() == "an older one"

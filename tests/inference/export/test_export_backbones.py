@@ -10,8 +10,8 @@ from PIL import Image
 
 import faceemo
 from faceemo.config import ARCHS
-from faceemo.inference import trained
 from faceemo.inference.export.export import FORMATS, export
+from faceemo.train.checkpoint.trained_model import read
 from tests.support import keras_process
 from tests.support.data.faces import face
 from tests.support.inference import networks
@@ -69,7 +69,7 @@ def test_keras_takes_each_backbone_by_name(runs, exported, tmp_path):
     keras_process.run(program, exported, *MAKERS.values())
     for arch, maker in MAKERS.items():
         wanted = {}
-        for collection in trained.read(runs[arch]).variables.values():
+        for collection in read(runs[arch]).variables.values():
             wanted |= traverse_util.flatten_dict(collection.get("backbone", {}), sep="/")
         with np.load(exported / f"{maker}.npz") as taken:
             assert taken.keys() == wanted.keys()

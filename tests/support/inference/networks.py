@@ -6,13 +6,13 @@ import numpy as np
 from faceemo import models
 from faceemo.config import CLASSES, make_config
 from faceemo.models.layers.layers import Mode
-from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from faceemo.train.steps import plain_inputs
 from tests.support.data.faces import face
 
 
 def write(folder, arch="vgg16", **fields):
-    """Writes a `trained_model.Stored` that tells faces apart, at 32 pixels; returns its path."""
+    """Writes a `TrainedModel` that tells faces apart, at 32 pixels; returns its path."""
     config = make_config(arch, "0,weights=none,image_size=32")
     model = models.build(config)  # in float32, whatever the fields say of activations
     config.update(fields)
@@ -33,10 +33,8 @@ def write(folder, arch="vgg16", **fields):
         "weights": {"source": "none", "sha256": None},
         "data": {"train": "no images", "validation": "no images"},
     }
-    path = folder / trained_model.NAME
-    trained_model.write(
-        path, trained_model.Stored(variables, recipe, temperature=0.8, best_epoch=2)
-    )
+    path = folder / NAME
+    TrainedModel(model, variables, recipe, temperature=0.8, best_epoch=2).save(path)
     return path
 
 

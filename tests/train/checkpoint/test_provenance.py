@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.models import conversion
-from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.provenance import ancestors, inherited_images, make_recipe
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.train.tiny import make_splits
 
 
@@ -27,10 +27,10 @@ def chain(tmp_path_factory):
     folder, splits = tmp_path_factory.mktemp("chain"), make_splits()
     first = recipe_from("none", splits)
     variables = models.build(ConfigDict(first["config"])).init(5)
-    trained_model.write(folder / "first.npz", trained_model.Stored(variables, first, 1.0, 1))
+    TrainedModel.from_recipe(first, variables, 1.0, 1).save(folder / "first.npz")
     conversion.convert("mobilenet", str(folder / "first.npz"), folder / "backbone.npz")
     second = recipe_from(folder / "backbone.npz", splits)
-    trained_model.write(folder / "second.npz", trained_model.Stored(variables, second, 1.0, 1))
+    TrainedModel.from_recipe(second, variables, 1.0, 1).save(folder / "second.npz")
     return folder, splits, first, second
 
 
@@ -46,7 +46,7 @@ def test_every_run_before_is_known_also_through_a_conversion(chain):
     third = recipe_from(folder / "second.npz", splits)
     assert ancestors(third) == [second, first]
     assert ancestors(first) == []
-    kept = trained_model.load(folder / "second.npz")
+    kept = TrainedModel.load(folder / "second.npz")
     assert ancestors(kept.recipe) == [first]
 
 
@@ -68,6 +68,6 @@ def test_also_where_only_the_run_before_the_last_saw_others(chain):
     folder, splits, *_ = chain
     others = splits | {"train": altered(splits["train"])}
     between = recipe_from(folder / "first.npz", others)
-    variables = trained_model.load(folder / "first.npz").variables
-    trained_model.write(folder / "between.npz", trained_model.Stored(variables, between, 1.0, 1))
+    variables = TrainedModel.load(folder / "first.npz").variables
+    TrainedModel.from_recipe(between, variables, 1.0, 1).save(folder / "between.npz")
     assert inherited_images(recipe_from(folder / "between.npz", others))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceemo import models
-from faceemo.analysis import calibration, card
+from faceemo.analysis import card
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.experiments import finals
@@ -17,8 +17,9 @@ from faceemo.models.preprocessing import IDENTITY
 from faceemo.models.weights import npz
 from faceemo.train import parallel
 from faceemo.train.build_steps import evaluation_step
-from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.temperature import CALIBRATION
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.digest import named_leaves
 from faceemo.train.predict_split import predict_split
 from tests.support import finished
@@ -49,20 +50,20 @@ def answers(model, preprocessing, variables):
 def test_it_answers_as_the_best_checkpoint_bit_for_bit(run, path):
     workdir, recipe = run
     best, _ = Checkpoints(workdir, recipe).restore_best()
-    found = trained_model.load(path)
+    found = TrainedModel.load(path)
     wanted, leaves = named_leaves(best), named_leaves(found.variables)
     assert leaves.keys() == wanted.keys()
     assert all(leaves[name].tobytes() == wanted[name].tobytes() for name in wanted)
     assert all(leaf.dtype == np.float32 for leaf in leaves.values())
-    model = found.build()
+    model = found.model
     logits = answers(model, found.preprocessing, found.variables)
     assert np.ptp(logits) > 0
     np.testing.assert_array_equal(logits, answers(model, model.preprocessing, best))
 
 
 def test_it_knows_what_a_predictor_asks(run, path):
-    found = trained_model.load(path.parent)  # the folder will do
-    assert (found.arch, found.image_size) == ("efficientnetb0", 32)
+    found = TrainedModel.load(path.parent)  # the folder will do
+    assert (found.arch, found.model.image_size) == ("efficientnetb0", 32)
     assert found.classes == ("happy", "neutral", "sad", "surprise")
     assert found.preprocessing == IDENTITY
     assert (found.temperature, found.best_epoch) == (1.375, 1)
@@ -84,7 +85,7 @@ def test_numpy_alone_reads_all_leaves_and_no_optimiser(run, path):
 
 def test_training_starts_from_its_backbone(path):
     """Every leaf and statistic of it, at another size and with other classes; a new head."""
-    kept = trained_model.load(path)
+    kept = TrainedModel.load(path)
     config = make_config("efficientnetb0", f"best,weights={path},image_size=64,classes=sad+happy")
     model = models.build(config)
     fresh = model.init(3)
@@ -107,7 +108,7 @@ def test_another_backbone_does_not_start_from_it(path):
 def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
     """Wherever one is altered; dates in the zip's own tables mean nothing to anybody."""
     content = path.read_bytes()
-    whole = named_leaves(trained_model.load(path).variables)
+    whole = named_leaves(TrainedModel.load(path).variables)
     rng = np.random.default_rng(0)
     # anywhere, in the first arrays' headers, in the tables at the end, in what is said about it
     about = content.index(b"about.npy")
@@ -123,7 +124,7 @@ def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
         changed[place] ^= 1 << int(rng.integers(8))
         copy.write_bytes(changed)
         try:
-            found = named_leaves(trained_model.load(copy).variables)
+            found = named_leaves(TrainedModel.load(copy).variables)
         except UserError as error:
             refused.append(str(error))
         else:
@@ -144,10 +145,10 @@ def test_what_zips_checksum_cannot_see_the_digests_do(path, tmp_path):
     ):
         npz.pack(tmp_path / "m.npz", about, arrays | {key: value})
         with pytest.raises(UserError, match=f"not as it was stored: {key}"):
-            trained_model.load(tmp_path / "m.npz")
+            TrainedModel.load(tmp_path / "m.npz")
     npz.pack(tmp_path / "m.npz", about | {"temperature": 1.0}, arrays)
     with pytest.raises(UserError, match="not as it was stored: about"):
-        trained_model.load(tmp_path / "m.npz")
+        TrainedModel.load(tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, 0.5, -1, -30])
@@ -156,12 +157,12 @@ def test_a_file_that_is_cut_off_is_refused(path, tmp_path, length):
     length = int(len(content) * length) if isinstance(length, float) else length
     (tmp_path / "model.npz").write_bytes(content[:length])
     with pytest.raises(UserError, match=r"copy it again"):
-        trained_model.load(tmp_path)
+        TrainedModel.load(tmp_path)
 
 
 def test_what_is_no_stored_network_is_refused(path, tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        trained_model.load(tmp_path / "lost.npz")
+        TrainedModel.load(tmp_path / "lost.npz")
     other = tmp_path / "other.npz"
     for write in (
         lambda: other.write_text("<html>404</html>"),
@@ -171,18 +172,18 @@ def test_what_is_no_stored_network_is_refused(path, tmp_path):
     ):
         write()
         with pytest.raises(UserError, match="which cannot be read"):
-            trained_model.load(other)
-    found = trained_model.load(path)
+            TrainedModel.load(other)
+    found = TrainedModel.load(path)
     head = found.variables["params"]["head"]
     for variables, message in (
         ({"params": {"head": head}, "batch_stats": {}}, "is missing"),
         ({"params": found.variables["params"], "batch_stats": {"x": np.ones(2)}}, "left over"),
     ):
-        trained_model.write(other, dataclasses.replace(found, variables=variables))
+        dataclasses.replace(found, variables=variables).save(other)
         with pytest.raises(UserError, match=message):
-            trained_model.load(other)
+            TrainedModel.load(other)
     with pytest.raises(UserError, match=r"name it model\.npz"):
-        trained_model.write(tmp_path / "model.h5", found)
+        found.save(tmp_path / "model.h5")
 
 
 KILLED = """
@@ -203,10 +204,10 @@ def test_killed_while_storing_nothing_passes_for_finished(run, tmp_path):
         assert subprocess.run(killed, cwd=REPOSITORY, timeout=300).returncode == 9
         assert sorted(path.name for path in folder.glob("*")) == before
     with pytest.raises(UserError, match="no such file"):
-        trained_model.load(tmp_path / "new")
-    trained_model.load(tmp_path / "old")
+        TrainedModel.load(tmp_path / "new")
+    TrainedModel.load(tmp_path / "old")
     finals.store(workdir, tmp_path / "new")
-    trained_model.load(tmp_path / "new")
+    TrainedModel.load(tmp_path / "new")
     assert not (tmp_path / ".new.partial").exists()
 
 
@@ -216,24 +217,22 @@ def test_what_is_not_finished_or_not_ours_is_left_alone(run, tmp_path):
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match=r"thesis\.tex"):
         finals.store(workdir, tmp_path / "mine")
-    with pytest.raises(UserError, match="no checkpoints"):
+    with pytest.raises(UserError, match="a trained run"):
         finals.store(tmp_path / "mine", tmp_path / "out")
-    fitted = (workdir / calibration.NAME).read_text()
+    fitted = (workdir / CALIBRATION).read_text()
     try:
-        (workdir / calibration.NAME).write_text(
-            fitted.replace('"best_epoch": 1', '"best_epoch": 2')
-        )
+        (workdir / CALIBRATION).write_text(fitted.replace('"best_epoch": 1', '"best_epoch": 2'))
         with pytest.raises(UserError, match=r"temperature of epoch 1"):
             finals.store(workdir, tmp_path / "out")
     finally:
-        (workdir / calibration.NAME).write_text(fitted)
+        (workdir / CALIBRATION).write_text(fitted)
     assert not (tmp_path / "out").exists()
 
 
 def test_loading_needs_neither_tensorflow_nor_orbax(path):
     code = (
-        "import sys, pathlib; from faceemo.train.checkpoint import trained_model; "
-        "trained_model.load(pathlib.Path(sys.argv[1])); "
+        "import sys, pathlib; from faceemo.train.checkpoint.trained_model import TrainedModel; "
+        "TrainedModel.load(pathlib.Path(sys.argv[1])); "
         "sys.exit(bool({'tensorflow', 'orbax.checkpoint', 'matplotlib'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, str(path)]
