@@ -10,11 +10,11 @@ __version__ = "0.1.0"
 
 
 def load(path: str | Path = "builtin") -> "Predictor":
-    """A predictor by the best weights of a run, or by the network that comes with faceemo.
+    """Loads a predictor with the best weights of a run, or with the network that is built in.
 
     See `faceemo.inference.predictor.load`.
     """
-    # JAX takes seconds, which `import faceemo` need not wait for
+    # Importing JAX takes seconds, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
 
     return predictor.load(path)

@@ -1,4 +1,4 @@
-"""The one kind of error that is the user's to mend."""
+"""Errors that the user can fix, and how commands report them."""
 
 import contextlib
 import difflib
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 _ELSEWHERE = (
     "or choose other folders: data_dir or --workdir for what is written, source for the images"
 )
-# What a disk may refuse, none of it a bug: what was expected, how to mend it.
+# Reasons for which a disk refuses to write, none of them a bug: what was expected, how to fix it.
 _REFUSALS = {
     errno.ENOSPC: ("room on the disk", f"free some {_ELSEWHERE}"),
     errno.EDQUOT: ("room within the disk quota", f"free some {_ELSEWHERE}"),
@@ -20,14 +20,14 @@ _REFUSALS = {
 
 
 class UserError(ValueError):
-    """Something the user gave (a file, a folder, an option) does not fit.
+    """An error in something that the user gave: a file, a folder or an option.
 
     The message is one paragraph in three parts: what was expected, what was found, how to fix it.
     Commands print it without a traceback (`reported`); any other exception is a bug.
     """
 
     def __init__(self, message: str = "", *, expected: str = "", found: str = "", fix: str = ""):
-        """Takes the three parts; or the whole, as pickle and absl do to make the error anew."""
+        """Takes the three parts, or the whole message, with which pickle and absl copy an error."""
         super().__init__(message or f"expected {expected}; found {found}. Fix: {fix}")
 
 
@@ -50,7 +50,7 @@ def suggestion(found: object, known: Iterable[object], form: str = " (did you me
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turns a `UserError`, or what a disk refuses, into one line on stderr and exit code 2."""
+    """Turns a `UserError`, or a disk's refusal, into one line on stderr and exit code 2."""
     try:
         with disk_refusals():
             yield
@@ -61,7 +61,7 @@ def reported() -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_refusals() -> Iterator[None]:
-    """Makes a `UserError` of a full or read-only disk and of a missing permission."""
+    """Turns errors of a full or read-only disk and of permissions into a `UserError`."""
     try:
         yield
     except OSError as error:

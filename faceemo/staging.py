@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all.
+"""Writes files and folders so that they appear whole or not at all.
 
-Everything is written under a hidden temporary name beside its place and renamed into it, so that
-a process killed at any point leaves nothing half-made that could pass for finished. What such a
-process leaves behind is removed when the same name is written again.
+Everything is written under a hidden temporary name beside its final name and then renamed, so that
+a process killed at any point leaves nothing incomplete that could pass for finished. Its leftovers
+are removed when the same name is written again.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def folder(final: Path) -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Of a link to a folder the link alone: what it leads to is the user's."""
+    """Removes a folder; of a link only the link, because its target belongs to the user."""
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():
@@ -56,7 +56,7 @@ def _remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def file(final: Path) -> Iterator[Path]:
-    """Yields a path to write to (same suffix), which then takes the place of `final`."""
+    """Yields a path with the same suffix to write to, which then takes the place of `final`."""
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.with_name(f".partial.{final.name}")
     try:
@@ -68,13 +68,17 @@ def file(final: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone(root: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(root: Path, *, wait: bool = True) -> Iterator[None]:
     """Waits until no other process writes in `root`, and keeps others waiting meanwhile.
 
-    The lock belongs to the open file: the system lifts it when the process ends, however it ends.
+    The lock belongs to the open file, so the system releases it however the process ends.
+
+    Args:
+        root: Folder that is locked, by a file .lock in it.
+        wait: Whether to wait for the lock; otherwise a lock that is held raises.
 
     Raises:
-        BlockingIOError: instead of waiting, if not to `wait`.
+        BlockingIOError: If another process holds the lock and `wait` is False.
     """
     with (root / ".lock").open("w") as lock:
         if fcntl:

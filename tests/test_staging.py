@@ -80,8 +80,8 @@ def test_a_file_keeps_its_former_content_until_it_is_whole(tmp_path):
 
 
 def test_who_does_not_wait_for_a_folder_is_told_at_once(tmp_path):
-    second = staging.alone(tmp_path, wait=False)
-    with staging.alone(tmp_path), pytest.raises(BlockingIOError), second:
+    second = staging.locked(tmp_path, wait=False)
+    with staging.locked(tmp_path), pytest.raises(BlockingIOError), second:
         pass
-    with staging.alone(tmp_path, wait=False):
+    with staging.locked(tmp_path, wait=False):
         pass

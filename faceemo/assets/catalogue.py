@@ -177,7 +177,7 @@ def fetch(name: str, alternative: str = "") -> Path:
         if _is_verified(path, asset):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with staging.alone(path.parent):
+        with staging.locked(path.parent):
             reasons = _download(name, asset, path)
     except OSError as error:
         reasons = [f"cache {path.parent}: {error}"]

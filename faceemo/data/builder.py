@@ -1,6 +1,6 @@
-"""The dataset: unique_images as a TensorFlow dataset (array_record), and in memory.
+"""Builds a TensorFlow dataset (array_record) of unique_images and decodes it into memory.
 
-Importing this module brings TensorFlow along; callers do it where they need it.
+Importing this module imports TensorFlow; callers import it inside the functions that need it.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ FOLDER = "tfds"
 
 
 class FaceEmotions(tfds.core.GeneratorBasedBuilder):
-    """Grey faces: image uint8 [S, S, 1], label, path below the source."""
+    """Examples of a grey image uint8 [S, S, 1], its label and its path below the source."""
 
-    VERSION = tfds.core.Version("1.0.0")  # change it when `read_grey` gives other pixels
-    # Where TFDS looks for a file of checksums beside the code. There is none, and the search needs
-    # importlib_resources, which TFDS 4.9.10 does not declare for this Python.
+    VERSION = tfds.core.Version("1.0.0")  # to be raised when `read_grey` returns other pixels
+    # TFDS would look for a file of checksums here, beside the code. There is none, and the search
+    # needs importlib_resources, which TFDS 4.9.10 does not declare for this Python.
     code_path = None
 
     def __init__(
@@ -45,14 +45,14 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ):
-        """A builder for some files.
+        """Initialises the builder of a dataset of some files.
 
         Args:
-            source: folder that holds <split>/<class>/<image>.
-            paths: of the images, below source, in the order in which they are stored.
-            native_size: side at which they are stored, pixels.
-            classes: names of the labels, in their order.
-            **kwargs: for TFDS: data_dir, file_format.
+            source: Folder that holds <split>/<class>/<image>.
+            paths: Paths of the images below `source`, in the order in which they are stored.
+            native_size: Side at which the images are stored, in pixels.
+            classes: Class names in the order of the labels.
+            **kwargs: Arguments of TFDS: data_dir, file_format.
         """
         self._source, self._paths, self.native_size = source, paths, native_size
         self.classes = tuple(classes)
@@ -84,7 +84,7 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         paths = [path for path in self._paths if path.startswith(f"{split}/")]
         for key, path in enumerate(tqdm(paths, desc=f"building {split}", disable=None)):
-            # Encoded here, and fast: left to TFDS, TensorFlow would do it at ten times the cost.
+            # Encoded here because TFDS would leave it to TensorFlow, which takes ten times as long.
             png = io.BytesIO()
             image = read_grey(self._source / path, self.native_size)
             Image.fromarray(image).save(png, "PNG", compress_level=1)
@@ -93,43 +93,44 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
 
 
 def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
-    """The images in root/unique_images, decoded, by way of a TensorFlow dataset in root/tfds.
+    """Loads the images of root/unique_images by way of a TensorFlow dataset in root/tfds.
 
-    The dataset is built if there is none for exactly these files and this size; what was built
-    for other files is removed.
+    The dataset is built if there is none of exactly these files and this size; datasets of other
+    files are removed.
 
     Args:
-        root: folder of the dataset, prepared (`faceemo.data.prepare.prepare`).
-        native_size: side of the images, pixels.
-        classes: what the labels are, in this order.
+        root: The dataset's folder, after `faceemo.data.prepare.prepare`.
+        native_size: Side of the decoded images, in pixels.
+        classes: Class names in the order of the labels.
 
     Returns:
-        'train', 'validation' and 'test' (empty if there is none), ordered by path; 48x48
-        images take 2.3 kB each.
+        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. An
+        image of 48x48 pixels takes 2.3 kB.
 
     Raises:
-        UserError: if the folder is missing, not made of splits and classes, or holds a file that
-            is no image (the message names it).
+        UserError: If the folder is missing, does not consist of splits and classes, or holds a
+            file that is not an image (the message names it).
     """
     source = root / folders.UNIQUE
     if not source.is_dir():
         raise UserError(
             expected=f"prepared images in {source}",
             found="no such folder",
-            fix="run scripts/remove_duplicates.py",
+            fix="run scripts/remove_duplicates.py, which makes it",
         )
     hashes = archive.hashes(source, classes)
     if not any(path.startswith("validation/") for path in hashes):
         raise UserError(
             expected=f"images in {source / 'validation'}",
             found="none",
-            fix="see in ledger.jsonl why none is kept; policy=keep keeps what can be decoded",
+            fix="scripts/show_ledger.py --split validation prints why each image was left out; "
+            "policy=keep keeps all that can be decoded",
         )
     digest = hashlib.sha256(json.dumps([*classes, hashes]).encode()).hexdigest()[:16]
-    # Part of the folder's name, so that nothing stale is ever read.
+    # The digest is part of the folder's name, so that no stale dataset is ever read.
     data_dir = root / FOLDER / f"{digest}_{native_size}px"
-    with staging.alone(root):
-        _remove_others(data_dir.parent, digest)
+    with staging.locked(root):
+        _remove_stale(data_dir.parent, digest)
         builder = FaceEmotions(
             source=source,
             paths=tuple(hashes),
@@ -138,11 +139,11 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
             data_dir=str(data_dir),
             file_format="array_record",
         )
-        # TFDS gives the folder this name when it is finished, and another one until then.
+        # TFDS gives the folder this name once it is complete, and another one until then.
         if not Path(builder.data_dir).exists():
             if data_dir.exists():
-                shutil.rmtree(data_dir)  # what an interrupted build left
-            # TFDS announces a download where there is none, and shows its bars to log files too.
+                shutil.rmtree(data_dir)  # left by an interrupted build
+            # TFDS announces a download although there is none, and writes its bars to log files.
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(
@@ -152,16 +153,16 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
         return {split: _decode(builder, split) for split in SPLITS}
 
 
-def _remove_others(folder: Path, digest: str) -> None:
-    """Deletes what was built from other files."""
+def _remove_stale(folder: Path, digest: str) -> None:
+    """Deletes the datasets that were built from other files."""
     for other in folder.glob("*"):
         if not other.name.startswith(digest):
             shutil.rmtree(other)
 
 
 def _decode(builder: FaceEmotions, split: str) -> Split:
-    """All images of a split."""
-    # TFDS does not know a split without images
+    """Decodes all images of a split."""
+    # TFDS has no split without images.
     examples = builder.as_data_source(split) if split in builder.info.splits else ()
     side = builder.native_size
     images = np.empty((len(examples), side, side), np.uint8)

@@ -1,4 +1,4 @@
-"""One run at a time in a folder: a second one would remove what the first is writing."""
+"""A lock that keeps a run's folder to one run: a second one would remove what the first writes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,30 +10,30 @@ from faceemo.train import parallel
 
 
 @contextlib.contextmanager
-def claimed(workdir: Path) -> Iterator[None]:
-    """Keeps other runs out of `workdir` meanwhile; of several processes the first does.
+def lock_workdir(workdir: Path) -> Iterator[None]:
+    """Locks `workdir` against other runs; of several processes the first one does.
 
-    The system lifts the lock when the process ends, however it ends.
+    The operating system lifts the lock when the process ends, however it ends.
 
     Args:
-        workdir: is there, in the first process.
+        workdir: The run's folder; it must exist for the first process.
 
     Raises:
-        UserError: in every process, if another run is in it.
+        UserError: In every process, if another run is training in it.
     """
     with contextlib.ExitStack() as stack:
 
         @parallel.on_first
-        def claim() -> None:
+        def lock() -> None:
             try:
-                stack.enter_context(staging.alone(workdir, wait=False))
+                stack.enter_context(staging.locked(workdir, wait=False))
             except BlockingIOError as error:
                 raise UserError(
                     expected=f"no other run in {workdir}",
-                    found="one that is training there now",
-                    fix="let it end or stop it (then the same command goes on from there), or give "
-                    "another --workdir",
+                    found="another run that is training there now",
+                    fix="wait until it ends, or stop it and give its command again, which resumes "
+                    "it; or give another --workdir",
                 ) from error
 
-        claim()
+        lock()
         yield

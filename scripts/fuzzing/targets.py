@@ -22,7 +22,7 @@ from .network import small_network
 
 Target = Callable[[Path], str]
 
-_LOCK = ".lock"  # of `faceemo.staging.alone`, which stays
+_LOCK = ".lock"  # of `faceemo.staging.locked`, which stays
 
 
 def predictor(folder: Path) -> Target:

@@ -45,5 +45,5 @@ def test_a_run_that_failed_has_given_its_folder_back(tmp_path, monkeypatch):
         patch.setattr(loop, "train_epoch", broken)
         with pytest.raises(OSError):  # noqa: PT011
             fit(tmp_path / "run")
-    with staging.alone(tmp_path / "run", wait=False):
+    with staging.locked(tmp_path / "run", wait=False):
         pass

@@ -41,7 +41,7 @@ def find(
         UserError: if the images are not screened yet, or are too few.
     """
     started = time.monotonic()
-    with staging.alone(root):
+    with staging.locked(root):
         rows = ledger.read(root)
         judged = judgeable(rows, source)
         images = _read(root / archive.FOLDER, judged, source.native_size if source else hog.SIDE)

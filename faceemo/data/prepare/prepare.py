@@ -78,7 +78,7 @@ def prepare(
     root = Path(root)
     rules = rules or Rules()
     archive.check_present(root, selection)
-    with staging.alone(root):
+    with staging.locked(root):
         record = _Record(root)
         # before the first long stage, not after it
         new = last != "unpack" and not measure.Store(root, exact=exact).measurements
