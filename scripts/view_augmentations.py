@@ -1,4 +1,4 @@
-"""Draws every augmentation on one prepared training image per emotion, as one PNG."""
+"""Draws every augmentation of one prepared training image per emotion, as one PNG."""
 
 import argparse
 from pathlib import Path
@@ -10,21 +10,41 @@ from faceemo.config import classes_of, make_config, validate
 
 
 def main() -> None:
-    """Reads the arguments, draws the sheet and prints where it is."""
+    """Draws the figure and prints its path."""
     defaults = make_config("vgg16")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", default=defaults.data_dir, help="where prepared data is")
-    parser.add_argument("--dataset", default=defaults.dataset, choices=("folder", "sample"))
-    parser.add_argument("--out", type=Path, help="default: pictures/augmentations.png beside it")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="of images and draws")
-    parser.add_argument("--native_size", type=int, default=defaults.native_size)
-    parser.add_argument("--classes", default=defaults.classes, help="joined by '+'")
+    parser.add_argument(
+        "--data_dir",
+        default=defaults.data_dir,
+        help="folder of the prepared data (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dataset",
+        default=defaults.dataset,
+        choices=("folder", "sample"),
+        help="drawn sample faces, or the images in the folder (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="PNG to write (default: DATA_DIR/pictures/augmentations.png)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="seed of images and augmentation"
+    )
+    parser.add_argument(
+        "--native_size",
+        type=int,
+        default=defaults.native_size,
+        help="side of the images, pixels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--classes", default=defaults.classes, help="classes joined by '+' (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     with errors.reported():
         defaults.data_dir, defaults.dataset = arguments.data_dir, arguments.dataset
         defaults.classes = arguments.classes
         classes = classes_of(validate(defaults))
-        root = data.root_of(defaults)
+        root = data.dataset_root(defaults)
         images = augmentation_sheet.choose_images(
             root, arguments.seed, arguments.native_size, classes
         )
@@ -37,7 +57,7 @@ def main() -> None:
         out = arguments.out or root / "pictures" / "augmentations.png"
         with staging.file(out) as partial:
             style.save(figure, partial)
-    print(f"The augmentations are drawn in {out}")
+    print(f"picture {out}")
 
 
 if __name__ == "__main__":

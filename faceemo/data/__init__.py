@@ -1,4 +1,4 @@
-"""From a zip of face images to decoded splits."""
+"""The data of a run: from a zip, folder or csv of face images to decoded splits."""
 
 from pathlib import Path
 
@@ -7,29 +7,29 @@ from ml_collections import ConfigDict
 from faceemo.data.pipeline import Split
 
 
-def root_of(config: ConfigDict) -> Path:
-    """The folder that holds the configured dataset, see `faceemo.data.prepare.prepare`."""
+def dataset_root(config: ConfigDict) -> Path:
+    """Returns the folder of the configured dataset, see `faceemo.data.prepare.prepare`."""
     data_dir = Path(config.data_dir)
     return data_dir / "sample" if config.dataset == "sample" else data_dir
 
 
 def load(config: ConfigDict) -> dict[str, Split]:
-    """The configured dataset, decoded; prepared first where that has not been done yet.
+    """Loads the configured dataset, after preparing it if that has not been done yet.
 
     Returns:
-        'train', 'validation' and 'test' (empty if there is none), ordered by path.
+        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path.
 
     Raises:
-        UserError: if there is no data, or it is not usable.
+        UserError: If there is no data, or it cannot be used.
     """
-    # The builder brings TensorFlow along, and preparation OpenCV.
+    # Imported here because the builder imports TensorFlow, and preparation OpenCV.
     from faceemo.data import builder
     from faceemo.data.ledger import rules
     from faceemo.data.prepare import prepare
     from faceemo.data.sample import sample
     from faceemo.data.source import selection
 
-    root = root_of(config)
+    root = dataset_root(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
     asked = selection.of_config(config)

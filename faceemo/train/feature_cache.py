@@ -1,10 +1,9 @@
-"""Features of a trunk that never changes, computed once per image, in memory and on disk.
+"""Features of a backbone that never changes, computed once per image, in memory and on disk.
 
-Where only the head trains and images are shown as they are, every epoch would send the same pixels
-through the same frozen trunk. Here they go through once; the epochs then train the head alone, by
-the same step. On disk features are found by what they were made from: another image, weight,
-size, cut of the batches or line of the code is another file, and every file can be deleted at any
-time.
+If only the head trains and images are not augmented, every epoch would send the same pixels through
+the same frozen backbone. Here they go through it once, and the epochs train the head alone, with
+the same step. A file's name is a digest of everything that its features depend on: other images,
+weights, sizes, batches or code give another file. Every file may be deleted at any time.
 """
 
 import dataclasses
@@ -18,30 +17,32 @@ import jax
 import jax.numpy as jnp
 import jaxlib
 import numpy as np
-from flax import traverse_util
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from faceemo import data, models, staging
 from faceemo.assets import downloads
 from faceemo.data.augment import augment
-from faceemo.data.augment.augment import enlarge
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train import parallel
+from faceemo.models.preprocessing import Preprocessing
+from faceemo.train import parallel, steps
+from faceemo.train.digest import digest_tree
+from faceemo.train.start import Start
+from faceemo.train.steps import plain_inputs
 
-# Of all splits' features together, in memory: bytes.
-LIMIT = 2 * 2**30
+# Bytes in memory for the features of all splits together.
+MAX_BYTES = 2 * 2**30
 
 
-class Stage(NamedTuple):
-    """What the steps run on.
+class Setup(NamedTuple):
+    """The network and the data on which the steps of training and validation run.
 
     Attributes:
-        model: the whole network, or without its trunk.
-        preprocessing: None where `splits` hold features.
-        splits: of images, or of features [N, h, w, C] in the place of images.
+        model: The whole network, or the network without its backbone.
+        preprocessing: The preprocessing that belongs to the weights; None if `splits` hold
+            features.
+        splits: Splits of images, or with features [N, h, w, C] in their place.
     """
 
     model: Model
@@ -49,100 +50,89 @@ class Stage(NamedTuple):
     splits: dict[str, Split]
 
 
-def stage(
-    config: ConfigDict,
-    model: Model,
-    variables: dict[str, Any],
-    preprocessing: Preprocessing,
-    splits: dict[str, Split],
-) -> Stage:
-    """Features in the place of images where that changes nothing but the time; else all as it is.
+def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -> Setup:
+    """Replaces images by their features, if that changes nothing but the time.
 
     Args:
-        config: of the run.
-        model: of `faceemo.models.build`.
-        variables: with which the run starts.
-        preprocessing: that belongs to the weights.
+        config: The run's configuration.
+        start: The network with its initial variables.
         splits: 'train' and 'validation'.
     """
-    plain = Stage(model, preprocessing, splits)
+    model, variables = start.model, start.variables
+    without_cache = Setup(model, start.preprocessing, splits)
     if not _pays(config, model, len(splits["train"])):
-        return plain
+        return without_cache
     images = {name: splits[name] for name in ("train", "validation")}
     each = jax.eval_shape(
-        lambda params, batch_stats: _features(
-            model, preprocessing, params, batch_stats, np.zeros((1, 8, 8), np.uint8)
+        lambda params, batch_stats: _compute_features(
+            model, start.preprocessing, params, batch_stats, np.zeros((1, 8, 8), np.uint8)
         ),
         variables["params"],
         variables["batch_stats"],
     )
     size = sum(map(len, images.values())) * each.size * each.dtype.itemsize
-    if size > LIMIT:
+    if size > MAX_BYTES:
         print(
-            f"features of all images would take {size / 2**30:.1f} GiB, more than the "
-            f"{LIMIT / 2**30:.0f} GiB that are kept: the frozen trunk runs in every epoch"
+            f"features of all images would take {size / 2**30:.1f} GiB of memory, more than the "
+            f"limit of {MAX_BYTES / 2**30:.0f} GiB: the frozen backbone runs in every epoch"
         )
-        return plain
-    common = _settings(model, variables, preprocessing, config.batch_size)
+        return without_cache
+    common = _describe(start, config.batch_size)
     ready = {}
     for name, split in images.items():
-        place = data.root_of(config) / "features" / f"{_key(common, split)}.npy"
-        features = _read(place, (len(split), *each.shape[1:]), each.dtype)
+        path = data.dataset_root(config) / "features" / f"{_digest(common, split)}.npy"
+        features = _read(path, (len(split), *each.shape[1:]), each.dtype)
         if features is None:
-            features = _compute(model, preprocessing, variables, split, config.batch_size, name)
-            _write(place, features, common | {"split": name})
+            features = _compute_split(start, split, config.batch_size, name)
+            _write(path, features, common | {"split": name})
         ready[name] = dataclasses.replace(split, images=features)
-    return Stage(model.without_trunk(), None, ready)
+    return Setup(model.without_trunk(), None, ready)
 
 
 def _pays(config: ConfigDict, model: Model, n: int) -> bool:
-    """Whether features are the same in every epoch, and are needed more than once."""
+    """Returns whether features are the same in every epoch and are needed more than once."""
     same = model.trained == {"head"} and config.augmentation == "none"
     same = same and not (config.erasing or config.mixup or config.cutmix or config.teacher)
-    steps = steps_per_epoch(n, config.batch_size, config.steps_per_epoch)
-    shown = config.epochs * min(steps * config.batch_size, n)
+    batches = steps_per_epoch(n, config.batch_size, config.steps_per_epoch)
+    shown = config.epochs * min(batches * config.batch_size, n)
     # Several processes would each need all features, or their own part of every file.
     alone = jax.process_count() == 1
     return config.cache_features == "auto" and same and alone and shown > n
 
 
-def _features(
+def _compute_features(
     model: Model, preprocessing: Preprocessing, params: Any, batch_stats: Any, images: Any
 ) -> jax.Array:
-    """What the head takes, of images uint8 [B, H, W]: averaged already where it averages first."""
-    inputs = preprocess(enlarge(images, model.image_size), preprocessing)
+    """Computes the head's inputs from images uint8 [B, H, W], averaged if the head averages."""
+    inputs = plain_inputs(images, model, preprocessing)
     features, _ = model.features(params, batch_stats, inputs)
     if model.head.pooling == "average":
         return features.mean((1, 2), keepdims=True)
     return features
 
 
-def _compute(
-    model: Model,
-    preprocessing: Preprocessing,
-    variables: dict[str, Any],
-    split: Split,
-    batch_size: int,
-    name: str,
-) -> np.ndarray:
-    """[N, h, w, C], in batches as they are cut in training, so that no sum is ordered otherwise."""
-    step = parallel.evaluate_on_devices(
-        lambda params, batch_stats, images: _features(
-            model, preprocessing, params, batch_stats, images
+def _compute_split(start: Start, split: Split, batch_size: int, name: str) -> np.ndarray:
+    """Computes the features of a split, [N, h, w, C].
+
+    Batches are cut as in training, so that sums are taken in the same order.
+    """
+    step = parallel.map_eval_step(
+        lambda params, batch_stats, images: _compute_features(
+            start.model, start.preprocessing, params, batch_stats, images
         )
     )
-    params = parallel.replicate({"backbone": variables["params"]["backbone"]})
-    batch_stats = parallel.replicate(variables["batch_stats"])
+    params = parallel.replicate({"backbone": start.variables["params"]["backbone"]})
+    batch_stats = parallel.replicate(start.variables["batch_stats"])
     total, result, done = steps_per_epoch(len(split), batch_size), None, 0
     batches = epoch_batches(split, batch_size)
-    label = f"features of {name}"
-    for batch in tqdm(batches, label, total, unit="batch", leave=False, disable=None):
+    title = f"features of {name}"
+    for batch in tqdm(batches, title, total, unit="batch", leave=False, disable=None):
         images = parallel.shard(batch).images
         features = parallel.unreplicate(step(params, batch_stats, images))
         features = features.reshape(-1, *features.shape[2:])[: len(batch.labels)]
         features = features[batch.mask > 0]
         if result is None:
-            # Not a list to be joined at the end: that would take the memory twice.
+            # Not a list to concatenate at the end, which would take the memory twice.
             result = np.empty((len(split), *features.shape[1:]), features.dtype)
         result[done : done + len(features)] = features
         done += len(features)
@@ -150,74 +140,80 @@ def _compute(
     return result
 
 
-def _settings(
-    model: Model, variables: dict[str, Any], preprocessing: Preprocessing, batch_size: int
-) -> dict[str, Any]:
-    """All that features are made from but the images."""
-    sources = [*Path(models.__file__).parent.rglob("*.py"), Path(augment.__file__), Path(__file__)]
-    code = hashlib.sha256()
-    for source in sorted(sources):
-        code.update(source.read_bytes())
-    weights = hashlib.sha256()
-    trunk = {
-        "params": variables["params"]["backbone"],
-        "batch_stats": variables["batch_stats"],
+def _describe(start: Start, batch_size: int) -> dict[str, Any]:
+    """Describes everything that features depend on besides the images."""
+    model = start.model
+    backbone = {
+        "params": start.variables["params"]["backbone"],
+        "batch_stats": start.variables["batch_stats"],
     }
-    for path, leaf in sorted(traverse_util.flatten_dict(trunk, sep="/").items()):
-        weights.update(f"{path} {np.shape(leaf)} ".encode())
-        weights.update(np.ascontiguousarray(leaf).tobytes())
     return {
         "arch": model.arch,
         "image_size": model.image_size,
         "dtype": str(jnp.dtype(model.head.dtype)),
         "pooling": model.head.pooling,
-        "preprocessing": preprocessing.to_dict(),
-        "weights": weights.hexdigest(),
-        "code": code.hexdigest(),
+        "preprocessing": start.preprocessing.to_dict(),
+        "weights": digest_tree(backbone),
+        "code": _digest_code(),
         "versions": {module.__name__: module.__version__ for module in (jax, jaxlib, flax)},
-        # How a batch is cut decides in which order a sum is taken.
+        # The size of a batch decides in which order sums are taken.
         "batch_size": batch_size,
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
     }
 
 
-def _key(settings: dict[str, Any], split: Split) -> str:
-    total = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+def _digest_code() -> str:
+    """Computes the sha256, in hex, of the code between stored images and features."""
+    sources = [
+        # All files below, not beside: layers and readers of weights have folders of their own.
+        *Path(models.__file__).parent.rglob("*.py"),
+        *(Path(str(module.__file__)) for module in (augment, steps)),
+        Path(__file__),
+    ]
+    total = hashlib.sha256()
+    for source in sorted(sources):
+        total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+def _digest(description: dict[str, Any], split: Split) -> str:
+    """Computes the name of a split's file: 32 hex digits."""
+    total = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     total.update(str(split.images.shape).encode())
     total.update(np.ascontiguousarray(split.images).tobytes())
     return total.hexdigest()[:32]
 
 
-def _write(place: Path, features: np.ndarray, settings: dict[str, Any]) -> None:
-    """Writes the features and then, beside them, what they are and their hash."""
-    record = place.with_suffix(".json")
+def _write(path: Path, features: np.ndarray, description: dict[str, Any]) -> None:
+    """Writes features, and beside them a JSON file with their description and sha256."""
+    record = path.with_suffix(".json")
     try:
         record.unlink(missing_ok=True)
-        with staging.file(place) as partial:
+        with staging.file(path) as partial:
             np.save(partial, features)
             digest = downloads.file_digest(partial, "sha256")
         with staging.file(record) as partial:
-            partial.write_text(json.dumps(settings | {"sha256": digest}, indent=2) + "\n")
-        print(f"features of {len(features):,} images: computed once, kept in {place}")
+            partial.write_text(json.dumps(description | {"sha256": digest}, indent=2) + "\n")
+        print(f"features of {len(features):,} images: computed once and stored in {path}")
     except OSError as error:
-        print(f"features of {len(features):,} images: computed, but not kept on disk ({error})")
+        print(f"features of {len(features):,} images: computed, but not stored on disk ({error})")
 
 
-def _read(place: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
-    """Features [N, h, w, C] that were written whole, or None."""
-    record = place.with_suffix(".json")
-    if not (place.is_file() and record.is_file()):
+def _read(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
+    """Reads features [N, h, w, C]; returns None if there are none, or they are damaged."""
+    record = path.with_suffix(".json")
+    if not (path.is_file() and record.is_file()):
         return None
     try:
-        if json.loads(record.read_text())["sha256"] == downloads.file_digest(place, "sha256"):
+        if json.loads(record.read_text())["sha256"] == downloads.file_digest(path, "sha256"):
             # NumPy's files know no bfloat16 and give its bytes back.
-            features = np.load(place).view(dtype)
+            features = np.load(path).view(dtype)
             assert features.shape == shape
-            print(f"features of {len(features):,} images: from {place}")
+            print(f"features of {len(features):,} images: read from {path}")
             return features
-        problem = "not the bytes that were written"
+        problem = "their sha256 is not the stored one"
     except (OSError, ValueError, KeyError) as error:
         problem = str(error)
-    print(f"features in {place} are damaged ({problem}): computed anew")
+    print(f"features in {path} are damaged ({problem}): they are computed again")
     return None

@@ -1,6 +1,6 @@
-"""Devices and processes: one axis, over which a batch is cut and sums are added.
+"""Devices and processes: one axis, along which a batch is cut and sums are added.
 
-The step functions know only the axis's name. To leave `jax.pmap`, change this file.
+The step functions know only the name of the axis. To replace `jax.pmap`, change this file alone.
 """
 
 import functools
@@ -14,25 +14,28 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from faceemo.data.augment.mixing import MixedBatch
-from faceemo.data.pipeline import Batch, padded
+from faceemo.data.pipeline import Batch, pad_rows
 from faceemo.errors import UserError
 
 AXIS = "batch"
-# Bytes that go over the network at once: every device has them in memory meanwhile.
-_PIECE = 2**26
+# Bytes that are broadcast at once; every device holds them in memory meanwhile.
+_CHUNK = 2**26
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 def join(coordinator: str, processes: int | None, process: int | None) -> None:
-    """Makes this process one of several that train together; before any other use of JAX.
+    """Makes this process one of several that train together; must precede any other use of JAX.
 
     Args:
-        coordinator: HOST:PORT of the first process; 'auto' where JAX finds out by itself (TPU pods,
-            SLURM, Open MPI, Kubernetes).
-        processes: how many there are; None with 'auto'.
-        process: which of them this is, from 0; None with 'auto'.
+        coordinator: HOST:PORT of the first process, or 'auto' where JAX finds it by itself (TPU
+            pods, SLURM, Open MPI, Kubernetes).
+        processes: Number of processes; None with 'auto'.
+        process: This process's number, from 0; None with 'auto'.
+
+    Raises:
+        UserError: If only some of the three are given.
     """
     if (coordinator == "auto") != (processes is None) or (processes is None) != (process is None):
         raise UserError(
@@ -41,7 +44,7 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
             found=f"--coordinator={coordinator} --num_processes={processes} --process_id={process}",
             fix="give all three to every process, HOST:PORT being the first process's",
         )
-    # Of CPUs; the others bring their own.
+    # For CPUs; other devices have their own.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     if coordinator == "auto":
         jax.distributed.initialize()
@@ -50,15 +53,15 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Returns whether this process is the one that writes and prints."""
     return jax.process_index() == 0
 
 
 def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`function`, run by the first process alone; every process gets its result or its error.
+    """Decorates a function to run in the first process alone; all get its result or its error.
 
-    All have to call it. Not to be nested. Results travel as pickles over the devices' network, so
-    that the processes need no common disk.
+    Every process has to call it, and calls must not be nested. Results are sent as pickles over the
+    devices' network, so that the processes need no common disk.
     """
 
     @functools.wraps(function)
@@ -83,19 +86,20 @@ def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def refuse_disagreement(digests: Mapping[str, str]) -> None:
-    """Ends a run whose processes do not have the same; all have to call it.
+    """Refuses a run whose processes differ; every process has to call it.
 
     Args:
-        digests: sha256 in hex by name; the names may differ too.
+        digests: This process's sha256 digests, in hex, by name; the names may differ too.
 
     Raises:
-        UserError: in every process, with the names of what differs.
+        UserError: In every process, with the names of the digests that differ.
     """
     if jax.process_count() == 1:
         return
     gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
     own = sorted(digests)
-    # All have to bring as many rows: of the first one's names, and one of all that they have.
+    # Every process needs the same number of rows: one for each name of the first process, and one
+    # for the set of its own names.
     names = pickle.loads(_broadcast(pickle.dumps(own)))
     present = hashlib.sha256(pickle.dumps(own)).digest()
     rows = [bytes.fromhex(digests.get(name, "00" * len(present))) for name in names]
@@ -114,7 +118,7 @@ def refuse_disagreement(digests: Mapping[str, str]) -> None:
 
 
 def _broadcast(content: bytes) -> bytes:
-    """The first process's `content`, in every process."""
+    """Returns the first process's `content` in every process."""
     add = jax.pmap(lambda row: jax.lax.psum(row, AXIS), axis_name=AXIS)
 
     def shared(row: np.ndarray) -> np.ndarray:
@@ -123,30 +127,30 @@ def _broadcast(content: bytes) -> bytes:
             rows[0] = row
         return unreplicate(add(rows))
 
-    # All have to bring rows of one length, so it goes ahead.
+    # Every process needs rows of the same length, so the length is sent first.
     head = np.frombuffer(len(content).to_bytes(8, "little"), np.uint8)
     length = int.from_bytes(shared(head).tobytes(), "little")
     rows = []
-    for start in range(0, length, _PIECE):
-        row = np.zeros(min(_PIECE, length - start), np.uint8)
+    for start in range(0, length, _CHUNK):
+        row = np.zeros(min(_CHUNK, length - start), np.uint8)
         if is_first():
             row[:] = np.frombuffer(content, np.uint8, len(row), start)
         rows.append(shared(row).tobytes())
     return b"".join(rows)
 
 
-def train_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(state, batch, epoch)` on every device; the state's memory is reused."""
+def map_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps `step(state, batch, epoch)` over the devices; the state's memory is reused."""
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
 
 
-def measure_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(state, batch, epoch)` on every device; the state stays as it is."""
+def map_moments_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps `step(state, batch, epoch)` over the devices; the state stays as it is."""
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None))
 
 
-def evaluate_on_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(params, batch_stats, images)` on every device; each gets the results of all.
+def map_eval_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps `step(params, batch_stats, images)` over the devices; each gets all results.
 
     Leaves of the result are [local devices, all devices, ...].
     """
@@ -166,15 +170,15 @@ def replicate(tree: Any) -> Any:
 
 
 def unreplicate(tree: Any) -> Any:
-    """The first device's copy of every leaf, as NumPy arrays of their own memory."""
+    """Copies every leaf from the first device into a NumPy array with memory of its own."""
     return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], tree)
 
 
 def shard(batch: Batch | MixedBatch) -> Any:
     """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
 
-    A batch that does not divide is padded as `Batch` says, which counts nowhere. Every process
-    passes the same batch and keeps its own devices' part.
+    A batch that the devices do not divide is padded as `Batch` describes, and the padding counts
+    nowhere. Every process passes the same batch and keeps the part of its own devices.
     """
     devices, local = jax.device_count(), jax.local_device_count()
     rows = -(-len(batch.labels) // devices)
@@ -182,7 +186,7 @@ def shard(batch: Batch | MixedBatch) -> Any:
 
     def cut(path: Any, leaf: np.ndarray) -> np.ndarray:
         fill = -1 if path[-1].name == "index" else 0
-        whole = padded(leaf, rows * devices - len(leaf), fill)
+        whole = pad_rows(leaf, rows * devices - len(leaf), fill)
         return whole.reshape(devices, rows, *leaf.shape[1:])[first : first + local]
 
     return jax.tree.map_with_path(cut, batch)

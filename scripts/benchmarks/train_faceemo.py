@@ -129,7 +129,7 @@ def fit(arch: str, arg: str, workdir: str, *fresh: str) -> Tasks:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if fresh:
-            shutil.rmtree(data.root_of(run.config) / "features", ignore_errors=True)
+            shutil.rmtree(data.dataset_root(run.config) / "features", ignore_errors=True)
         recipe = make_recipe(run.config, run.preprocessing, run.source, run.splits)
         with contextlib.redirect_stdout(sys.stderr):
             history = loop.fit(

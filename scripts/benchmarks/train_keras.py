@@ -66,7 +66,7 @@ class Workflow:
         self.config = config = make_config(arch, arg)
         keras.utils.set_random_seed(config.seed)
         self.network = network.keras_network(models.build(config), config.learning_rate)
-        folders = data.root_of(config) / UNIQUE
+        folders = data.dataset_root(config) / UNIQUE
 
         def flow(split: str, level: str) -> Any:
             with contextlib.redirect_stdout(sys.stderr):
@@ -126,7 +126,7 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
     with contextlib.redirect_stdout(sys.stderr):
         images, _ = next(
             plain(
-                data.root_of(config) / UNIQUE / "train",
+                data.dataset_root(config) / UNIQUE / "train",
                 (config.image_size, config.image_size),
                 batch_size=config.batch_size,
                 shuffle=False,

@@ -1,3 +1,5 @@
+"""Checks that the TensorFlow dataset holds every prepared image unchanged and is reused."""
+
 import os
 import socket
 from pathlib import Path
@@ -16,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def grey_image(height: int = 48, width: int = 48) -> Image.Image:
-    """Smooth enough to survive resizing, rough enough to betray a wrong pixel."""
+    """Makes an image smooth enough to be resized and rough enough to reveal a wrong pixel."""
     low = Image.fromarray(RNG.integers(0, 256, (6, 6), np.uint8))
     smooth = np.asarray(low.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
     return Image.fromarray(np.clip(smooth + RNG.integers(-8, 9, smooth.shape), 0, 255).astype("u1"))
@@ -24,7 +26,7 @@ def grey_image(height: int = 48, width: int = 48) -> Image.Image:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three to five JPEGs in every split and class, with numbers for names."""
+    """A prepared folder with three to five JPEGs of numeric names in every split and class."""
     for split in SPLITS:
         for number, label in enumerate(CLASSES):
             folder = tmp_path / folders.UNIQUE / split / label
@@ -51,7 +53,7 @@ def test_splits_hold_every_file_unchanged_in_order_of_path(root):
             assert CLASSES[label] == path.split("/")[1]
 
 
-def test_another_size_is_pillow_s_antialiased_resize(root):
+def test_another_size_is_resized_with_pillows_antialiasing(root):
     split = builder.load(root, 30)["train"]
     for image, path in zip(split.images, split.paths, strict=True):
         with Image.open(root / folders.UNIQUE / path) as original:
@@ -61,7 +63,7 @@ def test_another_size_is_pillow_s_antialiased_resize(root):
 
 @pytest.mark.parametrize("shape", [(48, 48), (100, 80), (33, 48), (480, 640)])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1", "I;16", "YCbCr"])
-def test_any_mode_and_shape_shows_the_same_picture(tmp_path, mode, shape):
+def test_any_mode_and_shape_is_read_as_the_same_image(tmp_path, mode, shape):
     original = grey_image(*shape)
     path = tmp_path / "image"
     if mode == "I;16":
@@ -70,7 +72,7 @@ def test_any_mode_and_shape_shows_the_same_picture(tmp_path, mode, shape):
     else:
         stored = original.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else None
         stored = stored or original.convert(mode)
-        if "A" in mode:  # transparency must not turn the picture black or white
+        if "A" in mode:  # transparency must not turn the image black or white
             stored.putalpha(Image.fromarray(RNG.integers(0, 256, shape, np.uint8)))
         stored.save(path, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG")
     got = builder.read_grey(path, 48)
@@ -82,7 +84,7 @@ def test_any_mode_and_shape_shows_the_same_picture(tmp_path, mode, shape):
     assert np.abs(got - expected).max() <= tolerance
 
 
-def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
+def test_sixteen_bit_images_are_scaled_and_not_clipped(tmp_path):
     values = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28
     Image.fromarray(values).save(tmp_path / "x.png")
     expected = np.round(values / 65535 * 255)
@@ -98,10 +100,10 @@ def test_exif_rotation_is_applied(tmp_path):
     np.testing.assert_array_equal(builder.read_grey(tmp_path / "x.png", 48), expected)
 
 
-def test_what_was_built_is_reused_until_a_file_changes(root, monkeypatch):
+def test_a_dataset_is_reused_until_a_file_changes(root, monkeypatch):
     first = builder.load(root, 48)
     with monkeypatch.context() as context:
-        context.setattr(builder, "read_grey", lambda *_: pytest.fail("was built again"))
+        context.setattr(builder, "read_grey", lambda *_: pytest.fail("the dataset was rebuilt"))
         again = builder.load(root, 48)
     for split in SPLITS:
         np.testing.assert_array_equal(first[split].images, again[split].images)
@@ -121,13 +123,13 @@ def test_what_was_built_is_reused_until_a_file_changes(root, monkeypatch):
 
     (source / "1.jpg").rename(source / "2.jpg")
     assert "train/sad/2.jpg" in builder.load(root, 48)["train"].paths
-    assert len(list((root / builder.FOLDER).iterdir())) == 1  # the outdated ones are gone
+    assert len(list((root / builder.FOLDER).iterdir())) == 1  # stale datasets are deleted
 
 
-def test_two_sizes_stand_side_by_side(root, monkeypatch):
+def test_datasets_of_two_sizes_are_both_kept(root, monkeypatch):
     builder.load(root, 48)
     builder.load(root, 20)
-    monkeypatch.setattr(builder, "read_grey", lambda *_: pytest.fail("was built again"))
+    monkeypatch.setattr(builder, "read_grey", lambda *_: pytest.fail("the dataset was rebuilt"))
     assert builder.load(root, 48)["test"].images.shape[1:] == (48, 48)
     assert builder.load(root, 20)["test"].images.shape[1:] == (20, 20)
 
@@ -151,7 +153,7 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"text"])
-def test_a_file_that_is_no_image_is_named(root, damage):
+def test_the_error_names_a_file_that_is_not_an_image(root, damage):
     bad = root / folders.UNIQUE / "validation" / "happy" / "7.jpg"
     bad.write_bytes(damage(bad.read_bytes()))
     with pytest.raises(UserError, match=r"validation/happy/7\.jpg"):
@@ -160,12 +162,12 @@ def test_a_file_that_is_no_image_is_named(root, damage):
     assert "validation/happy/7.jpg" in builder.load(root, 48)["validation"].paths
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="remove_duplicates"):
         builder.load(tmp_path, 48)
 
 
-def test_tfds_itself_reads_what_was_built(root):
+def test_tfds_itself_reads_the_dataset(root):
     split = builder.load(root, 48)["test"]
     (folder,) = (root / builder.FOLDER).glob("*/face_emotions/*")
     dataset = tfds.builder_from_directory(str(folder))
@@ -179,14 +181,14 @@ def test_tfds_itself_reads_what_was_built(root):
         assert by_path[path]["label"] == label
 
 
-def test_nothing_is_asked_of_the_network_or_written_elsewhere(root, tmp_path, monkeypatch):
+def test_building_uses_no_network_and_writes_nowhere_else(root, tmp_path, monkeypatch):
     elsewhere = tmp_path / "home"
     elsewhere.mkdir()
     monkeypatch.setenv("HOME", str(elsewhere))
     before = {path for path in root.rglob("*") if root / builder.FOLDER not in path.parents}
 
     def refuse(*args, **kwargs):
-        raise AssertionError("the network was asked")
+        raise AssertionError("a network connection was attempted")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)

@@ -1,3 +1,5 @@
+"""Checks the order, padding and resumption of batches."""
+
 import itertools
 import time
 
@@ -8,7 +10,7 @@ from faceemo.data import pipeline
 
 
 def make_split(n: int, size: int = 6) -> pipeline.Split:
-    """Images that can be told apart: image i holds i in base 256 in its first two pixels."""
+    """Makes a split whose image i holds i in base 256 in its first two pixels."""
     images = np.zeros((n, size, size), np.uint8)
     images[:, 0, 0] = np.arange(n) % 256
     images[:, 0, 1] = np.arange(n) // 256
@@ -16,7 +18,8 @@ def make_split(n: int, size: int = 6) -> pipeline.Split:
     return pipeline.Split(images, labels, tuple(f"{i}.jpg" for i in range(n)))
 
 
-def identity(images: np.ndarray) -> np.ndarray:
+def decode_index(images: np.ndarray) -> np.ndarray:
+    """Reads the images' positions in their split back from their pixels."""
     return images[:, 0, 0].astype(int) + 256 * images[:, 0, 1].astype(int)
 
 
@@ -31,16 +34,16 @@ def test_every_image_comes_once_with_its_own_label(n, batch_size, seed):
     assert set(mask.tolist()) <= {0.0, 1.0}
     real = mask == 1
     assert sorted(index[real]) == list(range(n))
-    np.testing.assert_array_equal(identity(images[real]), index[real])
+    np.testing.assert_array_equal(decode_index(images[real]), index[real])
     np.testing.assert_array_equal(labels[real], split.labels[index[real]])
-    # padding stands at the end of the last batch and is zeros under the index -1
+    # padding is at the end of the last batch: zeros with the index -1
     assert real[:n].all()
     assert not images[n:].any()
     assert not labels[n:].any()
     assert (index[n:] == -1).all()
 
 
-def test_dtypes_and_shapes_are_those_promised():
+def test_dtypes_and_shapes_are_as_documented():
     for batch in pipeline.epoch_batches(make_split(5), 4, seed=1):
         assert batch.images.dtype == np.uint8
         assert batch.images.shape == (4, 6, 6)
@@ -65,19 +68,19 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert len(set(orders)) == len(orders)
 
 
-def test_without_a_seed_the_order_is_that_of_the_split():
+def test_without_a_seed_batches_keep_the_order_of_the_split():
     assert list(itertools.chain(*indices(make_split(48)))) == list(range(48))
 
 
 def test_order_is_uniform():
-    # each of 4 images should stand first in about a quarter of the epochs: 5 sigma
+    # each of 4 images should come first in about a quarter of the epochs: 5 sigma
     firsts = np.bincount([pipeline.epoch_order(4, 0, epoch)[0] for epoch in range(4000)])
     assert np.abs(firsts - 1000).max() < 5 * np.sqrt(4000 * 0.25 * 0.75)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 7, 100])
 @pytest.mark.parametrize("start", [0, 1, 4, 7, 9])
-def test_an_epoch_resumes_as_its_own_tail(steps, start):
+def test_a_resumed_epoch_equals_the_tail_of_the_whole_one(steps, start):
     split = make_split(100)
     kwargs = {"seed": 5, "epoch": 1, "steps": steps}
     whole = list(pipeline.epoch_batches(split, 16, **kwargs))
@@ -92,10 +95,10 @@ def test_an_epoch_resumes_as_its_own_tail(steps, start):
 def test_batches_do_not_alias_the_split():
     split = make_split(8)
     next(pipeline.epoch_batches(split, 8)).images[:] = 77
-    assert identity(split.images).tolist() == list(range(8))
+    assert decode_index(split.images).tolist() == list(range(8))
 
 
-def test_class_counts_name_absent_classes_too():
+def test_class_counts_include_absent_classes():
     split = pipeline.Split(
         np.zeros((3, 2, 2), np.uint8), np.array([2, 0, 2], np.int32), ("a", "b", "c")
     )
@@ -109,7 +112,7 @@ def test_an_empty_split_has_no_batches():
 
 
 @pytest.mark.slow
-def test_batches_outpace_any_training():
+def test_batching_is_faster_than_any_training():
     split = make_split(20_000, size=48)
     begin = time.perf_counter()
     for _ in pipeline.epoch_batches(split, 32, seed=0):
