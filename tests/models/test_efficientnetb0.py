@@ -58,7 +58,7 @@ def test_the_download_is_known_by_its_hash_too(networks, model, empty, monkeypat
     )
     name = "efficientnetb0.imagenet"
     asset = catalogue.ASSETS[name]
-    digest = f"sha256:{pretrained.downloads.file_digest(path, 'sha256')}"
+    digest = f"sha256:{pretrained.downloads.file_digest(path)}"
     source = dataclasses.replace(asset.sources[0], digest=digest)
     renamed = dataclasses.replace(asset, sources=(source,))
     monkeypatch.setitem(catalogue.ASSETS, name, renamed)

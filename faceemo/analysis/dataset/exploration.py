@@ -4,7 +4,6 @@ It shows what the preparation has found out so far and says which stages are mis
 of them.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from PIL import Image
 from faceemo import staging
 from faceemo.analysis.dataset import brightness, census, charts, cleaning, galleries
 from faceemo.analysis.dataset.census import Census
-from faceemo.analysis.theme import style, template
+from faceemo.analysis.theme import palette, template
+from faceemo.assets.downloads import file_digest
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import prepare
@@ -110,13 +110,13 @@ def _mean_faces(counted: Census, measured: brightness.Looks) -> list[dict[str, A
             row["face"] = _enlarged(np.round(means[label]).astype(np.uint8))
             difference = means[label] - overall
             difference = (difference - difference.mean()) / _FULL_DIFFERENCE
-            row["light"] = _difference(difference, style.LIGHT)
-            row["dark"] = _difference(difference, style.DARK)
+            row["light"] = _difference(difference, palette.LIGHT)
+            row["dark"] = _difference(difference, palette.DARK)
         rows.append(row)
     return rows
 
 
-def _difference(difference: np.ndarray, theme: style.Theme) -> str:
+def _difference(difference: np.ndarray, theme: palette.Theme) -> str:
     """Blue where darker, orange where brighter, the paper's colour where the same; -1 to 1."""
     colours = [theme.first, theme.paper, theme.second]
     shades = LinearSegmentedColormap.from_list("difference", colours)
@@ -126,7 +126,7 @@ def _difference(difference: np.ndarray, theme: style.Theme) -> str:
 def _enlarged(pixels: np.ndarray) -> str:
     side = _ENLARGED * brightness.SIDE
     picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
-    return template.uri(template.png(picture))
+    return template.png_uri(template.encode_png(picture))
 
 
 def _bars(counted: Census) -> list[dict[str, Any]]:
@@ -225,4 +225,4 @@ def _detector(counted: Census) -> dict[str, Any] | None:
 
 
 def _digest(root: Path) -> str:
-    return hashlib.sha256((root / ledger.NAME).read_bytes()).hexdigest()
+    return file_digest(root / ledger.NAME)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TextIO
 
+from faceemo.assets.downloads import file_digest
 from faceemo.data.source import fer_csv, zips
 from faceemo.data.source import layout as layouts
 from faceemo.data.source.layout import Layout, some
@@ -131,7 +132,7 @@ class ZipSource:
 
     def sha256(self) -> str:
         """Of the zip."""
-        return _file_sha256(self.path)
+        return file_digest(self.path)
 
     def layout(self) -> Layout:
         """By the names in the zip; copies are known by size and CRC-32.
@@ -211,7 +212,7 @@ class FolderSource:
         """Of the names and contents of all images."""
         total = hashlib.sha256()
         for name in sorted(self.layout().places):
-            line = f"{_file_sha256(self.files[name])} {name}\n"
+            line = f"{file_digest(self.files[name])} {name}\n"
             total.update(line.encode(errors="surrogateescape"))
         return total.hexdigest()
 
@@ -239,7 +240,7 @@ class CsvSource:
 
     def sha256(self) -> str:
         """Of the file."""
-        return _file_sha256(self.path)
+        return file_digest(self.path)
 
     def layout(self) -> Layout:
         """By the rows."""
@@ -274,8 +275,3 @@ class CsvSource:
             binary = archive.open(members[self._member])
             with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
                 yield stream
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -94,7 +94,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
             found=str(out),
             fix=f"name it {out.with_suffix(chosen.suffix).name}",
         )
-    compile_cache.keep()
+    compile_cache.enable()
     trained = read(run)
     predictor = Predictor(_in_float32(trained))
     faces = _faces(predictor, inputs)

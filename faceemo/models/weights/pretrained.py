@@ -37,7 +37,7 @@ def load(
         return variables, usual, {"source": "none", "sha256": None}
     path, expected = _locate(arch, weights), _expected(variables, layer_order)
     named = f"{arch}.{weights}" in catalogue.ASSETS
-    digest = downloads.file_digest(path, "sha256")
+    digest = downloads.file_digest(path)
     if path.suffix == npz.SUFFIX:
         arrays, spec, recipe = npz.read(path, arch, expected)
         trained = {"trained": recipe} if recipe else {}
@@ -67,7 +67,7 @@ def places(
     path, expected = _locate(arch, weights), _expected(variables, layer_order)
     if path.suffix == npz.SUFFIX:
         return {name: name for name in expected}
-    digest = downloads.file_digest(path, "sha256")
+    digest = downloads.file_digest(path)
     if _is_lite(arch, digest):
         return {name: lite0.place(name) for name in expected}
     if _is_faceres(arch, digest):
