@@ -1,4 +1,4 @@
-"""The model card: what a run's records say about the model, for whoever gets it without the run."""
+"""Writes the model card: a summary of a run's records for people who get only the model."""
 
 import collections
 import json
@@ -15,13 +15,13 @@ from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.errors import UserError
-from faceemo.train.checkpoint.provenance import ancestors
+from faceemo.train.checkpoint.provenance import find_ancestors
 
 NAME = "card.md"
-NOTE = "SOURCE.txt"  # in the dataset's folder: what its owner has to say of the images
+NOTE = "SOURCE.txt"  # in the dataset's folder: its owner's text on source and licence
 UNKNOWN = "unknown"
-_RECORDS = ("scores", "slices", "calibration")  # of a report
-_DRAWN = "MIT: drawn by faceemo itself; they show nobody"
+_RECORDS = ("scores", "slices", "calibration")  # files of a report
+_DRAWN_LICENCE = "MIT: drawn by faceemo itself; they show nobody"
 _REASONS = {
     ledger.NO_FACE: "no face found",
     ledger.UNREADABLE: "cannot be decoded",
@@ -34,15 +34,15 @@ _REASONS = {
 def write(workdir: Path, root: Path) -> Path:
     """Writes `workdir`/card.md from the run's own records; returns its path.
 
-    Read are summary.json, the scores, slices and calibration of every report in `workdir`, and in
-    `root` the ledger and `NOTE`, if there is one: run it again when there is another report.
+    The records are summary.json, the scores, slices and calibration of every report in `workdir`,
+    and the ledger and `NOTE` (if it exists) in `root`. Call it again after each new report.
 
     Args:
-        workdir: of a finished run.
-        root: folder of its dataset.
+        workdir: Folder of a finished run.
+        root: Folder of its dataset.
 
     Raises:
-        UserError: if the run is not finished.
+        UserError: If the run is not finished.
     """
     summary_file = workdir / "summary.json"
     if not summary_file.is_file():
@@ -53,22 +53,22 @@ def write(workdir: Path, root: Path) -> Path:
         )
     summary = _read(summary_file)
     config = summary["config"]
-    # where this machine keeps images and networks tells others nothing
+    # paths of this machine mean nothing to others
     config |= {field: Path(config[field]).name for field in ("data_dir", "source")}
     config |= {
-        field: "+".join(map(_place, config[field].split("+")))
+        field: "+".join(map(_last_two_parts, config[field].split("+")))
         for field in ("weights", "teacher")
-        if field in config  # an older faceemo's run had no teacher
+        if field in config  # runs of older versions have no teacher
     }
     rows = ledger.read(root)
     reports = {
         split: {name: _read(workdir / "report" / split / f"{name}.json") for name in _RECORDS}
         for split in ("validation", "test")
-        # an older faceemo's report lacks some, and is left out
+        # reports of older versions lack some files and are left out
         if all((workdir / "report" / split / f"{name}.json").is_file() for name in _RECORDS)
     }
     drawn = config["dataset"] == "sample"
-    earlier = ancestors(summary)
+    earlier = find_ancestors(summary)
     text = (
         _environment()
         .get_template("analysis/card.md.j2")
@@ -86,7 +86,7 @@ def write(workdir: Path, root: Path) -> Path:
             ancestors=earlier,
             warnings=_warnings(summary),
             reports=reports,
-            changed=_plain(summary["preprocessing"]),
+            preprocessing=_escape_fields(summary["preprocessing"]),
             citation=_citation(summary),
         )
     )
@@ -97,50 +97,52 @@ def write(workdir: Path, root: Path) -> Path:
 
 
 def _counts(rows: list[ledger.Row]) -> dict[str, dict[str, list[int]]]:
-    """{class: {split: [images of the source, images used]}}."""
-    every = ledger.counts(rows)
-    used = ledger.counts([row for row in rows if row.fate == ledger.KEPT])
+    """Returns {class: {split: [images of the source, images used]}}."""
+    every = ledger.count_by_split(rows)
+    used = ledger.count_by_split([row for row in rows if row.fate == ledger.KEPT])
     return {
         label: {
             split: [every[split].get(label, 0), used.get(split, {}).get(label, 0)]
             for split in every
         }
-        for label in ledger.classes(rows)
+        for label in ledger.list_classes(rows)
     }
 
 
 def _left_out(rows: list[ledger.Row]) -> dict[str, int]:
-    """{reason: images}, without zeros."""
+    """Returns {reason: images}, without zeros."""
     fates = collections.Counter(row.fate for row in rows)
     return {words: fates[fate] for fate, words in _REASONS.items() if fates[fate]}
 
 
 def _source(config: Mapping[str, Any], root: Path) -> str:
-    """Where the images come from, and their licence."""
+    """Returns sentences on the source of the images and their licence."""
     if config["dataset"] == "sample":
-        return f"Source: drawn faces, of seed {config['seed']}. Licence: {_DRAWN}."
+        return f"Source: drawn faces, of seed {config['seed']}. Licence: {_DRAWN_LICENCE}."
     note = root / NOTE
     if note.is_file():
-        text = _cell(note.read_text(encoding="utf-8", errors="replace"))
+        text = _escape(note.read_text(encoding="utf-8", errors="replace"))
         return f"Source and licence, as {NOTE} beside the images says: {text}"
-    name = _cell(config["source"] or config["data_dir"])
-    return f"Source: the user's own files, {name}. Licence: {UNKNOWN}; no {NOTE} beside them tells."
+    name = _escape(config["source"] or config["data_dir"])
+    return (
+        f"Source: the user's own files, {name}. Licence: {UNKNOWN}; there is no {NOTE} beside them."
+    )
 
 
 def _weights_licence(config: Mapping[str, Any]) -> str:
-    """Of the initial weights; a file of the user's has none that is known."""
+    """Returns the licence of the initial weights; that of a user's own file is not known."""
     if config["weights"] == "none":
         return "none needed: they were random"
     asset = ASSETS.get(f"{config['arch']}.{config['weights']}")
     return asset.licence if asset else UNKNOWN
 
 
-def _plain(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name.replace("_", " "), _cell(value)) for name, value in fields.items()]
+def _escape_fields(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name.replace("_", " "), _escape(value)) for name, value in fields.items()]
 
 
 def _citation(summary: Mapping[str, Any]) -> str:
-    """A BibTeX entry: the software, its version and which model of it."""
+    """Returns a BibTeX entry for the software, its version and the model."""
     version = summary["versions"].get("faceemo", UNKNOWN)
     return (
         "@software{faceemo,\n"
@@ -153,16 +155,18 @@ def _citation(summary: Mapping[str, Any]) -> str:
 
 
 def _warnings(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Of the run; the networks that they name as everywhere in the card."""
-    found = dict(summary.get("warnings", {}))
-    for one in (summary["weights"], *summary.get("teachers", ())):
-        path = one["source"]
-        found = {where: text.replace(path, _place(path)) for where, text in found.items()}
-    return found
+    """Returns the run's warnings, with shortened paths as everywhere in the card."""
+    warnings = dict(summary.get("warnings", {}))
+    for network in (summary["weights"], *summary.get("teachers", ())):
+        path = network["source"]
+        warnings = {
+            where: text.replace(path, _last_two_parts(path)) for where, text in warnings.items()
+        }
+    return warnings
 
 
-def _place(path: str) -> str:
-    """A file's name and its folder's; a word that is no path stays as it is."""
+def _last_two_parts(path: str) -> str:
+    """Returns a file's name and its folder's; a word that is not a path stays as it is."""
     return Path(*Path(path).parts[-2:]).as_posix() if path else path
 
 
@@ -170,10 +174,10 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _cell(value: Any) -> str:
-    """Text for a cell of a Markdown table: nothing in it is markup, nor ends the cell."""
+def _escape(value: Any) -> str:
+    """Escapes text for a cell of a Markdown table, so that it is neither markup nor a new cell."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(_cell, value))
+        return ", ".join(map(_escape, value))
     if isinstance(value, float) and not math.isfinite(value):
         return "–"
     text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -185,14 +189,14 @@ def _cell(value: Any) -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("faceemo", ""),
-        autoescape=False,  # Markdown: `cell` escapes
+        autoescape=False,  # the filter `cell` escapes Markdown
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["number"] = template.number
-    environment.filters["cell"] = _cell
-    environment.filters["place"] = _place
-    environment.filters["facts"] = _plain
+    environment.filters["number"] = template.format_number
+    environment.filters["cell"] = _escape
+    environment.filters["short_path"] = _last_two_parts
+    environment.filters["escape_fields"] = _escape_fields
     return environment

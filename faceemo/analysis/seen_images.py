@@ -1,51 +1,53 @@
-"""What a model answers on images that it was trained on, and on those it never saw."""
+"""Compares a model's scores on images that it was trained on with those on unseen images."""
 
 from collections.abc import Mapping
 
-from faceemo.analysis.predictions_csv import Score, difference, score
-from faceemo.data.ledger.seen_elsewhere import SEEN, TWIN, UNSEEN
+from faceemo.analysis.predictions_csv import Score, accuracy_difference, score
+from faceemo.data.ledger.seen_elsewhere import SEEN, TWIN_SEEN, UNSEEN
 from faceemo.errors import UserError
 
 ALL = "all"
 
 
-def scores(predictions: Mapping[str, tuple[str, str]], seen: Mapping[str, str]) -> dict[str, Score]:
-    """The score of each group of images that is not empty: all, seen, twin seen, unseen.
+def score_groups(
+    predictions: Mapping[str, tuple[str, str]], seen: Mapping[str, str]
+) -> dict[str, Score]:
+    """Scores each non-empty group of images: all, seen, twin seen and unseen.
 
     Args:
-        predictions: {path: (label, answer)}.
-        seen: {path: group} (`faceemo.data.ledger.seen_elsewhere.seen`).
+        predictions: {path: (label, predicted class)}.
+        seen: {path: group} (`faceemo.data.ledger.seen_elsewhere.classify`).
 
     Raises:
-        UserError: if an image is not in `seen`.
+        UserError: If an image is not in `seen`.
     """
     unknown = sorted(predictions.keys() - seen.keys())
     if unknown:
         raise UserError(
             expected="predictions on images of this ledger",
-            found=f"{len(unknown):,} that it does not hold: {unknown[0]!r} and so on",
-            fix="choose the dataset that was evaluated with --data_dir",
+            found=f"{len(unknown):,} images that it does not hold, such as {unknown[0]!r}",
+            fix="give the folder of the dataset that was evaluated as --data_dir",
         )
     groups = {ALL: list(predictions.values())}
-    for group in (SEEN, TWIN, UNSEEN):
+    for group in (SEEN, TWIN_SEEN, UNSEEN):
         groups[group] = [pair for path, pair in predictions.items() if seen[path] == group]
     return {group: score(pairs) for group, pairs in groups.items() if pairs}
 
 
-def table(found: Mapping[str, Score]) -> str:
-    """The scores as aligned text, and what having seen the images is worth."""
+def format_table(scores: Mapping[str, Score]) -> str:
+    """Formats the scores as aligned text, with the gain on images that the model has seen."""
     lines = [f"{'images':<10}{'number':>8}{'accuracy':>10}   {'95% interval':<16}{'macro-F1':>9}"]
-    for group, result in found.items():
+    for group, result in scores.items():
         low, high = result.interval
         interval = f"{low:.3f} to {high:.3f}"
         lines.append(
             f"{group:<10}{result.images:>8,}{result.accuracy:>10.3f}   {interval:<16}"
             f"{result.macro_f1:>9.3f}"
         )
-    if SEEN in found and UNSEEN in found:
-        gap, low, high = difference(found[SEEN], found[UNSEEN])
+    if SEEN in scores and UNSEEN in scores:
+        gap, low, high = accuracy_difference(scores[SEEN], scores[UNSEEN])
         lines.append(
-            f"on images it has seen it is {100 * gap:+.1f} points better "
+            f"accuracy on seen minus unseen images: {100 * gap:+.1f} points "
             f"(95% interval {100 * low:+.1f} to {100 * high:+.1f})"
         )
     return "\n".join(lines)

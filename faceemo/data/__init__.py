@@ -24,7 +24,7 @@ def load(config: ConfigDict) -> dict[str, Split]:
     """
     # Imported here because the builder imports TensorFlow, and preparation OpenCV.
     from faceemo.data import builder
-    from faceemo.data.ledger import rules
+    from faceemo.data.ledger.rules import Rules
     from faceemo.data.prepare import prepare
     from faceemo.data.sample import sample
     from faceemo.data.source import selection
@@ -33,5 +33,5 @@ def load(config: ConfigDict) -> dict[str, Split]:
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
     asked = selection.of_config(config)
-    prepare.prepare(root, rules.of_config(config), selection=asked, exact=config.exact_screening)
+    prepare.prepare(root, Rules.from_config(config), selection=asked, exact=config.exact_screening)
     return builder.load(root, config.native_size, asked.classes)

@@ -1,4 +1,4 @@
-"""What the command does, each from a configuration to files on disk."""
+"""The modes of `faceemo.main`, each from a configuration to results on disk."""
 
 import json
 import sys
@@ -20,75 +20,78 @@ from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.saliency import gradcam
 from faceemo.analysis.theme import style
 from faceemo.config import SPLITS, classes_of
-from faceemo.data.ledger import ledger, rules
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.experiments import held_out
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import freezing, loop, parallel
-from faceemo.train.batch_stats import settled
-from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
-from faceemo.train.checkpoint.progress import finished
-from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
+from faceemo.train.batch_stats import estimate_batch_stats
+from faceemo.train.build_steps import build_eval_step
+from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.checkpoint.progress import is_finished
+from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
-from faceemo.train.distillation import teaching_of
+from faceemo.train.distillation import make_distillation
 from faceemo.train.lr_find import range_test
 from faceemo.train.predict_split import predict_split
-from faceemo.train.steps import make_eval_step
+from faceemo.train.start import Start
 
 
 def plan(config: ConfigDict) -> None:
     """Prints what trains and what is frozen; needs neither data nor weights."""
     model = models.build(config, len(classes_of(config)))
     variables = model.shapes()
-    rows = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
+    rows = freezing.make_plan(model, variables["params"], variables["batch_stats"])
     print(freezing.format_plan(rows))
     if config.layer_decay != 1:
         print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """Trains or goes on, reports on validation, and writes and returns the summary.
+    """Trains or resumes a run, reports on validation, and writes the summary.
+
+    Args:
+        config: The run's configuration.
+        workdir: The run's folder, which is made if it does not exist.
 
     Returns:
-        what `workdir/summary.json` holds.
+        The contents of `workdir/summary.json`.
     """
-    model = models.build(config, len(classes_of(config)))
-    # Before the data, which may take long: a missing file of weights is said at once.
-    variables, preprocessing, source = models.load_weights(
-        model, model.init(config.seed), config.weights
-    )
-    teaching = teaching_of(config, classes_of(config))
+    # Before the data, which may take long, so that missing weights are reported at once.
+    start = Start.from_config(config)
+    distillation = make_distillation(config, classes_of(config))
     splits = data.load(config)
-    variables = settled(config, model, variables, preprocessing, splits["train"])
+    start = estimate_batch_stats(config, start, splits["train"])
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
-    teachers = [teacher.record() for teacher in teaching.teachers] if teaching else []
-    recipe = make_recipe(config, preprocessing, source, splits, teachers)
-    if (warning := inherited_images(recipe)) and parallel.is_first():
+    teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
+    recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers)
+    if (warning := check_inherited_images(recipe)) and parallel.is_first():
         print(f"warning: {warning}", file=sys.stderr)
     checkpoints = Checkpoints(workdir, recipe)
-    if checkpoints.has_ended():
+    if checkpoints.has_only_best():
         history = checkpoints.history()
-        _refuse_to_go_on(config, history, workdir)
+        _refuse_more_epochs(config, history, workdir)
     else:
-        history = loop.fit(
-            config, model, variables, preprocessing, splits, checkpoints, workdir, teaching
-        )
-        checkpoints.record(history)
-    answered = _predict(
-        config, model, preprocessing, checkpoints, splits["validation"], "validation"
+        history = loop.fit(config, start, splits, checkpoints, workdir, distillation)
+        checkpoints.write_history(history)
+    evaluated = _evaluate_best(
+        config, start.model, start.preprocessing, checkpoints, splits["validation"], "validation"
     )
-    summary = _summary(model, recipe, history, answered.best_epoch, answered.predictions)
+    summary = _summarise(
+        start.model, recipe, history, evaluated.best_epoch, evaluated.predictions
+    )
     if not parallel.is_first():
         return summary
-    fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
+    fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
     summary["calibration"] = fitted
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    page = _report(config, workdir, "validation", answered, history, summary, fitted)
-    _print_result("validation", answered.predictions)
+    page = _report(config, workdir, "validation", evaluated, history, summary, fitted)
+    _print_result("validation", evaluated.predictions)
     print(
         f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
         f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
@@ -98,15 +101,12 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def lr_find(config: ConfigDict, workdir: Path) -> None:
-    """Tries learning rates, prints how the loss went, draws it and suggests one."""
-    model = models.build(config, len(classes_of(config)))
-    variables, preprocessing, _ = models.load_weights(
-        model, model.init(config.seed), config.weights
-    )
-    teaching = teaching_of(config, classes_of(config))
+    """Runs a learning-rate range test, prints and draws its losses, and suggests a rate."""
+    start = Start.from_config(config)
+    distillation = make_distillation(config, classes_of(config))
     train = data.load(config)["train"]
-    variables = settled(config, model, variables, preprocessing, train)
-    test = range_test(config, model, variables, preprocessing, train, teaching)
+    start = estimate_batch_stats(config, start, train)
+    test = range_test(config, start, train, distillation)
     subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
     figure = draw_range_test(
         test.rates, test.losses, test.smoothed, test.suggestion, subtitle=subtitle
@@ -115,27 +115,27 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     if parallel.is_first():
         with staging.file(picture) as partial:
             style.save(figure, partial)
-    print(test.table())
+    print(test.format_table())
     print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
     print(f"picture     {picture}")
 
 
 def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
-    """Restores the best epoch of the run in `workdir` and reports on a split.
+    """Restores the best weights of the run in `workdir` and reports on a split.
 
-    That the test split was opened is on record before anything of it is seen.
+    The opening of the test split is recorded before any of its images is used.
 
     Args:
-        config: of the run.
-        workdir: of the run.
+        config: The run's configuration.
+        workdir: The run's folder.
         split: 'validation' or 'test'.
-        groups: a CSV that divides the images in further ways (`slices.read_columns`).
+        groups: CSV with further columns to group the images by (`slices.read_columns`).
 
     Raises:
-        UserError: if there is no such run, or it is one of another configuration.
+        UserError: If there is no run in `workdir`, or its configuration is another.
     """
     columns = slices.read_columns(groups) if groups else None
-    recipe = recipe_of(workdir)
+    recipe = load_recipe(workdir)
     splits = data.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(
@@ -145,23 +145,23 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     model = models.build(config, len(classes_of(config)))
     if split == "test" and parallel.is_first():
         held_out.record_opening(workdir)
-    answered = _predict(config, model, preprocessing, checkpoints, splits[split], split)
+    evaluated = _evaluate_best(config, model, preprocessing, checkpoints, splits[split], split)
     history = checkpoints.history()
     if not parallel.is_first():
         return
-    fitted = read_calibration(workdir, answered.best_epoch)
+    fitted = read_calibration(workdir, evaluated.best_epoch)
     if fitted is None and split == calibration.SPLIT:
-        fitted = calibration.fit(workdir, answered.predictions, answered.best_epoch)
+        fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
-    page = _report(config, workdir, split, answered, history, summary, fitted, columns)
-    print(classification_report(answered.predictions))
-    _print_result(split, answered.predictions)
+    page = _report(config, workdir, split, evaluated, history, summary, fitted, columns)
+    print(classification_report(evaluated.predictions))
+    _print_result(split, evaluated.predictions)
     _print_places(workdir, page)
 
 
 def _print_places(workdir: Path, page: Path) -> None:
-    """Where a run's results are."""
+    """Prints where a run's results are."""
     metrics = workdir / "metrics"
     places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
     print(f"report      {page}")
@@ -173,47 +173,57 @@ def _print_places(workdir: Path, page: Path) -> None:
 
 
 def open_test(workdir: Path, *, again: bool = False) -> None:
-    """Reports on the test split by the best epoch of a finished run, once.
+    """Reports on the test split, once, with the best weights of a finished run.
 
     Args:
-        workdir: of the run.
-        again: whether to go on though it was opened before.
+        workdir: The run's folder.
+        again: Whether to report although the test split was opened before.
 
     Raises:
-        UserError: if there is no run, or its test split was opened before.
+        UserError: If there is no run, or its test split was opened before.
     """
-    recipe = recipe_of(workdir)
+    recipe = load_recipe(workdir)
     if not again:
         held_out.refuse_reopening(workdir)
     evaluate(ConfigDict(recipe["config"]), workdir, "test")
 
 
-def _refuse_to_go_on(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:
-    """Of a run that keeps its best weights alone, only what is done already can be asked for."""
-    if not finished(history, config.epochs, config.patience):
+def _refuse_more_epochs(
+    config: ConfigDict, history: list[dict[str, Any]], workdir: Path
+) -> None:
+    """Refuses to continue a run that kept only its best weights."""
+    if not is_finished(history, config.epochs, config.patience):
         raise UserError(
             expected=f"a state in {workdir} from which training can go on after "
             f"{len(history)} epochs",
-            found="a finished run that kept its best weights alone, as those of a sweep do",
+            found="a finished run that kept only its best weights, as the runs of a sweep do",
             fix="give another --workdir (or --root), or remove that folder to train from the start",
         )
 
 
-class _Answered(NamedTuple):
+class _Evaluation(NamedTuple):
+    """Predictions of the best weights on a split.
+
+    Attributes:
+        predictions: The predictions.
+        best_epoch: The epoch, from 1, that the weights come from.
+        heat: Function that computes heatmaps, see `gradcam.make_heat`.
+    """
+
     predictions: Predictions
-    best_epoch: int  # whose weights answered
-    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of `gradcam.make_heat`
+    best_epoch: int
+    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def _predict(
+def _evaluate_best(
     config: ConfigDict,
     model: Model,
     preprocessing: Preprocessing,
     checkpoints: Checkpoints,
     split: Split,
     name: str,
-) -> _Answered:
-    """The best epoch's answers on a split."""
+) -> _Evaluation:
+    """Restores the best weights and predicts a split with them."""
     if name not in SPLITS or not len(split):
         raise UserError(
             expected=f"images in the {name} split",
@@ -223,61 +233,72 @@ def _predict(
         )
     variables, history = checkpoints.restore_best()
     copies = parallel.replicate(variables)
-    step = parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
+    step = build_eval_step(model, preprocessing)
     logits = predict_split(
         step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
     probabilities = scipy.special.softmax(logits, axis=1)
-    answers = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+    predictions = Predictions(
+        probabilities, split.labels, split.paths, split.images, split.classes
+    )
     heat = gradcam.make_heat(model, preprocessing, variables)
-    return _Answered(answers, len(history), heat)
+    return _Evaluation(predictions, len(history), heat)
 
 
 def _report(
     config: ConfigDict,
     workdir: Path,
     split: str,
-    answered: _Answered,
+    evaluated: _Evaluation,
     history: list[dict[str, Any]],
     summary: dict[str, Any],
     fitted: dict[str, Any] | None,
     columns: dict[str, dict[str, str]] | None = None,
 ) -> Path:
-    """Writes the report on a split and, of a finished run, the card anew; the report's page."""
+    """Writes the report on a split and, if the run is finished, the card; returns the page."""
     rows = ledger.read(data.dataset_root(config))
     cuts = slices.make_groupings(
-        answered.predictions, rows, rules.of_config(config), split, columns
+        evaluated.predictions, rows, Rules.from_config(config), split, columns
     )
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
     page = report.write(
         workdir / "report" / split,
         split=split,
-        predictions=answered.predictions,
+        predictions=evaluated.predictions,
         history=history,
         summary=summary,
-        slices=slices.score_slices(answered.predictions, cuts),
+        slices=slices.score_slices(evaluated.predictions, cuts),
         fitted=fitted,
-        extras=GalleryExtras(label_scores, answered.heat),
+        extras=GalleryExtras(label_scores, evaluated.heat),
     )
-    if (workdir / "summary.json").is_file():  # not so where training was stopped after an epoch
+    if (workdir / "summary.json").is_file():  # There is none yet if training was stopped.
         print(f"card        {card.write(workdir, data.dataset_root(config))}")
     return page
 
 
-def _summary(
+def _summarise(
     model: Model,
     recipe: dict[str, Any],
     history: list[dict[str, Any]],
     best: int,
     predictions: Predictions,
 ) -> dict[str, Any]:
+    """Makes the contents of summary.json, without the calibration.
+
+    Args:
+        model: The network.
+        recipe: The run's record, see `make_recipe`.
+        history: One row per epoch.
+        best: Number of the best epoch, from 1.
+        predictions: Predictions of the best weights on validation.
+    """
     variables = model.shapes()
-    rows = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
+    rows = freezing.make_plan(model, variables["params"], variables["batch_stats"])
     result = compute_scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
     warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
-    if warning := inherited_images(recipe):
+    if warning := check_inherited_images(recipe):
         warnings["origin"] = warning
     return {
         "arch": config["arch"],
@@ -306,6 +327,6 @@ def _print_result(split: str, predictions: Predictions) -> None:
     low, high = result["accuracy_interval"]
     print(
         f"{split}: accuracy {result['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), "
-        f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always answering "
+        f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always predicting "
         f"'{result['majority_class']}' gives {result['majority_baseline']:.4f}"
     )

@@ -29,7 +29,7 @@ from PIL import Image
 from faceemo.assets import catalogue
 from faceemo.data import pipeline
 from faceemo.data.ledger import hamming_pairs, ledger
-from faceemo.data.ledger.judge import KEPT_SPLIT, KEPT_SPLIT_ELSE
+from faceemo.data.ledger.judge import DEFAULT_KEPT_SPLIT, KEPT_SPLIT_BY_CLASS
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import hashing
 from faceemo.data.prepare import prepare
@@ -75,7 +75,7 @@ def _plain_verdicts(paths: Sequence[str]) -> dict[str, str]:
     labels = {path.split("/")[1] for path in paths}
     if len(labels) > 1:
         return dict.fromkeys(paths, ledger.CONFLICT)
-    home = KEPT_SPLIT.get(labels.pop(), KEPT_SPLIT_ELSE)
+    home = KEPT_SPLIT_BY_CLASS.get(labels.pop(), DEFAULT_KEPT_SPLIT)
     at_home = [path for path in paths if path.startswith(home)] or paths
     kept = min(at_home, key=lambda path: int(Path(path).stem))
     return dict.fromkeys(paths, ledger.DUPLICATE) | {kept: ledger.KEPT}
@@ -164,7 +164,7 @@ def pairs(count: int) -> None:
     hashes[-len(flips) :] = hashes[: len(flips)] ^ np.bitwise_xor.reduce(np.uint64(1) << flips, 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found: list = []
-    seconds = timing.seconds(lambda: found.append(hamming_pairs.pairs_within(hashes, 4)))
+    seconds = timing.seconds(lambda: found.append(hamming_pairs.find_pairs(hashes, 4)))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(json.dumps({"seconds": seconds, "pairs": len(found[0][0]), "megabytes": grown}))
 

@@ -1,7 +1,7 @@
-"""Which images show the same photograph: by bytes, by pixels, by hash, nearly, mirrored.
+"""Groups of images that show the same photo: equal, nearly equal or mirrored.
 
 Everything here follows from the rows of a ledger and the rules; no pixel is read, and the order
-of the rows does not matter.
+of the rows does not matter. Two images that match in any of `KINDS` are called twins.
 """
 
 import collections
@@ -22,26 +22,27 @@ BYTES, PIXELS, DHASH, NEAR, MIRRORED = KINDS = (
     "mirrored",
 )
 _FIELDS = {BYTES: "sha256", PIXELS: "pixels_sha256", DHASH: "dhash"}
-# Whose images stand for a group that spans splits: those that measure, before those that teach.
+# The centre of a group comes from the split with the lowest number: images that measure a model
+# stay before images that train it.
 _PRIORITY = {"test": 0, "validation": 1, "train": 2}
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where an image stands in its group."""
+class Membership:
+    """The match between an image and the centre of its group."""
 
     centre: Row  # the image that all others of the group match
-    distance: int = 0
-    similarity: float | None = 1.0  # None where equal hashes join what the pixels do not
+    distance: int = 0  # bits in which the two hashes differ
+    similarity: float | None = 1.0  # None if equal hashes join images whose pixels are not alike
     mirrored: bool = False
 
 
 class Twins:
-    """The twins of every image of some rows.
+    """An index that finds the twins of every row.
 
     Args:
-        rows: with their measured fields.
-        rules: how near is near.
+        rows: Rows with their measured fields.
+        rules: Rules that say which near and mirrored images are twins.
     """
 
     def __init__(self, rows: Sequence[Row], rules: Rules):
@@ -57,18 +58,20 @@ class Twins:
             }
         self._near: dict[str, list[Likeness]] = {}
         for pixels, same in self._same[PIXELS].items():
-            # only what is there can be a twin
+            # a likeness may name an image that is not among `rows`
             self._near[pixels] = [
                 likeness
                 for likeness in same[0].similar
                 if likeness.pixels_sha256 in self._same[PIXELS]
-                and near.matches(likeness, rules.near_distance, rules.near_similarity)
+                and near.is_match(likeness, rules.near_distance, rules.near_similarity)
             ]
 
-    def splits(self, row: Row, kind: str) -> set[str]:
-        """The other splits that hold a twin of `row` in one of `KINDS`.
+    def other_splits(self, row: Row, kind: str) -> set[str]:
+        """Returns the other splits that hold a twin of `row`.
 
-        Of the last two kinds are only images with other pixels.
+        Args:
+            row: A row of the index.
+            kind: One of `KINDS`. Near and mirrored twins are images with other pixels.
         """
         if kind in _FIELDS:
             value = getattr(row, _FIELDS[kind])
@@ -82,69 +85,80 @@ class Twins:
             }
         return found - {row.split}
 
-    def equals(self, row: Row, kind: str) -> list[Row]:
-        """All rows with the same bytes, pixels or hash, `row` among them; [] if it has none."""
+    def equal_rows(self, row: Row, kind: str) -> list[Row]:
+        """Returns all rows with the same bytes, pixels or hash, `row` included.
+
+        Args:
+            row: A row of the index.
+            kind: `BYTES`, `PIXELS` or `DHASH`.
+
+        Returns:
+            The rows; [] if `row` has no such value.
+        """
         return self._same[kind].get(getattr(row, _FIELDS[kind]), [])
 
-    def matching(self, row: Row) -> Iterator[tuple[Row, Place]]:
-        """All that match `row`, each with its place in a group around `row`; the best come first.
+    def matches(self, row: Row) -> Iterator[tuple[Row, Membership]]:
+        """Yields all rows that match `row` by pixels, likeness or hash, best matches first.
 
         A row may come more than once, and `row` itself comes too.
+
+        Yields:
+            A row, and its membership in a group whose centre is `row`.
         """
-        for twin in self.equals(row, PIXELS):
-            yield twin, Place(row)
+        for twin in self.equal_rows(row, PIXELS):
+            yield twin, Membership(row)
         likenesses = sorted(
             self._near.get(row.pixels_sha256 or "", ()),
             key=lambda one: (-one.similarity, one.distance, one.mirrored, one.pixels_sha256),
         )
         for likeness in likenesses:
-            place = Place(row, likeness.distance, likeness.similarity, likeness.mirrored)
+            membership = Membership(row, likeness.distance, likeness.similarity, likeness.mirrored)
             for twin in self._same[PIXELS][likeness.pixels_sha256]:
-                yield twin, place
-        for twin in self.equals(row, DHASH):
-            yield twin, Place(row, 0, None)
+                yield twin, membership
+        for twin in self.equal_rows(row, DHASH):
+            yield twin, Membership(row, 0, None)
 
 
-def stars(rows: Sequence[Row], rules: Rules) -> dict[str, Place]:
-    """Groups of images that all match their group's centre: {path: its place}.
+def build_groups(rows: Sequence[Row], rules: Rules) -> dict[str, Membership]:
+    """Groups images so that all images of a group match its centre.
 
     Nothing is chained: two images that match a third, but not each other, are together only if
     the third is the centre. Test images come first as centres, then validation, then train, and
-    of one split the lowest FER row. A test image with twins in other splits is always a centre,
+    within a split the lowest FER row. A test image with twins in other splits is always a centre,
     and before all others, so that its twins leave for an image that they match.
 
     Args:
-        rows: that take part.
-        rules: how near is near.
+        rows: Rows with their measured fields.
+        rules: Rules that say which near and mirrored images match.
 
     Returns:
-        The places of the images that are not alone.
+        The membership of each image by its path, without the images that match no other.
     """
     twins = Twins(rows, rules)
     leading = {
         row.path
         for row in rows
-        if row.split == "test" and any(twins.splits(row, kind) for kind in KINDS)
+        if row.split == "test" and any(twins.other_splits(row, kind) for kind in KINDS)
     }
     order = sorted(
         rows,
-        key=lambda row: (row.path not in leading, _PRIORITY[row.split], row_order(row.path)),
+        key=lambda row: (row.path not in leading, _PRIORITY[row.split], row_sort_key(row.path)),
     )
-    taken: dict[str, Place] = {}
+    grouped: dict[str, Membership] = {}
     for row in order:
-        if row.path in taken:
+        if row.path in grouped:
             continue
         members = {}
-        for twin, place in twins.matching(row):
-            if twin.path != row.path and twin.path not in taken and twin.path not in leading:
-                members.setdefault(twin.path, place)
+        for twin, membership in twins.matches(row):
+            if twin.path != row.path and twin.path not in grouped and twin.path not in leading:
+                members.setdefault(twin.path, membership)
         if members:
-            taken |= {row.path: Place(row)} | members
-    return taken
+            grouped |= {row.path: Membership(row)} | members
+    return grouped
 
 
-def row_order(path: str) -> tuple:
-    """Sorts paths by FER row number: numeric names first, the others after them naturally.
+def row_sort_key(path: str) -> tuple:
+    """Returns a key that sorts paths by FER row: numeric names first, the others naturally.
 
     Natural order compares runs of digits as numbers, so that 'face10' follows 'face9'.
     """

@@ -2,8 +2,8 @@
 
 Cut into d + 2 pieces, two hashes that differ in at most d bits agree in at least two whole pieces
 (the pigeonhole principle). So the hashes are sorted by each pair of pieces in turn, and only those
-that agree in both, which then stand side by side, are compared. Memory is a few numbers per hash
-and per pair found, however many are compared.
+that agree in both, which are then neighbours, are compared. Memory is a few numbers per hash and
+per pair found, however many are compared.
 """
 
 import itertools
@@ -14,24 +14,25 @@ import numpy as np
 _BITS = 64
 
 
-def pairs_within(hashes: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of hashes that differ in at most `distance` bits.
+def find_pairs(hashes: np.ndarray, max_distance: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds the pairs of hashes that differ in at most `max_distance` bits.
 
     Args:
-        hashes: uint64 [N]. Equal ones are a pair like any other: where many may be equal, pass
+        hashes: uint64 [N]. Equal hashes are a pair like any other: where many may be equal, pass
             each value once.
-        distance: bits, 0 to 16.
+        max_distance: Number of bits, 0 to 16.
 
     Returns:
-        int64 [P] first and second, first < second, sorted; and uint8 [P], the bits that differ.
+        Indices int64 [P] of the first and of the second hash of each pair, first < second, sorted;
+        and the number of bits that differ, uint8 [P].
     """
-    if not 0 <= distance <= 16:
-        raise ValueError(f"expected a distance from 0 to 16, found {distance}")
+    if not 0 <= max_distance <= 16:
+        raise ValueError(f"expected a distance from 0 to 16, found {max_distance}")
     found = [np.empty((2, 0), np.int64)]
-    for mask in _masks(distance):
+    for mask in _piece_masks(max_distance):
         order = np.argsort(hashes & mask, kind="stable")
         ordered = hashes[order]
-        for left, right in _within_buckets(ordered, ordered & mask, distance):
+        for left, right in _pairs_within_buckets(ordered, ordered & mask, max_distance):
             found.append(np.sort(np.stack([order[left], order[right]]), axis=0))
     # a pair is found once for every two pieces in which it agrees
     codes = np.unique(np.concatenate([first * len(hashes) + second for first, second in found]))
@@ -39,27 +40,32 @@ def pairs_within(hashes: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndar
     return first, second, np.bitwise_count(hashes[first] ^ hashes[second])
 
 
-def _masks(distance: int) -> Iterator[np.uint64]:
-    """The bits of every two of `distance` + 2 pieces."""
-    edges = np.linspace(0, _BITS, distance + 3).round().astype(int)
+def _piece_masks(max_distance: int) -> Iterator[np.uint64]:
+    """Yields the bit mask of every two of `max_distance` + 2 pieces."""
+    edges = np.linspace(0, _BITS, max_distance + 3).round().astype(int)
     pieces = [(1 << end) - (1 << start) for start, end in itertools.pairwise(edges.tolist())]
     for one, other in itertools.combinations(pieces, 2):
         yield np.uint64(one | other)
 
 
-def _within_buckets(
-    ordered: np.ndarray, keys: np.ndarray, distance: int
+def _pairs_within_buckets(
+    ordered: np.ndarray, keys: np.ndarray, max_distance: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Places of the pairs with equal keys that differ in at most `distance` bits.
+    """Yields the positions of pairs with equal keys that differ in at most `max_distance` bits.
 
-    Compares each place with the next, then with the one after it, and so on, as long as some
+    Compares each position with the next, then with the one after it, and so on, as long as some
     bucket is that large.
+
+    Args:
+        ordered: Hashes uint64 [N], sorted by `keys`.
+        keys: uint64 [N], sorted; equal keys form a bucket.
+        max_distance: Number of bits.
     """
-    places = np.flatnonzero(keys[1:] == keys[:-1])
+    positions = np.flatnonzero(keys[1:] == keys[:-1])
     step = 1
-    while places.size:
-        near = np.bitwise_count(ordered[places] ^ ordered[places + step]) <= distance
-        yield places[near], places[near] + step
+    while positions.size:
+        near = np.bitwise_count(ordered[positions] ^ ordered[positions + step]) <= max_distance
+        yield positions[near], positions[near] + step
         step += 1
-        places = places[places + step < len(keys)]
-        places = places[keys[places] == keys[places + step]]
+        positions = positions[positions + step < len(keys)]
+        positions = positions[keys[positions] == keys[positions + step]]

@@ -1,20 +1,20 @@
-"""From what was measured and the rules to the fate of every image: pure, whatever the order.
+"""The fate of every image, from its measurements and the rules; a pure function of the two.
 
 policy 'original', as the study had it, over the train and validation images with a face:
 
 - a group with equal dHash whose members disagree on the emotion is dropped whole: nobody knows
   which label is right;
-- a group in both splits stays in one: `KEPT_SPLIT`;
-- of what is left of a group, the lowest FER row (the file's name as a number) stays.
+- a group in both splits stays in one (`KEPT_SPLIT_BY_CLASS`);
+- of the rest of a group, the lowest FER row (the file's name as a number) stays.
 
-Test is left alone. Near duplicates and leaks are booked and change nothing.
+Test is left alone. Near duplicates and leaks are recorded and change nothing.
 
 policy 'strict', over all images with a face and all of test, which stays whole: images that match
-(`groups.stars`: same pixels, equal dHash, near, mirrored) form a group around one image, in test if
-it can be, else in validation. The others leave; where labels disagree, so does the one, unless it
-is in test. Afterwards no two images of different splits match.
+(`groups.build_groups`: same pixels, equal dHash, near, mirrored) form a group around one image, in
+test if possible, otherwise in validation. The others are dropped; if labels disagree, that one
+image is dropped too, unless it is in test. Afterwards no two images of different splits match.
 
-policy 'keep' leaves out only what cannot be decoded.
+policy 'keep' leaves out only images that cannot be decoded.
 """
 
 import collections
@@ -23,14 +23,14 @@ from collections.abc import Iterable, Sequence
 
 from faceemo.config import SPLITS
 from faceemo.data.ledger import groups, ledger
-from faceemo.data.ledger.groups import DHASH, KINDS, PIXELS, Place, Twins, row_order
+from faceemo.data.ledger.groups import DHASH, KINDS, PIXELS, Membership, Twins, row_sort_key
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import KEEP, ORIGINAL, STRICT, Rules
 
-# Where a group that spans both splits keeps its image: the original project's choice; what it
-# chose for all its classes but one stands for classes that it did not have.
-KEPT_SPLIT = {"happy": "train"}
-KEPT_SPLIT_ELSE = "validation"
+# The split in which a group that spans both keeps its image: the original project's choice. Its
+# choice for all of its classes but one is the default for classes that it did not have.
+KEPT_SPLIT_BY_CLASS = {"happy": "train"}
+DEFAULT_KEPT_SPLIT = "validation"
 
 Verdicts = dict[str, tuple[str, str]]  # path -> fate, reason
 
@@ -42,7 +42,11 @@ _UNJUDGED = {
 
 
 def judge_faces(rows: Sequence[Row], rules: Rules) -> list[Row]:
-    """`rows` as screening leaves them: kept, no_face or unreadable; nothing on duplicates."""
+    """Judges rows by their face detection alone: kept, no_face or unreadable.
+
+    Returns:
+        The rows in the same order, with the judged fields on duplicates reset.
+    """
     judged = []
     for row in rows:
         confidence = row.face_confidence or 0.0
@@ -60,58 +64,64 @@ def judge_faces(rows: Sequence[Row], rules: Rules) -> list[Row]:
 
 
 def judge(rows: Sequence[Row], rules: Rules) -> list[Row]:
-    """`rows` with all judged fields, in the same order; what was judged before does not matter.
+    """Fills in all judged fields, whatever they were before.
 
-    Groups are those of the images that screening leaves; leaks count all that can be decoded.
+    Groups are formed among the images kept by `judge_faces`; leaks count all images that can be
+    decoded.
+
+    Returns:
+        The rows in the same order.
     """
     rows = judge_faces(rows, rules)
     left = [row for row in rows if row.fate == ledger.KEPT]
-    twins, stars = Twins(left, rules), groups.stars(left, rules)
+    twins, memberships = Twins(left, rules), groups.build_groups(left, rules)
     verdicts: Verdicts = {}
     if rules.policy == ORIGINAL:
-        verdicts = _by_hash(left)
+        verdicts = _drop_equal_hashes(left)
     elif rules.policy == STRICT:
-        verdicts = _by_star(left, stars)
+        verdicts = _drop_group_members(left, memberships)
     if rules.policy != KEEP:
-        verdicts = _suspects(left, rules) | verdicts
-    star_labels = collections.defaultdict(set)
+        verdicts = _drop_suspects(left, rules) | verdicts
+    group_labels = collections.defaultdict(set)
     for row in left:
-        if row.path in stars:
-            star_labels[stars[row.path].centre.path].add(row.label)
+        if row.path in memberships:
+            group_labels[memberships[row.path].centre.path].add(row.label)
     all_twins = Twins(rows, rules)
     judged = []
     for row in rows:
-        leaks = set().union(*(all_twins.splits(row, kind) for kind in KINDS))
+        leaks = set().union(*(all_twins.other_splits(row, kind) for kind in KINDS))
         changes: dict = {"leaks": tuple(split for split in SPLITS if split in leaks)}
         if row.fate == ledger.KEPT:
-            changes |= _grouped(row, twins, stars.get(row.path), star_labels)
+            changes |= _group_fields(row, twins, memberships.get(row.path), group_labels)
             fate, reason = verdicts.get(row.path, (ledger.KEPT, ""))
             changes |= {"fate": fate, "reason": reason}
         judged.append(dataclasses.replace(row, **changes))
     return judged
 
 
-def _grouped(row: Row, twins: Twins, place: Place | None, star_labels: dict[str, set[str]]) -> dict:
-    """The fields of a row that say which groups it is in."""
-    pixels, dhash = twins.equals(row, PIXELS), twins.equals(row, DHASH)
+def _group_fields(
+    row: Row, twins: Twins, membership: Membership | None, group_labels: dict[str, set[str]]
+) -> dict:
+    """Returns the fields of a row that name its groups and the conflicts in them."""
+    pixels, dhash = twins.equal_rows(row, PIXELS), twins.equal_rows(row, DHASH)
     labels = {twin.label for twin in (*pixels, *dhash)}
     changes: dict = {
         "exact_group": row.pixels_sha256 if len(pixels) > 1 else None,
         "duplicate_group": row.dhash if len(dhash) > 1 else None,
     }
-    if place:
-        labels |= star_labels[place.centre.path]
+    if membership:
+        labels |= group_labels[membership.centre.path]
         changes |= {
-            "near_group": place.centre.path,
-            "near_distance": place.distance,
-            "near_similarity": place.similarity,
-            "near_mirrored": place.mirrored,
+            "near_group": membership.centre.path,
+            "near_distance": membership.distance,
+            "near_similarity": membership.similarity,
+            "near_mirrored": membership.mirrored,
         }
     return changes | {"label_conflict": len(labels) > 1}
 
 
-def _by_hash(rows: Iterable[Row]) -> Verdicts:
-    """What the policy 'original' leaves out."""
+def _drop_equal_hashes(rows: Iterable[Row]) -> Verdicts:
+    """Returns the verdicts of the policy 'original' on the images that it drops."""
     equal = collections.defaultdict(list)
     for row in rows:
         if row.split in ("train", "validation"):
@@ -119,26 +129,28 @@ def _by_hash(rows: Iterable[Row]) -> Verdicts:
     verdicts: Verdicts = {}
     for members in equal.values():
         if len(labels := {row.label for row in members}) > 1:
-            reason = f"images with this dHash disagree: {_counted(members)}"
+            reason = f"images with this dHash disagree: {_format_counts(members)}"
             verdicts |= {row.path: (ledger.CONFLICT, reason) for row in members}
             continue
         (label,) = labels
         splits = {row.split for row in members}
-        split = KEPT_SPLIT.get(label, KEPT_SPLIT_ELSE) if len(splits) > 1 else splits.pop()
+        split = KEPT_SPLIT_BY_CLASS.get(label, DEFAULT_KEPT_SPLIT)
+        if len(splits) == 1:
+            (split,) = splits
         kept = min(
-            (row for row in members if row.split == split), key=lambda row: row_order(row.path)
+            (row for row in members if row.split == split), key=lambda row: row_sort_key(row.path)
         )
         reason = f"same dHash as {kept.path}, which is kept"
         verdicts |= {row.path: (ledger.DUPLICATE, reason) for row in members if row is not kept}
     return verdicts
 
 
-def _by_star(rows: Iterable[Row], stars: dict[str, Place]) -> Verdicts:
-    """What the policy 'strict' leaves out."""
+def _drop_group_members(rows: Iterable[Row], memberships: dict[str, Membership]) -> Verdicts:
+    """Returns the verdicts of the policy 'strict' on the images that it drops."""
     members = collections.defaultdict(list)
     for row in rows:
-        if row.path in stars:
-            members[stars[row.path].centre.path].append(row)
+        if row.path in memberships:
+            members[memberships[row.path].centre.path].append(row)
     verdicts: Verdicts = {}
     for centre, group in members.items():
         disagree = len({row.label for row in group}) > 1
@@ -146,16 +158,19 @@ def _by_star(rows: Iterable[Row], stars: dict[str, Place]) -> Verdicts:
             if row.split == "test":
                 continue
             if disagree:
-                reason = f"images that match {centre} disagree: {_counted(group)}"
+                reason = f"images that match {centre} disagree: {_format_counts(group)}"
                 verdicts[row.path] = ledger.CONFLICT, reason
             elif row.path != centre:
-                reason = f"{_how(row, stars[row.path])} {centre}, which is kept"
+                reason = f"{_describe_match(row, memberships[row.path])} {centre}, which is kept"
                 verdicts[row.path] = ledger.DUPLICATE, reason
     return verdicts
 
 
-def _suspects(rows: Iterable[Row], rules: Rules) -> Verdicts:
-    """Train images whose label is too improbable; those that measure a model are not its choice."""
+def _drop_suspects(rows: Iterable[Row], rules: Rules) -> Verdicts:
+    """Returns the verdicts on train images whose label is too improbable.
+
+    Validation and test images stay: a model must not choose the images that measure it.
+    """
     return {
         row.path: (
             ledger.SUSPECT,
@@ -169,16 +184,18 @@ def _suspects(rows: Iterable[Row], rules: Rules) -> Verdicts:
     }
 
 
-def _counted(rows: Iterable[Row]) -> str:
-    """'2 happy, 1 sad'."""
+def _format_counts(rows: Iterable[Row]) -> str:
+    """Formats the number of rows of each class: '2 happy, 1 sad'."""
     counts = collections.Counter(row.label for row in rows)
     return ", ".join(f"{counts[label]} {label}" for label in sorted(counts))
 
 
-def _how(row: Row, place: Place) -> str:
-    if row.pixels_sha256 == place.centre.pixels_sha256:
+def _describe_match(row: Row, membership: Membership) -> str:
+    """Returns words that the path of the group's centre follows: 'same pixels as'."""
+    if row.pixels_sha256 == membership.centre.pixels_sha256:
         return "same pixels as"
-    if place.similarity is None:
+    if membership.similarity is None:
         return "same dHash as"
-    mirrored = "mirror image of" if place.mirrored else "near duplicate of"
-    return f"{mirrored} (dHash {place.distance} bits apart, similarity {place.similarity:.2f})"
+    relation = "mirror image of" if membership.mirrored else "near duplicate of"
+    distance, similarity = membership.distance, membership.similarity
+    return f"{relation} (dHash {distance} bits apart, similarity {similarity:.2f})"

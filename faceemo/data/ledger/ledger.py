@@ -1,9 +1,9 @@
-"""The ledger: one row per original image, saying what is known of it, what became of it and why.
+"""The ledger: one row per original image with its measurements, its fate and the reason.
 
-A row has three kinds of fields. *Measured* ones come from the pixels, once per content. *Judged*
-ones follow from the measured ones and the rules (`faceemo.data.ledger.judge`); changing a rule
-judges again and touches no pixel. *Predicted* ones are written by the search for suspect labels and
-survive both.
+A row has three kinds of fields. *Measured* fields come from the pixels, once per content. *Judged*
+fields follow from the measured ones and the rules (`faceemo.data.ledger.judge`); changing a rule
+judges again and touches no pixel. *Predicted* fields are written by the search for suspect labels
+and survive both.
 """
 
 import dataclasses
@@ -22,24 +22,24 @@ NO_FACE = "no_face"
 UNREADABLE = "unreadable"
 DUPLICATE = "duplicate"
 CONFLICT = "conflict"
-SUSPECT = "suspect"  # its label, and only if the user asked for such images to be left out
+SUSPECT = "suspect"  # improbable label; only if the user leaves such images out
 FATES = (KEPT, NO_FACE, UNREADABLE, DUPLICATE, CONFLICT, SUSPECT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Another image whose difference hash is near, and how alike the two really are."""
+    """Another image with a near difference hash, and how alike the pixels of the two are."""
 
-    pixels_sha256: str  # of the other
+    pixels_sha256: str  # of the other image
     path: str  # the first with those pixels, for people to look it up
     distance: int  # bits in which the hashes differ
-    similarity: float  # of the pixels, -1..1 (`near.similarity`)
-    mirrored: bool  # whether the other is compared after a flip from left to right
+    similarity: float  # of the pixels, -1..1 (`near.extract_fine_structure`)
+    mirrored: bool  # whether the other image is compared after a flip from left to right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One image. What nobody has found out, or can for this image, is None."""
+    """One image. A field is None if its value is unknown or the image has none."""
 
     path: str  # below Facial_emotion_images, with '/': 'train/happy/7.jpg'
     sha256: str  # of the file, hexadecimal
@@ -52,23 +52,23 @@ class Row:
     width: int | None  # pixels, as stored (before any EXIF rotation)
     height: int | None
     problem: str = ""  # why it cannot be decoded; empty if it can
-    pixels_sha256: str | None = None  # of width, height and grey pixels, upright: the picture
-    blank: float | None = None  # how little there is to see, 0..1; 1 is a single grey
+    pixels_sha256: str | None = None  # of width, height and grey pixels, upright
+    blank: float | None = None  # how little it shows, 0..1; 1 is a single grey
     face_confidence: float | None = None  # of the best detection, 0..1; 0 if there is none
     face_box: tuple[float, float, float, float] | None = None  # left, top, right, bottom in pixels
-    face_side: int | None = None  # side at which the detector saw it, pixels
+    face_side: int | None = None  # side of the detector's input, pixels
     dhash: str | None = None  # 64-bit difference hash, 16 hexadecimal digits
     dhash_mirrored: str | None = None  # that of the image flipped from left to right
-    similar: tuple[Likeness, ...] = ()  # to other pixels; the same for all with the same pixels
+    similar: tuple[Likeness, ...] = ()  # images with other pixels; equal for equal pixels
 
     # judged
     has_face: bool = False  # whether the confidence is above the threshold
-    exact_group: str | None = None  # pixels_sha256, where other images have the same pixels
-    duplicate_group: str | None = None  # dhash, where other images have the same one
-    near_group: str | None = None  # path of the image that all of the group are near to
-    near_distance: int | None = None  # bits between the hashes of the two; 0 for that image
-    near_similarity: float | None = None  # of the pixels of the two; 1 for that image
-    near_mirrored: bool = False  # whether they match after a flip
+    exact_group: str | None = None  # pixels_sha256 if other images have the same pixels
+    duplicate_group: str | None = None  # dhash if other images have the same one
+    near_group: str | None = None  # path of the centre, which all images of the group match
+    near_distance: int | None = None  # bits between its hash and the centre's; 0 for the centre
+    near_similarity: float | None = None  # of its pixels and the centre's; 1 for the centre
+    near_mirrored: bool = False  # whether it matches the centre after a flip
     label_conflict: bool = False  # whether an image of one of its groups has another label
     leaks: tuple[str, ...] = ()  # other splits that hold an image of its groups
     fate: str  # one of FATES
@@ -76,14 +76,14 @@ class Row:
 
     # predicted
     label_score: float | None = None  # out-of-fold probability of its label, 0..1
-    predicted_label: str | None = None  # the most probable one
+    predicted_label: str | None = None  # the most probable label
 
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Row))
 
 
 def write(root: Path, rows: Iterable[Row]) -> None:
-    """Writes root/ledger.jsonl, sorted by path: the same rows always give the same bytes."""
+    """Writes root/ledger.jsonl, sorted by path: equal rows give equal bytes."""
     with staging.file(root / NAME) as partial, partial.open("w", encoding="ascii") as lines:
         for row in sorted(rows, key=lambda row: row.path):
             # vars(), not dataclasses.asdict(): that copies every field deeply, ten times slower
@@ -92,10 +92,10 @@ def write(root: Path, rows: Iterable[Row]) -> None:
 
 
 def read(root: Path) -> list[Row]:
-    """The rows of root/ledger.jsonl, in order of path.
+    """Reads the rows of root/ledger.jsonl, in order of path.
 
     Raises:
-        UserError: if there is no ledger, or a line of it is not a row of this version.
+        UserError: If there is no ledger, or a line of it is not a row of this version.
     """
     path = root / NAME
     if not path.is_file():
@@ -108,7 +108,7 @@ def read(root: Path) -> list[Row]:
     with path.open(encoding="ascii") as lines:
         try:
             for line in lines:
-                rows.append(_row(json.loads(line)))
+                rows.append(_parse_row(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(
                 expected=f"one JSON row per line in {path}, each with the fields of an image that "
@@ -119,12 +119,12 @@ def read(root: Path) -> list[Row]:
     return rows
 
 
-def _row(fields: Any) -> Row:
-    """A line of the ledger. All fields must be there: a default would pass for a finding."""
+def _parse_row(fields: Any) -> Row:
+    """Makes a row from a line's JSON. All fields are required: a default would look measured."""
     if not isinstance(fields, dict):
-        raise TypeError("not an object in braces")
+        raise TypeError("expected a JSON object in braces")
     if missing := sorted(_FIELDS - fields.keys()):
-        raise ValueError(f"no {', '.join(missing)}, as an older faceemo wrote it")
+        raise ValueError(f"no {', '.join(missing)}: an older faceemo wrote it")
     box = fields["face_box"]
     return Row(
         **fields
@@ -136,8 +136,8 @@ def _row(fields: Any) -> Row:
     )
 
 
-def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """How many of `rows` each split and class holds: {split: {label: count}}, without zeros."""
+def count_by_split(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Counts the rows of each split and class: {split: {label: count}}, without zeros."""
     result: dict[str, dict[str, int]] = {}
     for row in rows:
         labels = result.setdefault(row.split, {})
@@ -145,6 +145,6 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     return result
 
 
-def classes(rows: Iterable[Row]) -> tuple[str, ...]:
-    """The classes that occur in `rows`, sorted."""
+def list_classes(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Returns the classes that occur in `rows`, sorted."""
     return tuple(sorted({row.label for row in rows}))

@@ -1,7 +1,8 @@
-"""What decides an image's fate: the numbers and the policy that a user may change."""
+"""The rules that decide the fate of images: a policy and thresholds that a user may change."""
 
 import argparse
 import dataclasses
+from typing import Self
 
 from ml_collections import ConfigDict
 
@@ -13,20 +14,20 @@ ORIGINAL, STRICT, KEEP = POLICIES
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The rules of `faceemo.data.ledger.judge`; those that exist are within their ranges.
+    """The rules that `faceemo.data.ledger.judge` applies; every value is within its range.
 
     Attributes:
         policy: 'original': equal dHash in train and validation, as in the original; 'strict':
-            no group of duplicates of any kind spans two splits, test stays whole; 'keep': all that
-            can be decoded, which undoes the others.
-        face_threshold: an image shows a face where the detector's confidence is above it, 0..1.
-        near_distance: bits up to which two hashes propose a near duplicate.
-        near_similarity: of the pixels, from which on it is one.
-        suspect_below: train images whose label has a lower out-of-fold probability are left out;
+            no group of duplicates of any kind spans two splits, test stays whole; 'keep': all
+            images that can be decoded, which undoes the others.
+        face_threshold: Confidence of the detector above which an image shows a face, 0..1.
+        near_distance: Number of bits, at most, in which the hashes of near duplicates differ.
+        near_similarity: Least similarity of the pixels of near duplicates.
+        suspect_below: Out-of-fold probability of its label below which a train image is left out;
             0 leaves none out.
 
     Raises:
-        UserError: if a value is outside its range (`faceemo.config`).
+        UserError: If a value is outside its range (`faceemo.config`).
     """
 
     policy: str = ORIGINAL
@@ -46,14 +47,21 @@ class Rules:
                     fix=f"the default is {field.default!r}",
                 )
 
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        """Takes the rules from a run's configuration."""
+        return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
 
-def of_config(config: ConfigDict) -> Rules:
-    """The rules that a configuration asks for."""
-    return Rules(**{field.name: config[field.name] for field in dataclasses.fields(Rules)})
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Self:
+        """Takes the rules from a script's options, which `add_arguments` defined."""
+        return cls(
+            **{field.name: getattr(options, field.name) for field in dataclasses.fields(cls)}
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """An option of a script for every rule."""
+    """Adds an option for every rule to a script."""
     for field in dataclasses.fields(Rules):
         takes = RULES[field.name].takes
         parser.add_argument(
@@ -62,10 +70,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=field.default,
             help=f"{takes}; default: {field.default}",
         )
-
-
-def of_options(options: argparse.Namespace) -> Rules:
-    """The rules that a script's options ask for."""
-    return Rules(
-        **{field.name: getattr(options, field.name) for field in dataclasses.fields(Rules)}
-    )

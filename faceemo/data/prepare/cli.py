@@ -4,6 +4,7 @@ import argparse
 
 from faceemo import errors
 from faceemo.data.ledger import rules
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import prepare
 from faceemo.data.source import selection
 
@@ -18,5 +19,5 @@ def run(description: str | None, last: str) -> None:
     rules.add_arguments(parser)
     options = parser.parse_args()
     with errors.reported():
-        judged, asked = rules.of_options(options), selection.of_options(options)
+        judged, asked = Rules.from_options(options), selection.of_options(options)
         prepare.prepare(options.data_dir, judged, last, selection=asked, exact=options.exact)

@@ -53,5 +53,5 @@ def fill_unique(root: Path, rows: Sequence[Row]) -> None:
 def _make_class_folders(folder: Path, rows: Sequence[Row]) -> None:
     """Makes an empty folder per split and class, for splits without images too."""
     for split in SPLITS:
-        for label in ledger.classes(rows):
+        for label in ledger.list_classes(rows):
             (folder / split / label).mkdir(parents=True)

@@ -29,7 +29,7 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
         path: of the PNG.
     """
     kept = [row for row in rows if row.fate == ledger.KEPT]
-    before, after = leaks.count(rows, rules), leaks.count(kept, rules)
+    before, after = leaks.count_leaks(rows, rules), leaks.count_leaks(kept, rules)
     remaining, removed = _examples(kept, rules), _examples(rows, rules)
     shown = (remaining + [pair for pair in removed if pair not in remaining])[: _ACROSS * _DOWN]
     figure = Figure(figsize=(12, 5.2 + 1.5 * -(-len(shown) // _ACROSS)), dpi=DPI)
@@ -50,10 +50,17 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
         size=10,
         color=GREY,
     )
-    for number, (pair, (searched, _)) in enumerate(leaks.PAIRS.items()):
+    for number, (pair, (searched, _)) in enumerate(leaks.SPLIT_PAIRS.items()):
         axes = figure.add_axes((0.1 + 0.305 * number, 1 - 4.2 / high, 0.27, 2.7 / high))
-        totals = ledger.counts(rows).get(searched, {})
-        _bars(axes, pair, totals, before[pair][leaks.ANY], after[pair][leaks.ANY], number == 0)
+        totals = ledger.count_by_split(rows).get(searched, {})
+        _bars(
+            axes,
+            pair,
+            totals,
+            before[pair][leaks.ANY_KIND],
+            after[pair][leaks.ANY_KIND],
+            number == 0,
+        )
     for x, colour, words in ((0.1, ORANGE, "before"), (0.19, BLUE, "after de-duplication")):
         figure.text(x, 1 - 1.18 / high, "■", color=colour, size=11)
         figure.text(x + 0.018, 1 - 1.18 / high, words, color=INK, size=10)
@@ -77,11 +84,11 @@ def _examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:
     twins = Twins(rows, rules)
     found = []
     for row in rows:
-        others = {other for searched, other in leaks.PAIRS.values() if searched == row.split}
-        if not any(twins.splits(row, kind) & others for kind in KINDS):
+        others = {other for searched, other in leaks.SPLIT_PAIRS.values() if searched == row.split}
+        if not any(twins.other_splits(row, kind) & others for kind in KINDS):
             continue
         twin, place = next(
-            (twin, place) for twin, place in twins.matching(row) if twin.split in others
+            (twin, place) for twin, place in twins.matches(row) if twin.split in others
         )
         if twin.pixels_sha256 == row.pixels_sha256:
             how = "same pixels"

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from faceemo import staging
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
-from faceemo.data.ledger.groups import row_order
+from faceemo.data.ledger.groups import row_sort_key
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.prepare.sheet import (
     BLUE,
@@ -107,7 +107,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     lost = {key: 1 - counts[*key, ledger.KEPT] / total for key, total in totals.items()}
     widest = 1.75 * max(0.02, *lost.values())  # room for the words at the bars' ends
     figure = Figure(figsize=(11, 7.4), dpi=DPI)
-    classes = ledger.classes(rows)
+    classes = ledger.list_classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
     summary += _origin(root)
@@ -147,8 +147,8 @@ def conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
     for row in rows:
         if row.fate == ledger.CONFLICT:
             groups[row.duplicate_group].append(row)
-    members = [sorted(group, key=lambda row: row_order(row.path)) for group in groups.values()]
-    members.sort(key=lambda group: row_order(group[0].path))
+    members = [sorted(group, key=lambda row: row_sort_key(row.path)) for group in groups.values()]
+    members.sort(key=lambda group: row_sort_key(group[0].path))
     shown = members[:_GROUPS_SHOWN]
     width, gap, step = 12.0, 0.3, 1.75
     places, x, y, used = [], 0.0, 0.0, 6.5  # at least as wide as the words above

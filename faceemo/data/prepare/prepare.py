@@ -203,7 +203,9 @@ def _measure(
         facts = vars(store.measurements[sha256]) | predicted.get((path, sha256), {})
         names = {"path": path, "sha256": sha256, "split": split, "label": label}
         rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
-    found = near.likenesses(rows, lambda row: read_grey(originals.folder / row.path, near.SIDE))
+    found = near.find_likenesses(
+        rows, lambda row: read_grey(originals.folder / row.path, near.SIDE)
+    )
     return [
         dataclasses.replace(row, similar=found.get(row.pixels_sha256 or "", ())) for row in rows
     ], False
@@ -235,7 +237,7 @@ def _screen(
     record.forget("screen")
     folders.fill_screened(root, judged)
     ledger.write(root, judged)
-    counts = ledger.counts([row for row in judged if row.has_face])
+    counts = ledger.count_by_split([row for row in judged if row.has_face])
     record.add("screen", inputs=inputs, counts=counts)
     threshold = f"{rules.face_threshold:g}"
     print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
@@ -266,8 +268,11 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         folders.fill_unique(root, judged)
         ledger.write(root, judged)
         kept = [row for row in judged if row.fate == ledger.KEPT]
-        counts = ledger.counts(kept)
-        found = {"before": leaks.count(judged, rules), "after": leaks.count(kept, rules)}
+        counts = ledger.count_by_split(kept)
+        found = {
+            "before": leaks.count_leaks(judged, rules),
+            "after": leaks.count_leaks(kept, rules),
+        }
         record.add("dedupe", inputs=inputs, counts=counts, leaks=found)
         print(f"\nUnique images (policy '{rules.policy}')")
         print(tables.counts_table("dedupe", counts))

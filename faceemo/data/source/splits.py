@@ -78,7 +78,7 @@ def assign(members: Iterable[Member], shares: Mapping[str, float], seed: int) ->
 def look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     """A group for every image, the same where any rules may take two for one: {path: group}.
 
-    Together are equal files, equal hashes and whatever `near.likenesses` notes, mirrored or not,
+    Together are equal files, equal hashes and whatever `near.find_likenesses` notes, mirrored or not,
     also by way of a third. The group's name is the least sha256 in it.
 
     Args:
@@ -113,7 +113,7 @@ def look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         for row in rows:
             join(row.path, first.setdefault(getattr(row, field), row.path))
     shown_by = {row.pixels_sha256: row.path for row in rows}
-    for pixels, others in near.likenesses(rows, lambda row: greys[row.path]).items():
+    for pixels, others in near.find_likenesses(rows, lambda row: greys[row.path]).items():
         for other in others:
             join(shown_by[pixels], other.path)
     return {path: leader(sha) for path, sha in shas.items()}

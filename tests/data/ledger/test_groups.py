@@ -1,4 +1,4 @@
-"""Groups are stars around the image that stands for them, not chains; the order of rows."""
+"""Groups: all images match the centre, none is chained; the sort key of rows."""
 
 import random
 
@@ -8,15 +8,15 @@ from faceemo.data.ledger import groups, ledger
 from faceemo.data.ledger.groups import MIRRORED
 from faceemo.data.ledger.judge import judge
 from faceemo.data.ledger.rules import Rules
-from tests.support.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
+from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, ledgers, some_rules
 from tests.support.data.likeness import alike
 
 
 @settings(max_examples=300)
 @given(ledgers(), some_rules)
-def test_groups_are_stars(rows, rules):
+def test_all_images_of_a_group_match_its_centre(rows, rules):
     judged = {one.path: one for one in judge(rows, rules)}
-    twins = matches(judged.values(), rules)
+    twins = find_matches(judged.values(), rules)
     members = {}
     for one in judged.values():
         if one.near_group:
@@ -35,11 +35,11 @@ def test_groups_are_stars(rows, rules):
             assert one.near_similarity is None or one.near_similarity >= rules.near_similarity
             if len(labels) > 1:
                 assert one.label_conflict
-            # the one that stands for a group is of the split that goes first, or older
+            # the centre comes from the split with the higher priority, or has the lower row
             rank = ("test", "validation", "train").index
-            place = (rank(one.split), groups.row_order(one.path))
+            key = (rank(one.split), groups.row_sort_key(one.path))
             if one.split != "test":
-                assert place > (rank(judged[centre].split), groups.row_order(centre))
+                assert key > (rank(judged[centre].split), groups.row_sort_key(centre))
     if rules.policy == "strict":
         for one in judged.values():
             if one.fate == ledger.DUPLICATE:
@@ -65,10 +65,10 @@ def test_nothing_is_chained():
     assert set(fates(rows, Rules()).values()) == {"kept"}  # near ones change nothing by default
 
 
-def test_row_order():
-    wanted = ["2.jpg", "9.jpg", "010.jpg", "10.png", "100.jpg", "a.jpg", "a2.jpg", "a10.jpg",
+def test_rows_sort_by_number_then_naturally():
+    expected = ["2.jpg", "9.jpg", "010.jpg", "10.png", "100.jpg", "a.jpg", "a2.jpg", "a10.jpg",
               "b1c9.jpg", "b1c10.jpg", "²3.jpg"]  # fmt: skip
-    paths = [f"train/sad/{name}" for name in wanted]
+    paths = [f"train/sad/{name}" for name in expected]
     for seed in range(5):
         mixed = random.Random(seed).sample(paths, len(paths))
-        assert sorted(mixed, key=groups.row_order) == paths
+        assert sorted(mixed, key=groups.row_sort_key) == paths

@@ -17,10 +17,10 @@ def every_pair(hashes, distance):
 
 
 def check(hashes, distance):
-    for found, wanted in zip(
-        hamming_pairs.pairs_within(hashes, distance), every_pair(hashes, distance), strict=True
+    for found, expected in zip(
+        hamming_pairs.find_pairs(hashes, distance), every_pair(hashes, distance), strict=True
     ):
-        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=100)
@@ -42,32 +42,32 @@ def test_finds_exactly_the_near_pairs(values, repeated, distance):
 def test_near_pairs_among_many(distance):
     rng = np.random.default_rng(distance)
     hashes = rng.integers(0, 2**64, 1500, dtype=np.uint64)
-    for bits in range(1, 10):  # of each distance some
+    for bits in range(1, 10):  # some pairs at each distance
         flips = np.array([rng.permutation(64)[:bits] for _ in range(50)])
         masks = np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), axis=1)
         hashes[bits * 100 : bits * 100 + 50] = hashes[bits * 100 + 50 : bits * 100 + 100] ^ masks
     check(hashes, distance)
 
 
-def test_crowded_hashes():
-    """All in a few bits: every bucket is full."""
+def test_hashes_that_share_most_bits():
+    """They differ in a few bits only, so that every bucket is full."""
     check(np.arange(600, dtype=np.uint64) << np.uint64(20), 3)
 
 
 @pytest.mark.parametrize("distance", [-1, 17])
-def test_absurd_distances_are_refused(distance):
+def test_distances_out_of_range_are_refused(distance):
     with pytest.raises(ValueError, match="0 to 16"):
-        hamming_pairs.pairs_within(np.zeros(2, np.uint64), distance)
+        hamming_pairs.find_pairs(np.zeros(2, np.uint64), distance)
 
 
 @pytest.mark.slow
 def test_memory_stays_flat():
-    """A quarter of a million hashes; NumPy reports what it takes to tracemalloc."""
+    """Searches a quarter of a million hashes; NumPy reports its memory to tracemalloc."""
     import tracemalloc
 
     hashes = np.random.default_rng(0).integers(0, 2**64, 250_000, dtype=np.uint64)
     tracemalloc.start()
-    hamming_pairs.pairs_within(hashes, 4)
+    hamming_pairs.find_pairs(hashes, 4)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * len(hashes)

@@ -1,4 +1,4 @@
-"""The fates that the rules give, as properties of random ledgers and in single cases."""
+"""Fates under the rules, as properties of random ledgers and in single cases."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.judge import judge, judge_faces
-from faceemo.data.ledger.leaks import ANY, count
+from faceemo.data.ledger.leaks import ANY_KIND, count_leaks
 from faceemo.data.ledger.rules import Rules
-from tests.support.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
+from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, ledgers, some_rules
 
 
 @settings(max_examples=100)
 @given(ledgers(), some_rules, some_rules, st.randoms(use_true_random=False))
-def test_pure_and_blind_to_order_and_history(rows, rules, others, shuffler):
+def test_fates_depend_on_neither_order_nor_earlier_judgements(rows, rules, others, shuffler):
     judged = judge(rows, rules)
     assert [one.path for one in judged] == [one.path for one in rows]
     by_path = {one.path: one for one in judged}
@@ -28,7 +28,7 @@ def test_pure_and_blind_to_order_and_history(rows, rules, others, shuffler):
 
 @settings(max_examples=100)
 @given(ledgers(), some_rules)
-def test_every_row_is_accounted_for(rows, rules):
+def test_every_row_has_a_fate_and_a_reason(rows, rules):
     for before, after in zip(rows, judge(rows, rules), strict=True):
         assert after.fate in ledger.FATES
         assert bool(after.reason) == (after.fate != ledger.KEPT)
@@ -44,7 +44,7 @@ def test_every_row_is_accounted_for(rows, rules):
 
 @settings(max_examples=100)
 @given(ledgers(), some_rules)
-def test_policy_original(rows, rules):
+def test_policy_original_keeps_one_image_of_each_hash(rows, rules):
     rules = dataclasses.replace(rules, policy="original", suspect_below=0.0)
     by_hash = {}
     for one in judge(rows, rules):
@@ -73,16 +73,16 @@ def test_policy_original(rows, rules):
 
 @settings(max_examples=300)
 @given(ledgers(), some_rules)
-def test_policy_strict(rows, rules):
+def test_policy_strict_keeps_no_match_across_splits(rows, rules):
     rules = dataclasses.replace(rules, policy="strict", suspect_below=0.0)
     judged = {one.path: one for one in judge(rows, rules)}
-    twins = matches(judged.values(), rules)
+    twins = find_matches(judged.values(), rules)
     kept = {path for path, one in judged.items() if one.fate == ledger.KEPT}
     # test is whole
     assert all(
         path in kept for path, one in judged.items() if one.split == "test" and not one.problem
     )
-    # of images that match, at most one stays, but for test images among themselves
+    # of images that match, at most one stays, except among test images
     for a, b in twins:
         if a in kept and b in kept:
             assert judged[a].split == judged[b].split == "test"
@@ -90,18 +90,18 @@ def test_policy_strict(rows, rules):
     for path, one in judged.items():
         if one.fate in (ledger.DUPLICATE, ledger.CONFLICT):
             assert any(a == path for a, _ in twins)
-    after = count([judged[path] for path in kept], rules)
-    assert not any(sum(kinds[ANY].values()) for kinds in after.values())
+    after = count_leaks([judged[path] for path in kept], rules)
+    assert not any(sum(kinds[ANY_KIND].values()) for kinds in after.values())
 
 
 @settings(max_examples=60)
 @given(ledgers(), some_rules)
-def test_suspects_leave_train_only_and_only_if_asked(rows, rules):
+def test_suspects_leave_only_train_and_only_below_the_threshold(rows, rules):
     without = {one.path: one for one in judge(rows, dataclasses.replace(rules, suspect_below=0.0))}
     for one in judge(rows, rules):
         before = without[one.path]
-        asked = one.label_score is not None and one.label_score < rules.suspect_below
-        leaves = before.fate == ledger.KEPT and one.split == "train" and asked
+        improbable = one.label_score is not None and one.label_score < rules.suspect_below
+        leaves = before.fate == ledger.KEPT and one.split == "train" and improbable
         leaves &= rules.policy != "keep"
         assert one.fate == (ledger.SUSPECT if leaves else before.fate)
         assert (one.label_score, one.predicted_label) == (
@@ -111,18 +111,18 @@ def test_suspects_leave_train_only_and_only_if_asked(rows, rules):
 
 
 @pytest.mark.parametrize("policy", ["original", "strict"])
-def test_an_image_without_a_face_takes_no_part(policy):
+def test_an_image_without_a_face_joins_no_group(policy):
     rows = [face_row("train", "sad", 1, confidence=0.5), face_row("train", "happy", 2)]
     assert list(fates(rows, Rules(policy=policy)).values()) == ["no_face", "kept"]
 
 
-def test_test_images_without_a_face():
+def test_policy_strict_keeps_test_images_without_a_face():
     rows = [face_row("test", "sad", 1, confidence=0.1)]
     assert fates(rows, Rules()) == {"test/sad/1.jpg": "no_face"}
     assert fates(rows, STRICT) == {"test/sad/1.jpg": "kept"}
 
 
-def test_lowest_number_not_first_text():
+def test_the_lowest_number_is_kept_not_the_first_text():
     rows = [face_row("train", "sad", number) for number in (10, 9, 100)]
     for policy in ("original", "strict"):
         judged = fates(rows, Rules(policy=policy))

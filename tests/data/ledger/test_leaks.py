@@ -1,4 +1,4 @@
-"""Leaks between the splits against a comparison of every pair, and by roundabout ways."""
+"""Leaks between the splits against a comparison of every pair, and indirect ones."""
 
 import dataclasses
 
@@ -8,9 +8,9 @@ from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import NEAR
 from faceemo.data.ledger.judge import judge
-from faceemo.data.ledger.leaks import ANY, PAIRS, count
+from faceemo.data.ledger.leaks import ANY_KIND, SPLIT_PAIRS, count_leaks
 from faceemo.data.ledger.rules import Rules
-from tests.support.data.ledgers import STRICT, face_row, fates, ledgers, matches, some_rules
+from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, ledgers, some_rules
 from tests.support.data.likeness import alike
 
 
@@ -21,25 +21,27 @@ def test_leaks_match_a_comparison_of_every_pair(rows, rules):
         dataclasses.replace(one, sha256=one.pixels_sha256) if one.pixels_sha256 == "p" else one
         for one in rows
     ]
-    twins = matches(rows, rules)
+    twins = find_matches(rows, rules)
     judged = {one.path: one for one in judge(rows, rules)}
-    found = count(rows, rules)
+    found = count_leaks(rows, rules)
     by_path = {one.path: one for one in rows}
     for one in rows:
-        wanted = {by_path[b].split for a, b in twins if a == one.path} - {one.split}
-        assert judged[one.path].leaks == tuple(split for split in SPLITS if split in wanted)
-    for pair, (searched, other) in PAIRS.items():
+        expected = {by_path[b].split for a, b in twins if a == one.path} - {one.split}
+        assert judged[one.path].leaks == tuple(split for split in SPLITS if split in expected)
+    for pair, (searched, other) in SPLIT_PAIRS.items():
         for kind in found[pair]:
-            wanted = dict.fromkeys(ledger.classes(rows), 0)
+            expected = dict.fromkeys(ledger.list_classes(rows), 0)
             for one in rows:
-                wanted[one.label] += one.split == searched and any(
-                    a == one.path and by_path[b].split == other and (kind == ANY or kind in kinds)
+                expected[one.label] += one.split == searched and any(
+                    a == one.path
+                    and by_path[b].split == other
+                    and (kind == ANY_KIND or kind in kinds)
                     for (a, b), kinds in twins.items()
                 )
-            assert found[pair][kind] == wanted
+            assert found[pair][kind] == expected
 
 
-def test_what_leaks_into_test_leaves_even_by_way_of_a_second_test_image():
+def test_twins_of_test_images_are_dropped_even_if_the_test_images_match():
     """8 and 9 match one each of two test images that match each other."""
     rows = alike(
         [
@@ -62,8 +64,8 @@ def test_what_leaks_into_test_leaves_even_by_way_of_a_second_test_image():
     assert judge(rows, STRICT)[2].near_group == "test/sad/2.jpg"
 
 
-def test_a_likeness_outlives_the_other_images_with_the_same_pixels():
-    """Of two files with the same pixels one drops out; what is near to both still leaks."""
+def test_a_likeness_outlives_other_images_with_the_same_pixels():
+    """One of two files with the same pixels is dropped; an image near to both still leaks."""
     rows = alike(
         [
             face_row("train", "sad", 1, "01", "p", confidence=0.2),
@@ -75,4 +77,4 @@ def test_a_likeness_outlives_the_other_images_with_the_same_pixels():
     assert list(fates(rows, STRICT).values()) == ["no_face", "duplicate", "kept"]
     kept = [one for one in judge(rows, Rules()) if one.fate == ledger.KEPT]
     assert [one.path for one in kept] == ["train/sad/2.jpg", "validation/sad/3.jpg"]
-    assert count(kept, Rules())["validation in train"][NEAR] == {"sad": 1}
+    assert count_leaks(kept, Rules())["validation in train"][NEAR] == {"sad": 1}

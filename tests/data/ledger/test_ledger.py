@@ -1,4 +1,4 @@
-"""The ledger comes back as it was written, byte for byte the same for the same rows."""
+"""Rows survive writing and reading; equal rows give equal bytes."""
 
 import dataclasses
 import json
@@ -70,12 +70,12 @@ ROWS = [
 ] + [UNREADABLE]
 
 
-def test_rows_come_back(tmp_path):
+def test_read_returns_the_rows_written(tmp_path):
     ledger.write(tmp_path, ROWS)
     assert ledger.read(tmp_path) == sorted(ROWS, key=lambda row: row.path)
 
 
-def test_one_json_object_a_line_with_every_field(tmp_path):
+def test_every_line_is_a_json_object_with_every_field(tmp_path):
     ledger.write(tmp_path, ROWS)
     lines = (tmp_path / ledger.NAME).read_text().splitlines()
     assert len(lines) == len(ROWS)
@@ -103,7 +103,7 @@ def test_a_failed_write_leaves_the_old_ledger(tmp_path):
     "line",
     ["{", "[]", "{}", '{"path": "x"}', json.dumps(vars(ROW) | {"similar": [], "colour": "red"})],
 )
-def test_a_bad_line_is_named(tmp_path, line):
+def test_the_error_names_the_bad_line(tmp_path, line):
     ledger.write(tmp_path, [ROW])
     with (tmp_path / ledger.NAME).open("a") as lines:
         lines.write(line + "\n")
@@ -111,18 +111,18 @@ def test_a_bad_line_is_named(tmp_path, line):
         ledger.read(tmp_path)
 
 
-def test_an_older_ledger_is_told_from_a_damaged_one(tmp_path):
+def test_the_error_says_when_the_ledger_is_of_an_older_version(tmp_path):
     older = {name: value for name, value in vars(ROW).items() if name != "blank"} | {"similar": []}
     (tmp_path / ledger.NAME).write_text(json.dumps(older) + "\n")
-    with pytest.raises(UserError, match=r"no blank, as an older faceemo.*remove_duplicates\.py"):
+    with pytest.raises(UserError, match=r"no blank: an older faceemo.*remove_duplicates\.py"):
         ledger.read(tmp_path)
 
 
-def test_no_ledger(tmp_path):
+def test_a_missing_ledger_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match=r"detect_faces\.py"):
         ledger.read(tmp_path)
 
 
-def test_counts():
+def test_count_by_split():
     rows = [ROW, ROW, dataclasses.replace(ROW, split="test", label="sad")]
-    assert ledger.counts(rows) == {"train": {"happy": 2}, "test": {"sad": 1}}
+    assert ledger.count_by_split(rows) == {"train": {"happy": 2}, "test": {"sad": 1}}

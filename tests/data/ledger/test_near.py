@@ -1,4 +1,4 @@
-"""Near duplicates: what proposes them, and what decides."""
+"""Near duplicates: which pairs are candidates, and how alike they are."""
 
 import dataclasses
 import io
@@ -41,10 +41,10 @@ def version(pixels, change):
 
 
 @pytest.mark.parametrize("change", ["jpeg", "darker", "contrast", "blurred", "smaller"])
-def test_versions_are_alike_and_other_faces_are_not(change):
+def test_versions_of_a_face_are_alike_and_other_faces_are_not(change):
     faces = [drawn(seed) for seed in range(20)]
-    fine = np.array([near.fine(one) for one in faces])
-    versions = np.array([near.fine(version(one, change)) for one in faces])
+    fine = np.array([near.extract_fine_structure(one) for one in faces])
+    versions = np.array([near.extract_fine_structure(version(one, change)) for one in faces])
     similarity = fine @ versions.T
     assert similarity.diagonal().min() > SIMILARITY
     others = similarity[~np.eye(len(faces), dtype=bool)]
@@ -53,14 +53,18 @@ def test_versions_are_alike_and_other_faces_are_not(change):
 
 def test_similarity_is_a_correlation():
     one, other = drawn(1), drawn(2)
-    np.testing.assert_allclose(near.fine(one) @ near.fine(one), 1, atol=1e-5)
-    np.testing.assert_allclose(near.fine(one) @ near.fine(255 - one), -1, atol=1e-5)
-    assert abs(near.fine(one) @ near.fine(other)) < 1
-    assert not near.fine(np.full((48, 48), 77, np.uint8)).any()
+    np.testing.assert_allclose(
+        near.extract_fine_structure(one) @ near.extract_fine_structure(one), 1, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        near.extract_fine_structure(one) @ near.extract_fine_structure(255 - one), -1, atol=1e-5
+    )
+    assert abs(near.extract_fine_structure(one) @ near.extract_fine_structure(other)) < 1
+    assert not near.extract_fine_structure(np.full((48, 48), 77, np.uint8)).any()
 
 
-def rows_of(images):
-    """Rows with the measured fields, and the pixels by path."""
+def make_rows(images):
+    """Returns rows with the measured fields, and a function that reads their pixels."""
     rows, pixels = [], {}
     for number, grey in enumerate(images):
         path = f"train/sad/{number:03}.png"
@@ -78,8 +82,8 @@ def rows_of(images):
     return rows, lambda row: pixels[row.path]
 
 
-def plain(rows, read):
-    """Every pair, one after the other."""
+def compare_every_pair(rows, read):
+    """Finds likenesses by comparing every pair of rows."""
     found = {}
     for second, one in enumerate(rows):
         for other in rows[:second]:
@@ -95,16 +99,18 @@ def plain(rows, read):
             ]
             for mirrored, distance in enumerate(bits):
                 flipped = read(one)[:, ::-1] if mirrored else read(one)
-                similarity = float(near.fine(read(other)) @ near.fine(flipped))
-                if distance <= near.FARTHEST and similarity >= near.LEAST:
+                similarity = float(
+                    near.extract_fine_structure(read(other)) @ near.extract_fine_structure(flipped)
+                )
+                if distance <= near.MAX_DISTANCE and similarity >= near.MIN_SIMILARITY:
                     alike = distance, pytest.approx(similarity, abs=1e-4), bool(mirrored)
                     for here, there in ((one, other), (other, one)):
                         found.setdefault(here.pixels_sha256, []).append((there.path, *alike))
     return found
 
 
-def family():
-    """Faces, versions of them as they are and mirrored, and strangers."""
+def faces_and_versions():
+    """Draws faces, and versions of them as they are and mirrored."""
     images = []
     for seed in range(12):
         face = drawn(seed)
@@ -116,22 +122,24 @@ def family():
 
 
 def test_pairs_are_those_of_a_comparison_of_every_pair(monkeypatch):
-    rows, read = rows_of(family())
-    monkeypatch.setattr(near, "_PAIRS", 3)  # several rounds
-    found = near.likenesses(rows, read)
-    wanted = plain(rows, read)
-    assert len(wanted) > 10
-    assert any(mirrored for pairs in wanted.values() for *_, mirrored in pairs)
+    rows, read = make_rows(faces_and_versions())
+    monkeypatch.setattr(near, "_BATCH_PAIRS", 3)  # several batches
+    found = near.find_likenesses(rows, read)
+    expected = compare_every_pair(rows, read)
+    assert len(expected) > 10
+    assert any(mirrored for pairs in expected.values() for *_, mirrored in pairs)
     assert {
         pixels: [(one.path, one.distance, one.similarity, one.mirrored) for one in likenesses]
         for pixels, likenesses in found.items()
     } == {
         pixels: sorted(pairs, key=lambda pair: (pair[0], pair[3]))
-        for pixels, pairs in wanted.items()
+        for pixels, pairs in expected.items()
     }
     pixels = {row.path: row.pixels_sha256 for row in rows}
-    assert all(one.pixels_sha256 == pixels[one.path] for some in found.values() for one in some)
-    assert near.likenesses(rows[::-1], read) == found
+    assert all(
+        one.pixels_sha256 == pixels[one.path] for likenesses in found.values() for one in likenesses
+    )
+    assert near.find_likenesses(rows[::-1], read) == found
 
 
 def test_equal_pixels_are_compared_once_and_blank_ones_never():
@@ -140,23 +148,23 @@ def test_equal_pixels_are_compared_once_and_blank_ones_never():
     nearly = flat.copy()
     nearly[0, 1] = 120
     face = drawn(1)
-    rows, read = rows_of([face, version(face, "jpeg"), face, flat, nearly])
-    looked_at = []
+    rows, read = make_rows([face, version(face, "jpeg"), face, flat, nearly])
+    read_paths = []
 
-    def watched(row):
-        looked_at.append(row.path)
+    def recorded(row):
+        read_paths.append(row.path)
         return read(row)
 
-    found = near.likenesses(rows, watched)
+    found = near.find_likenesses(rows, recorded)
     assert found.keys() == {rows[0].pixels_sha256, rows[1].pixels_sha256}
     assert found[rows[1].pixels_sha256][0].path == "train/sad/000.png"
-    assert set(looked_at) == {"train/sad/000.png", "train/sad/001.png"}
+    assert set(read_paths) == {"train/sad/000.png", "train/sad/001.png"}
     lost = [dataclasses.replace(row, pixels_sha256=None, dhash=None, blank=None) for row in rows]
-    assert near.likenesses(lost, read) == {}
+    assert near.find_likenesses(lost, read) == {}
 
 
-def test_thresholds():
+def test_a_match_is_within_both_thresholds():
     like = ledger.Likeness(pixels_sha256="ef", path="x", distance=2, similarity=0.7, mirrored=False)
-    assert near.matches(like, 2, 0.7)
-    assert not near.matches(like, 1, 0.7)
-    assert not near.matches(like, 2, 0.71)
+    assert near.is_match(like, 2, 0.7)
+    assert not near.is_match(like, 1, 0.7)
+    assert not near.is_match(like, 2, 0.71)

@@ -1,4 +1,4 @@
-"""What another model has seen, twins included; the formats in which that is told."""
+"""Images that another model was trained on, twins included; the formats that list them."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.data.likeness import alike
 from tests.support.data.rows import row
 
 
-def row_of(path, **fields):
+def make_row(path, **fields):
     return row(
         path,
         **{"sha256": f"s{path}", "pixels_sha256": f"p{path}", "dhash": f"d{path}"} | fields,
@@ -18,12 +18,14 @@ def row_of(path, **fields):
 
 ROWS = alike(
     [
-        row_of("train/sad/10.jpg"),
-        row_of("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
-        row_of("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
-        *(row_of(f"validation/sad/{number}.jpg") for number in range(92, 97)),
-        row_of("validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None),
-        row_of("test/sad/face.jpg"),
+        make_row("train/sad/10.jpg"),
+        make_row("validation/sad/90.jpg", pixels_sha256="ptrain/sad/10.jpg"),
+        make_row("validation/sad/91.jpg", dhash="dtrain/sad/10.jpg"),
+        *(make_row(f"validation/sad/{number}.jpg") for number in range(92, 97)),
+        make_row(
+            "validation/sad/97.jpg", sha256="strain/sad/10.jpg", pixels_sha256=None, dhash=None
+        ),
+        make_row("test/sad/face.jpg"),
     ],
     [
         ("train/sad/10.jpg", "validation/sad/92.jpg", 2, 0.8, False),
@@ -35,11 +37,11 @@ ROWS = alike(
 )
 
 
-def group(trained, **rules):
-    found = seen_elsewhere.seen(ROWS, trained, Rules(**rules))
+def classify(trained, **rules):
+    found = seen_elsewhere.classify(ROWS, trained, Rules(**rules))
     assert list(found) == [one.path for one in ROWS]
     groups = {
-        kind: [] for kind in (seen_elsewhere.SEEN, seen_elsewhere.TWIN, seen_elsewhere.UNSEEN)
+        kind: [] for kind in (seen_elsewhere.SEEN, seen_elsewhere.TWIN_SEEN, seen_elsewhere.UNSEEN)
     }
     for path, kind in sorted(found.items()):
         groups[kind].append(path.split("/")[-1].removesuffix(".jpg"))
@@ -48,26 +50,26 @@ def group(trained, **rules):
 
 
 def test_twins_of_seen_images():
-    wanted = {"seen": ["10"], "twin seen": ["90", "91", "92", "93", "97"]}
-    assert group({10}) == wanted
-    assert group({"strain/sad/10.jpg"}) == {
+    expected = {"seen": ["10"], "twin seen": ["90", "91", "92", "93", "97"]}
+    assert classify({10}) == expected
+    assert classify({"strain/sad/10.jpg"}) == {
         "seen": ["10", "97"],
         "twin seen": ["90", "91", "92", "93"],
     }
-    assert group({10}, near_distance=3)["twin seen"] == ["90", "91", "92", "93", "94", "97"]
-    assert group({10}, near_similarity=0.9)["twin seen"] == ["90", "91", "97"]
-    assert group(set()) == {"seen": [], "twin seen": []}
-    assert group(range(90, 92)) == {"seen": ["90", "91"], "twin seen": ["10", "92", "93"]}
+    assert classify({10}, near_distance=3)["twin seen"] == ["90", "91", "92", "93", "94", "97"]
+    assert classify({10}, near_similarity=0.9)["twin seen"] == ["90", "91", "97"]
+    assert classify(set()) == {"seen": [], "twin seen": []}
+    assert classify(range(90, 92)) == {"seen": ["90", "91"], "twin seen": ["10", "92", "93"]}
 
 
-def test_fer_rows():
+def test_fer_rows_are_parsed_from_file_names():
     for name in ("28709.jpg", "Training_28709.jpg", "x_028709.png"):
-        assert seen_elsewhere.fer_row(f"train/sad/{name}") == 28709
+        assert seen_elsewhere.parse_fer_row(f"train/sad/{name}") == 28709
     for name in ("face28709.jpg", "a.jpg", "28709a.jpg"):
-        assert seen_elsewhere.fer_row(f"train/sad/{name}") is None
+        assert seen_elsewhere.parse_fer_row(f"train/sad/{name}") is None
 
 
-def test_rows_are_read_with_both_ends():
+def test_ranges_of_rows_include_both_ends():
     assert seen_elsewhere.parse_rows("0-3,7, 9 - 10") == {0, 1, 2, 3, 7, 9, 10}
     for text in ("", "3-1", "-4", "1-", "a", "1;2", "1e3"):
         with pytest.raises(UserError, match="0-28708"):
@@ -77,9 +79,9 @@ def test_rows_are_read_with_both_ends():
 def test_files_hold_rows_ranges_and_hashes(tmp_path):
     path = tmp_path / "trained.txt"
     path.write_text(f"# rows\n5\n7-9 # more\n\n{'AB' * 32}  train/sad/1.jpg\n{'cd' * 32}\n")
-    assert seen_elsewhere.read_trained(path) == {5, 7, 8, 9, "ab" * 32, "cd" * 32}
+    assert seen_elsewhere.read_training_images(path) == {5, 7, 8, 9, "ab" * 32, "cd" * 32}
     path.write_text("5\nfive\n")
     with pytest.raises(UserError, match="line 2"):
-        seen_elsewhere.read_trained(path)
+        seen_elsewhere.read_training_images(path)
     with pytest.raises(UserError, match="No such file"):
-        seen_elsewhere.read_trained(tmp_path / "nothing.txt")
+        seen_elsewhere.read_training_images(tmp_path / "nothing.txt")

@@ -58,9 +58,9 @@ def test_other_classes_replace_what_was_made_and_come_back_the_same(tmp_path, im
     prepare.prepare(tmp_path)
     first = {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")}
     prepare.prepare(tmp_path, selection=Selection(classes=FER))
-    assert ledger.classes(ledger.read(tmp_path)) == FER
+    assert ledger.list_classes(ledger.read(tmp_path)) == FER
     prepare.prepare(tmp_path)  # nobody asks for other classes: they stay
-    assert ledger.classes(ledger.read(tmp_path)) == FER
+    assert ledger.list_classes(ledger.read(tmp_path)) == FER
     prepare.prepare(tmp_path, selection=Selection())
     assert {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")} == first
 

@@ -23,7 +23,7 @@ def test_a_source_elsewhere_may_be_read_only_and_data_dir_be_new(tmp_path, image
     prepare.prepare(out)
     assert capsys.readouterr().out.count("nothing to do") == 3
     prepare.prepare(out, selection=Selection(source=source, classes=("sad", "happy")))
-    assert ledger.classes(ledger.read(out)) == ("happy", "sad")
+    assert ledger.list_classes(ledger.read(out)) == ("happy", "sad")
 
 
 def test_data_dir_may_lie_in_the_source(tmp_path, images, usual):

@@ -1,4 +1,4 @@
-"""Ledgers to be judged, random ones too, and which rows are twins by comparing every pair."""
+"""Made-up and random ledgers, and their twins found by comparing every pair of rows."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ STRICT = Rules(policy="strict")
 
 
 def face_row(split, label, number, dhash="aa", pixels=None, confidence=0.9, **fields):
-    """An image with a face in it; pixels of its own and everybody's dHash unless told."""
+    """Makes the row of an image with a face: unique pixels and a shared dHash by default."""
     plain = {
         "face_confidence": confidence,
         "face_side": 300,
@@ -36,7 +36,7 @@ def unreadable(one):
 
 @st.composite
 def ledgers(draw):
-    """Rows with few hashes and pixels, some likenesses between them, faces and none."""
+    """Draws rows with few hashes and pixels, some likenesses, with and without faces."""
     rows = draw(
         st.lists(
             st.builds(
@@ -70,7 +70,7 @@ def ledgers(draw):
         (
             one,
             other,
-            draw(st.integers(0, near.FARTHEST)),
+            draw(st.integers(0, near.MAX_DISTANCE)),
             draw(st.sampled_from([0.55, 0.69, 0.7, 0.95])),
             draw(st.booleans()),
         )
@@ -84,14 +84,14 @@ some_rules = st.builds(
     Rules,
     policy=st.sampled_from(POLICIES),
     face_threshold=st.sampled_from([0.1, 0.5]),
-    near_distance=st.integers(0, near.FARTHEST),
+    near_distance=st.integers(0, near.MAX_DISTANCE),
     near_similarity=st.sampled_from([0.6, 0.7, 0.9]),
     suspect_below=st.sampled_from([0.0, 0.1]),
 )
 
 
-def matches(rows, rules):
-    """The kinds in which two rows are twins, by comparing every pair: {(path, path): kinds}."""
+def find_matches(rows, rules):
+    """Compares every pair of rows and returns their kinds of match: {(path, path): kinds}."""
     likenesses = {}
     for one in rows:
         for like in one.similar:

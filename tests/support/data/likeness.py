@@ -7,11 +7,11 @@ from faceemo.data.ledger.ledger import Likeness
 
 
 def alike(rows, pairs):
-    """`rows` with likenesses on both sides, on every row with the same pixels.
+    """Adds likenesses to both rows of each pair, and to every row with the same pixels.
 
     Args:
-        rows: of a ledger, without any.
-        pairs: (path, path, distance, similarity, mirrored).
+        rows: Rows without likenesses.
+        pairs: Tuples (path, path, distance, similarity, mirrored).
     """
     by_path = {row.path: row for row in rows}
     found = collections.defaultdict(list)

@@ -4,7 +4,7 @@ from faceemo.data.ledger import ledger
 
 
 def row(path, **fields):
-    """The row of a kept image that has bytes, pixels and a hash of its own: its path."""
+    """Makes the row of a kept image whose sha256, pixels and hash are unique: its path."""
     split, label, _ = path.split("/")
     plain = {
         "path": path,
