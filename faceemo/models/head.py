@@ -1,4 +1,4 @@
-"""The classifier on top of a backbone: pooling, dropout, dense layers, logits."""
+"""The classification head on top of a backbone: pooling, dropout, dense layers, logits."""
 
 import flax.linen as nn
 import jax
@@ -8,14 +8,14 @@ from faceemo.models.layers.layers import Dense, Mode, dropout
 
 
 class Head(nn.Module):
-    """Feature maps to logits.
+    """Layers that map a backbone's features to logits.
 
     Attributes:
-        num_classes: width of the last layer, `predictions`.
+        num_classes: Width of the last layer, `predictions`.
         pooling: 'flatten', or 'average' over all positions.
         dense: (name, width) of the ReLU layers before the last, in order.
-        dropout_rate: of the pooled features, in training.
-        dtype: of the computation; that of `predictions` is never below float32.
+        dropout_rate: Dropout rate of the pooled features, in training.
+        dtype: Type of the computation; that of `predictions` is never below float32.
     """
 
     num_classes: int
@@ -26,7 +26,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode) -> jax.Array:
-        """[B, h, w, C] -> logits [B, num_classes], float32 also where `dtype` is less."""
+        """Maps features [B, h, w, C] to logits [B, num_classes], which are at least float32."""
         if self.pooling == "flatten":
             hidden = features.reshape(features.shape[0], -1)
         else:

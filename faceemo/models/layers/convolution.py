@@ -1,15 +1,17 @@
-"""Convolutions, in whichever formulation is fastest where the program runs.
+"""Convolutions in the formulation that is fastest on the device.
 
-XLA's native convolution is the right one on GPUs and TPUs. On CPUs it is slow at some (jax 0.10.2,
-2 cores, batch 32), for which others compute the same numbers up to rounding:
+XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions are slow (jax
+0.10.2, 2 cores, batch 32), for which another formulation computes the same numbers up to rounding:
 
-- 1x1: a product of matrices, with its gradients 1.5 to 5 times as fast at 96 px.
-- depthwise: a sum of shifted products, forward 15 to 60 times at 96 px.
-- any other over few positions: a product with patches, 60 times at 2x2 and 1.3 to 10 at 1x1 to 4x4.
-- the gradient of a kernel over many positions: a product with patches, 2 to 6 times at 48 to 96 px.
+- 1x1: a matrix product, 1.5 to 5 times as fast at 96 px, gradients included.
+- depthwise: a sum of shifted products, forward 15 to 60 times as fast at 96 px.
+- any other with few output positions: a product with patches, 60 times as fast at 2x2 and 1.3 to 10
+  times at 1x1 to 4x4.
+- the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
+  48 to 96 px.
 
-What stays native is as fast as the alternatives tried: a product per kernel position, gathered
-patches, Winograd's transforms.
+The others stay native, which is as fast as the alternatives tried: a product per kernel position,
+gathered patches, Winograd's transforms.
 """
 
 import contextlib
@@ -22,30 +24,30 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from faceemo.models.layers.depthwise import depthwise_by_shifts
-from faceemo.models.layers.matmul import product
+from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
+from faceemo.models.layers.matmul import matmul
 
-# 'SAME' or 'VALID', as Keras means them, or zeros around: ((top, bottom), (left, right)).
+# 'SAME' or 'VALID' as in Keras, or numbers of zeros: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
 _portable = contextvars.ContextVar("portable", default=False)
 _Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-# From so many positions of the result on, the gradient of the kernel is had from patches.
-_MANY = 400
-# Up to so many, all of the convolution.
-_FEW = 16
+# Output positions from which on the kernel's gradient is computed from patches.
+_MANY_POSITIONS = 400
+# Output positions up to which the whole convolution is computed from patches.
+_FEW_POSITIONS = 16
 
 
 def convolve(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
-    """Convolution [B, H, W, C] x [kh, kw, C, D] -> [B, H', W', D], of whatever dtype both have."""
+    """Convolves [B, H, W, C] with [kh, kw, C, D], both of one dtype, to [B, H', W', D]."""
     if not on_cpu():
-        return _native(inputs, kernel, strides, padding)
-    # A 1x1 window needs no padding, so that 'SAME' and 'VALID' are one.
+        return _native_convolve(inputs, kernel, strides, padding)
+    # A 1x1 window needs no padding, so 'SAME' and 'VALID' are the same.
     if kernel.shape[:2] == (1, 1) and isinstance(padding, str):
         inputs = inputs[:, :: strides[0], :: strides[1]]
-        outputs = product(inputs.reshape(-1, inputs.shape[-1]), kernel[0, 0])
+        outputs = matmul(inputs.reshape(-1, inputs.shape[-1]), kernel[0, 0])
         return outputs.reshape(*inputs.shape[:-1], -1)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], strides, padding)
@@ -56,15 +58,24 @@ def convolve(
             inputs.shape[1:3], pads, kernel.shape, strides, strict=False
         )
     )
-    if height * width <= _FEW:
-        return _by_patches(inputs, kernel, strides, pads, (height, width))
-    return _with_patches(inputs, kernel, strides, pads)
+    if height * width <= _FEW_POSITIONS:
+        return _convolve_patches(inputs, kernel, strides, pads, (height, width))
+    return _convolve_with_fast_gradient(inputs, kernel, strides, pads)
 
 
 def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
-    """Each channel with its own kernel, 'SAME': [B, H, W, C] x [kh, kw, C, 1] -> [B, H', W', C]."""
+    """Convolves each channel with its own kernel, 'SAME'.
+
+    Args:
+        inputs: Array [B, H, W, C].
+        kernel: Array [kh, kw, C, 1].
+        strides: Steps of the window, down and across.
+
+    Returns:
+        Array [B, H', W', C].
+    """
     if on_cpu():
-        return depthwise_by_shifts(inputs, kernel, strides)
+        return convolve_depthwise_by_shifts(inputs, kernel, strides)
     return lax.conv_general_dilated(
         inputs,
         kernel.reshape(*kernel.shape[:2], 1, -1),
@@ -76,13 +87,13 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
 
 
 def on_cpu() -> bool:
-    """Whether programs are compiled for the CPU, and to be fast there."""
+    """Returns whether programs are compiled for this CPU, and not to be `portable`."""
     return jax.default_backend() == "cpu" and not _portable.get()
 
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """What is traced meanwhile has XLA's own convolutions, for programs that run elsewhere."""
+    """Makes functions traced inside use XLA's own convolutions, for exported programs."""
     token = _portable.set(True)
     try:
         yield
@@ -90,30 +101,30 @@ def portable() -> Iterator[None]:
         _portable.reset(token)
 
 
-def _native(
+def _native_convolve(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
     return lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=_LAYOUT)
 
 
-def _by_patches(
+def _convolve_patches(
     inputs: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, int],
     padding: _Pads,
     shape: tuple[int, int],
 ) -> jax.Array:
-    """One product of all patches with the kernel; `shape` is the result's height and width."""
+    """Multiplies all patches by the kernel; `shape` is the height and width of the result."""
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    patches = _patches(padded, kernel, strides, shape)
-    outputs = product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
+    patches = _extract_patches(padded, kernel, strides, shape)
+    outputs = matmul(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
     return outputs.reshape(*patches.shape[:-1], -1)
 
 
-def _patches(
+def _extract_patches(
     padded: jax.Array, kernel: jax.Array, strides: tuple[int, int], shape: tuple[int, int]
 ) -> jax.Array:
-    """What the kernel sees at each position: [..., H, W, C] -> [..., H', W', kh * kw * C]."""
+    """Gathers the windows of the kernel: [..., H, W, C] -> [..., H', W', kh * kw * C]."""
     (height, width), (down, right) = shape, strides
     windows = [
         padded[
@@ -128,17 +139,17 @@ def _patches(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _with_patches(
+def _convolve_with_fast_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> jax.Array:
-    """Native, but for the gradient of the kernel."""
-    return _native(inputs, kernel, strides, padding)
+    """Convolves natively; only the gradient of the kernel is computed from patches."""
+    return _native_convolve(inputs, kernel, strides, padding)
 
 
 def _forward(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _native(inputs, kernel, strides, padding), (inputs, kernel)
+    return _native_convolve(inputs, kernel, strides, padding), (inputs, kernel)
 
 
 def _backward(
@@ -148,15 +159,15 @@ def _backward(
     gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = saved
-    # Linear in each, so that XLA drops the forward pass, and what nobody asks for.
-    _, pull = jax.vjp(lambda x, k: _native(x, k, strides, padding), inputs, kernel)
+    # The convolution is linear in each, so XLA drops the forward pass and an unused gradient.
+    _, pull = jax.vjp(lambda x, k: _native_convolve(x, k, strides, padding), inputs, kernel)
     to_inputs, to_kernel = pull(gradient)
-    if gradient.shape[1] * gradient.shape[2] >= _MANY:
+    if gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS:
         to_kernel = _gradient_of_kernel(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel
 
 
-_with_patches.defvjp(_forward, _backward)
+_convolve_with_fast_gradient.defvjp(_forward, _backward)
 
 
 def _gradient_of_kernel(
@@ -166,14 +177,14 @@ def _gradient_of_kernel(
     padding: _Pads,
     gradient: jax.Array,
 ) -> jax.Array:
-    """Image after image, so that the patches of one stay in the cache: one product each."""
+    """Adds up one product per image, so that the patches of an image stay in the CPU's cache."""
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     _, height, width, _ = gradient.shape
     wide = jnp.promote_types(gradient.dtype, jnp.float32)
 
     def add(total: jax.Array, image: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         values, weights = image
-        patches = _patches(values, kernel, strides, (height, width))
+        patches = _extract_patches(values, kernel, strides, (height, width))
         return total + jnp.matmul(
             patches.reshape(-1, len(total)).T,
             weights.reshape(-1, kernel.shape[-1]),

@@ -1,4 +1,4 @@
-"""Layers that compute what Keras's compute, and the one record that steers a forward pass."""
+"""Layers with Keras's numbers, and the record that controls a forward pass."""
 
 import dataclasses
 
@@ -7,27 +7,27 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.models.layers.convolution import Padding, convolve, convolve_depthwise
-from faceemo.models.layers.matmul import product
+from faceemo.models.layers.matmul import matmul
 
-# Keras's defaults: Glorot's uniform distribution for kernels (JAX counts a convolution's fans as
-# Keras does), zeros for biases.
+# Keras's default for kernels (JAX counts a convolution's fans as Keras does); biases begin at zero.
 glorot_uniform = nn.initializers.glorot_uniform()
 
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """How a forward pass runs. The default is inference.
+    """Mode of a forward pass. The default is inference.
 
     Attributes:
-        training: names of the blocks in training mode. The others behave as in inference:
-            BatchNorm with its running statistics, no dropout.
-        mask: float32 [B], 1 for a real row and 0 for padding, which no statistic may see; None if
-            all rows are real.
-        keys: PRNG keys [B], one per example, so that an example's dropout does not depend on which
-            device or batch it is in. None leaves dropout out.
-        axis_name: of the mapped device axis that statistics are summed over; None for no such axis.
-        moving_statistics: BatchNorm uses and keeps its moving statistics also where a block is in
-            training mode.
+        training: Names of the blocks in training mode. The others behave as in inference:
+            BatchNorm with its moving statistics, no dropout.
+        mask: Float32 [B], 1 for a real row and 0 for padding, which is left out of all statistics;
+            None if all rows are real.
+        keys: PRNG keys [B], one per example, so that an example's dropout does not depend on its
+            device or batch. None turns dropout off.
+        axis_name: Name of the mapped device axis over which statistics are summed; None for no
+            such axis.
+        moving_statistics: True if BatchNorm uses its moving statistics, and leaves them unchanged,
+            even in blocks in training mode.
     """
 
     training: frozenset[str] = frozenset()
@@ -41,13 +41,13 @@ class Conv(nn.Module):
     """Keras's Conv2D: parameters float32 `kernel` [kh, kw, C, features] and `bias` [features].
 
     Attributes:
-        features: channels that come out.
-        kernel_size: height and width.
-        strides: of the window, down and across.
-        padding: 'SAME' or 'VALID', as Keras means them, or zeros around: ((1, 1), (1, 1)).
-        use_bias: whether there is a bias.
-        kernel_init: draws the initial kernel.
-        dtype: of the computation and the result.
+        features: Number of output channels.
+        kernel_size: Height and width of the kernel.
+        strides: Steps of the window, down and across.
+        padding: 'SAME' or 'VALID' as in Keras, or numbers of zeros: ((1, 1), (1, 1)).
+        use_bias: True if the layer has a bias.
+        kernel_init: Initializer of the kernel.
+        dtype: Type of the computation and of the result.
     """
 
     features: int
@@ -60,7 +60,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H', W', features]."""
+        """Convolves [B, H, W, C] to [B, H', W', features]."""
         shape = (*self.kernel_size, inputs.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         outputs = convolve(
@@ -76,10 +76,10 @@ class DepthwiseConv(nn.Module):
     """Keras's DepthwiseConv2D, 'same', without bias: parameter float32 `kernel` [kh, kw, C, 1].
 
     Attributes:
-        kernel_size: height and width.
-        strides: of the window, down and across.
-        kernel_init: draws the initial kernel.
-        dtype: of the computation and the result.
+        kernel_size: Height and width of the kernel.
+        strides: Steps of the window, down and across.
+        kernel_init: Initializer of the kernel.
+        dtype: Type of the computation and of the result.
     """
 
     kernel_size: tuple[int, int]
@@ -89,7 +89,7 @@ class DepthwiseConv(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H', W', C]."""
+        """Convolves [B, H, W, C] to [B, H', W', C]."""
         shape = (*self.kernel_size, inputs.shape[-1], 1)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         return convolve_depthwise(
@@ -101,8 +101,8 @@ class Dense(nn.Module):
     """Keras's Dense: parameters float32 `kernel` [C, features] and `bias` [features].
 
     Attributes:
-        features: width of the result.
-        dtype: of the computation and the result.
+        features: Width of the result.
+        dtype: Type of the computation and of the result.
     """
 
     features: int
@@ -110,11 +110,11 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        """[B, C] -> [B, features]."""
+        """Maps [B, C] to [B, features]."""
         shape = (inputs.shape[-1], self.features)
         kernel = self.param("kernel", glorot_uniform, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        outputs = product(inputs.astype(self.dtype), kernel.astype(self.dtype))
+        outputs = matmul(inputs.astype(self.dtype), kernel.astype(self.dtype))
         return outputs + bias.astype(self.dtype).reshape(1, -1)
 
 
@@ -134,15 +134,15 @@ def dropout(
     """Zeroes each value with probability `rate` and scales the rest by 1 / (1 - rate).
 
     Args:
-        inputs: [B, ...].
-        rate: from 0 to below 1.
+        inputs: Array [B, ...].
+        rate: Probability, from 0 to below 1.
         keys: PRNG keys [B], one per example.
-        place: number of this dropout in the network, so that no two draw the same.
-        whole: an example is zeroed whole or not at all (stochastic depth).
+        place: Number of this dropout in the network, so that no two draw the same values.
+        whole: True if an example is zeroed as a whole or not at all (stochastic depth).
     """
     shape = (1,) * (inputs.ndim - 1) if whole else inputs.shape[1:]
 
-    def kept(key: jax.Array) -> jax.Array:
+    def draw_mask(key: jax.Array) -> jax.Array:
         return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, shape)
 
-    return jnp.where(jax.vmap(kept)(keys), inputs / (1 - rate), 0).astype(inputs.dtype)
+    return jnp.where(jax.vmap(draw_mask)(keys), inputs / (1 - rate), 0).astype(inputs.dtype)

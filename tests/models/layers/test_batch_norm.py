@@ -1,4 +1,4 @@
-"""BatchNorm: Keras's numbers, whatever padding and devices the rows come with."""
+"""BatchNorm equals Keras's, whatever the padding and the number of devices."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from faceemo.models.layers.layers import Mode
 
 LAYER = BatchNorm(epsilon=1.001e-5, block="top")
 TRAINING = frozenset({"top"})
-# What stands in padded rows; were it used, nobody could miss it.
+# Content of padded rows: it would change every number if it were used.
 GARBAGE = 1e4
 
 
@@ -27,12 +27,12 @@ def variables(keras):
     }
 
 
-def close(ours, theirs, tolerance=1e-4):
+def assert_close(ours, theirs, tolerance=1e-4):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
 
 
 def split(rows, counts, size):
-    """Cuts rows for devices, so many real ones each; padded to `size`, with a mask."""
+    """Splits rows over devices, `counts` real ones each, padded to `size`; returns also a mask."""
     padded = np.full((len(counts), size, *rows.shape[1:]), GARBAGE, np.float32)
     mask = np.zeros((len(counts), size), np.float32)
     for device, part in enumerate(np.split(rows, np.cumsum(counts)[:-1])):
@@ -42,7 +42,7 @@ def split(rows, counts, size):
 
 
 def train(variables, inputs, mask, cotangent, axis_name):
-    """Outputs, new statistics, and gradients of a sum over the real rows of all devices."""
+    """Returns outputs, new statistics, and gradients of a sum over the real rows of all devices."""
 
     def loss(params, values):
         mode = Mode(TRAINING, mask, axis_name=axis_name)
@@ -73,36 +73,36 @@ def test_training_equals_keras_with_any_padding_on_any_device(keras, variables, 
         step = jax.pmap(lambda *rows: train(variables, *rows, axis_name), axis_name)
         outputs, updates, gradients = step(inputs, mask, cotangent)
         for leaf in jax.tree.leaves((updates, gradients[0])):
-            np.testing.assert_array_equal(leaf[0], leaf[1])  # the devices agree
+            np.testing.assert_array_equal(leaf[0], leaf[1])  # all devices agree
         updates, params = jax.tree.map(lambda leaf: leaf[0], (updates, gradients[0]))
         gradients = (params, gradients[1])
     else:
         step = jax.jit(lambda *rows: train(variables, *rows, None))
         outputs, updates, gradients = step(inputs[0], mask[0], cotangent[0])
     real = mask.reshape(-1) > 0
-    close(np.reshape(outputs, (-1, 5, 4, 3))[real], keras["outputs"])
-    close(updates["moving_mean"], keras["moved_mean"])
-    close(updates["moving_variance"], keras["moved_variance"])
-    close(np.reshape(gradients[1], (-1, 5, 4, 3))[real], keras["gradient/inputs"])
+    assert_close(np.reshape(outputs, (-1, 5, 4, 3))[real], keras["outputs"])
+    assert_close(updates["moving_mean"], keras["moved_mean"])
+    assert_close(updates["moving_variance"], keras["moved_variance"])
+    assert_close(np.reshape(gradients[1], (-1, 5, 4, 3))[real], keras["gradient/inputs"])
     assert not np.any(np.reshape(gradients[1], (-1, 5, 4, 3))[~real])
-    close(gradients[0]["gamma"], keras["gradient/gamma"])
-    close(gradients[0]["beta"], keras["gradient/beta"])
+    assert_close(gradients[0]["gamma"], keras["gradient/gamma"])
+    assert_close(gradients[0]["beta"], keras["gradient/beta"])
 
 
-def test_moves_by_a_hundredth_of_the_biased_variance(keras, variables):
+def test_the_moving_variance_follows_the_biased_variance(keras, variables):
     _, updates = LAYER.apply(variables, keras["inputs"], Mode(TRAINING), mutable=["batch_stats"])
     step = updates["batch_stats"]["moving_variance"] - 0.99 * keras["moving_variance"]
     np.testing.assert_allclose(step, 0.01 * keras["inputs"].var((0, 1, 2)), rtol=2e-4)
 
 
 @pytest.mark.parametrize("training", [frozenset(), frozenset({"another"})])
-def test_outside_training_it_is_keras_inference_and_keeps_its_statistics(
+def test_outside_training_outputs_equal_keras_inference_and_statistics_stay(
     keras, variables, training
 ):
     outputs, updates = LAYER.apply(
         variables, keras["inputs"], Mode(training), mutable=["batch_stats"]
     )
-    close(outputs, keras["inference"])
+    assert_close(outputs, keras["inference"])
     for name, value in updates["batch_stats"].items():
         np.testing.assert_array_equal(value, variables["batch_stats"][name])
 
@@ -114,7 +114,7 @@ def test_a_batch_of_padding_alone_gives_no_nan(variables):
 
 
 def test_variance_far_from_zero_keeps_its_digits(variables):
-    # In one go, sum of squares minus square of sum, nothing would be left of it in float32.
+    # Sum of squares minus square of sum would leave no correct digit in float32.
     rows = np.random.default_rng(0).normal(1e4, 1, (32, 8, 8, 3)).astype(np.float32)
     _, updates = LAYER.apply(variables, rows, Mode(TRAINING), mutable=["batch_stats"])
     step = (
@@ -132,9 +132,9 @@ def test_variance_far_from_zero_keeps_its_digits(variables):
     assert (np.abs(step) < 1e-3).all()
 
 
-def test_bfloat16_rows_are_averaged_in_float32(variables):
+def test_statistics_of_bfloat16_rows_are_float32(variables):
     layer = BatchNorm(epsilon=1e-3, block="top", dtype=jnp.dtype("bfloat16"))
-    # 64 x 64 values near 1: added up in bfloat16, they would stop at 256.
+    # 64 x 64 values near 1: a bfloat16 sum would stop at 256.
     rows = np.random.default_rng(0).normal(1, 0.1, (8, 64, 64, 3)).astype(jnp.bfloat16)
     outputs, updates = layer.apply(variables, rows, Mode(TRAINING), mutable=["batch_stats"])
     assert outputs.dtype == jnp.bfloat16

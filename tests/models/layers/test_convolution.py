@@ -1,4 +1,4 @@
-"""The formulations for the CPU compute what XLA's native convolution does."""
+"""The CPU's formulations of convolution and pooling equal XLA's native ones."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceemo.models.layers import convolution, pooling
-from faceemo.models.layers.depthwise import depthwise_by_shifts
+from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
 
 RNG = np.random.default_rng(0)
 
@@ -15,8 +15,8 @@ def draw(*shape):
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def both_ways(monkeypatch, function, inputs, kernel):
-    """Result and gradients with the formulation for the CPU, and natively."""
+def run_both_ways(monkeypatch, function, inputs, kernel):
+    """Returns (outputs, gradients) of the CPU's formulation and of the native one."""
     results = []
     for on_cpu in (True, False):
         monkeypatch.setattr(convolution, "on_cpu", lambda on_cpu=on_cpu: on_cpu)
@@ -26,7 +26,7 @@ def both_ways(monkeypatch, function, inputs, kernel):
 
 def with_gradients(function, inputs, kernel):
     outputs, pull = jax.vjp(function, inputs, kernel)
-    # Of a few digits, so that it is the same in all dtypes.
+    # Small whole numbers are the same in all dtypes.
     cotangent = (jnp.arange(outputs.size) % 7 - 3).reshape(outputs.shape)
     return outputs, *pull(cotangent.astype(outputs.dtype))
 
@@ -34,11 +34,11 @@ def with_gradients(function, inputs, kernel):
 @pytest.mark.parametrize("side", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (7, 8), (12, 9)])
-def test_depthwise(monkeypatch, side, stride, size):
+def test_depthwise_equals_native(monkeypatch, side, stride, size):
     def function(inputs, kernel):
         return convolution.convolve_depthwise(inputs, kernel, (stride, stride))
 
-    ours, native = both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 1))
+    ours, native = run_both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 1))
     for a, b in zip(ours, native, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
@@ -46,11 +46,11 @@ def test_depthwise(monkeypatch, side, stride, size):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((1, 1), (1, 1))], ids=str)
-def test_one_by_one(monkeypatch, stride, padding):
+def test_one_by_one_equals_native(monkeypatch, stride, padding):
     def function(inputs, kernel):
         return convolution.convolve(inputs, kernel, (stride, stride), padding)
 
-    ours, native = both_ways(monkeypatch, function, draw(2, 7, 8, 6), draw(1, 1, 6, 5))
+    ours, native = run_both_ways(monkeypatch, function, draw(2, 7, 8, 6), draw(1, 1, 6, 5))
     for a, b in zip(ours, native, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
@@ -61,19 +61,19 @@ def test_one_by_one(monkeypatch, stride, padding):
     [(3, 1, "SAME"), (3, 2, "SAME"), (3, 2, "VALID"), (7, 2, ((3, 3), (3, 3)))],
     ids=str,
 )
-# Very few positions, few and many: each another way.
+# Very few positions, few and many: each has its own formulation.
 @pytest.mark.parametrize("size", [(3, 4), (9, 8), (43, 46)])
-def test_any_kernel(monkeypatch, side, stride, padding, size):
+def test_any_kernel_equals_native(monkeypatch, side, stride, padding, size):
     def function(inputs, kernel):
         return convolution.convolve(inputs, kernel, (stride, stride), padding)
 
-    ours, native = both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 5))
+    ours, native = run_both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 5))
     for a, b in zip(ours, native, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
-def test_the_kernels_gradient_adds_up_in_float32():
+def test_the_gradient_of_a_bfloat16_kernel_is_summed_in_float32():
     inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(3, 3, 3, 4).astype(jnp.bfloat16)
 
     def function(inputs, kernel):
@@ -88,8 +88,8 @@ def test_the_kernels_gradient_adds_up_in_float32():
 
 @pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2)])
 @pytest.mark.parametrize("size", [(6, 8), (7, 9)])
-def test_pooling(monkeypatch, side, stride, size):
-    # Small whole numbers: most windows hold their largest value more than once.
+def test_pooling_equals_native(monkeypatch, side, stride, size):
+    # Of few small numbers, most windows hold their largest value more than once.
     inputs = RNG.integers(0, 3, (2, *size, 5)).astype(np.float32)
     results = []
     for on_cpu in (True, False):
@@ -102,15 +102,15 @@ def test_pooling(monkeypatch, side, stride, size):
         np.testing.assert_array_equal(a, b)
 
 
-def test_bfloat16_adds_up_in_float32():
+def test_a_depthwise_bfloat16_convolution_is_summed_in_float32():
     inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(5, 5, 3, 1).astype(jnp.bfloat16)
 
     def function(inputs, kernel):
-        return depthwise_by_shifts(inputs, kernel, (1, 1))
+        return convolve_depthwise_by_shifts(inputs, kernel, (1, 1))
 
     run = jax.jit(lambda *arrays: with_gradients(function, *arrays))
     exact = run(inputs.astype(np.float32), kernel.astype(np.float32))
-    # Within one rounding at the end, of 1 in 256.
+    # The bound is one rounding at the end, 1 in 256.
     for ours, best in zip(run(inputs, kernel), exact, strict=True):
         assert ours.dtype == jnp.bfloat16
         np.testing.assert_allclose(np.asarray(ours, np.float32), best, rtol=1 / 128, atol=1e-2)
