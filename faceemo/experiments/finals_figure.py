@@ -1,4 +1,4 @@
-"""The models that a study ends with, side by side: F1 of each emotion."""
+"""Figure of the final models: F1 of each emotion, side by side."""
 
 import dataclasses
 import textwrap
@@ -10,77 +10,88 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 from faceemo.config import make_config
+from faceemo.config.backbones import BACKBONES
 from faceemo.errors import UserError
 from faceemo.experiments import run_settings
-from faceemo.experiments.leaderboard import Row, told_once
-from faceemo.experiments.study_figures import NAMES
+from faceemo.experiments.leaderboard import Row, extract_shared_changes
 
-MOST = 6  # models in one picture: three colours, plain and hatched
-EPOCHS = 6  # of the study's variants
-_WRAPPED = 34  # characters of a model's settings in a line of the legend
+MAX_MODELS = 6  # in one figure: three colours, plain and hatched
+STUDY_EPOCHS = 6  # epochs of the study's variants
+_LEGEND_WIDTH = 34  # characters per line of a model's settings in the legend
 
 
-def told_apart(rows: Sequence[Row], epochs: int = EPOCHS) -> tuple[str, list[str]]:
-    """What all rows set, 'image_size=48, policy=strict', and a name of its own for each.
+def name_models(rows: Sequence[Row], usual_epochs: int = STUDY_EPOCHS) -> tuple[str, list[str]]:
+    """Makes a unique name for each row.
 
-    A name is 'VGG16:7', then what not all rows set, then the seed where it takes that to tell two
-    apart, then the folder where it takes that too.
+    A name is backbone and variant, such as 'VGG16:7', followed by the settings that not all rows
+    share. The seed is added if two names would be equal, and the folder if they still are.
 
     Args:
-        rows: of `leaderboard.read`.
-        epochs: at the most; what goes without saying.
+        rows: Rows from `leaderboard.read_rows`.
+        usual_epochs: Maximum number of epochs that is not mentioned as a setting.
+
+    Returns:
+        The settings that all rows share, such as 'image_size=48, policy=strict', and the names.
     """
-    shared, apart = told_once([_with_epochs(row, epochs) for row in rows])
+    shared, own = extract_shared_changes([_add_epochs(row, usual_epochs) for row in rows])
     names = [
-        ", ".join((f"{NAMES[row.arch]}:{row.variant}", *run_settings.split(row.changes)))
-        for row in apart
+        ", ".join(
+            (
+                f"{BACKBONES[row.arch].title}:{row.variant}",
+                *run_settings.split_changes(row.changes),
+            )
+        )
+        for row in own
     ]
-    for more in ("seed {0.seed}", "{0.name}"):
+    for suffix in ("seed {0.seed}", "{0.name}"):
         names = [
-            f"{name}, {more.format(row)}" if names.count(name) > 1 else name
+            f"{name}, {suffix.format(row)}" if names.count(name) > 1 else name
             for name, row in zip(names, rows, strict=True)
         ]
-    return ", ".join(run_settings.split(shared)), names
+    return ", ".join(run_settings.split_changes(shared)), names
 
 
-def class_performance(
+def draw_class_f1(
     finals: Mapping[str, Mapping[str, Any]],
     *,
     subtitle: str = "",
-    theme: style.Theme = style.LIGHT,
+    theme: palette.Theme = palette.LIGHT,
 ) -> Figure:
-    """F1 of each class for some models: a group of bars per class, each with its 95% interval.
+    """Draws a group of bars per class: the F1 of each model with its 95% interval.
 
-    The dashes on a bar are what always answering the most frequent class would get there.
+    The dashed line on a bar is the F1 of always predicting the most frequent class.
 
     Args:
-        finals: of `predictions.compute_scores`, by the names of `told_apart`.
-        subtitle: on which images.
-        theme: colours.
+        finals: Scores from `predictions.compute_scores` by name from `name_models`.
+        subtitle: Description of the images.
+        theme: Colours.
 
     Raises:
-        UserError: if there are more than `MOST`, or their classes differ.
+        UserError: If there are more than `MAX_MODELS`, or their classes differ.
     """
-    classes, width = _classes(finals), 0.8 / len(finals)
-    with style.applied(theme):
-        drawn = style.figure(
+    classes, width = _common_classes(finals), 0.8 / len(finals)
+    with style.use_theme(theme):
+        drawn = style.make_figure(
             max(5.5, 1.2 + len(classes) * max(1.5, 0.36 * len(finals))), 3.8, theme,
             "F1 of each emotion", subtitle,
         )  # fmt: skip
         axes = drawn.subplots()
         for number, (name, scores) in enumerate(finals.items()):
             places = np.arange(len(classes)) + (number - (len(finals) - 1) / 2) * width
-            model, _, own = name.partition(", ")
+            model, _, settings = name.partition(", ")
             label = "\n".join(
-                (f"{model} (macro {scores['macro_f1']:.3f})", *textwrap.wrap(own, _WRAPPED))
+                (
+                    f"{model} (macro {scores['macro_f1']:.3f})",
+                    *textwrap.wrap(settings, _LEGEND_WIDTH),
+                )
             )
-            look = {
+            bar_style = {
                 "color": (theme.first, theme.second, theme.third)[number % 3],
                 "hatch": "////" if number >= 3 else "",
             }
-            _bars(axes, places, width, scores, look, label, theme)
+            _draw_bars(axes, places, width, scores, bar_style, label, theme)
         axes.set_xticks(range(len(classes)), classes)
         axes.set_ylim(0, 1.05)
         axes.yaxis.set_major_locator(MultipleLocator(0.25))
@@ -103,13 +114,13 @@ def class_performance(
     return drawn
 
 
-def majority_f1(scores: Mapping[str, Any]) -> list[float]:
-    """F1 of each class if the answer is always the most frequent one.
+def compute_majority_f1(scores: Mapping[str, Any]) -> list[float]:
+    """Computes the F1 of each class for always predicting the most frequent one.
 
-    Its precision is its share of the images, its recall 1; the others are never answered.
+    That class has its share of the images as precision, and recall 1; all others have F1 0.
 
     Args:
-        scores: of `predictions.compute_scores`.
+        scores: Scores from `predictions.compute_scores`.
     """
     share = scores["majority_baseline"]
     return [
@@ -118,9 +129,9 @@ def majority_f1(scores: Mapping[str, Any]) -> list[float]:
     ]
 
 
-def _with_epochs(row: Row, usual: int) -> Row:
-    """The row with its number of epochs in `changes`, or without it where it is the usual one."""
-    pairs = dict(pair.split("=", 1) for pair in run_settings.split(row.changes))
+def _add_epochs(row: Row, usual: int) -> Row:
+    """Returns the row with its number of epochs in `changes`, unless it is the usual one."""
+    pairs = dict(pair.split("=", 1) for pair in run_settings.split_changes(row.changes))
     epochs = pairs.pop("epochs", str(make_config(row.arch, str(row.variant)).epochs))
     if epochs != str(usual):
         pairs["epochs"] = epochs
@@ -129,52 +140,57 @@ def _with_epochs(row: Row, usual: int) -> Row:
     )
 
 
-def _classes(finals: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    if len(finals) > MOST:
+def _common_classes(finals: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if len(finals) > MAX_MODELS:
         raise UserError(
-            expected=f"at most {MOST} models in a picture of F1",
+            expected=f"at most {MAX_MODELS} models in the figure of F1",
             found=f"{len(finals)}: {'; '.join(finals)}",
-            fix="name with --finals a folder that holds those to be drawn, and no others",
+            fix="give with --finals a folder that contains only the runs to draw",
         )
     first, *others = (list(scores["classes"]) for scores in finals.values())
-    if unlike := [classes for classes in others if classes != first]:
+    if different := [classes for classes in others if classes != first]:
         raise UserError(
-            expected=f"models of the same classes, {', '.join(first)}",
-            found=", ".join(unlike[0]),
-            fix="name with --finals a folder whose runs recognise the same",
+            expected=f"models that all have the classes {', '.join(first)}",
+            found=f"one with {', '.join(different[0])}",
+            fix="give with --finals a folder whose runs have the same classes",
         )
     return first
 
 
-def _bars(
+def _draw_bars(
     axes: Any,
     places: np.ndarray,
     width: float,
     scores: Mapping[str, Any],
-    look: Mapping[str, str],
+    bar_style: Mapping[str, str],
     label: str,
-    theme: style.Theme,
+    theme: palette.Theme,
 ) -> None:
-    """One model: a bar per class with its interval, its value and the majority's."""
+    """Draws one model: a bar per class with its value, its interval and the majority's F1."""
     rows = [scores["per_class"][name] for name in scores["classes"]]
     values = np.array([row["f1"] for row in rows])
     ends = np.array([row["f1_interval"] or (row["f1"],) * 2 for row in rows]).T
     axes.bar(
-        places, values, width * 0.92, **look, edgecolor=theme.paper, linewidth=0, label=label,
+        places, values, width * 0.92, **bar_style, edgecolor=theme.paper, linewidth=0, label=label,
         zorder=2,
     )  # fmt: skip
-    majority = np.array(majority_f1(scores))
+    majority = np.array(compute_majority_f1(scores))
     left, right = (places + side * width / 2 for side in (-1, 1))
-    some = majority > 0
+    positive = majority > 0
     axes.hlines(
-        majority[some], left[some], right[some], color=theme.ink, linewidth=1, linestyle="--",
-        path_effects=style.halo(theme, 1), zorder=3,
+        majority[positive], left[positive], right[positive], color=theme.ink, linewidth=1,
+        linestyle="--", path_effects=style.make_halo(theme, 1), zorder=3,
     )  # fmt: skip
     axes.vlines(
-        places, *ends, color=theme.ink, linewidth=1.1, path_effects=style.halo(theme, 1.1), zorder=4
+        places,
+        *ends,
+        color=theme.ink,
+        linewidth=1.1,
+        path_effects=style.make_halo(theme, 1.1),
+        zorder=4,
     )
     for place, value, top in zip(places, values, ends[1], strict=True):
         axes.text(
             place, top + 0.015, f"{value:.2f}".removeprefix("0"), ha="center", fontsize=7,
-            color=theme.ink, path_effects=style.halo(theme, 1), zorder=5,
+            color=theme.ink, path_effects=style.make_halo(theme, 1), zorder=5,
         )  # fmt: skip

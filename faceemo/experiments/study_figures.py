@@ -1,4 +1,4 @@
-"""The study in pictures: what the variants are, and how each does."""
+"""Figures of the study: a table of the variants, and their accuracies."""
 
 import itertools
 import textwrap
@@ -10,33 +10,28 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 from faceemo.config import ARCHS, VARIANTS
+from faceemo.config.backbones import BACKBONES
 from faceemo.errors import UserError
 from faceemo.experiments import run_settings
-from faceemo.experiments.leaderboard import Row, told_once
+from faceemo.experiments.leaderboard import Row, extract_shared_changes
 
-NAMES = {
-    "vgg16": "VGG16",
-    "resnet50v2": "ResNet50V2",
-    "efficientnetb0": "EfficientNetB0",
-    "mobilenet": "MobileNet",
-}
-# Validation accuracy of variants 0 to 11 as the original study published it, on its own images; its
+# Validation accuracy of variants 0 to 11 that the original study published, on its own images; its
 # "ResNet50V2" was ResNet50 V1.
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "vgg16": (.670, .687, .753, .366, .366, .366, .366, .77, .768, .778, .770, .750),
     "resnet50v2": (.406, .367, .576, .367, .369, .366, .366, .665, .763, .759, .229, .295),
     "efficientnetb0": (.366, .366, .366, .249, .229, .366, .249, .249, .412, .763, .259, .358),
 }  # fmt: skip
-_COLUMNS = (
+_HEADINGS = (
     *("variant", "augmentation", "learning rate", "unfrozen\nblocks"),
     *("extra\ndense layer", "batch", "class\nweights"),
 )
 
 
-def versions(theme: style.Theme = style.LIGHT) -> Figure:
-    """The variants as a table; what changed from the one before is in bold."""
+def draw_variants(theme: palette.Theme = palette.LIGHT) -> Figure:
+    """Draws the variants as a table, with each change from the previous variant in bold."""
     cells = [
         (
             str(number),
@@ -50,13 +45,13 @@ def versions(theme: style.Theme = style.LIGHT) -> Figure:
         for number, variant in enumerate(VARIANTS)
     ]
     places = np.array([0.4, 1.3, 2.5, 3.6, 4.6, 5.6, 6.5])
-    with style.applied(theme):
-        drawn = style.figure(
+    with style.use_theme(theme):
+        drawn = style.make_figure(
             7.2, 4.6, theme, "The twelve variants of each model",
-            "bold: what differs from the variant above it",
+            "bold: different from the variant above",
         )  # fmt: skip
         axes = drawn.subplots()
-        for place, heading in zip(places, _COLUMNS, strict=True):
+        for place, heading in zip(places, _HEADINGS, strict=True):
             axes.text(place, -0.75, heading, ha="center", va="bottom", color=theme.muted)
         axes.axhline(-0.6, color=theme.ink, linewidth=0.8)
         for number, row in enumerate(cells):
@@ -75,46 +70,49 @@ def versions(theme: style.Theme = style.LIGHT) -> Figure:
     return drawn
 
 
-def accuracies(
-    rows: Sequence[Row], *, published: bool = False, theme: style.Theme = style.LIGHT
+def draw_accuracies(
+    rows: Sequence[Row], *, published: bool = False, theme: palette.Theme = palette.LIGHT
 ) -> Figure:
-    """Validation accuracy of all runs as bars, training accuracy as marks, a panel per backbone.
+    """Draws validation accuracy as bars and training accuracy as marks, one panel per backbone.
 
-    Of several seeds the mean stands as the bar and each run as a dot on it. Above the panels stands
-    what all runs set, above each panel what not all do.
+    A bar is the mean over seeds; each run is a dot on it. Settings that all runs share are in the
+    subtitle, the others above their panel.
 
     Args:
-        rows: of the sweep; those of variants 0 to 11 are drawn.
-        published: whether the original's values stand beside them.
-        theme: colours.
+        rows: Runs of the sweep; only those of variants 0 to 11 are drawn.
+        published: Whether to add the values that the original study published.
+        theme: Colours.
 
     Raises:
-        UserError: if there are none of these, or runs of one variant differ in more than the seed.
+        UserError: If there is no such run, or runs of one variant differ in more than the seed.
     """
     rows = [row for row in rows if isinstance(row.variant, int)]
     if not rows:
         raise UserError(
             expected=f"runs of variants 0 to {len(VARIANTS) - 1}",
-            found="none of them, though others",
-            fix="train some with scripts/sweep.py --variants, or name their folder with --root",
+            found="only runs of the variant 'best'",
+            fix="train some with scripts/sweep.py --variants, or give their folder with --root",
         )
-    _refuse_unlike(rows)
-    shared, apart = told_once(rows)
+    _refuse_mixed_settings(rows)
+    as_published = not any(row.changes for row in rows)
+    shared, rows = extract_shared_changes(rows)
+    settings = ", ".join(run_settings.split_changes(shared))
     archs = [arch for arch in ARCHS if any(row.arch == arch for row in rows)]
-    with style.applied(theme):
-        drawn = style.figure(
+    with style.use_theme(theme):
+        drawn = style.make_figure(
             8.6, 1.3 + 2.1 * len(archs), theme, "Accuracy of the variants on validation",
-            ", ".join(run_settings.split(shared))
-            if any(row.changes for row in rows)
-            else "the published settings",
+            "the published settings" if as_published else settings,
         )  # fmt: skip
         panels = drawn.subplots(len(archs), sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, arch in zip(panels, archs, strict=True):
-            own = [row for row in apart if row.arch == arch]
-            _panel(axes, own, PUBLISHED.get(arch) if published else None, theme)
-            axes.set_title(NAMES[arch], loc="left", fontsize=9, color=theme.ink)
+            own = [row for row in rows if row.arch == arch]
+            _draw_panel(axes, own, PUBLISHED.get(arch) if published else None, theme)
+            axes.set_title(BACKBONES[arch].title, loc="left", fontsize=9, color=theme.ink)
             axes.set_title(
-                textwrap.fill(_by_variant(own), 100), loc="right", fontsize=8, color=theme.muted
+                textwrap.fill(_format_settings(own), 100),
+                loc="right",
+                fontsize=8,
+                color=theme.muted,
             )
         panels[-1].set_xticks(range(len(VARIANTS)))
         panels[-1].set_xlabel("variant")
@@ -125,47 +123,53 @@ def accuracies(
     return drawn
 
 
-def _refuse_unlike(rows: Sequence[Row]) -> None:
+def _refuse_mixed_settings(rows: Sequence[Row]) -> None:
     for model in dict.fromkeys(row.model for row in rows):
-        _, apart = told_once([row for row in rows if row.model == model])
-        unlike = sorted({row.changes for row in apart})
-        if len(unlike) > 1:
+        _, own = extract_shared_changes([row for row in rows if row.model == model])
+        settings = sorted({row.changes for row in own})
+        if len(settings) > 1:
             raise UserError(
-                expected=f"runs of {model} that differ in nothing but the seed",
-                found=" beside ".join(text or "the variant's own" for text in unlike),
-                fix="draw them apart: move one kind into another folder, and name it with --root",
+                expected=f"runs of {model} that differ only in the seed",
+                found="runs with "
+                + " and with ".join(text or "the variant's own settings" for text in settings),
+                fix="draw them separately: move one kind to another folder and give it with --root",
             )
 
 
-def _by_variant(rows: Sequence[Row]) -> str:
-    """What the rows set, with the variants where not all do: 'weights=hed, epochs=3 (0–9, 11)'."""
-    having: dict[str, set[int]] = {}
+def _format_settings(rows: Sequence[Row]) -> str:
+    """Formats the rows' settings, with variants unless all share them.
+
+    Returns:
+        Text such as 'weights=hed, epochs=3 (0–9, 11)'.
+    """
+    variants_with: dict[str, set[int]] = {}
     for row in rows:
-        for pair in run_settings.split(row.changes):
-            having.setdefault(pair, set()).add(int(row.variant))
-    every = {int(row.variant) for row in rows}
+        for pair in run_settings.split_changes(row.changes):
+            variants_with.setdefault(pair, set()).add(int(row.variant))
+    all_variants = {int(row.variant) for row in rows}
     return ", ".join(
-        pair if variants == every else f"{pair} ({_ranges(sorted(variants))})"
-        for pair, variants in sorted(having.items())
+        pair if variants == all_variants else f"{pair} ({_format_ranges(sorted(variants))})"
+        for pair, variants in sorted(variants_with.items())
     )
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """[0, 1, 2, 5] as '0–2, 5'."""
+def _format_ranges(numbers: Sequence[int]) -> str:
+    """Formats sorted numbers as ranges: [0, 1, 2, 5] as '0–2, 5'."""
     runs = itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
     ends = [[number for _, number in run] for _, run in runs]
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
 
 
-def _panel(
-    axes: Any, rows: Sequence[Row], published: Sequence[float] | None, theme: style.Theme
+def _draw_panel(
+    axes: Any, rows: Sequence[Row], published: Sequence[float] | None, theme: palette.Theme
 ) -> None:
-    """One backbone: bars with intervals, training marks, the majority, the published values."""
+    """Draws the accuracies of one backbone's runs."""
     places = [float(row.variant) for row in rows]
     means = {}
-    for by_seed in run_settings.seeds(rows).values():
+    for by_seed in run_settings.group_by_seed(rows).values():
         (row, *_), *_ = by_seed.values()
-        means[float(row.variant)] = fmean(run_settings.per_seed(by_seed, lambda row: row.accuracy))
+        accuracies = run_settings.mean_per_seed(by_seed, lambda row: row.accuracy)
+        means[float(row.variant)] = fmean(accuracies)
     axes.bar(
         list(means), list(means.values()), 0.62, color=theme.first, label="validation", zorder=2
     )
@@ -175,11 +179,11 @@ def _panel(
         places, values, np.abs(ends - values), fmt=".", markersize=4, color=theme.ink,
         elinewidth=1.1, label="95% interval", zorder=3,
     )  # fmt: skip
-    for lines in intervals[2]:  # not the dots, whose rims would cut them
-        lines.set_path_effects(style.halo(theme, 1.1))
+    for lines in intervals[2]:  # without the dots: their halos would cut the lines
+        lines.set_path_effects(style.make_halo(theme, 1.1))
     axes.plot(
         places, [row.train_accuracy for row in rows], "_", color=theme.second, markersize=13,
-        markeredgewidth=2.2, path_effects=style.halo(theme, 1.2), label="train", zorder=4,
+        markeredgewidth=2.2, path_effects=style.make_halo(theme, 1.2), label="train", zorder=4,
     )  # fmt: skip
     if published is not None:
         axes.plot(
@@ -189,12 +193,12 @@ def _panel(
     for number, majority in enumerate(sorted({row.majority for row in rows})):
         axes.axhline(
             majority, color=theme.ink, linewidth=1, linestyle="--", zorder=2.5,
-            path_effects=style.halo(theme, 1), label="" if number else "majority class",
+            path_effects=style.make_halo(theme, 1), label="" if number else "majority class",
         )  # fmt: skip
     for place, mean in means.items():
         axes.text(
             place, 0.02, f"{mean:.3f}".removeprefix("0"), ha="center", va="bottom",
-            fontsize=7, color=style.readable_on(theme.first), zorder=5,
+            fontsize=7, color=palette.text_colour_on(theme.first), zorder=5,
         )  # fmt: skip
     axes.set_xlim(-0.6, len(VARIANTS) - 0.4)
     axes.set_ylim(0, 1)

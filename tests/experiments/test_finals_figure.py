@@ -1,4 +1,4 @@
-"""F1 of each emotion: its bars and marks, what the models are called, the script that draws it."""
+"""Tests of the F1 figure: its bars and marks, the names of the models, the script."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 
 from faceemo.analysis.predictions import compute_scores
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 from faceemo.errors import UserError
 from faceemo.experiments import finals_figure, leaderboard
-from tests.experiments.test_study_figures import ROW, told
+from tests.experiments.test_study_figures import ROW, all_text
 from tests.support.places import REPOSITORY
 
 FINALS = (("vgg16", 7, "hed"), ("resnet50v2", 8, "none"), ("efficientnetb0", 9, "none"))
@@ -30,10 +30,10 @@ def scores(make_predictions):
     return compute_scores(make_predictions(n=200))
 
 
-@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+@pytest.mark.parametrize("theme", [palette.LIGHT, palette.DARK])
 def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictions, theme):
     finals = {"a": scores, "b": compute_scores(make_predictions(n=150, seed=1))}
-    (axes,) = finals_figure.class_performance(finals, theme=theme).axes
+    (axes,) = finals_figure.draw_class_f1(finals, theme=theme).axes
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 4)
     rows = [list(found["per_class"].values()) for found in finals.values()]
     np.testing.assert_allclose(heights, [[one["f1"] for one in found] for found in rows])
@@ -55,66 +55,71 @@ def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictio
         assert lines.get_path_effects()[0]._gc["foreground"] == theme.paper
 
 
-def test_a_class_that_nobody_named_has_no_interval(scores):
+def test_a_class_without_f1_interval_is_drawn(scores):
     absent = {"f1": 0.0, "f1_interval": None}
-    finals_figure.class_performance(
+    finals_figure.draw_class_f1(
         {"a": scores | {"per_class": scores["per_class"] | {"sad": absent}}}
     )
 
 
-def test_the_majoritys_f1_is_scikit_learns_dummys(scores, predictions):
+def test_majority_f1_equals_that_of_scikit_learns_dummy_classifier(scores, predictions):
     labels = predictions.labels
     dummy = DummyClassifier(strategy="most_frequent").fit(labels, labels).predict(labels)
     oracle = f1_score(labels, dummy, average=None, zero_division=0)
-    assert finals_figure.majority_f1(compute_scores(predictions)) == pytest.approx(oracle.tolist())
+    assert finals_figure.compute_majority_f1(compute_scores(predictions)) == pytest.approx(
+        oracle.tolist()
+    )
 
 
-def test_six_models_are_told_apart_and_more_refused(scores):
-    (axes,) = finals_figure.class_performance(dict.fromkeys("abcdef", scores)).axes
-    looks = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}
-    assert len(looks) == 6
+def test_six_models_look_different_and_more_are_refused(scores):
+    (axes,) = finals_figure.draw_class_f1(dict.fromkeys("abcdef", scores)).axes
+    styles = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes.patches}
+    assert len(styles) == 6
     with pytest.raises(UserError, match=r"at most 6 models.*found 7: a; b;.*--finals"):
-        finals_figure.class_performance(dict.fromkeys("abcdefg", scores))
+        finals_figure.draw_class_f1(dict.fromkeys("abcdefg", scores))
     fewer = scores | {"classes": scores["classes"][:2]}
-    with pytest.raises(UserError, match="found happy, neutral"):
-        finals_figure.class_performance({"a": scores, "b": fewer})
+    with pytest.raises(UserError, match="found one with happy, neutral"):
+        finals_figure.draw_class_f1({"a": scores, "b": fewer})
 
 
-def test_names_tell_what_each_model_alone_sets():
+def test_names_contain_the_settings_that_are_not_shared():
     own = [row(arch, n, f"image_size=48,weights={weights}") for arch, n, weights in FINALS]
-    assert finals_figure.told_apart(own) == (
+    assert finals_figure.name_models(own) == (
         "image_size=48",
         ["VGG16:7, weights=hed", "ResNet50V2:8, weights=none", "EfficientNetB0:9, weights=none"],
     )
-    assert finals_figure.told_apart(own[:1], 20)[0] == "epochs=6, image_size=48, weights=hed"
+    assert finals_figure.name_models(own[:1], 20)[0] == "epochs=6, image_size=48, weights=hed"
     finals = [row(changes="epochs=20"), row(variant="best"), row(variant=9, changes="epochs=3")]
-    assert finals_figure.told_apart(finals, 20) == (
+    assert finals_figure.name_models(finals, 20) == (
         "",
         ["VGG16:7", "VGG16:best", "VGG16:9, epochs=3"],
     )
-    assert finals_figure.told_apart(finals[:2]) == ("epochs=20", ["VGG16:7", "VGG16:best"])
+    assert finals_figure.name_models(finals[:2]) == ("epochs=20", ["VGG16:7", "VGG16:best"])
 
 
-def test_every_model_has_a_name_of_its_own():
+def test_every_model_has_a_unique_name():
     seeds = [row(seed=1), row(seed=2), row("resnet50v2", 8, seed=1)]
     names = ["VGG16:7, seed 1", "VGG16:7, seed 2", "ResNet50V2:8"]
-    assert finals_figure.told_apart(seeds)[1] == names
+    assert finals_figure.name_models(seeds)[1] == names
     moved = [row(seed=1, name="here"), row(seed=1, name="there")]
-    assert finals_figure.told_apart(moved)[1] == ["VGG16:7, seed 1, here", "VGG16:7, seed 1, there"]
+    assert finals_figure.name_models(moved)[1] == [
+        "VGG16:7, seed 1, here",
+        "VGG16:7, seed 1, there",
+    ]
 
 
 @pytest.fixture
 def draw(tmp_path, monkeypatch, scores):
-    """Runs the script on a sweep of three epochs and given finals; the words of its pictures."""
+    """Returns a function that runs the script and returns the text of each figure by name."""
 
-    def drawn(finals):
-        ran = {tmp_path / "sweep": [row(changes="epochs=3")], tmp_path / "final": finals}
+    def run_script(finals):
+        rows = {tmp_path / "sweep": [row(changes="epochs=3")], tmp_path / "final": finals}
         for one in finals:
             report = tmp_path / "final" / one.name / "report" / "validation"
             report.mkdir(parents=True)
             (report / "scores.json").write_text(json.dumps(scores))
-        monkeypatch.setattr(leaderboard, "read", ran.__getitem__)
-        monkeypatch.setattr(style, "save", lambda picture, path: path.write_text(told(picture)))
+        monkeypatch.setattr(leaderboard, "read_rows", rows.__getitem__)
+        monkeypatch.setattr(style, "save", lambda picture, path: path.write_text(all_text(picture)))
         monkeypatch.setattr(
             sys, "argv",
             ["draw_study.py", f"--root={tmp_path / 'sweep'}", f"--finals={tmp_path / 'final'}",
@@ -123,11 +128,11 @@ def draw(tmp_path, monkeypatch, scores):
         runpy.run_path(str(REPOSITORY / "scripts" / "draw_study.py"), run_name="__main__")
         return {path.stem: path.read_text() for path in tmp_path.glob("*.png")}
 
-    return drawn
+    return run_script
 
 
-def test_the_script_draws_all_finals_with_their_own_settings(draw, scores):
-    """They may have been trained otherwise than the sweep; each picture tells its own runs'."""
+def test_the_script_shows_the_settings_of_all_final_models(draw, scores):
+    """Final models may have other settings than the sweep; each figure shows those of its runs."""
     finals = [row(*model[:2], f"weights={model[2]}", name=f"{n}") for n, model in enumerate(FINALS)]
     pictures = draw([*finals, row(changes="weights=hed", seed=5, name="3")])
     assert "epochs=3" in pictures["model_accuracies"]
@@ -143,10 +148,10 @@ def test_the_script_draws_all_finals_with_their_own_settings(draw, scores):
         assert name in words
 
 
-def test_the_script_refuses_more_finals_than_it_can_draw(draw, capsys, tmp_path):
+def test_the_script_refuses_too_many_final_models(draw, capsys, tmp_path):
     with pytest.raises(SystemExit):
         draw([row(name=f"{n}", seed=n) for n in range(7)])
     assert (
-        "at most 6 models in a picture of F1; found 7: VGG16:7, seed 0;" in capsys.readouterr().err
+        "at most 6 models in the figure of F1; found 7: VGG16:7, seed 0;" in capsys.readouterr().err
     )
     assert not list(tmp_path.glob("*.png"))

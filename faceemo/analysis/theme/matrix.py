@@ -1,11 +1,11 @@
-"""Shows a table of counts by class and class as coloured cells of a page."""
+"""Lays out a table of counts, such as a confusion matrix, as coloured cells of a page."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.colors import to_hex
 
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 
 
 def matrix_cells(
@@ -13,19 +13,20 @@ def matrix_cells(
     table: Sequence[Sequence[int]],
     link: Callable[[int, int], str | None],
 ) -> list[dict[str, Any]]:
-    """A table of counts as rows of cells for a page.
+    """Returns the rows of a table of counts, ready for `matrix.html.j2`.
 
     Args:
         classes: C names.
         table: [C][C] counts.
-        link: what a cell that is not 0 leads to, by row and column; None for nothing.
+        link: Maps row and column of a non-zero cell to the id of the element that the cell links
+            to, or to None.
     """
-    themes = {"light": style.LIGHT, "dark": style.DARK}
+    themes = {"light": palette.LIGHT, "dark": palette.DARK}
 
     def colours(share: float) -> dict[str, tuple[str, str]]:
-        """Background and text of a cell on either kind of screen."""
-        backs = {name: to_hex(style.shades(theme)(share)) for name, theme in themes.items()}
-        return {name: (back, style.readable_on(back)) for name, back in backs.items()}
+        """Returns a cell's background and text colour for light and for dark screens."""
+        backs = {name: to_hex(style.make_colormap(theme)(share)) for name, theme in themes.items()}
+        return {name: (back, palette.text_colour_on(back)) for name, back in backs.items()}
 
     rows = []
     for row, (true, counts) in enumerate(zip(classes, table, strict=True)):

@@ -1,8 +1,8 @@
-"""The one look of every picture: colours, type, and how a figure is made and saved."""
+"""Makes, styles and saves the matplotlib figures, all with the same fonts and layout."""
 
 import contextlib
-import dataclasses
 import functools
+import io
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,57 +10,20 @@ from typing import Any
 import matplotlib
 from matplotlib import font_manager, ft2font, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import ImageFont
 
-DPI = 200  # sharp on paper at the figures' own size, and on dense screens
-_FONT = "DejaVu Sans"  # comes with matplotlib: pictures are the same everywhere
+from faceemo.analysis.theme.palette import Theme
 
-
-@dataclasses.dataclass(frozen=True)
-class Theme:
-    """Colours as hex strings; the hues are from Okabe and Ito's colour-blind-safe palette.
-
-    `first`, `second` and `third` also differ in lightness, so that they stay apart in grey print.
-    """
-
-    paper: str
-    ink: str
-    muted: str  # axes, notes, baselines
-    faint: str  # grids and bars' backgrounds
-    first: str  # what the picture is about: the evaluated split
-    second: str  # what it is compared with: training
-    second_text: str  # the same for words, which need more contrast than lines
-    third: str  # a further one beside them
-
-
-LIGHT = Theme(
-    paper="#ffffff",
-    ink="#1a1a1a",
-    muted="#5f6368",
-    faint="#e4e6e8",
-    first="#0072b2",
-    second="#e08214",
-    second_text="#a85a00",
-    third="#5b1e4b",
-)
-DARK = Theme(
-    paper="#16181b",
-    ink="#e8e8e6",
-    muted="#a0a4a8",
-    faint="#33373b",
-    first="#56b4e9",
-    second="#ffd08a",
-    second_text="#ffd08a",
-    third="#a0558c",
-)
+DPI = 200  # sharp in print at the figures' own size, and on dense screens
+_FONT = "DejaVu Sans"  # comes with matplotlib, so that figures are the same on every machine
 
 
 @contextlib.contextmanager
-def applied(theme: Theme) -> Iterator[None]:
-    """Everything drawn inside has the theme's colours and the house's type."""
+def use_theme(theme: Theme) -> Iterator[None]:
+    """Applies the theme's colours and the project's font to everything drawn inside."""
     settings: dict[Any, Any] = {
         "font.family": _FONT,
         "font.size": 8.5,
@@ -87,71 +50,65 @@ def applied(theme: Theme) -> Iterator[None]:
         yield
 
 
-def figure(
+def make_figure(
     width: float, height: float, theme: Theme, title: str, subtitle: str = "", grid: bool = True
 ) -> Figure:
-    """A figure with its heading at the top left and its own Agg canvas, unknown to pyplot.
+    """Makes a figure with a heading at its top left and its own Agg canvas, unknown to pyplot.
 
     Args:
-        width: inches.
-        height: inches, with the heading.
-        theme: colours.
-        title: what the picture shows.
-        subtitle: of which model and images; wrapped to the width.
-        grid: whether subplots are laid out below the heading; False leaves places to the caller.
+        width: Width in inches.
+        height: Height in inches, including the heading.
+        theme: Colours.
+        title: Subject of the figure.
+        subtitle: Model and images that the figure is about; wrapped to the width.
+        grid: Whether subplots are laid out automatically below the heading; with False, the caller
+            places them.
     """
-    lines = textwrap.wrap(printable(subtitle), int(width * 14))
+    lines = textwrap.wrap(replace_unprintable(subtitle), int(width * 14))
     below = (0.34 + 0.15 * len(lines)) / height
     layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - below)) if grid else None
-    made = Figure(figsize=(width, height), layout=layout)
-    FigureCanvasAgg(made)
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
     left = 0.1 / width
-    made.text(left, 1 - 0.1 / height, printable(title), va="top", fontsize=10.5, weight="bold")
-    made.text(left, 1 - 0.32 / height, "\n".join(lines), va="top", fontsize=8, color=theme.muted)
-    return made
+    figure.text(
+        left, 1 - 0.1 / height, replace_unprintable(title), va="top", fontsize=10.5, weight="bold"
+    )
+    figure.text(left, 1 - 0.32 / height, "\n".join(lines), va="top", fontsize=8, color=theme.muted)
+    return figure
 
 
-def save(drawn: Figure, target) -> None:
-    """Writes `drawn` as PNG to `target`, a path or a binary file."""
-    drawn.savefig(target, format="png", dpi=DPI)
+def save(figure: Figure, target) -> None:
+    """Writes `figure` as PNG to `target`, a path or a binary file."""
+    figure.savefig(target, format="png", dpi=DPI)
 
 
-def halo(theme: Theme, line: float) -> list[patheffects.AbstractPathEffect]:
-    """For `path_effects`: a rim of paper, by which a line stands out from the bars it crosses.
+def encode_png(figure: Figure) -> bytes:
+    """Returns `figure` as PNG."""
+    buffer = io.BytesIO()
+    save(figure, buffer)
+    return buffer.getvalue()
+
+
+def make_halo(theme: Theme, line: float) -> list[patheffects.AbstractPathEffect]:
+    """Makes `path_effects` that set a line off from the bars it crosses by a rim of paper.
 
     Args:
-        theme: colours.
-        line: its width, points.
+        theme: Colours.
+        line: Width of the line in points.
     """
     return [patheffects.withStroke(linewidth=line + 2, foreground=theme.paper)]
 
 
-def shades(theme: Theme) -> Colormap:
-    """From the paper to the first colour: for shares from 0 to 1."""
+def make_colormap(theme: Theme) -> Colormap:
+    """Makes a colormap for shares from 0 (the paper's colour) to 1 (the theme's first colour)."""
     return LinearSegmentedColormap.from_list("share", [theme.paper, theme.first])
 
 
-def readable_on(colour) -> str:
-    """Black or white, whichever contrasts more with `colour` (WCAG's ratio, then at least 4.5)."""
-
-    def luminance(shade) -> float:
-        red, green, blue = (
-            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-            for part in to_rgb(shade)
-        )
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    def contrast(other) -> float:
-        low, high = sorted((luminance(colour), luminance(other)))
-        return (high + 0.05) / (low + 0.05)
-
-    return max(("#000000", "#ffffff"), key=contrast)
-
-
 def spread(positions: Iterable[float], gap: float) -> list[float]:
-    """Moves labels' positions apart until neighbours are `gap` from each other, order kept.
+    """Moves labels' positions apart until neighbours are `gap` from each other.
 
-    Each cluster of crowded labels stays centred on the mean of what it labels.
+    The order stays the same. Each cluster of crowded labels is centred on the mean of the positions
+    it came from.
     """
     positions = list(positions)
     order = sorted(range(len(positions)), key=positions.__getitem__)
@@ -173,26 +130,19 @@ def spread(positions: Iterable[float], gap: float) -> list[float]:
     return moved
 
 
-def letters(height: int) -> ImageFont.FreeTypeFont:
-    """The house's type for drawing into photographs, with Pillow; height in pixels."""
+def load_font(height: int) -> ImageFont.FreeTypeFont:
+    """Loads the figures' font for drawing into photographs with Pillow; height in pixels."""
     return ImageFont.truetype(font_manager.findfont(_FONT), height)
 
 
-def printable(text: str) -> str:
-    """`text` with what the font cannot draw replaced, so that no file name stops a picture."""
-    known = _characters()
+def replace_unprintable(text: str) -> str:
+    """Replaces characters that the font lacks by U+FFFD, so that any file name can be drawn."""
+    known = _supported_characters()
     return "".join(letter if ord(letter) in known else "\ufffd" for letter in text)
 
 
-def shortened(text: str, length: int) -> str:
-    """`text` with its middle cut out if it is longer than `length` characters."""
-    if len(text) <= length:
-        return text
-    head = (length - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
-
-
 @functools.cache
-def _characters() -> dict[int, int]:
+def _supported_characters() -> dict[int, int]:
+    """Returns {code point: glyph} of the printable characters in the font."""
     font = ft2font.FT2Font(font_manager.findfont(_FONT))
     return {code: glyph for code, glyph in font.get_charmap().items() if chr(code).isprintable()}

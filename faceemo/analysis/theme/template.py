@@ -1,4 +1,4 @@
-"""What every page is made with: the frame house.html.j2, number formats, pictures in the text."""
+"""Renders pages from templates: number formats, and images embedded as data URIs."""
 
 import base64
 import functools
@@ -10,45 +10,45 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette
 
-STYLE = "analysis/theme/house.css.j2"  # of every page, the demo of `faceemo serve` too
-_THUMBNAIL = 96  # pixels: enough for a page, and larger images would swell it
+_THUMBNAIL = 96  # pixels: enough for a page; larger images would swell the file
 
 
 def render(name: str, **context: Any) -> str:
-    """The page that the template `name` makes of `context`. What comes from outside is escaped.
+    """Renders the template `name`; values of `context` are escaped.
 
-    The pictures in `context` must be data URIs (`uri`): the frame forbids every other address.
+    Images in `context` must be data URIs (`png_uri`): base.html.j2 forbids every other address.
     """
-    return _environment().get_template(name).render(light=style.LIGHT, dark=style.DARK, **context)
+    template = _environment().get_template(name)
+    return template.render(light=palette.LIGHT, dark=palette.DARK, **context)
 
 
-def uri(png: bytes) -> str:
-    """A PNG as an address that holds it whole."""
+def png_uri(png: bytes) -> str:
+    """Returns a data URI that holds the whole PNG."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def face(image: np.ndarray) -> str:
-    """The data URI of an image, reduced if it is large.
+def image_uri(image: np.ndarray) -> str:
+    """Returns the data URI of an image, which is reduced if it is large.
 
     Args:
         image: uint8 [H, W], grey, or [H, W, 3], RGB.
     """
-    picture = Image.fromarray(image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return uri(png(picture))
+    thumbnail = Image.fromarray(image)
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return png_uri(encode_png(thumbnail))
 
 
-def png(picture: Image.Image) -> bytes:
-    """`picture` as PNG, as small as it gets."""
+def encode_png(image: Image.Image) -> bytes:
+    """Encodes `image` as the smallest PNG that Pillow can make."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
-def number(value: Any, form: str = ",") -> str:
-    """`value` in the given form; a dash for what is missing or not finite."""
+def format_number(value: Any, form: str = ",") -> str:
+    """Formats `value` by a format specification; a missing or non-finite value becomes a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, float) and form == ",":
@@ -65,7 +65,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters["number"] = format_number
     environment.filters["fact"] = _fact
     environment.filters["percent"] = lambda share: f"{100 * share:g}%"
     environment.filters["words"] = lambda key: str(key).replace("_", " ")
@@ -73,13 +73,13 @@ def _environment() -> jinja2.Environment:
 
 
 def _fact(value: Any, name: str) -> str:
-    """`value` as the table of the run shows it; counts of parameters get thousands separators."""
+    """Formats a value of a run's record; parameter counts get thousands separators."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, int) and name.startswith("params"):
         return f"{value:,}"
-    if isinstance(value, int):  # a seed is a name, not a quantity
+    if isinstance(value, int):  # a seed is an identifier, not a quantity
         return str(value)
     if isinstance(value, list | tuple):
         return ", ".join(_fact(part, name) for part in value)
-    return number(value) if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)

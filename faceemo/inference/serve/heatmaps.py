@@ -1,4 +1,4 @@
-"""Grad-CAM as a picture to lay over a face."""
+"""Grad-CAM heatmaps as PNGs that are laid over the faces."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -9,41 +9,45 @@ from PIL import Image
 
 from faceemo.analysis.saliency import gradcam
 from faceemo.analysis.theme import template
-from faceemo.inference.explain import opaque
+from faceemo.inference.explain import compute_alpha
 from faceemo.inference.faces import Face
-from faceemo.inference.predictor import LIMIT, Predictor, bucket
+from faceemo.inference.predictor import MAX_BATCH, Predictor, padded_size
 
-MOST = LIMIT  # faces of one picture that get a map: one batch
-_SIDE = 96  # pixels: a map has a few points a side, and browsers draw it larger smoothly
+MAX_HEATMAPS = MAX_BATCH  # per image: as many as fit into one batch
+_SIDE = 96  # pixels; a map has only a few values a side, and browsers enlarge it smoothly
 
 
-def make_heat_pngs(predictor: Predictor) -> Callable[[np.ndarray, Sequence[str]], list[bytes]]:
-    """Makes `heat_pngs(crops, leanings)`.
+def make_render_heatmaps(
+    predictor: Predictor,
+) -> Callable[[np.ndarray, Sequence[str]], list[bytes]]:
+    """Makes `render_heatmaps(crops, labels)`.
 
-    It takes uint8 [N, S, S] and a class for each, and gives an RGBA PNG for each, transparent where
-    nothing speaks for the class. Batches are those of the predictor.
+    It takes uint8 [N, S, S] and the class to explain for each crop, and returns N RGBA PNGs, which
+    are transparent where there is no evidence for the class. Batches are padded as the predictor's.
     """
-    known = predictor.trained
+    trained = predictor.trained
 
     @functools.cache
-    def heat_of(size: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        return gradcam.make_heat(known.model, known.preprocessing, known.variables, batch=size)
+    def get_heat(size: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        return gradcam.make_heat(
+            trained.model, trained.preprocessing, trained.variables, batch=size
+        )
 
-    def heat_pngs(crops: np.ndarray, leanings: Sequence[str]) -> list[bytes]:
-        best = np.array([predictor.classes.index(name) for name in leanings])
-        found: list[bytes] = []
-        for start in range(0, len(crops), LIMIT):
-            chosen = slice(start, start + LIMIT)
-            heats = heat_of(bucket(len(crops[chosen])))(crops[chosen], best[chosen])
-            found += map(png_of, heats)
-        return found
+    def render_heatmaps(crops: np.ndarray, labels: Sequence[str]) -> list[bytes]:
+        classes = np.array([predictor.classes.index(label) for label in labels])
+        pngs: list[bytes] = []
+        for start in range(0, len(crops), MAX_BATCH):
+            batch = slice(start, start + MAX_BATCH)
+            heats = get_heat(padded_size(len(crops[batch])))(crops[batch], classes[batch])
+            pngs += map(encode_heatmap, heats)
+        return pngs
 
-    return heat_pngs
+    return render_heatmaps
 
 
-def largest(faces: Sequence[Face]) -> list[int]:
-    """The places of the faces that get a map, at most `MOST`, by what they take of the picture."""
-    return sorted(range(len(faces)), key=lambda place: -_area(faces[place]))[:MOST]
+def find_largest(faces: Sequence[Face]) -> list[int]:
+    """Returns the indices of the at most `MAX_HEATMAPS` faces with the largest regions."""
+    return sorted(range(len(faces)), key=lambda index: -_area(faces[index]))[:MAX_HEATMAPS]
 
 
 def _area(face: Face) -> float:
@@ -51,10 +55,10 @@ def _area(face: Face) -> float:
     return (right - left) * (bottom - top)
 
 
-def png_of(heat: np.ndarray) -> bytes:
-    """The picture of a map, float32 [h, w], 0..1."""
+def encode_heatmap(heat: np.ndarray) -> bytes:
+    """Encodes a map, float32 [h, w] in 0..1, as an RGBA PNG."""
     smooth = Image.fromarray(heat).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     share = np.clip(np.asarray(smooth), 0, 1)
     shades = matplotlib.colormaps["inferno"](share)
-    shades[..., 3] = opaque(share)
-    return template.png(Image.fromarray((shades * 255).round().astype(np.uint8)))
+    shades[..., 3] = compute_alpha(share)
+    return template.encode_png(Image.fromarray((shades * 255).round().astype(np.uint8)))

@@ -1,4 +1,4 @@
-"""The demo's own files, made once: nothing on the disk is looked up for a request."""
+"""The pages and other static files of the demo, made once: requests never read the disk."""
 
 import dataclasses
 import json
@@ -10,78 +10,83 @@ import jinja2
 
 from faceemo.analysis.theme import template
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.decode_upload import NAMES
-from faceemo.inference.serve.schemas import About
+from faceemo.inference.serve.decode_upload import FORMAT_NAMES
+from faceemo.inference.serve.schemas import ModelInfo
 
 _PACKAGE = "faceemo.inference.serve"
 _METHODS = ("get", "post")
 
 
 @dataclasses.dataclass(frozen=True)
-class File:
-    """What is sent for an address."""
+class StaticFile:
+    """A file that is sent as it is."""
 
-    kind: str
+    content_type: str
     content: bytes
 
 
-def made(about: About, description: Mapping[str, Any]) -> dict[str, File]:
-    """Every file of the demo, by its address.
+def make_static_files(info: ModelInfo, openapi: Mapping[str, Any]) -> dict[str, StaticFile]:
+    """Renders all static files of the demo; returns them by path.
 
     Args:
-        about: the network.
-        description: of the API, by OpenAPI.
+        info: Facts about the network.
+        openapi: OpenAPI description of the API.
     """
-    drawn = examples.drawn()
-    shared = {"about": about, "formats": NAMES}
+    example_images = examples.make_examples()
+    shared = {"info": info, "formats": FORMAT_NAMES}
     texts = {
-        "/": ("text/html", _rendered("index.html.j2", examples=drawn, **shared)),
-        "/api": ("text/html", _rendered("api.html.j2", **shared, **_read(description))),
+        "/": ("text/html", _render("index.html.j2", examples=example_images, **shared)),
+        "/api": ("text/html", _render("api.html.j2", **shared, **_describe_api(openapi))),
         "/style.css": (
             "text/css",
-            template.render("analysis/theme/house.css.j2") + _text("demo.css"),
+            template.render("analysis/theme/base.css.j2") + _read("demo.css"),
         ),
-        "/demo.js": ("text/javascript", _text("demo.js")),
+        "/demo.js": ("text/javascript", _read("demo.js")),
     }
-    found = {
-        address: File(f"{kind}; charset=utf-8", text.encode())
-        for address, (kind, text) in texts.items()
+    files = {
+        path: StaticFile(f"{media_type}; charset=utf-8", text.encode())
+        for path, (media_type, text) in texts.items()
     }
-    return found | {f"/examples/{one.name}": File("image/png", one.png) for one in drawn}
+    return files | {
+        f"/examples/{example.name}": StaticFile("image/png", example.png)
+        for example in example_images
+    }
 
 
-def _read(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Operations and schemas as the page shows them."""
+def _describe_api(openapi: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the operations and schemas of an OpenAPI description as the page shows them."""
     operations = [
         {"method": method.upper(), "path": path, **operations[method]}
-        for path, operations in description["paths"].items()
+        for path, operations in openapi["paths"].items()
         for method in _METHODS
         if method in operations
     ]
-    return {"operations": operations, "schemas": description["components"]["schemas"]}
+    return {"operations": operations, "schemas": openapi["components"]["schemas"]}
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
-    """A type of JSON Schema in a few words."""
+def _describe_type(schema: Mapping[str, Any]) -> str:
+    """Returns the type of a JSON schema in a few words."""
     if "$ref" in schema:
         return schema["$ref"].rpartition("/")[2]
     if "anyOf" in schema:
-        return " or ".join(map(_kind, schema["anyOf"]))
+        return " or ".join(map(_describe_type, schema["anyOf"]))
     if "enum" in schema or "const" in schema:
         return " or ".join(map(json.dumps, schema.get("enum") or [schema["const"]]))
     if schema.get("type") == "array":
-        of = schema.get("prefixItems")
-        return f"{len(of)} × {_kind(of[0])}" if of else f"list of {_kind(schema['items'])}"
+        items = schema.get("prefixItems")
+        if items:
+            return f"{len(items)} × {_describe_type(items[0])}"
+        return f"list of {_describe_type(schema['items'])}"
     if isinstance(schema.get("additionalProperties"), Mapping):
-        return f"object of {_kind(schema['additionalProperties'])}"
+        return f"object of {_describe_type(schema['additionalProperties'])}"
     return schema.get("type", "any")
 
 
-def _text(name: str) -> str:
+def _read(name: str) -> str:
     return (resources.files(_PACKAGE) / "page" / name).read_text(encoding="utf-8")
 
 
-def _rendered(name: str, **context: Any) -> str:
+def _render(name: str, **context: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(_PACKAGE, "page"),
         autoescape=True,
@@ -89,5 +94,5 @@ def _rendered(name: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["kind"] = _kind
+    environment.filters["type"] = _describe_type
     return environment.get_template(name).render(**context)

@@ -1,4 +1,4 @@
-"""The forms of what the API answers, from which its description is made."""
+"""Schemas of the API's responses, from which its OpenAPI description is generated."""
 
 from typing import Literal
 
@@ -6,113 +6,136 @@ from pydantic import BaseModel, Field
 
 from faceemo.analysis.theme import template
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.serve.heatmaps import MOST
+from faceemo.inference.serve.heatmaps import MAX_HEATMAPS
 
 
-class FaceAnswer(BaseModel):
-    """What one face expresses."""
+class FacePrediction(BaseModel):
+    """The prediction for one face."""
 
     status: Literal["ok", "unsure"] = Field(
-        description="'unsure' if the answer is more likely wrong than right."
+        description="'unsure' if the prediction is more likely wrong than right, otherwise 'ok'."
     )
-    label: str | None = Field(description="The emotion; null unless the status is 'ok'.")
-    leaning: str = Field(description="The most probable emotion, sure or not.")
-    probability: float = Field(description="Of the leaning, 0 to 1.")
+    label: str | None = Field(description="The predicted emotion; null unless the status is 'ok'.")
+    leaning: str = Field(description="The most probable emotion, whatever the status.")
+    probability: float = Field(description="Probability of the leaning, 0 to 1.")
     probabilities: dict[str, float] = Field(
-        description="Of every class, calibrated on validation, together 1."
+        description="Probability of every class, calibrated on the validation split; they sum to 1."
     )
     box: tuple[float, float, float, float] | None = Field(
-        description="Of the face: left, top, right, bottom, in pixels of the upright picture; it "
-        "may reach beyond it. Null where no face was looked for."
+        description="Bounding box of the face: left, top, right, bottom, in pixels of the upright "
+        "image; it may extend beyond the image. Null if no face was searched for."
     )
-    face_confidence: float | None = Field(description="Of the face detector, 0 to 1.")
+    face_confidence: float | None = Field(
+        description="Confidence of the face detector, 0 to 1; null if no face was searched for."
+    )
     region: tuple[float, float, float, float] = Field(
-        description="The part of the picture that the network was shown, like the box."
+        description="The part of the image that is the network's input, in the form of the box."
     )
     heat: str | None = Field(
         None,
-        description="With heat=true: a PNG as data URI, to be laid over the region: where the "
-        f"evidence for the leaning lies, by Grad-CAM; of the {MOST} largest faces.",
+        description="With heat=true, for each of the "
+        f"{MAX_HEATMAPS} largest faces: a PNG as data URI, to be laid over the region. It shows "
+        "where the evidence for the leaning is (Grad-CAM).",
     )
 
+    @classmethod
+    def from_prediction(
+        cls,
+        prediction: Prediction,
+        region: tuple[float, float, float, float],
+        heatmap: bytes | None,
+    ) -> "FacePrediction":
+        """Converts the prediction for a face; `heatmap` is a PNG."""
+        assert prediction.leaning is not None  # there is a face
+        assert prediction.probability is not None
+        return cls(
+            status="ok" if prediction.label else "unsure",
+            label=prediction.label,
+            leaning=prediction.leaning,
+            probability=prediction.probability,
+            probabilities=prediction.probabilities,
+            box=prediction.box,
+            face_confidence=prediction.face_confidence,
+            region=region,
+            heat=template.png_uri(heatmap) if heatmap else None,
+        )
 
-class Answer(BaseModel):
-    """What a picture shows."""
 
-    status: Literal["ok", "no_face"] = Field(description="Whether there is any face.")
-    width: int = Field(description="Of the upright picture, pixels.")
-    height: int = Field(description="Of the upright picture, pixels.")
-    faces: list[FaceAnswer] = Field(description="From left to right.")
+class PredictResponse(BaseModel):
+    """The predictions for all faces in an image."""
+
+    status: Literal["ok", "no_face"] = Field(
+        description="'no_face' if no face was found, otherwise 'ok'."
+    )
+    width: int = Field(description="Width of the upright image, pixels.")
+    height: int = Field(description="Height of the upright image, pixels.")
+    faces: list[FacePrediction] = Field(description="The faces, from left to right.")
     without_heat: int = Field(
-        description=f"With heat=true: faces beyond the {MOST} largest, which get no map."
+        description="With heat=true: number of faces without a heatmap, those beyond the "
+        f"{MAX_HEATMAPS} largest."
     )
-    seconds: float = Field(description="From when the picture had arrived, waiting included.")
+    seconds: float = Field(
+        description="Seconds since the upload was complete, waiting time included."
+    )
 
 
-class Problem(BaseModel):
-    """Why there is no answer."""
+class ErrorResponse(BaseModel):
+    """The reason why a request failed."""
 
-    error: str = Field(description="A word for programs.")
-    expected: str = Field(description="What would have been answered.")
-    found: str = Field(description="What came instead.")
-    fix: str = Field(description="How to mend it.")
-    message: str = Field(description="The three as one sentence.")
-
-
-class Score(BaseModel):
-    """Of the stored epoch, which was chosen by it: new images would give somewhat less."""
-
-    accuracy: float = Field(description="Share of images that it names right, 0 to 1.")
-    interval: tuple[float, float] = Field(description="95%, over images.")
-    majority_baseline: float = Field(description="Of always naming the most frequent class.")
+    error: str = Field(description="Error code, for programs.")
+    expected: str = Field(description="The kind of request that the server would have accepted.")
+    found: str = Field(description="The mismatch in this request, or the server's problem.")
+    fix: str = Field(description="The way to correct it.")
+    message: str = Field(description="The three parts above as one sentence.")
 
 
-class Caps(BaseModel):
-    """What one picture may be."""
+class ValidationScore(BaseModel):
+    """Accuracy on the validation split, which chose the epoch: expect less on new images."""
 
-    bytes: int = Field(description="At the most.")
-    pixels: int = Field(description="At the most, by the picture's header.")
-    formats: str = Field(description="By content; its name does not count.")
+    accuracy: float = Field(description="Share of images that are classified correctly, 0 to 1.")
+    interval: tuple[float, float] = Field(
+        description="95% confidence interval of the accuracy, over images."
+    )
+    majority_baseline: float = Field(
+        description="Accuracy of always predicting the most frequent class."
+    )
 
 
-class About(BaseModel):
-    """The network that answers."""
+class UploadLimits(BaseModel):
+    """Limits on an uploaded image."""
+
+    bytes: int = Field(description="Maximum size of the file.")
+    pixels: int = Field(description="Maximum number of pixels, by the image's header.")
+    formats: str = Field(description="Accepted formats, recognised by content, not by file name.")
+
+
+class ModelInfo(BaseModel):
+    """The network that makes the predictions."""
 
     name: str = Field(description="Backbone and variant.")
-    classes: list[str] = Field(description="All that it can name.")
-    image_size: int = Field(description="Side of what the network is shown, pixels.")
-    native_size: int = Field(description="Side at which the training images were kept, pixels.")
-    trained_on: str = Field(description="What was in its training images.")
-    temperature: float = Field(description="Of the calibration; 1 where there is none.")
-    unsure_below: float = Field(description="Probability below which an answer is withheld.")
-    face_threshold: float = Field(description="Confidence from which on a face is one.")
-    validation: Score | None = Field(description="Null where no results are kept with it.")
-    limits: Caps = Field(description="Of a picture.")
-    version: str = Field(description="Of faceemo.")
+    classes: list[str] = Field(description="All classes that it can predict.")
+    image_size: int = Field(description="Side of the network's input, pixels.")
+    native_size: int = Field(description="Side of the stored training images, pixels.")
+    trained_on: str = Field(description="Source of the training images.")
+    temperature: float = Field(description="Calibration temperature; 1 if not calibrated.")
+    unsure_below: float = Field(
+        description="Probability of the leaning below which a prediction is 'unsure'."
+    )
+    face_threshold: float = Field(
+        description="Confidence of the face detector above which a detection counts as a face."
+    )
+    validation: ValidationScore | None = Field(
+        description="Validation results; null if none are stored with the network."
+    )
+    limits: UploadLimits = Field(description="Limits on an uploaded image.")
+    version: str = Field(description="Version of faceemo.")
 
 
 class Health(BaseModel):
-    """Whether the server can answer."""
+    """The state of the server."""
 
-    status: Literal["ok"] = Field(description="It is asked, and it answers.")
-    requests: int = Field(description="Received or waiting now.")
-    places: int = Field(description="For so many there is room.")
-
-
-def face_answer(
-    one: Prediction, region: tuple[float, float, float, float], heat: bytes | None
-) -> FaceAnswer:
-    """The answer on a face; `heat` is a PNG."""
-    assert one.leaning is not None  # there is a face
-    assert one.probability is not None
-    return FaceAnswer(
-        status="ok" if one.label else "unsure",
-        label=one.label,
-        leaning=one.leaning,
-        probability=one.probability,
-        probabilities=one.probabilities,
-        box=one.box,
-        face_confidence=one.face_confidence,
-        region=region,
-        heat=template.uri(heat) if heat else None,
+    status: Literal["ok"] = Field(
+        description="Always 'ok': a server that is not sends no response."
     )
+    requests: int = Field(description="Requests that are being received, waiting or processed.")
+    places: int = Field(description="Maximum number of such requests.")

@@ -1,4 +1,4 @@
-"""The one thread that decodes, searches and predicts: what waits together is predicted together."""
+"""The thread that decodes images, finds faces and predicts; waiting requests share a batch."""
 
 import dataclasses
 import io
@@ -14,227 +14,240 @@ from PIL import Image
 
 from faceemo.analysis.theme import template
 from faceemo.inference.faces import Face
-from faceemo.inference.images import Picture
+from faceemo.inference.images import LoadedImage
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.predictor import LIMIT, Predictor
+from faceemo.inference.predictor import MAX_BATCH, Predictor
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.decode_upload import picture_of
-from faceemo.inference.serve.heatmaps import largest, make_heat_pngs
+from faceemo.inference.serve.decode_upload import decode_image
+from faceemo.inference.serve.heatmaps import find_largest, make_render_heatmaps
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.schemas import Answer, face_answer
+from faceemo.inference.serve.schemas import FacePrediction, PredictResponse
 
-# Seconds for which a found face waits for others: to search them takes longer than the network.
-_PATIENCE = 0.1
-_CLOSING = 5.0  # seconds for what is being answered at the end
+# Seconds that a found face waits for others: finding them takes longer than the network.
+_MAX_BATCH_DELAY = 0.1
+_SHUTDOWN_TIMEOUT = 5.0  # seconds for the batch that is being processed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
+    """An uploaded file whose response is due."""
+
     content: bytes
     crops: bool
     heat: bool
-    future: "Future[Answer]"
-    arrived: float
+    future: "Future[PredictResponse]"
+    submitted: float  # time.monotonic()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Seen:
-    """A job whose faces are found."""
+class _DecodedJob:
+    """A job with its image and the faces that were found in it."""
 
     job: _Job
-    picture: Picture
+    image: LoadedImage
     faces: list[Face]
 
 
 class Worker:
-    """Answers one batch of requests after the other, in a thread that starts with the first.
+    """Processes one batch of requests after the other in a thread, started by the first of them.
 
-    OpenCV's networks, which search for faces, are not for several threads at once.
+    A single thread, as OpenCV's networks for face detection are not thread-safe.
 
     Args:
-        predictor: used by nobody else from now on.
-        limits: for pictures.
+        predictor: The predictor; nothing else may use it from now on.
+        limits: Limits on images.
     """
 
     def __init__(self, predictor: Predictor, limits: Limits):
         self._predictor, self._limits = predictor, limits
-        self._heat_pngs = make_heat_pngs(predictor)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._render_heatmaps = make_render_heatmaps(predictor)
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Sizes of batches whose programs are not compiled yet, and for whether maps, see `warm`.
-        self._cold: list[tuple[int, bool]] = []
+        # Programs still to be compiled: batch size, whether for heatmaps. See `warm_up`.
+        self._uncompiled: list[tuple[int, bool]] = []
 
     @property
-    def compiling(self) -> bool:
-        """Whether programs for larger batches are still to be compiled, see `warm`."""
-        return bool(self._cold)
+    def is_compiling(self) -> bool:
+        """Returns whether programs for larger batches are still to be compiled, see `warm_up`."""
+        return bool(self._uncompiled)
 
     @property
-    def waiting(self) -> int:
-        """Pictures that are not looked at yet, those that nobody waits for any more included."""
-        return self._jobs.qsize()
+    def queue_size(self) -> int:
+        """Counts the jobs that are not begun yet, cancelled ones included."""
+        return self._queue.qsize()
 
-    def submit(self, content: bytes, *, crops: bool = False, heat: bool = False) -> Future[Answer]:
-        """The answer on an uploaded file, when it is there; or `Refused`.
+    def submit(
+        self, content: bytes, *, crops: bool = False, heat: bool = False
+    ) -> Future[PredictResponse]:
+        """Queues an uploaded file; the future holds its response, or an `ApiError`.
 
         Args:
-            content: of the file.
-            crops: whether it is a face as it is, and none is searched.
-            heat: whether maps of the evidence are made.
+            content: Content of the file.
+            crops: Whether the whole image is one face, so that none is searched for.
+            heat: Whether heatmaps are made.
         """
         self.start()
-        future: Future[Answer] = Future()
-        self._jobs.put(_Job(content, crops, heat, future, time.monotonic()))
+        future: Future[PredictResponse] = Future()
+        self._queue.put(_Job(content, crops, heat, future, time.monotonic()))
         return future
 
-    def warm(self) -> None:
-        """Loads and compiles what the first answer needs, in the caller's thread.
+    def warm_up(self) -> None:
+        """Loads and compiles all that the first request needs, in the caller's thread.
 
-        The programs for larger batches are compiled by the worker while nobody waits.
+        The thread compiles the programs for larger batches when no request is waiting.
 
         Raises:
-            UserError: if the face detector cannot be had.
+            UserError: If the face detector is not available.
         """
-        face, *_, group, _ = (example.png for example in examples.drawn())
-        small = template.png(Image.open(io.BytesIO(face)).resize((32, 32)))  # another detector's
+        face, *_, group, _ = (example.png for example in examples.make_examples())
+        # Small images have a face detector of their own.
+        small = template.encode_png(Image.open(io.BytesIO(face)).resize((32, 32)))
         jobs = [
             _Job(content, crops, True, Future(), time.monotonic())
             for content, crops in ((face, True), (small, False), (group, False))
         ]
         for job in jobs:
-            self._answer([job])
+            self._process([job])
             job.future.result()
-        sizes = [1 << power for power in range(1, LIMIT.bit_length())]
-        self._cold = [(size, heat) for heat in (False, True) for size in sizes]
+        sizes = [1 << power for power in range(1, MAX_BATCH.bit_length())]
+        self._uncompiled = [(size, heat) for heat in (False, True) for size in sizes]
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Starts the thread unless it is running."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="faceemo-worker", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Ends after what is being answered."""
+        """Stops the thread after the jobs that are queued."""
         if self._thread is not None:
-            self._cold = []
-            self._jobs.put(None)
-            self._thread.join(_CLOSING)
+            self._uncompiled = []
+            self._queue.put(None)
+            self._thread.join(_SHUTDOWN_TIMEOUT)
 
     def _run(self) -> None:
         while True:
             try:
-                job = self._jobs.get(block=not self._cold)
+                job = self._queue.get(block=not self._uncompiled)
             except queue.Empty:
-                for size, heat in self._cold[:1]:  # none, if it is being closed
+                for size, heat in self._uncompiled[:1]:  # empty if `close` was called meanwhile
                     self._compile(size, heat)
-                self._cold = self._cold[1:]
+                self._uncompiled = self._uncompiled[1:]
                 continue
             if job is None:
                 return
-            self._answer(self._gathered(job))
+            self._process(self._take_waiting(job))
 
     def _compile(self, size: int, heat: bool) -> None:
         side = self._predictor.trained.config.native_size
         crops = np.zeros((size, side, side), np.uint8)
         try:
             if heat:
-                self._heat_pngs(crops, self._predictor.classes[:1] * size)
+                self._render_heatmaps(crops, self._predictor.classes[:1] * size)
             else:
                 self._predictor.probabilities(crops)
-        except Exception as error:  # such as too little memory: smaller batches may still do
-            self._cold = []
-            print(f"faceemo: batches of {size} do not run here: {error}", file=sys.stderr)
+        except Exception as error:  # such as too little memory: smaller batches may still work
+            self._uncompiled = []
+            print(
+                f"faceemo: warning: this machine cannot process {size} faces at once: {error}",
+                file=sys.stderr,
+            )
 
-    def _gathered(self, job: _Job) -> list[_Job]:
-        """With a request those that wait too, see `_answer`."""
+    def _take_waiting(self, job: _Job) -> list[_Job]:
+        """Returns `job` and the jobs that are waiting behind it, at most `MAX_BATCH` together."""
         jobs = [job]
-        while len(jobs) < LIMIT:
+        while len(jobs) < MAX_BATCH:
             try:
-                waiting = self._jobs.get_nowait()
+                waiting = self._queue.get_nowait()
             except queue.Empty:
                 break
             if waiting is None:
-                self._jobs.put(None)
+                self._queue.put(None)
                 break
             jobs.append(waiting)
         return jobs
 
-    def _answer(self, jobs: list[_Job]) -> None:
-        """Answers in batches that hold few enough faces and make nobody wait long for others."""
-        batch: list[_Seen] = []
-        began = time.monotonic()
+    def _process(self, jobs: list[_Job]) -> None:
+        """Processes jobs in batches, limited in their faces and in the time for finding them."""
+        batch: list[_DecodedJob] = []
+        start = time.monotonic()
         for job in jobs:
             if job.future.cancelled():
-                continue  # nobody waits for it any more
-            seen = self._seen(job)
-            batch += [seen] if seen else []
+                continue
+            decoded = self._decode(job)
+            batch += [decoded] if decoded else []
             faces = sum(len(one.faces) for one in batch)
-            if faces >= LIMIT or time.monotonic() - began > _PATIENCE:
+            if faces >= MAX_BATCH or time.monotonic() - start > _MAX_BATCH_DELAY:
                 self._predict(batch)
-                batch, began = [], time.monotonic()
+                batch, start = [], time.monotonic()
         if batch:
             self._predict(batch)
 
-    def _seen(self, job: _Job) -> _Seen | None:
+    def _decode(self, job: _Job) -> _DecodedJob | None:
+        """Decodes a job's image and finds its faces; returns None if that failed."""
         try:
-            picture = picture_of(job.content, self._limits)
-            return _Seen(job, picture, self._predictor.faces(picture, crops=job.crops))
-        except Exception as error:  # whoever waits for it tells: `Refused`, or a bug
-            _settle(job, error)
+            image = decode_image(job.content, self._limits)
+            return _DecodedJob(job, image, self._predictor.find_faces(image, crops=job.crops))
+        except Exception as error:  # an `ApiError` or a bug, either of which the request reports
+            _resolve(job, error)
             return None
 
-    def _predict(self, batch: list[_Seen]) -> None:
-        batch = [seen for seen in batch if not seen.job.future.cancelled()]
+    def _predict(self, batch: list[_DecodedJob]) -> None:
+        """Resolves the futures of a batch."""
+        batch = [decoded for decoded in batch if not decoded.job.future.cancelled()]
         try:
-            answered = self._predictor.answers([(one.picture, one.faces) for one in batch])
-            answers = [found for _, found in answered]
-            heats = self._heats(batch, answers)
-            for row, (seen, found) in enumerate(zip(batch, answers, strict=True)):
+            results = self._predictor.predict_faces([(one.image, one.faces) for one in batch])
+            predictions = [found for _, found in results]
+            heatmaps = self._make_heatmaps(batch, predictions)
+            for row, (decoded, found) in enumerate(zip(batch, predictions, strict=True)):
                 faces = [
-                    face_answer(answer, face.region, heats.get((row, place)))
-                    for place, (face, answer) in enumerate(
-                        zip(seen.faces, found, strict=False)  # none: one answer
+                    FacePrediction.from_prediction(
+                        prediction, face.region, heatmaps.get((row, index))
+                    )
+                    for index, (face, prediction) in enumerate(
+                        # not strict: an image without a face has one prediction, which says so
+                        zip(decoded.faces, found, strict=False)
                     )
                 ]
-                assert seen.picture.pixels is not None
-                height, width = seen.picture.pixels.grey.shape
-                mapped = sum(one.heat is not None for one in faces)
-                answer = Answer(
+                assert decoded.image.pixels is not None
+                height, width = decoded.image.pixels.grey.shape
+                with_heat = sum(face.heat is not None for face in faces)
+                response = PredictResponse(
                     status="ok" if faces else "no_face",
                     width=width,
                     height=height,
                     faces=faces,
-                    without_heat=len(faces) - mapped if seen.job.heat else 0,
-                    seconds=round(time.monotonic() - seen.job.arrived, 3),
+                    without_heat=len(faces) - with_heat if decoded.job.heat else 0,
+                    seconds=round(time.monotonic() - decoded.job.submitted, 3),
                 )
-                _settle(seen.job, answer)
+                _resolve(decoded.job, response)
         except Exception as error:
-            for seen in batch:
-                if not seen.job.future.done():
-                    _settle(seen.job, error)
+            for decoded in batch:
+                if not decoded.job.future.done():
+                    _resolve(decoded.job, error)
 
-    def _heats(
-        self, batch: Sequence[_Seen], answers: Sequence[Sequence[Prediction]]
+    def _make_heatmaps(
+        self, batch: Sequence[_DecodedJob], predictions: Sequence[Sequence[Prediction]]
     ) -> dict[tuple[int, int], bytes]:
-        """The maps that are still waited for, by the place of the picture and of the face in it."""
-        places = [
-            (row, place)
-            for row, seen in enumerate(batch)
-            if seen.job.heat and not seen.job.future.cancelled()
-            for place in largest(seen.faces)
+        """Makes the heatmaps of jobs that are not cancelled; PNGs by (row of batch, face)."""
+        keys = [
+            (row, index)
+            for row, decoded in enumerate(batch)
+            if decoded.job.heat and not decoded.job.future.cancelled()
+            for index in find_largest(decoded.faces)
         ]
-        if not places:
+        if not keys:
             return {}
-        crops = np.stack([batch[row].faces[place].crop for row, place in places])
-        leanings = [answers[row][place].leaning or "" for row, place in places]
-        return dict(zip(places, self._heat_pngs(crops, leanings), strict=True))
+        crops = np.stack([batch[row].faces[index].crop for row, index in keys])
+        labels = [predictions[row][index].leaning or "" for row, index in keys]
+        return dict(zip(keys, self._render_heatmaps(crops, labels), strict=True))
 
 
-def _settle(job: _Job, outcome: Answer | Exception) -> None:
-    """Tells whoever waits; until then a job is pending, so that it can be given up at any time."""
+def _resolve(job: _Job, outcome: PredictResponse | Exception) -> None:
+    """Resolves a job's future, which is pending until now so that it can be cancelled any time."""
     if not job.future.set_running_or_notify_cancel():
         return
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, PredictResponse):
         job.future.set_result(outcome)
     else:
         job.future.set_exception(outcome)
