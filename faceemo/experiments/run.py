@@ -81,9 +81,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     evaluated = _evaluate_best(
         config, start.model, start.preprocessing, checkpoints, splits["validation"], "validation"
     )
-    summary = _summarise(
-        start.model, recipe, history, evaluated.best_epoch, evaluated.predictions
-    )
+    summary = _summarise(start.model, recipe, history, evaluated.best_epoch, evaluated.predictions)
     if not parallel.is_first():
         return summary
     fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
@@ -188,9 +186,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
     evaluate(ConfigDict(recipe["config"]), workdir, "test")
 
 
-def _refuse_more_epochs(
-    config: ConfigDict, history: list[dict[str, Any]], workdir: Path
-) -> None:
+def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:
     """Refuses to continue a run that kept only its best weights."""
     if not is_finished(history, config.epochs, config.patience):
         raise UserError(
@@ -238,9 +234,7 @@ def _evaluate_best(
         step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
     probabilities = scipy.special.softmax(logits, axis=1)
-    predictions = Predictions(
-        probabilities, split.labels, split.paths, split.images, split.classes
-    )
+    predictions = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
     heat = gradcam.make_heat(model, preprocessing, variables)
     return _Evaluation(predictions, len(history), heat)
 

@@ -97,11 +97,11 @@ def test_a_label_beyond_the_classes_is_refused():
 @pytest.mark.parametrize("classes", [("surprise", "happy", "sad"), FER])
 def test_training_follows_the_classes(tmp_path, classes):
     """From a folder without validation split, or a csv, to a report, in processes of their own."""
-    images = forms.whole(forms.drawn(tmp_path / "drawn"))
+    images = forms.decodable(forms.draw_images(tmp_path / "drawn"))
     if len(classes) == 3:
         source = forms.write_folder(tmp_path / "in", forms.without(images, "validation", "test"))
     else:
-        table = forms.table(forms.renumbered(forms.seven(images))).encode()
+        table = forms.make_csv(forms.renumbered(forms.with_seven_classes(images))).encode()
         source = forms.write_folder(tmp_path, {"fer2013.csv": table}) / "fer2013.csv"
     config = (
         "configs/mobilenet.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"

@@ -1,4 +1,4 @@
-"""The images behind each cell of the confusion matrix, the worst answers first."""
+"""Collects the images behind each cell of the confusion matrix, the greatest loss first."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,98 +8,101 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from faceemo.analysis.predictions import Predictions, losses
-from faceemo.analysis.report.figures import folder_and_names
-from faceemo.analysis.theme import style, template
+from faceemo.analysis.predictions import Predictions, cross_entropies
+from faceemo.analysis.theme import palette, template
+from faceemo.analysis.theme.text import split_common_folder
 
-# Images on a page, over all cells: so that it stays within a few megabytes.
-_PAGE, _LEAST, _MOST = 400, 6, 24
-_OPAQUE = 0.7  # of the heat where it is greatest: the face stays visible
+# The images of all cells together are limited so that the page stays within a few megabytes.
+_MAX_IMAGES, _MIN_PER_CELL, _MAX_PER_CELL = 400, 6, 24
+_MAX_OPACITY = 0.7  # where the heat is greatest: the face stays visible
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-    """What is known of the images beside the answers.
+class GalleryExtras:
+    """Optional material that the gallery shows along with the predictions.
 
     Attributes:
-        label_scores: path -> out-of-fold probability of its label, of those that were judged.
-        heat: of `gradcam.make_heat`; None leaves the maps out.
+        label_scores: Maps an image's path to the out-of-fold probability of its label; images whose
+            labels were not judged are missing.
+        heat: Computes Grad-CAM maps (`gradcam.make_heat`); None leaves the maps out.
     """
 
     label_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     heat: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
-def link(true: int, predicted: int) -> str:
-    """The name of a cell on the page."""
+def cell_id(true: int, predicted: int) -> str:
+    """Returns the id of a cell's gallery on the page."""
     return f"cell-{true}-{predicted}"
 
 
-def cells(predictions: Predictions, known: Known) -> list[dict[str, Any]]:
-    """Every cell that holds images: mistakes first, the most frequent first, then right answers.
+def make_cells(predictions: Predictions, extras: GalleryExtras) -> list[dict[str, Any]]:
+    """Collects every cell that holds images: mistakes first, the most frequent ones leading.
 
     Returns:
-        for each: link, true, predicted, count, support (images of the true class), folder,
-        images; of these: source, heat (or None), path, name, probability (of the answer),
-        of_true, loss, label_score (or None). At most 24 images a cell, fewer with many classes;
-        in order of loss, the greatest first.
+        For each cell: id, true, predicted, count, support (images of the true class), folder and
+        images; for each image: source, heat (or None), path, name, probability (of the predicted
+        class), of_true (probability of the true class), loss, label_score (or None). A cell has at
+        most 24 images, fewer if there are many classes, in descending order of loss.
     """
-    answers, loss = predictions.predicted, losses(predictions)
+    predicted, loss = predictions.predicted, cross_entropies(predictions)
     side = len(predictions.classes)
-    most = min(max(_PAGE // side**2, _LEAST), _MOST)
+    limit = min(max(_MAX_IMAGES // side**2, _MIN_PER_CELL), _MAX_PER_CELL)
     support = np.bincount(predictions.labels, minlength=side)
     found = []
-    for true, predicted in np.ndindex(side, side):
-        indexes = np.flatnonzero((predictions.labels == true) & (answers == predicted))
+    for true, other in np.ndindex(side, side):
+        indexes = np.flatnonzero((predictions.labels == true) & (predicted == other))
         if indexes.size:
-            found.append((true, predicted, indexes[np.argsort(-loss[indexes], kind="stable")]))
+            found.append((true, other, indexes[np.argsort(-loss[indexes], kind="stable")]))
     found.sort(key=lambda cell: (cell[0] == cell[1], -cell[2].size))
-    shown = np.concatenate([indexes[:most] for _, _, indexes in found])
-    heat = dict(zip(shown.tolist(), _heat(predictions, shown, known), strict=True))
+    shown = np.concatenate([indexes[:limit] for _, _, indexes in found])
+    heat = dict(zip(shown.tolist(), _draw_heat(predictions, shown, extras), strict=True))
     return [
         {
-            "link": link(true, predicted),
+            "id": cell_id(true, other),
             "true": predictions.classes[true],
-            "predicted": predictions.classes[predicted],
+            "predicted": predictions.classes[other],
             "count": len(indexes),
             "support": int(support[true]),
-            **_images(predictions, indexes[:most], loss, heat, known),
+            **_list_images(predictions, indexes[:limit], loss, heat, extras),
         }
-        for true, predicted, indexes in found
+        for true, other, indexes in found
     ]
 
 
-def _images(
+def _list_images(
     predictions: Predictions,
     indexes: np.ndarray,
     loss: np.ndarray,
     heat: Mapping[int, str | None],
-    known: Known,
+    extras: GalleryExtras,
 ) -> dict[str, Any]:
-    folder, names = folder_and_names([predictions.paths[index] for index in indexes])
+    folder, names = split_common_folder([predictions.paths[index] for index in indexes])
     images = [
         {
-            "source": template.face(predictions.images[index]),
+            "source": template.image_uri(predictions.images[index]),
             "heat": heat[index],
             "path": predictions.paths[index],
             "name": name,
             "probability": float(predictions.confidence[index]),
             "of_true": float(predictions.probabilities[index, predictions.labels[index]]),
             "loss": float(loss[index]),
-            "label_score": known.label_scores.get(predictions.paths[index]),
+            "label_score": extras.label_scores.get(predictions.paths[index]),
         }
         for index, name in zip(indexes.tolist(), names, strict=True)
     ]
     return {"folder": folder, "images": images}
 
 
-def _heat(predictions: Predictions, indexes: np.ndarray, known: Known) -> list[str | None]:
-    """Of each image a transparent picture, at the map's own resolution: the page enlarges it."""
-    if known.heat is None:
+def _draw_heat(
+    predictions: Predictions, indexes: np.ndarray, extras: GalleryExtras
+) -> list[str | None]:
+    """Returns the heat map of each image as a transparent PNG at the map's own resolution."""
+    if extras.heat is None:
         return [None] * len(indexes)
-    maps = known.heat(predictions.images[indexes], predictions.predicted[indexes])
-    colour = np.array(to_rgb(style.LIGHT.second)) * 255
-    pictures = np.empty((*maps.shape, 4), np.uint8)
-    pictures[..., :3] = colour.round()
-    pictures[..., 3] = (255 * _OPAQUE * maps).round()
-    return [template.uri(template.png(Image.fromarray(one, "RGBA"))) for one in pictures]
+    maps = extras.heat(predictions.images[indexes], predictions.predicted[indexes])
+    colour = np.array(to_rgb(palette.LIGHT.second)) * 255
+    pixels = np.empty((*maps.shape, 4), np.uint8)
+    pixels[..., :3] = colour.round()
+    pixels[..., 3] = (255 * _MAX_OPACITY * maps).round()
+    return [template.png_uri(template.encode_png(Image.fromarray(one, "RGBA"))) for one in pixels]

@@ -1,61 +1,53 @@
-"""The page of a report: one HTML file with everything inside, for any screen and for print."""
+"""Renders a report's page: one self-contained HTML file, for any screen and for print."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from faceemo.analysis.predictions import Predictions
-from faceemo.analysis.report import failures, figures
+from faceemo.analysis.report import failures
+from faceemo.analysis.report.figures import Drawing
+from faceemo.analysis.report.results import Results
 from faceemo.analysis.theme import template
 from faceemo.analysis.theme.matrix import matrix_cells
 
+_REM_PER_INCH = 6.5  # of a figure's width, at which its text is about as large as the page's
 
-def render(
-    *,
-    title: str,
-    split: str,
-    drawn: bool,
-    predictions: Predictions,
-    scores: dict[str, Any],
-    curves: Sequence[tuple[str, bytes, bytes]],
-    history: Sequence[dict[str, float]],
-    summary: Mapping[str, Any],
-    slices: Sequence[Mapping[str, Any]],
-    calibration: Mapping[str, Any],
-    diagram: tuple[bytes, bytes],
-    known: failures.Known,
-) -> str:
-    """The page as text. Everything that comes from outside is escaped.
+
+def render(results: Results, drawings: Sequence[Drawing]) -> str:
+    """Renders the page. Names from outside are escaped.
 
     Args:
-        title: model and split.
-        split: name of the split.
-        drawn: whether the images are drawings, which the page then says.
-        predictions: the model's answers.
-        scores: of `predictions.compute_scores`.
-        curves: (name, PNG for light screens and print, PNG for dark screens) of learning curves.
-        history: a row per epoch, see `report.write`.
-        summary: about the run; mappings inside it become tables of their own.
-        slices: of `faceemo.analysis.slices.scores`.
-        calibration: of `faceemo.analysis.calibration.before_and_after`.
-        diagram: PNGs of the reliability diagram, for light screens and for dark ones.
-        known: of the images, for the gallery.
+        results: The model's results on one split.
+        drawings: Figures; the page shows those that name one of its sections.
     """
+    classes, scores = results.predictions.classes, results.scores
+    figures = [
+        {
+            "section": drawing.section,
+            "alt": drawing.alt,
+            "light": template.png_uri(drawing.light),
+            "dark": template.png_uri(drawing.dark),
+            "width": _REM_PER_INCH * drawing.width,
+        }
+        for drawing in drawings
+        if drawing.section
+    ]
+    facts, tables = [], []
+    for item in results.summary.items():
+        (tables if isinstance(item[1], Mapping) else facts).append(item)
     return template.render(
         "analysis/report/report.html.j2",
-        title=title,
-        split=split,
-        drawn=drawn,
+        title=results.title,
+        split=results.split,
+        drawn=results.is_drawn,
         scores=scores,
-        classes=predictions.classes,
-        matrix=matrix_cells(predictions.classes, scores["confusion"], failures.link),
-        curves=[(name, template.uri(light), template.uri(dark)) for name, light, dark in curves],
-        history=history,
-        best_epoch=figures.best_epoch(history),
-        cells=failures.cells(predictions, known),
-        slices=slices,
-        heated=known.heat is not None,
-        calibration=calibration,
-        diagram=[template.uri(png) for png in diagram],
-        facts=[(key, value) for key, value in summary.items() if not isinstance(value, Mapping)],
-        tables=[(key, value) for key, value in summary.items() if isinstance(value, Mapping)],
+        classes=classes,
+        matrix=matrix_cells(classes, scores["confusion"], failures.cell_id),
+        figures=figures,
+        history=results.history,
+        best_epoch=results.best_epoch,
+        cells=failures.make_cells(results.predictions, results.extras),
+        slices=results.slices,
+        has_heat=results.extras.heat is not None,
+        calibration=results.calibration,
+        facts=facts,
+        tables=tables,
     )

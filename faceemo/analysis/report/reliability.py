@@ -1,4 +1,4 @@
-"""The reliability diagram: how often a model is right where it says how sure it is."""
+"""Draws the reliability diagram: accuracy over confidence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from faceemo.analysis.predictions import headline
-from faceemo.analysis.theme import style
+from faceemo.analysis.theme import palette, style
 
-_WORDS = {"before": "as trained", "after": "at temperature {:.2f}"}
+_PANEL_TITLES = {"before": "as trained", "after": "at temperature {:.2f}"}
 
 
-def reliability_diagram(
+def draw_reliability_diagram(
     calibration: Mapping[str, Any],
     scores: Mapping[str, Any],
     *,
     subtitle: str = "",
-    theme: style.Theme = style.LIGHT,
+    theme: palette.Theme = palette.LIGHT,
 ) -> Figure:
-    """Accuracy over confidence, with intervals, and below how many images have which confidence.
+    """Draws accuracy over confidence, with intervals, and below it the images per bin.
 
     Args:
-        calibration: of `calibration.before_and_after`.
-        scores: of `predictions.compute_scores`, for the headline and the majority baseline.
-        subtitle: which model on which images.
-        theme: colours.
+        calibration: Calibration of the split (`calibration.measure_before_and_after`).
+        scores: Scores of the split (`predictions.compute_scores`).
+        subtitle: Model and images.
+        theme: Colours.
     """
-    panels = [name for name in _WORDS if name in calibration]
-    with style.applied(theme):
-        figure = style.figure(
+    panels = [name for name in _PANEL_TITLES if name in calibration]
+    with style.use_theme(theme):
+        figure = style.make_figure(
             0.4 + 2.9 * len(panels) + (1.4 if len(panels) == 1 else 0),
             4.2,
             theme,
@@ -40,17 +40,17 @@ def reliability_diagram(
         )
         for (upper, lower), name in zip(grid.T, panels, strict=True):
             measured = calibration[name]
-            words = _WORDS[name].format(calibration.get("temperature", 1))
-            upper.set_title(f"{words}, ECE {measured['ece']:.3f}", loc="left", fontsize=8.5)
-            _diagonal(upper, measured["bins"], scores["majority_baseline"], theme)
-            _counts(lower, measured["bins"], theme)
+            heading = _PANEL_TITLES[name].format(calibration.get("temperature", 1))
+            upper.set_title(f"{heading}, ECE {measured['ece']:.3f}", loc="left", fontsize=8.5)
+            _draw_accuracy(upper, measured["bins"], scores["majority_baseline"], theme)
+            _draw_counts(lower, measured["bins"], theme)
         grid[0, 0].set_ylabel("accuracy")
         grid[1, 0].set_ylabel("images")
     return figure
 
 
-def _diagonal(
-    axes: Any, bins: Sequence[Mapping[str, Any]], baseline: float, theme: style.Theme
+def _draw_accuracy(
+    axes: Any, bins: Sequence[Mapping[str, Any]], baseline: float, theme: palette.Theme
 ) -> None:
     axes.grid(True)
     axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1)
@@ -74,7 +74,7 @@ def _diagonal(
     axes.set_ylim(0, 1)
 
 
-def _counts(axes: Any, bins: Sequence[Mapping[str, Any]], theme: style.Theme) -> None:
+def _draw_counts(axes: Any, bins: Sequence[Mapping[str, Any]], theme: palette.Theme) -> None:
     axes.bar(
         [row["low"] for row in bins],
         [row["images"] for row in bins],
@@ -84,5 +84,5 @@ def _counts(axes: Any, bins: Sequence[Mapping[str, Any]], theme: style.Theme) ->
         edgecolor=theme.paper,
         linewidth=0.6,
     )
-    axes.set_xlabel("confidence: probability of the answer")
+    axes.set_xlabel("confidence: probability of the predicted class")
     axes.yaxis.get_major_locator().set_params(integer=True, nbins=3)

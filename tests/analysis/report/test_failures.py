@@ -1,4 +1,4 @@
-"""The gallery: what is in a cell and in what order; the page, clicked through in Chromium."""
+"""The gallery: images of a cell and their order; the page, clicked through in Chromium."""
 
 import base64
 import io
@@ -10,14 +10,14 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from faceemo.analysis.predictions import Predictions
 from faceemo.analysis.report import failures, report
-from faceemo.analysis.report.failures import Known
-from faceemo.analysis.theme import style
+from faceemo.analysis.report.failures import GalleryExtras
+from faceemo.analysis.theme import palette
 from faceemo.config import CLASSES
 from tests.support import chromium
 
 
 def heat(images, classes):
-    """3 x 3, greatest in the corner that the class's number points at."""
+    """Returns maps of 3 x 3, greatest in the corner that the class's number selects."""
     maps = np.full((len(images), 3, 3), 0.25, np.float32)
     for row, number in enumerate(classes):
         maps[row, number // 2 * 2, number % 2 * 2] = 1
@@ -32,10 +32,10 @@ def alpha(address):
 @pytest.fixture(scope="module")
 def cells(predictions):
     scores = dict.fromkeys(predictions.paths[::2], 0.125)
-    return failures.cells(predictions, Known(scores, heat))
+    return failures.make_cells(predictions, GalleryExtras(scores, heat))
 
 
-def test_cells_are_those_of_the_matrix_mistakes_first(cells, predictions):
+def test_cells_are_those_of_the_matrix_with_mistakes_first(cells, predictions):
     counts = confusion_matrix(predictions.labels, predictions.predicted)
     found = {(cell["true"], cell["predicted"]): cell["count"] for cell in cells}
     assert found == {
@@ -49,7 +49,7 @@ def test_cells_are_those_of_the_matrix_mistakes_first(cells, predictions):
         assert cell["support"] == counts[CLASSES.index(cell["true"])].sum()
 
 
-def test_the_worst_come_first_with_all_that_is_known(cells, predictions):
+def test_images_are_in_order_of_loss_with_all_their_numbers(cells, predictions):
     place = {path: index for index, path in enumerate(predictions.paths)}
     exact = predictions.probabilities.astype(np.float64)
     for cell in cells:
@@ -73,7 +73,7 @@ def test_the_worst_come_first_with_all_that_is_known(cells, predictions):
 
 
 def test_a_page_stays_small_with_many_classes():
-    """Of 7 classes and 20,000 images, at most 400 are shown."""
+    """With 7 classes and 20,000 images, at most 400 are shown."""
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(7), 20_000).astype(np.float32)
     many = Predictions(
@@ -81,17 +81,17 @@ def test_a_page_stays_small_with_many_classes():
         tuple(map(str, range(20_000))), np.zeros((20_000, 48, 48), np.uint8),
         tuple("abcdefg"),
     )  # fmt: skip
-    shown = [len(cell["images"]) for cell in failures.cells(many, Known())]
+    shown = [len(cell["images"]) for cell in failures.make_cells(many, GalleryExtras())]
     assert len(shown) == 49
     assert set(shown) == {8}
 
 
 @pytest.fixture(scope="module")
-def page_of_all(tmp_path_factory, predictions):
+def complete_page(tmp_path_factory, predictions):
     folder = tmp_path_factory.mktemp("failures") / "validation"
-    known = Known(dict.fromkeys(predictions.paths, 0.125), heat)
+    extras = GalleryExtras(dict.fromkeys(predictions.paths, 0.125), heat)
     return report.write(
-        folder, split="validation", predictions=predictions, history=[], summary={}, known=known
+        folder, split="validation", predictions=predictions, history=[], summary={}, extras=extras
     )
 
 
@@ -101,22 +101,24 @@ SHOWN = "[...document.querySelectorAll('.cell')].filter(e => e.offsetParent).map
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_click_on_a_cell_shows_its_images(page_of_all, predictions, tmp_path, width, dark):
+def test_a_click_on_a_cell_shows_its_images(complete_page, predictions, tmp_path, width, dark):
     counts = confusion_matrix(predictions.labels, predictions.predicted)
-    with chromium.page(tmp_path / "profile") as page:
-        page.open(page_of_all, width=width, dark=dark)
-        theme = style.DARK if dark else style.LIGHT
+    with chromium.open_page(tmp_path / "profile") as page:
+        page.open(complete_page, width=width, dark=dark)
+        theme = palette.DARK if dark else palette.LIGHT
         paper = "rgb({}, {}, {})".format(*bytes.fromhex(theme.paper[1:]))
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
-        source = page.evaluate("document.querySelector('.diagram').currentSrc")
+        source = page.evaluate("document.querySelector('#calibration img').currentSrc")
         corner = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
-        assert corner.getpixel((0, 0)) == tuple(bytes.fromhex(theme.paper[1:])), "pictures too"
+        assert corner.getpixel((0, 0)) == tuple(bytes.fromhex(theme.paper[1:])), (
+            "figures are dark too"
+        )
         off = counts * (1 - np.eye(4, dtype=int))
         assert page.evaluate(SHOWN) == [
-            failures.link(*np.unravel_index(off.argmax(), off.shape))
+            failures.cell_id(*np.unravel_index(off.argmax(), off.shape))
         ], "the most frequent mistake, before any click"
         for true, predicted in np.argwhere(counts).tolist():
-            name = failures.link(true, predicted)
+            name = failures.cell_id(true, predicted)
             page.evaluate(f"document.querySelector('.matrix a[href=\"#{name}\"]').click()")
             assert page.evaluate(SHOWN) == [name]
             shown = f"document.querySelector('#{name}').innerText"
@@ -133,8 +135,8 @@ def test_a_click_on_a_cell_shows_its_images(page_of_all, predictions, tmp_path, 
         page.evaluate("document.querySelector('#heat').click()")
         assert page.evaluate(heated) == 0
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.trouble == []
-        assert {a for a in page.requests if not a.startswith("data:")} == {page_of_all.as_uri()}
+        assert page.console_errors == []
+        assert {a for a in page.requests if not a.startswith("data:")} == {complete_page.as_uri()}
 
 
 def test_without_maps_there_is_no_switch(tmp_path, make_predictions):

@@ -34,12 +34,12 @@ def write(folder, predictions, history, **changes):
 
 @pytest.fixture(scope="module")
 def few(make_predictions):
-    """As few as still confuse several pairs."""
+    """Returns few predictions that still confuse several pairs."""
     return make_predictions(n=16)
 
 
 class Page(html.parser.HTMLParser):
-    """Tags with their attributes, and the visible text."""
+    """A page's tags with their attributes, and its visible text."""
 
     def __init__(self, path):
         super().__init__()
@@ -77,8 +77,55 @@ def test_report_holds_every_file(written):
         assert image.std() > 1, path
 
 
+def decode(uri):
+    return base64.b64decode(uri.removeprefix("data:image/png;base64,"), validate=True)
+
+
+def test_every_figure_is_a_file_and_the_page_shows_those_with_a_section(written):
+    """A new row of the table is tested too: its section must exist and its file must be written."""
+    folder, tags = written.parent, Page(written).tags
+    assert {path.stem for path in folder.glob("*.png")} == set(figures.FIGURES)
+    sections = {attributes.get("id") for tag, attributes in tags if tag == "section"}
+    pictures, section = {}, None
+    for tag, attributes in tags:
+        if tag == "section":
+            section = attributes.get("id")
+        elif tag == "source":
+            dark = decode(attributes["srcset"])
+        elif tag == "img" and pictures.get(section) is not None:
+            pictures[section].append((decode(attributes["src"]), dark, attributes["alt"]))
+        if tag == "picture":
+            pictures.setdefault(section, [])
+    expected = {}
+    for name, row in figures.FIGURES.items():
+        if row.section:
+            assert row.section in sections
+            assert row.alt
+            expected.setdefault(row.section, []).append(
+                ((folder / f"{name}.png").read_bytes(), row.alt)
+            )
+    assert {key: [(light, alt) for light, _, alt in rows] for key, rows in pictures.items()} == (
+        expected
+    )
+    for light, dark, _ in (row for rows in pictures.values() for row in rows):
+        corner = [
+            Image.open(io.BytesIO(png)).convert("L").getpixel((0, 0)) for png in (light, dark)
+        ]
+        assert corner[0] == 255
+        assert corner[1] < 50
+
+
+def test_a_new_row_is_a_new_file_and_a_new_picture(tmp_path, few, monkeypatch):
+    row = figures.FIGURES["reliability"]._replace(alt="another figure")
+    monkeypatch.setitem(figures.FIGURES, "another", row)
+    page = Page(write(tmp_path / "r", few, []))
+    assert (tmp_path / "r" / "another.png").is_file()
+    alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert alts.count("another figure") == 1
+
+
 def test_page_needs_nothing_else(written):
-    """No address, no other file, no script; every image is in the page and can be decoded."""
+    """The page has no outside address and no script, and every image in it can be decoded."""
     text = written.read_text("utf-8")
     around = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
     assert not re.search(r"https?:|//|url\(|@import|<script|<link|<iframe", around)
@@ -96,7 +143,7 @@ def test_page_needs_nothing_else(written):
     assert images > 4
 
 
-def test_what_stands_for_a_picture_is_on_the_page(written):
+def test_alternative_texts_describe_images_on_the_page(written):
     alts = [attributes["alt"] for tag, attributes in Page(written).tags if tag == "img"]
     assert any("reliability" in alt for alt in alts)
     assert not [alt for alt in alts if re.search(r"\.(json|csv|txt|png)\b", alt)]
@@ -117,7 +164,7 @@ def test_page_shows_the_numbers(written, predictions):
     assert f"Accuracy {scores['accuracy']:.3f}" in text.replace("Accuracy0", "Accuracy 0")
     assert f"{low:.3f}–{high:.3f}" in text
     assert f"{scores['majority_baseline']:.3f}" in text
-    assert f"always answering {scores['majority_class']}" in text
+    assert f"always predicting {scores['majority_class']}" in text
     assert "vgg16:7 on validation" in text
     assert "134,276,932" in text
     assert "1991921" in text  # a seed has no thousands
@@ -126,8 +173,8 @@ def test_page_shows_the_numbers(written, predictions):
 
 
 def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
-    cut = slices.Cut("age", "Of the user.", ("young", "old") * 60, ("young", "old"))
-    found = slices.scores(predictions, [cut])
+    grouping = slices.Grouping("age", "Given by the user.", ("young", "old") * 60, ("young", "old"))
+    found = slices.score_slices(predictions, [grouping])
     fitted = {"temperature": 1.5, "fitted_on": "validation"}
     path = write(tmp_path / "r", predictions, [], split="test", slices=found, fitted=fitted)
     text = " ".join(Page(path).text.split())
@@ -137,7 +184,7 @@ def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
     assert json.loads((path.parent / "slices.json").read_text()) == found
     assert "1.500 was fitted for the least loss on validation, none of whose images" in text
     stored = json.loads((path.parent / "calibration.json").read_text())
-    assert stored == calibration.before_and_after(predictions, fitted)
+    assert stored == calibration.measure_before_and_after(predictions, fitted)
     assert f"{stored['before']['ece']:.3f} → {stored['after']['ece']:.3f}" in text
     assert not re.search(r"<th\b[^>]*>\s*</th>", path.read_text("utf-8")), "a heading has words"
     for when in ("before", "after"):
@@ -194,13 +241,13 @@ def test_without_a_history_there_are_no_curves(tmp_path, few):
     assert "Training" not in Page(path).text
 
 
-def test_test_split_compares_the_curve_with_validations_baseline(
-    tmp_path, few, history, monkeypatch
-):
+def test_curve_shows_the_baseline_of_validation_on_every_split(tmp_path, few, history, monkeypatch):
     drawn = []
-    real = figures.learning_curve
+    draw = figures.draw_learning_curve
     monkeypatch.setattr(
-        figures, "learning_curve", lambda *a, **k: drawn.append(k.get("baseline")) or real(*a, **k)
+        figures,
+        "draw_learning_curve",
+        lambda *a, **k: drawn.append(k.get("baseline")) or draw(*a, **k),
     )
     write(tmp_path / "a", few, history, split="test")
     assert set(drawn) == {0.367, None}  # accuracy, loss
@@ -210,10 +257,10 @@ def test_test_split_compares_the_curve_with_validations_baseline(
 
 
 @pytest.mark.parametrize(
-    ("when", "interruption"), [("misclassified", KeyboardInterrupt), ("learning_curve", OSError)]
+    ("figure", "interruption"), [("misclassified", KeyboardInterrupt), ("accuracy", OSError)]
 )
-def test_interrupted_write_leaves_the_former_report(
-    tmp_path, few, history, monkeypatch, when, interruption
+def test_interrupted_write_leaves_the_older_report(
+    tmp_path, few, history, monkeypatch, figure, interruption
 ):
     path = write(tmp_path / "r", few, history)
     before = {entry.name: entry.read_bytes() for entry in path.parent.iterdir()}
@@ -222,7 +269,7 @@ def test_interrupted_write_leaves_the_former_report(
         raise interruption
 
     with monkeypatch.context() as patch:
-        patch.setattr(figures, when, interrupt)
+        patch.setitem(figures.FIGURES, figure, figures.ReportFigure(interrupt))
         with pytest.raises(interruption):
             write(tmp_path / "r", few, history, split="test")
     assert {entry.name: entry.read_bytes() for entry in path.parent.iterdir()} == before
@@ -231,7 +278,7 @@ def test_interrupted_write_leaves_the_former_report(
     assert "on test" in path.read_text("utf-8")
 
 
-def test_a_new_report_leaves_nothing_of_the_former(tmp_path, few, history):
+def test_new_report_leaves_nothing_of_the_older_one(tmp_path, few, history):
     write(tmp_path / "r", few, history)
     path = write(tmp_path / "r", few, [])
     assert not (path.parent / "loss.png").exists()
