@@ -1,4 +1,4 @@
-"""What a model answered on one split, and the numbers that follow from it."""
+"""A model's predictions on one split, and the scores computed from them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ from faceemo.analysis.statistics import (
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
-# What a ratio without a denominator counts as. scikit-learn infers the type from its 'warn'.
+# Value of a ratio without a denominator. `Any`, because scikit-learn's type is that of 'warn'.
 _ZERO: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """A model's answers on every image of one split; one that exists is well-formed.
+    """A model's predictions on every image of one split, checked when they are made.
 
     Attributes:
-        probabilities: float32 [N, C], each row sums to 1; the columns are `classes`.
-        labels: int32 [N], the true classes, 0 to C - 1.
+        probabilities: Probabilities float32 [N, C] of `classes`; each row sums to 1.
+        labels: True classes, int32 [N], 0 to C - 1.
         paths: N names of the images, in the same order.
-        images: uint8 [N, S, S], the grey images as stored.
+        images: The grey images as stored, uint8 [N, S, S].
         classes: C names.
 
     Raises:
-        UserError: if N is 0, the shapes disagree, a label is unknown, or a probability is not a
+        UserError: If N is 0, the shapes disagree, a label is unknown, or a probability is not a
             number from 0 to 1.
     """
 
@@ -48,23 +48,23 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """int32 [N], the most probable class; the first of equals."""
+        """The most probable class, int32 [N]; the first of equals."""
         return self.probabilities.argmax(axis=1).astype(np.int32)
 
     @property
     def confidence(self) -> np.ndarray:
-        """float32 [N], the probability of the predicted class."""
+        """The probability of the predicted class, float32 [N]."""
         return self.probabilities.max(axis=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Confusion:
-    """The images of one class that were taken for another.
+class ConfusedPair:
+    """The images of one class that were predicted as another.
 
     Attributes:
-        true: the class they show, 0 to C - 1.
-        predicted: the class they were given, 0 to C - 1, never `true`.
-        indexes: int [n], positions in the `Predictions`, the most confident mistake first.
+        true: The true class, 0 to C - 1.
+        predicted: The predicted class, 0 to C - 1, never `true`.
+        indexes: Positions in the `Predictions`, int [n], the most confident mistake first.
     """
 
     true: int
@@ -72,8 +72,8 @@ class Confusion:
     indexes: np.ndarray
 
 
-def confusions(predictions: Predictions) -> list[Confusion]:
-    """Every pair of classes that was confused at least once, the most frequent pair first."""
+def find_confused_pairs(predictions: Predictions) -> list[ConfusedPair]:
+    """Finds every pair of classes that was confused, the most frequent pair first."""
     predicted, confidence = predictions.predicted, predictions.confidence
     pairs = []
     for true in range(len(predictions.classes)):
@@ -81,28 +81,28 @@ def confusions(predictions: Predictions) -> list[Confusion]:
             indexes = np.flatnonzero((predictions.labels == true) & (predicted == other))
             if true != other and indexes.size:
                 order = np.argsort(-confidence[indexes], kind="stable")
-                pairs.append(Confusion(true, other, indexes[order]))
+                pairs.append(ConfusedPair(true, other, indexes[order]))
     return sorted(pairs, key=lambda pair: -pair.indexes.size)
 
 
 def compute_scores(predictions: Predictions) -> dict[str, Any]:
-    """The measures of one split, as plain Python values that JSON can hold.
+    """Computes the scores of one split, as plain Python values that JSON can hold.
 
     A precision or recall that divides by zero counts as 0. `macro_f1` averages over the classes
-    that occur as a label or as an answer (scikit-learn's rule).
+    that occur as a label or as a prediction (scikit-learn's rule).
 
     Returns:
-        images: number of images.
-        classes: the class names, in the order of the confusion matrix.
-        accuracy: share of right answers, with accuracy_interval, its 95% Wilson interval [low,
-            high].
-        majority_class, majority_baseline: the most frequent class of this split and its share,
-            which is the accuracy of always answering it.
-        macro_f1: unweighted mean of the classes' F1, with macro_f1_interval, 95% by bootstrap.
-        loss: mean cross-entropy, nats.
+        images: Number of images.
+        classes: Class names, in the order of the confusion matrix.
+        accuracy: Share of correct predictions, with accuracy_interval, its 95% Wilson interval
+            [low, high].
+        majority_class, majority_baseline: The most frequent class of this split and its share,
+            which is the accuracy of always predicting it.
+        macro_f1: Unweighted mean of the classes' F1, with macro_f1_interval, 95% by bootstrap.
+        loss: Mean cross-entropy, nats.
         per_class: {name: {precision, recall, recall_interval, f1, f1_interval, support}}; an
-            interval is None where no image could tell.
-        confusion: [C][C] counts, a row per true and a column per predicted class.
+            interval is None if no image bears on it.
+        confusion: Counts [C][C], a row per true class and a column per predicted class.
     """
     labels, predicted, classes = predictions.labels, predictions.predicted, predictions.classes
     images, indexes = len(labels), list(range(len(predictions.classes)))
@@ -122,7 +122,7 @@ def compute_scores(predictions: Predictions) -> dict[str, Any]:
         "majority_baseline": float(support.max() / images),
         "macro_f1": float(macro_f1(confusion)),
         "macro_f1_interval": list(macro_f1_interval(confusion)),
-        "loss": float(losses(predictions).mean()),
+        "loss": float(cross_entropies(predictions).mean()),
         "per_class": {
             name: {
                 "precision": float(precision[index]),
@@ -139,32 +139,39 @@ def compute_scores(predictions: Predictions) -> dict[str, Any]:
 
 
 def headline(scores: Mapping[str, Any], about: str = "") -> str:
-    """'vgg16:7 on test: accuracy 0.712 (95% 0.700–0.724), majority class 0.366, macro-F1 0.706'.
+    """Formats the main scores as one line for the head of a figure.
 
     Args:
-        scores: of `scores`.
-        about: which model on which images.
+        scores: Scores of the split (`compute_scores`).
+        about: Model and images.
+
+    Returns:
+        'vgg16:7 on test: accuracy 0.712 (95% 0.700–0.724), majority class 0.366, macro-F1 0.706'.
     """
     low, high = scores["accuracy_interval"]
-    told = (
+    text = (
         f"accuracy {scores['accuracy']:.3f} (95% {low:.3f}–{high:.3f}), majority class "
         f"{scores['majority_baseline']:.3f}, macro-F1 {scores['macro_f1']:.3f}"
     )
-    return f"{about}: {told}" if about else told
+    return f"{about}: {text}" if about else text
 
 
-def losses(predictions: Predictions) -> np.ndarray:
-    """Cross-entropy of every image, nats: float64 [N].
-
-    A softmax in float32 reaches 0 where the logits are more than 88 apart: its log is bounded.
-    """
+def cross_entropies(predictions: Predictions) -> np.ndarray:
+    """Computes the cross-entropy of every image, float64 [N], in nats."""
     rows = np.arange(len(predictions.labels))
-    likelihood = predictions.probabilities[rows, predictions.labels].astype(np.float64)
-    return -np.log(np.maximum(likelihood, np.finfo(np.float32).tiny))
+    return -log_probabilities(predictions.probabilities[rows, predictions.labels])
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the logarithms of probabilities, float64 of the same shape, always finite.
+
+    A softmax in float32 reaches 0 if the logits are more than 88 apart; its log is bounded.
+    """
+    return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
 
 
 def classification_report(predictions: Predictions) -> str:
-    """scikit-learn's table of precision, recall, F1 and support, as text."""
+    """Returns scikit-learn's table of precision, recall, F1 and support as text."""
     return str(
         metrics.classification_report(
             predictions.labels,
@@ -178,17 +185,17 @@ def classification_report(predictions: Predictions) -> str:
 
 
 def _recall_interval(row: np.ndarray, index: int) -> list[float] | None:
-    """95% Wilson interval of a class's recall; None where the split has no image of it."""
+    """Returns the 95% Wilson interval of a class's recall; None if the split has no image of it."""
     support = int(row.sum())
     return list(wilson_interval(int(row[index]), support)) if support else None
 
 
 def _f1_interval(confusion: np.ndarray, index: int) -> list[float] | None:
-    """95% interval of a class's F1; None where it is neither a label nor an answer."""
-    support, answered = int(confusion[index].sum()), int(confusion[:, index].sum())
-    if not support + answered:
+    """Returns the 95% interval of a class's F1; None if it is neither a label nor a prediction."""
+    support, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
+    if not support + predicted:
         return None
-    return list(f1_interval(int(confusion[index, index]), support, answered))
+    return list(f1_interval(int(confusion[index, index]), support, predicted))
 
 
 def _check_shapes(predictions: Predictions) -> None:
@@ -197,7 +204,7 @@ def _check_shapes(predictions: Predictions) -> None:
         raise UserError(
             expected="at least one image in the split",
             found="none",
-            fix="look into the split's folders, and run scripts/explore_data.py to see the counts",
+            fix="check the split's folders; scripts/explore_data.py shows the counts",
         )
     found = {
         "probabilities": predictions.probabilities.shape,
@@ -206,16 +213,16 @@ def _check_shapes(predictions: Predictions) -> None:
         "images": predictions.images.shape,
     }
     side = predictions.images.shape[-1]
-    wanted = {
+    expected_shapes = {
         "probabilities": (count, len(predictions.classes)),
         "labels": (count,),
         "paths": (count,),
         "images": (count, side, side),
     }
-    if found != wanted:
-        wrong = [name for name in wanted if found[name] != wanted[name]]
+    if found != expected_shapes:
+        wrong = [name for name in expected_shapes if found[name] != expected_shapes[name]]
         raise UserError(
-            expected="shapes " + ", ".join(f"{name} {wanted[name]}" for name in wrong),
+            expected="shapes " + ", ".join(f"{name} {expected_shapes[name]}" for name in wrong),
             found=", ".join(f"{name} {found[name]}" for name in wrong),
             fix="pass one row per image of the split, in the same order",
         )
@@ -233,19 +240,19 @@ def _check_values(predictions: Predictions) -> None:
     if unknown:
         raise UserError(
             expected=f"labels from 0 to {len(classes) - 1} ({', '.join(classes)})",
-            found=f"{unknown}",
-            fix="number the classes in this order",
+            found=f"the labels {unknown}",
+            fix="number the labels in the order of the classes",
         )
     finite = np.isfinite(predictions.probabilities).all(axis=1)
     if not finite.all():
         raise UserError(
-            expected="a probability for every class of every image",
+            expected="a finite probability for every class of every image",
             found=f"NaN or infinity on {int((~finite).sum())} of {finite.size} images, first "
             f"{predictions.paths[int(finite.argmin())]!r}",
             fix="the weights have diverged: train again with a smaller learning_rate",
         )
     rows = predictions.probabilities.astype(np.float64)
-    # One part in a hundred is what a softmax in bfloat16 leaves.
+    # a softmax in bfloat16 sums to 1 within one part in a hundred
     proper = (rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1) - 1) < 1e-2)
     if not proper.all():
         first = int(proper.argmin())

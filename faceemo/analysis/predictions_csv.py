@@ -1,4 +1,4 @@
-"""Answers by name, as a report's predictions.csv holds them, and how good a group of them is."""
+"""Reads a report's predictions.csv, and scores groups of its images."""
 
 import collections
 import csv
@@ -13,38 +13,49 @@ from faceemo.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well one group of images was answered."""
+    """Scores of one group of images.
+
+    Attributes:
+        images: Number of images, from 1.
+        right: Number of correct predictions.
+        interval: 95% Wilson interval of the accuracy.
+        macro_f1: Macro-F1 (`statistics.macro_f1`).
+        majority: The most frequent label of the group.
+        baseline: Share of that label, which is the accuracy of always predicting it.
+    """
 
     images: int
     right: int
-    interval: tuple[float, float]  # 95% Wilson interval of the accuracy
-    macro_f1: float  # of `statistics.macro_f1`
-    majority: str  # the most frequent label of the group
-    baseline: float  # its share: the accuracy of always answering it
+    interval: tuple[float, float]
+    macro_f1: float
+    majority: str
+    baseline: float
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
+        """Share of correct predictions, 0..1."""
         return self.right / self.images
 
 
 def score(pairs: Sequence[tuple[str, str]]) -> Score:
-    """Of (label, answer) of one image or more."""
-    labels, answers = zip(*pairs, strict=True)
-    right = sum(label == answer for label, answer in pairs)
-    counts, names = collections.Counter(pairs), sorted({*labels, *answers})
-    f1 = macro_f1([[counts[label, answer] for answer in names] for label in names])
-    # the first in the alphabet of equals
+    """Scores a group of images, given as one or more pairs of (label, predicted class)."""
+    labels, predicted = zip(*pairs, strict=True)
+    right = sum(label == other for label, other in pairs)
+    counts, names = collections.Counter(pairs), sorted({*labels, *predicted})
+    f1 = macro_f1([[counts[label, other] for other in names] for label in names])
+    # sorted, so that the alphabet decides between equals
     majority, most = collections.Counter(sorted(labels)).most_common(1)[0]
     interval = wilson_interval(right, len(pairs))
     return Score(len(pairs), right, interval, float(f1), majority, most / len(pairs))
 
 
-def difference(one: Score, other: Score) -> tuple[float, float, float]:
-    """Accuracy of `one` less that of `other`, on other images, with its 95% interval.
+def accuracy_difference(one: Score, other: Score) -> tuple[float, float, float]:
+    """Returns the accuracy of `one` minus that of `other`, and its 95% interval (low, high).
 
-    Source: method 10 of R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890, which puts the
-    two Wilson intervals together.
+    The two groups have no image in common.
+
+    Source: method 10 of R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890, which
+    combines the two Wilson intervals.
     """
     gap = one.accuracy - other.accuracy
     down = math.hypot(one.accuracy - one.interval[0], other.interval[1] - other.accuracy)
@@ -53,12 +64,12 @@ def difference(one: Score, other: Score) -> tuple[float, float, float]:
 
 
 def read(path: Path) -> dict[str, tuple[str, str]]:
-    """{path of the image: (label, answer)} from a report's predictions.csv.
+    """Reads {image path: (label, predicted class)} from a report's predictions.csv.
 
-    Any CSV with the columns path, label and predicted will do.
+    Any CSV with the columns path, label and predicted is accepted.
 
     Raises:
-        UserError: if there is no such file, or it lacks one of these columns or every row.
+        UserError: If the file does not exist, lacks one of these columns, or has no rows.
     """
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
@@ -67,13 +78,13 @@ def read(path: Path) -> dict[str, tuple[str, str]]:
         raise UserError(
             expected=f"predictions at {path}",
             found=error.strerror or str(error),
-            fix="name the predictions.csv of a report, as --mode=evaluate writes it",
+            fix="give the predictions.csv of a report, which --mode=evaluate writes",
         ) from error
     columns = ("path", "label", "predicted")
     if not rows or any(row.get(column) is None for row in rows for column in columns):
         raise UserError(
             expected=f"the columns {', '.join(columns)} and a row per image in {path}",
             found=f"{len(rows)} rows with {', '.join(rows[0]) if rows else 'nothing'}",
-            fix="name the predictions.csv of a report, as --mode=evaluate writes it",
+            fix="give the predictions.csv of a report, which --mode=evaluate writes",
         )
     return {row["path"]: (row["label"], row["predicted"]) for row in rows}

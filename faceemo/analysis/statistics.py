@@ -1,4 +1,4 @@
-"""Uncertainty of what is measured on a sample of images, of seeds, or of both models at once."""
+"""Confidence intervals and tests: scores on a sample of images, over seeds, and of two models."""
 
 import dataclasses
 import math
@@ -9,25 +9,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-EXACT_BELOW = 25  # images that tell two models apart: the usual limit of the approximation
+EXACT_BELOW = 25  # images on which two models differ: the usual limit of the approximation
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion, e.g. of an accuracy.
+    """Returns the Wilson score interval of a proportion, such as an accuracy.
 
-    Unlike the normal approximation it stays within [0, 1] and holds its coverage near 0 and 1 and
+    Unlike the normal approximation, it stays within [0, 1] and holds its coverage near 0 and 1 and
     at the 32 images per class of the test split.
 
     Args:
-        successes: how many of the trials succeeded, 0 to `total`.
-        total: how many trials there were, from 1.
-        confidence: share of such intervals that cover the true proportion, in (0, 1).
+        successes: Number of successful trials, 0 to `total`.
+        total: Number of trials, from 1.
+        confidence: Share of such intervals that cover the true proportion, in (0, 1).
 
     Returns:
         The lower and the upper end, 0 <= lower <= successes / total <= upper <= 1.
 
     Raises:
-        ValueError: if an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212.
     """
@@ -41,41 +41,41 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     scale = 1 + z * z / total
     centre = (share + z * z / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    # Rounding must not push an end past the proportion at 0 and at 1, where they coincide.
+    # at 0 and at 1 an end coincides with the proportion; rounding must not push it past
     lower = 0.0 if successes == 0 else max(0.0, centre - half)
     upper = 1.0 if successes == total else min(1.0, centre + half)
     return lower, upper
 
 
 def f1_interval(
-    right: int, support: int, answered: int, confidence: float = 0.95
+    right: int, support: int, predicted: int, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """An interval of one class's F1.
+    """Returns an interval of one class's F1.
 
-    F1 is 2 J / (1 + J), where J is the share of right answers among the images that have the class
-    as label or as answer. Given how many those are, J is a plain proportion: its Wilson interval is
-    carried over, which stays sensible where F1 is 0 or 1.
+    F1 is 2 J / (1 + J), where J is the share of correct predictions among the images that have the
+    class as label or as prediction. Given the number of those images, J is a plain proportion: F1's
+    interval is computed from its Wilson interval, and stays sensible if F1 is 0 or 1.
 
     Args:
-        right: images that have the class as label and as answer.
-        support: images that have it as label.
-        answered: images that have it as answer; there must be one of either.
-        confidence: as of `wilson_interval`.
+        right: Number of images with the class as label and as prediction.
+        support: Number of images with the class as label.
+        predicted: Number of images with the class as prediction; not 0 together with `support`.
+        confidence: See `wilson_interval`.
 
     Raises:
-        ValueError: as `wilson_interval`.
+        ValueError: If an argument is outside its range.
     """
-    low, high = wilson_interval(right, support + answered - right, confidence)
+    low, high = wilson_interval(right, support + predicted - right, confidence)
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def macro_f1(confusion: ArrayLike) -> np.ndarray:
-    """The mean F1 of the classes that occur, as a label or as an answer: float64 [...].
+    """Returns the mean F1 of the classes that occur as a label or as a prediction: float64 [...].
 
-    Scikit-learn's rule: a class that is answered but never is the label counts, with an F1 of 0.
+    As in scikit-learn, a class that is predicted but is never a label counts with an F1 of 0.
 
     Args:
-        confusion: [..., C, C] counts, a row per label and a column per answer, not all 0.
+        confusion: Counts [..., C, C], a row per label and a column per predicted class, not all 0.
     """
     cells = np.asarray(confusion)
     either = cells.sum(axis=-2) + cells.sum(axis=-1)
@@ -86,16 +86,17 @@ def macro_f1(confusion: ArrayLike) -> np.ndarray:
 def macro_f1_interval(
     confusion: ArrayLike, confidence: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of macro-F1 over resampled images.
+    """Returns the percentile bootstrap interval of macro-F1 over resampled images.
 
-    To draw N images with replacement is to draw from the cells of the confusion matrix, so that
-    the images themselves are not needed. Where not one image is wrong, the interval is a point.
+    Drawing N images with replacement is the same as drawing from the cells of the confusion matrix,
+    so the images themselves are not needed. If every prediction is correct, the interval is a
+    point.
 
     Args:
-        confusion: [C, C] counts, a row per label and a column per answer, not all 0.
-        confidence: share of the resamples that the interval covers.
-        draws: number of resamples.
-        seed: of the draws; the same gives the same interval.
+        confusion: Counts [C, C], a row per label and a column per predicted class, not all 0.
+        confidence: Share of the resamples that the interval covers.
+        draws: Number of resamples.
+        seed: Seed of the draws; the same seed gives the same interval.
     """
     cells = np.asarray(confusion)
     total, side = int(cells.sum()), len(cells)
@@ -106,14 +107,14 @@ def macro_f1_interval(
 
 
 @dataclasses.dataclass(frozen=True)
-class Paired:
-    """Two models on the same images.
+class PairedCounts:
+    """Counts of the images on which two models are right.
 
     Attributes:
-        both: images that both answer rightly.
-        first: images that only the first does.
-        second: images that only the second does.
-        neither: images that neither does.
+        both: Number of images that both models predict correctly.
+        first: Number of images that only the first model predicts correctly.
+        second: Number of images that only the second model predicts correctly.
+        neither: Number of images that neither model predicts correctly.
     """
 
     both: int
@@ -123,14 +124,14 @@ class Paired:
 
     @property
     def images(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return self.both + self.first + self.second + self.neither
 
     def mcnemar(self) -> tuple[float, str]:
-        """McNemar's test of equal accuracy: the two-sided p value, and which form of the test.
+        """Tests equal accuracy by McNemar's test; returns the two-sided p value and the method.
 
-        Exact (binomial) where fewer than `EXACT_BELOW` images tell the models apart, else
-        chi-squared with the continuity correction; 1 where none does.
+        The test is exact (binomial) if the models differ on fewer than `EXACT_BELOW` images,
+        otherwise chi-squared with continuity correction. Without a difference, p is 1.
 
         Source: Q. McNemar, Psychometrika 12 (1947) 153-157; A. L. Edwards, Psychometrika 13 (1948)
         185-187, for the correction.
@@ -143,7 +144,7 @@ class Paired:
         return float(stats.chi2.sf(squared, 1)), "chi-squared, continuity-corrected"
 
     def difference(self, confidence: float = 0.95) -> tuple[float, float, float]:
-        """Accuracy of the second less that of the first, and its interval.
+        """Returns the accuracy of the second minus that of the first, and its interval.
 
         Source: A. Agresti and Y. Min, Statistics in Medicine 24 (2005) 729-740: Wald's interval
         after half an image is added to each of the four counts.
@@ -156,17 +157,20 @@ class Paired:
         return gap, max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def over_seeds(
+def summarize_seeds(
     values: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float, tuple[float, float]]:
-    """Mean, standard deviation (n - 1) and Student's interval of the mean, of a value per seed.
+    """Summarizes a score that was measured with several seeds.
 
     Args:
-        values: two or more.
-        confidence: as of `wilson_interval`.
+        values: One value per seed, two or more.
+        confidence: See `wilson_interval`.
+
+    Returns:
+        The mean, the standard deviation (n - 1) and Student's interval of the mean.
 
     Raises:
-        ValueError: if there are fewer.
+        ValueError: If there are fewer than two values.
     """
     if len(values) < 2:
         raise ValueError(f"expected the values of two seeds or more; found {len(values)}")

@@ -1,4 +1,4 @@
-"""Runs on the same images: which differences are more than chance, and how far seeds differ."""
+"""The comparison of runs on the same images: paired tests, and the spread over seeds."""
 
 import collections
 import dataclasses
@@ -9,87 +9,90 @@ from pathlib import Path
 
 from faceemo.analysis import predictions_csv
 from faceemo.analysis.predictions_csv import Score
-from faceemo.analysis.statistics import Paired, over_seeds
+from faceemo.analysis.statistics import PairedCounts, summarize_seeds
 from faceemo.errors import UserError
 from faceemo.experiments import run_settings
 
-Answers = Mapping[str, tuple[str, str]]  # path -> (label, answer)
+LabelledPredictions = Mapping[str, tuple[str, str]]  # path -> (label, predicted class)
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One run's answers.
+class ComparedRun:
+    """The predictions of one run on one split.
 
     Attributes:
-        name: as the user gave it.
-        answers: on one split.
-        score: of them.
-        recipe: of `run_settings.recipe`; None where it is not known.
-        seed: None where it is not known.
+        name: The path that the user gave.
+        predictions: Label and predicted class of each image.
+        score: Accuracy, macro-F1 and majority baseline of the predictions.
+        recipe: Text from `run_settings.format_recipe`, or None if unknown.
+        seed: Seed of the run, or None if unknown.
     """
 
     name: str
-    answers: Answers
+    predictions: LabelledPredictions
     score: Score
     recipe: str | None
     seed: int | None
 
 
-def read(place: Path, split: str) -> Run:
-    """A run from its folder, or from a predictions.csv.
+def read_run(path: Path, split: str) -> ComparedRun:
+    """Reads the predictions of a run.
 
     Args:
-        place: either.
-        split: which report of the folder.
+        path: The run's folder, or a predictions.csv; recipe and seed are unknown for the latter.
+        split: Split whose report is read from a run's folder.
 
     Raises:
-        UserError: if there are no such predictions.
+        UserError: If there are no such predictions.
     """
-    file = place / "report" / split / "predictions.csv" if place.is_dir() else place
-    found = predictions_csv.read(file)
-    summary = place / "summary.json"
+    csv_path = path / "report" / split / "predictions.csv" if path.is_dir() else path
+    predictions = predictions_csv.read(csv_path)
+    summary = path / "summary.json"
     recipe = seed = None
-    if place.is_dir() and summary.is_file():
+    if path.is_dir() and summary.is_file():
         config = json.loads(summary.read_text(encoding="utf-8"))["config"]
         seed = config["seed"]
-        recipe = run_settings.recipe(
-            f"{config['arch']}:{config['variant']}", run_settings.changes(config)
+        recipe = run_settings.format_recipe(
+            f"{config['arch']}:{config['variant']}", run_settings.format_changes(config)
         )
-    return Run(str(place), found, predictions_csv.score(list(found.values())), recipe, seed)
+    score = predictions_csv.score(list(predictions.values()))
+    return ComparedRun(str(path), predictions, score, recipe, seed)
 
 
-def refuse_other_images(runs: Sequence[Run]) -> None:
-    """Raises UserError unless all runs answered on the same images with the same labels."""
+def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
+    """Raises UserError unless all runs predicted the same images with the same labels."""
     first = runs[0]
     for other in runs[1:]:
-        missing = first.answers.keys() - other.answers.keys()
-        extra = other.answers.keys() - first.answers.keys()
+        missing = first.predictions.keys() - other.predictions.keys()
+        extra = other.predictions.keys() - first.predictions.keys()
         if missing or extra:
             raise UserError(
-                expected="runs that answered on the same images",
+                expected="runs with predictions for the same images",
                 found=f"{len(missing):,} images only in {first.name}, {len(extra):,} only in "
                 f"{other.name}, such as {min(missing | extra)!r}",
                 fix="evaluate both on the same split of the same prepared data "
                 "(--mode=evaluate --split=...)",
             )
         relabelled = [
-            path for path, (label, _) in first.answers.items() if other.answers[path][0] != label
+            path
+            for path, (label, _) in first.predictions.items()
+            if other.predictions[path][0] != label
         ]
         if relabelled:
             raise UserError(
                 expected="the same label for every image in both runs",
-                found=f"{len(relabelled):,} that differ between {first.name} and {other.name}, "
-                f"such as {min(relabelled)!r}",
+                found=f"{len(relabelled):,} images whose labels differ between {first.name} and "
+                f"{other.name}, such as {min(relabelled)!r}",
                 fix="evaluate both with the same labels",
             )
 
 
-def paired(first: Answers, second: Answers) -> Paired:
-    """Who of two is right where, on the same images."""
+def count_pairs(first: LabelledPredictions, second: LabelledPredictions) -> PairedCounts:
+    """Counts the images that both, one or neither of two runs classify correctly."""
     counts = collections.Counter(
         (first[path][1] == label, second[path][1] == label) for path, (label, _) in first.items()
     )
-    return Paired(
+    return PairedCounts(
         both=counts[True, True],
         first=counts[True, False],
         second=counts[False, True],
@@ -97,16 +100,16 @@ def paired(first: Answers, second: Answers) -> Paired:
     )
 
 
-def text(runs: Sequence[Run]) -> str:
-    """The comparison as aligned lines: each run, each pair, and the seeds of each recipe.
+def format_comparison(runs: Sequence[ComparedRun]) -> str:
+    """Formats the scores of each run, the test of each pair, and the spread over seeds.
 
     Args:
-        runs: two or more, on the same images.
+        runs: Two or more runs on the same images.
     """
     score = runs[0].score
     width = max(len(run.name) for run in runs)
     lines = [
-        f"{score.images:,} images; always answering '{score.majority}' gives {score.baseline:.3f}",
+        f"{score.images:,} images; always predicting '{score.majority}' gives {score.baseline:.3f}",
         "",
         f"{'run':<{width}}{'accuracy':>10}   {'95% interval':<16}{'macro-F1':>9}",
     ]
@@ -118,39 +121,39 @@ def text(runs: Sequence[Run]) -> str:
         )
     pairs = list(itertools.combinations(runs, 2))
     for first, second in pairs:
-        lines += ["", *_pair(first, second)]
+        lines += ["", *_format_pair(first, second)]
     if len(pairs) > 1:
-        lines += ["", f"{len(pairs)} pairs were tested: no p value is corrected for that"]
-    return "\n".join(lines + _seeds(runs))
+        lines += ["", f"{len(pairs)} pairs were tested; the p values are not corrected for that"]
+    return "\n".join(lines + _format_seeds(runs))
 
 
-def _pair(first: Run, second: Run) -> list[str]:
-    counts = paired(first.answers, second.answers)
-    gap, low, high = counts.difference()
+def _format_pair(first: ComparedRun, second: ComparedRun) -> list[str]:
+    counts = count_pairs(first.predictions, second.predictions)
+    difference, low, high = counts.difference()
     p, method = counts.mcnemar()
     return [
-        f"{second.name} less {first.name}",
-        f"  accuracy      {100 * gap:+.1f} points, 95% interval {100 * low:+.1f} to "
+        f"{second.name} minus {first.name}",
+        f"  accuracy      {100 * difference:+.1f} points, 95% interval {100 * low:+.1f} to "
         f"{100 * high:+.1f}",
-        f"  right         both {counts.both:,}, only the former {counts.second:,}, only the "
+        f"  correct       both {counts.both:,}, only the former {counts.second:,}, only the "
         f"latter {counts.first:,}, neither {counts.neither:,}",
         f"  McNemar       p = {p:.2g} ({method})",
     ]
 
 
-def _seeds(runs: Sequence[Run]) -> list[str]:
-    """Mean and spread of the runs that differ in nothing but the seed."""
+def _format_seeds(runs: Sequence[ComparedRun]) -> list[str]:
+    """Formats mean and spread of the runs that differ only in the seed."""
     lines = []
-    for by_seed in run_settings.seeds(runs).values():
+    for by_seed in run_settings.group_by_seed(runs).values():
         if len(by_seed) < 2:
             continue
         (first, *_), *_ = by_seed.values()
         lines += ["", f"{len(by_seed)} seeds of {first.name} ({', '.join(map(str, by_seed))})"]
         for name, values in (
-            ("accuracy", run_settings.per_seed(by_seed, lambda run: run.score.accuracy)),
-            ("macro-F1", run_settings.per_seed(by_seed, lambda run: run.score.macro_f1)),
+            ("accuracy", run_settings.mean_per_seed(by_seed, lambda run: run.score.accuracy)),
+            ("macro-F1", run_settings.mean_per_seed(by_seed, lambda run: run.score.macro_f1)),
         ):
-            mean, deviation, (low, high) = over_seeds(values)
+            mean, deviation, (low, high) = summarize_seeds(values)
             lines.append(
                 f"  {name:<14}mean {mean:.3f}, standard deviation {deviation:.3f}, "
                 f"from {min(values):.3f} to {max(values):.3f}; 95% interval of the mean "

@@ -1,4 +1,4 @@
-"""The runs of a sweep side by side: a table for the terminal, a CSV, a page."""
+"""The leaderboard of a sweep: a table for the terminal, a CSV file and an HTML page."""
 
 import csv
 import dataclasses
@@ -20,33 +20,34 @@ _HEADINGS = (
     *("epochs", "minutes", "trained parameters"),
 )
 
-_COMMANDS = "the rows' commands, to report anew; with another --workdir, to train from the start:"
+_COMMANDS_HEADING = (
+    "commands that write each run's report again (with another --workdir: train from the start):"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What a run came to; all scores are of its best epoch.
+    """A finished run. All scores are those of its best epoch.
 
     Attributes:
-        name: of its folder.
-        arch: of `config.ARCHS`.
-        variant: 0 to 11, or 'best'.
-        changes: fields that shape training and differ from the variant's, without the seed:
-            'image_size=48'.
-        seed: of initial weights, data order and augmentation.
-        accuracy: on validation.
-        low: lower end of the accuracy's 95% Wilson interval.
-        high: upper end.
-        macro_f1: on validation.
-        majority: accuracy of always answering the most frequent class.
-        train_accuracy: running, with augmentation and dropout.
-        best_epoch: from 1.
-        epochs_run: how many.
-        seconds: of training and validation.
-        params_trainable: number of trained parameters.
-        warnings: of the watchdogs, by epoch.
-        command: for a shell in the checkout, what reports on it anew; with another --workdir, what
-            trains it from the start.
+        name: Name of the run's folder.
+        arch: Backbone, one of `config.ARCHS`.
+        variant: Number from 0 to 11, or 'best'.
+        changes: Text from `run_settings.format_changes`, such as 'image_size=48'.
+        seed: Seed of initial weights, data order and augmentation.
+        accuracy: Validation accuracy.
+        low: Lower limit of its 95% Wilson interval.
+        high: Upper limit of that interval.
+        macro_f1: Validation macro-F1.
+        majority: Accuracy of always predicting the most frequent class.
+        train_accuracy: Running mean over the epoch, with augmentation and dropout.
+        best_epoch: Number of the best epoch, from 1.
+        epochs_run: Number of epochs.
+        seconds: Time of training and validation.
+        params_trainable: Number of trained parameters.
+        warnings: Warnings of the watchdogs, by epoch.
+        command: Shell command, for the root of the checkout, that writes the run's report again.
+            With another --workdir it trains from the start.
     """
 
     name: str
@@ -69,78 +70,94 @@ class Row:
 
     @property
     def model(self) -> str:
-        """Backbone and variant, as the command names them."""
+        """Backbone and variant, such as 'vgg16:7'."""
         return f"{self.arch}:{self.variant}"
 
     @property
     def recipe(self) -> str:
-        """What it has in common with its other seeds."""
-        return run_settings.recipe(self.model, self.changes)
+        """Text that the run shares with its other seeds."""
+        return run_settings.format_recipe(self.model, self.changes)
 
     @property
     def label(self) -> str:
-        """What tells it from others: 'vgg16:7 image_size=48,policy=strict, seed 5'."""
+        """Name for people, such as 'vgg16:7 image_size=48,policy=strict, seed 5'."""
         return f"{f'{self.model} {self.changes}'.rstrip()}, seed {self.seed}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
-    """The accuracies of one model over several seeds."""
+class SeedStatistics:
+    """The validation accuracy of one recipe over several seeds.
+
+    Attributes:
+        model: Backbone and variant.
+        changes: Text from `run_settings.format_changes`.
+        seeds: Number of seeds.
+        mean: Mean accuracy.
+        deviation: Sample standard deviation of the accuracy.
+        low: Lower limit of the mean's 95% interval, by Student's t.
+        high: Upper limit of that interval.
+    """
 
     model: str
     changes: str
     seeds: int
     mean: float
-    deviation: float  # of a sample
-    low: float  # lower end of the mean's 95% interval, Student's
+    deviation: float
+    low: float
     high: float
 
 
-def read(root: Path) -> list[Row]:
-    """The finished runs in the folders of `root`, the most accurate first.
+def read_rows(root: Path) -> list[Row]:
+    """Reads the finished runs in the subfolders of `root`, the most accurate first.
 
     Raises:
-        UserError: if there are none.
+        UserError: If there are none.
     """
     rows = [
-        _row(path.parent, json.loads(path.read_text(encoding="utf-8")))
+        _read_row(path.parent, json.loads(path.read_text(encoding="utf-8")))
         for path in sorted(root.glob("*/summary.json"))
     ]
     if not rows:
         raise UserError(
-            expected=f"finished runs in the folders of {root}",
+            expected=f"finished runs in the subfolders of {root}",
             found="none",
-            fix="run scripts/sweep.py, or name its folder",
+            fix="run scripts/sweep.py, or give the folder of a sweep",
         )
     return sorted(rows, key=lambda row: (-row.accuracy, row.name))
 
 
-def spreads(rows: Iterable[Row]) -> list[Spread]:
-    """Mean and deviation of every model that was trained from more than one seed."""
-    found = []
-    for by_seed in run_settings.seeds(rows).values():
+def compute_seed_statistics(rows: Iterable[Row]) -> list[SeedStatistics]:
+    """Computes mean and spread for every recipe with more than one seed, the best mean first."""
+    statistics_of_recipes = []
+    for by_seed in run_settings.group_by_seed(rows).values():
         if len(by_seed) > 1:
             (row, *_), *_ = by_seed.values()
-            values = run_settings.per_seed(by_seed, lambda row: row.accuracy)
-            mean, deviation, (low, high) = statistics.over_seeds(values)
-            found.append(Spread(row.model, row.changes, len(values), mean, deviation, low, high))
-    return sorted(found, key=lambda spread: -spread.mean)
+            values = run_settings.mean_per_seed(by_seed, lambda row: row.accuracy)
+            mean, deviation, (low, high) = statistics.summarize_seeds(values)
+            statistics_of_recipes.append(
+                SeedStatistics(row.model, row.changes, len(values), mean, deviation, low, high)
+            )
+    return sorted(statistics_of_recipes, key=lambda each: -each.mean)
 
 
-def told_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
-    """What all rows change, 'epochs=3,image_size=48', and the rows without it in `changes`."""
-    changes = [run_settings.split(row.changes) for row in rows]
+def extract_shared_changes(rows: Sequence[Row]) -> tuple[str, list[Row]]:
+    """Separates the changes that all rows share from those that distinguish them.
+
+    Returns:
+        The shared changes, such as 'epochs=3,image_size=48', and the rows without these.
+    """
+    changes = [run_settings.split_changes(row.changes) for row in rows]
     common = set.intersection(*map(set, changes))
-    shared = ",".join(text for text in changes[0] if text in common)
-    apart = [",".join(text for text in texts if text not in common) for texts in changes]
+    shared = ",".join(pair for pair in changes[0] if pair in common)
+    others = [",".join(pair for pair in pairs if pair not in common) for pairs in changes]
     return shared, [
-        dataclasses.replace(row, changes=text) for row, text in zip(rows, apart, strict=True)
+        dataclasses.replace(row, changes=text) for row, text in zip(rows, others, strict=True)
     ]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text, after what they have in common; below it warnings and commands."""
-    shared, rows = told_once(rows)
+def format_table(rows: Sequence[Row]) -> str:
+    """Formats the rows as aligned text, then seed statistics, warnings and commands."""
+    shared, rows = extract_shared_changes(rows)
     cells = [_HEADINGS]
     for row in rows:
         cells.append(
@@ -167,35 +184,40 @@ def table(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     lines += [
-        f"{spread.model}: {spread.mean:.4f} on average of {spread.seeds} seeds (95% interval "
-        f"{spread.low:.3f} to {spread.high:.3f}, standard deviation {spread.deviation:.4f})"
-        for spread in spreads(rows)
+        f"{each.model}: mean {each.mean:.4f} over {each.seeds} seeds (95% interval "
+        f"{each.low:.3f} to {each.high:.3f}, standard deviation {each.deviation:.4f})"
+        for each in compute_seed_statistics(rows)
     ]
     if warned := [row for row in rows if row.warnings]:
         lines += ["", *(f"! {row.label}: {row.warnings}" for row in warned)]
-    lines += ["", _COMMANDS, *(row.command for row in rows)]
+    lines += ["", _COMMANDS_HEADING, *(row.command for row in rows)]
     return "\n".join(lines)
 
 
 def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
-    """Writes root/leaderboard.csv and root/leaderboard.html; returns the page.
+    """Writes root/leaderboard.csv and root/leaderboard.html.
 
     Args:
-        root: folder of the sweep.
-        rows: of `read`.
-        failed: why a run failed, by name.
+        root: Folder of the sweep.
+        rows: Rows from `read_rows`.
+        failed: Reason of each failed run, by name.
+
+    Returns:
+        The path of the page.
     """
     fields = [field.name for field in dataclasses.fields(Row)]
     with (
         staging.file(root / f"{NAME}.csv") as partial,
         partial.open("w", encoding="utf-8", newline="") as file,
     ):
-        lines = csv.DictWriter(file, fields)
-        lines.writeheader()
-        lines.writerows([dataclasses.asdict(row) for row in rows])
-    shared, rows = told_once(rows)
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows([dataclasses.asdict(row) for row in rows])
+    shared, rows = extract_shared_changes(rows)
     page = root / f"{NAME}.html"
-    comparisons, without_slices = leaderboard_slices.read(root, [row.name for row in rows])
+    comparisons, without_slices = leaderboard_slices.read_comparisons(
+        root, [row.name for row in rows]
+    )
     text = template.render(
         "experiments/leaderboard.html.j2",
         title=f"{len(rows)} runs",
@@ -212,7 +234,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         },
         comparisons=comparisons,
         without_slices=without_slices,
-        spreads=spreads(rows),
+        seed_statistics=compute_seed_statistics(rows),
         failed=failed,
         majorities=sorted({row.majority for row in rows}),
     )
@@ -221,14 +243,14 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
     return page
 
 
-def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
+def _read_row(workdir: Path, summary: Mapping[str, Any]) -> Row:
     config = summary["config"]
     low, high = summary["val_accuracy_interval"]
     return Row(
         name=workdir.name,
         arch=summary["arch"],
         variant=summary["variant"],
-        changes=run_settings.changes(config),
+        changes=run_settings.format_changes(config),
         seed=summary["seed"],
         accuracy=summary["val_accuracy"],
         low=low,
@@ -240,21 +262,23 @@ def _row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         epochs_run=summary["epochs_run"],
         seconds=summary["seconds"],
         params_trainable=summary["params_trainable"],
-        warnings="; ".join(f"{when}: {what}" for when, what in summary.get("warnings", {}).items()),
-        command=_command(workdir, config),
+        warnings="; ".join(
+            f"{epoch}: {warning}" for epoch, warning in summary.get("warnings", {}).items()
+        ),
+        command=_format_command(workdir, config),
     )
 
 
-def _command(workdir: Path, config: Mapping[str, Any]) -> str:
-    fields = run_settings.changed(config)
-    # a comma ends a field of the configuration's argument
-    apart = {field: value for field, value in fields.items() if "," in str(value)}
-    pairs = [f"{field}={value}" for field, value in fields.items() if field not in apart]
+def _format_command(workdir: Path, config: Mapping[str, Any]) -> str:
+    fields = run_settings.changed_fields(config)
+    # A comma would end a field in the argument of --config, so these get flags of their own.
+    with_comma = {field: value for field, value in fields.items() if "," in str(value)}
+    pairs = [f"{field}={value}" for field, value in fields.items() if field not in with_comma]
     return shlex.join(
         [
             *("python", "-m", "faceemo.main", "--config"),
             ",".join([f"configs/{config['arch']}.py:{config['variant']}", *pairs]),
-            *(f"--config.{field}={value}" for field, value in apart.items()),
+            *(f"--config.{field}={value}" for field, value in with_comma.items()),
             *("--workdir", str(workdir)),
         ]
     )

@@ -1,4 +1,4 @@
-"""From images to emotions, with a trained network."""
+"""Prediction of emotions in images by a trained network."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,26 +12,26 @@ import scipy.special
 from faceemo.analysis import calibration
 from faceemo.errors import UserError
 from faceemo.inference.faces import Face, FaceFinder
-from faceemo.inference.images import Picture, pictures_of
-from faceemo.inference.prediction import Prediction, on_face, without_face
+from faceemo.inference.images import LoadedImage, load_images
+from faceemo.inference.prediction import Prediction
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.steps import make_eval_step
 
-# Faces at once, at the most. Batches are padded to powers of two, so that there are six programs.
-LIMIT = 32
-# Pixels of pictures that wait for a batch to fill: 84 MB, as each stands in memory five times.
-_WAITING = 2**24
+# Faces per batch. Batches are padded to powers of two, so that there are six programs.
+MAX_BATCH = 32
+# Pixels of the images that wait for a batch to fill: 84 MB, as each pixel is in memory five times.
+_MAX_WAITING_PIXELS = 2**24
 
 
 class Predictor:
-    """Answers by the best weights of a run, as its evaluation does.
+    """A trained network that predicts on images of any size.
 
     Attributes:
-        trained: the network and what belongs to it.
-        classes: names of what it tells apart.
-        finder: of faces.
+        trained: The network with everything that belongs to it.
+        classes: The names of the classes, in the order of the probabilities.
+        finder: The finder of faces.
     """
 
     def __init__(self, trained: TrainedModel):
@@ -45,115 +45,127 @@ class Predictor:
         self._variables = jax.device_put(trained.variables)
 
     def predict(self, images: Any, *, crops: bool = False) -> list[Prediction]:
-        """Finds the faces in images and says what they express.
+        """Finds the faces in images and predicts their emotions.
 
         Args:
-            images: one or many: paths of files or folders, PIL images, uint8 arrays [H, W] (grey),
+            images: One or many: paths of files or folders, PIL images, uint8 arrays [H, W] (grey),
                 [H, W, 3] (red, green, blue), [N, H, W] or [N, H, W, 3], or lists of these.
-            crops: whether every image is a face as it is, and none is searched.
+            crops: Whether every image is taken whole as a face, without a search.
 
         Returns:
-            one answer per face, in the order of the images and from left to right; for an image
-            without a face one that says so.
+            One prediction per face, in the order of the images and from left to right; for an image
+            without a face one with the status 'no_face'.
 
         Raises:
-            UserError: if something is no image, or cannot be decoded.
+            UserError: If something is not an image, or cannot be decoded.
         """
-        answers: list[Prediction] = []
-        for picture, found in self.stream(pictures_of(images), crops=crops):
-            if picture.pixels is None:
+        predictions: list[Prediction] = []
+        for image, found in self.stream(load_images(images), crops=crops):
+            if image.pixels is None:
                 raise UserError(
-                    expected=f"an image that can be decoded: {picture.name}",
-                    found=picture.problem,
+                    expected=f"an image that can be decoded: {image.name}",
+                    found=image.problem,
                     fix="leave it out; `faceemo predict` lists such files and goes on",
                 )
-            answers += found
-        return answers
+            predictions += found
+        return predictions
 
     def stream(
-        self, pictures: Iterable[Picture], *, crops: bool = False, prompt: bool = False
-    ) -> Iterator[tuple[Picture, list[Prediction]]]:
-        """The same for any number of pictures, in constant memory.
+        self, images: Iterable[LoadedImage], *, crops: bool = False, prompt: bool = False
+    ) -> Iterator[tuple[LoadedImage, list[Prediction]]]:
+        """Predicts on any number of images, in constant memory.
 
         Args:
-            pictures: of `images.pictures_of` or `video.Video.pictures`.
-            crops: as of `predict`.
-            prompt: whether each is answered before the next one is asked for, as a webcam needs;
-                else they wait for a batch to fill.
+            images: Images of `images.load_images` or `video.Video.read_frames`.
+            crops: Whether every image is taken whole as a face, without a search.
+            prompt: Whether each image's predictions are yielded before the next image is taken, as
+                a webcam needs; otherwise images wait for a batch to fill.
 
         Yields:
-            every picture with its answers; one that cannot be decoded has none.
+            Every image with its predictions; none for an image that cannot be decoded.
         """
-        waiting: list[tuple[Picture, list[Face]]] = []
-        for picture in pictures:
-            waiting.append((picture, self.faces(picture, crops=crops)))
+        waiting: list[tuple[LoadedImage, list[Face]]] = []
+        for image in images:
+            waiting.append((image, self.find_faces(image, crops=crops)))
             faces = sum(len(found) for _, found in waiting)
             pixels = sum(one.pixels.grey.size for one, _ in waiting if one.pixels)
-            if prompt or faces >= LIMIT or pixels >= _WAITING:
-                yield from self.answers(waiting)
+            if prompt or faces >= MAX_BATCH or pixels >= _MAX_WAITING_PIXELS:
+                yield from self.predict_faces(waiting)
                 waiting = []
-        yield from self.answers(waiting)
+        yield from self.predict_faces(waiting)
 
-    def answers(
-        self, waiting: Sequence[tuple[Picture, list[Face]]]
-    ) -> Iterator[tuple[Picture, list[Prediction]]]:
-        """The answers on pictures whose faces are found, all in one batch, as of `stream`."""
-        crops = [face.crop for _, faces in waiting for face in faces]
+    def predict_faces(
+        self, found: Sequence[tuple[LoadedImage, list[Face]]]
+    ) -> Iterator[tuple[LoadedImage, list[Prediction]]]:
+        """Predicts on the faces of several images together.
+
+        Args:
+            found: Images with the faces that `find_faces` found in them.
+
+        Yields:
+            Every image with its predictions, as `stream`.
+        """
+        crops = [face.crop for _, faces in found for face in faces]
         rows = iter(self.probabilities(np.stack(crops)) if crops else ())
-        for picture, faces in waiting:
+        for image, faces in found:
             probabilities = itertools.islice(rows, len(faces))
-            answers = [
-                on_face(
-                    picture.index,
-                    picture.name,
+            predictions = [
+                Prediction.from_probabilities(
+                    image.index,
+                    image.name,
                     dict(zip(self.classes, map(float, row), strict=True)),
                     face.box,
                     face.confidence,
                 )
                 for face, row in zip(faces, probabilities, strict=True)
             ]
-            if picture.pixels is not None and not answers:
-                answers = [without_face(picture.index, picture.name)]
-            yield picture, answers
+            if image.pixels is not None and not predictions:
+                predictions = [Prediction.without_face(image.index, image.name)]
+            yield image, predictions
 
-    def faces(self, picture: Picture, *, crops: bool = False) -> list[Face]:
-        """What the network is shown of a picture; nothing of one that cannot be decoded."""
-        if picture.pixels is None:
+    def find_faces(self, image: LoadedImage, *, crops: bool = False) -> list[Face]:
+        """Finds the faces of an image; none in one that cannot be decoded.
+
+        Args:
+            image: The image.
+            crops: Whether the image is taken whole as a face, without a search.
+        """
+        if image.pixels is None:
             return []
-        return [self.finder.whole(picture.pixels)] if crops else self.finder.faces(picture.pixels)
+        return [self.finder.take_whole(image.pixels)] if crops else self.finder.find(image.pixels)
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities float32 [N, C] of uint8 [N, S, S], S the run's native size."""
-        found = [
-            self._logits(crops[start : start + LIMIT]) for start in range(0, len(crops), LIMIT)
-        ]
+        """Computes calibrated probabilities float32 [N, C].
+
+        Args:
+            crops: Faces, uint8 [N, S, S], S the run's native size.
+        """
+        batches = range(0, len(crops), MAX_BATCH)
+        logits = [self._logits(crops[start : start + MAX_BATCH]) for start in batches]
         none = np.zeros((0, len(self.classes)), np.float32)
-        softmax = scipy.special.softmax(np.concatenate([none, *found]), axis=1)
+        softmax = scipy.special.softmax(np.concatenate([none, *logits]), axis=1)
         return calibration.apply_temperature(softmax, self.trained.temperature)
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
-        padded = np.pad(crops, ((0, bucket(len(crops)) - len(crops)), (0, 0), (0, 0)))
+        padded = np.pad(crops, ((0, padded_size(len(crops)) - len(crops)), (0, 0), (0, 0)))
         params, batch_stats = self._variables["params"], self._variables["batch_stats"]
         return np.asarray(self._step(params, batch_stats, padded))[: len(crops)]
 
 
-def bucket(count: int) -> int:
-    """To how many rows a batch of `count`, 1 to `LIMIT`, is padded."""
+def padded_size(count: int) -> int:
+    """Returns the number of rows to which a batch of 1 to `MAX_BATCH` faces is padded."""
     return 1 << (count - 1).bit_length()
 
 
 def load(path: str | Path) -> Predictor:
-    """A predictor by the best weights of a run, or by the network that comes with faceemo.
-
-    Everything it needs to know (network, preprocessing, classes, sizes, temperature, thresholds)
-    is read from there.
+    """Loads a predictor with everything that it needs from a run or a stored network.
 
     Args:
-        path: the run's folder, a file of `faceemo.train.checkpoint.trained_model`, or
-            `trained_model.BUILTIN`.
+        path: A run's folder, a stored network's file or folder
+            (`faceemo.train.checkpoint.trained_model`), or `trained_model.BUILTIN`.
 
     Raises:
-        UserError: if there is neither, or it is damaged.
+        UserError: If there is no trained network, or it is damaged.
     """
-    compile_cache.keep()
+    compile_cache.enable()
     return Predictor(trained_model.read(Path(path)))

@@ -16,14 +16,14 @@ from faceemo.errors import UserError
 from faceemo.train.checkpoint.temperature import read_calibration
 
 
-def drawn(logits, rng):
-    """Predictions of a model whose probabilities are true: labels drawn from them."""
+def draw_labels(logits, rng):
+    """Draws labels from the probabilities of the logits, so that these are perfectly calibrated."""
     probabilities = softmax(logits, axis=1)
     labels = (probabilities.cumsum(axis=1) > rng.random((len(logits), 1))).argmax(axis=1)
     return labels.astype(np.int32)
 
 
-def predictions_of(logits, labels):
+def make_predictions_from(logits, labels):
     n = len(logits)
     return Predictions(
         softmax(logits, axis=1).astype(np.float32),
@@ -35,13 +35,13 @@ def predictions_of(logits, labels):
 
 @pytest.fixture(scope="module")
 def overconfident():
-    """Logits that are 2.5 times what the labels were drawn from."""
+    """Makes predictions whose logits are 2.5 times those that the labels were drawn from."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 4)) * 1.5
-    return predictions_of(2.5 * logits, drawn(logits, rng))
+    return make_predictions_from(2.5 * logits, draw_labels(logits, rng))
 
 
-def test_bins_and_ece_are_scikit_learns(predictions):
+def test_bins_and_ece_agree_with_scikit_learn(predictions):
     right = predictions.predicted == predictions.labels
     confidence = predictions.confidence.astype(np.float64)
     share, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
@@ -54,35 +54,35 @@ def test_bins_and_ece_are_scikit_learns(predictions):
     assert found["ece"] == pytest.approx((np.abs(share - mean) * counts).sum() / counts.sum())
 
 
-def test_a_certain_model_is_in_the_last_bin():
-    sure = predictions_of(np.eye(4)[[0, 1, 1, 2]] * 100.0, np.array([0, 1, 2, 2], np.int32))
+def test_certain_predictions_are_in_the_last_bin():
+    sure = make_predictions_from(np.eye(4)[[0, 1, 1, 2]] * 100.0, np.array([0, 1, 2, 2], np.int32))
     (only,) = calibration.bin_by_confidence(sure)
     assert (only["high"], only["images"], only["accuracy"]) == (1, 4, 0.75)
     assert calibration.measure(sure)["ece"] == pytest.approx(0.25)
 
 
-def test_the_temperature_is_found_again(overconfident):
+def test_fit_recovers_the_temperature(overconfident):
     temperature = calibration.fit_temperature(overconfident)
     assert temperature == pytest.approx(2.5, rel=0.03)
     before = calibration.measure(overconfident)
-    mended = calibration.calibrate(overconfident, temperature)
-    after = calibration.measure(mended)
+    improved = calibration.calibrate(overconfident, temperature)
+    after = calibration.measure(improved)
     assert before["ece"] > 0.1
     assert after["ece"] < 0.012  # chance leaves about half of that with 20,000 images
-    np.testing.assert_array_equal(mended.predicted, overconfident.predicted)
+    np.testing.assert_array_equal(improved.predicted, overconfident.predicted)
     for one in (0.97, 1.03):
         worse = calibration.calibrate(overconfident, temperature * one)
         assert compute_scores(worse)["loss"] > after["loss"]
-    exact = mended.probabilities.astype(np.float64)
+    exact = improved.probabilities.astype(np.float64)
     assert after["loss"] == pytest.approx(
-        log_loss(mended.labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6
+        log_loss(improved.labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6
     )
 
 
 def test_an_underconfident_model_is_sharpened():
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(20_000, 4)) * 3
-    found = calibration.fit_temperature(predictions_of(logits / 4, drawn(logits, rng)))
+    found = calibration.fit_temperature(make_predictions_from(logits / 4, draw_labels(logits, rng)))
     assert found == pytest.approx(0.25, rel=0.05)
 
 
@@ -92,12 +92,12 @@ def test_calibrated_probabilities_are_those_of_divided_logits(overconfident):
     np.testing.assert_allclose(found, softmax(logits / 1.7, axis=1), rtol=1e-5, atol=1e-8)
 
 
-def test_without_a_mistake_the_temperature_stays_within_its_range():
-    sure = predictions_of(np.eye(4)[[0, 1, 2, 3]] * 5.0, np.arange(4, dtype=np.int32))
+def test_temperature_stays_within_its_range_without_mistakes():
+    sure = make_predictions_from(np.eye(4)[[0, 1, 2, 3]] * 5.0, np.arange(4, dtype=np.int32))
     assert 0.05 <= calibration.fit_temperature(sure) < 0.2  # where the loss has become 0
 
 
-def test_the_file_belongs_to_one_epochs_weights(tmp_path, overconfident):
+def test_calibration_file_belongs_to_the_weights_of_one_epoch(tmp_path, overconfident):
     written = calibration.fit(tmp_path, overconfident, best_epoch=3)
     assert written == json.loads((tmp_path / "calibration.json").read_text())
     assert written["ece_after"] < written["ece_before"]
@@ -111,15 +111,15 @@ def test_the_file_belongs_to_one_epochs_weights(tmp_path, overconfident):
 
 
 @pytest.mark.parametrize("theme", [palette.LIGHT, palette.DARK])
-def test_the_diagram_names_errors_baseline_and_temperature(predictions, theme):
+def test_diagram_states_ece_baseline_and_temperature(predictions, theme):
     measured = calibration.measure_before_and_after(
         predictions, {"temperature": 1.5, "fitted_on": "validation"}
     )
     scores = compute_scores(predictions)
     figure = draw_reliability_diagram(measured, scores, subtitle="s", theme=theme)
-    said = " ".join(axes.get_title(loc="left") for axes in figure.axes)
-    assert f"as trained, ECE {measured['before']['ece']:.3f}" in said
-    assert f"at temperature 1.50, ECE {measured['after']['ece']:.3f}" in said
+    titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
+    assert f"as trained, ECE {measured['before']['ece']:.3f}" in titles
+    assert f"at temperature 1.50, ECE {measured['after']['ece']:.3f}" in titles
     written = " ".join(text.get_text() for text in figure.texts)
     assert f"majority class {scores['majority_baseline']:.3f}" in written.replace("\n", " ")
     alone = draw_reliability_diagram({"before": measured["before"]}, scores, theme=theme)

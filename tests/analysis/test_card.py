@@ -1,4 +1,4 @@
-"""The model card: every number against the records it stands for; text that is no markup."""
+"""The model card: every number against the records, and text that is not markup."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def summary_of(config, predictions, **changes):
 
 @pytest.fixture
 def run(tmp_path, predictions):
-    """A finished run with a report on test; 6 more images in the ledger, 4 of them left out."""
+    """Makes a finished run with a report on test; 4 of 6 more images in the ledger are left out."""
     config = make_config("vgg16", "7,weights=hed,image_size=48")
     workdir, root = tmp_path / "run", tmp_path / "data"
     root.mkdir()
@@ -40,18 +40,18 @@ def run(tmp_path, predictions):
              row("validation/sad/8.jpg", fate=ledger.NO_FACE)]  # fmt: skip
     ledger.write(root, rows)
     fitted = {"temperature": 1.25, "fitted_on": "validation"}
-    cuts = slices.cuts(predictions, rows, Rules(), "test")
+    groupings = slices.make_groupings(predictions, rows, Rules(), "test")
     summary = summary_of(config, predictions)
     report.write(
         workdir / "report" / "test", split="test", predictions=predictions, history=[],
-        summary=summary, slices=slices.scores(predictions, cuts), fitted=fitted,
+        summary=summary, slices=slices.score_slices(predictions, groupings), fitted=fitted,
     )  # fmt: skip
     (workdir / "summary.json").write_text(json.dumps(summary))
     return workdir, root
 
 
 def tables(text):
-    """Every table as rows of cells."""
+    """Returns the rows of all tables, each as a list of cells."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
@@ -62,9 +62,9 @@ def test_numbers_are_the_records(run, predictions):
     scores = compute_scores(predictions)
     low, high = scores["accuracy_interval"]
     assert ["accuracy", f"{scores['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"] in rows
-    assert ["always answering happy", f"{scores['majority_baseline']:.3f}", ""] in rows
-    ece = calibration.measure(calibration.calibrated(predictions, 1.25))["ece"]
-    assert ["the same at temperature 1.250, fitted on validation", f"{ece:.3f}", ""] in rows
+    assert ["always predicting happy", f"{scores['majority_baseline']:.3f}", ""] in rows
+    ece = calibration.measure(calibration.calibrate(predictions, 1.25))["ece"]
+    assert ["the same with temperature 1.250, fitted on validation", f"{ece:.3f}", ""] in rows
     sad = scores["per_class"]["sad"]
     assert ["sad", str(sad["support"]), f"{sad['precision']:.3f}", f"{sad['recall']:.3f}"] in [
         cells[:4] for cells in rows
@@ -74,16 +74,19 @@ def test_numbers_are_the_records(run, predictions):
     support = {name: scores["per_class"][name]["support"] for name in predictions.classes}
     assert ["sad", "1 of 4", "0 of 1", f"{support['sad']} of {support['sad']}"] in rows
     assert "Of 126 images 122 were used; left out: no face found 1, duplicate 3." in text
-    assert "48,659,460 of 50,394,948 parameters trained, 5 epochs, of which 3" in text
+    assert (
+        "48,659,460 of 50,394,948 parameters trained, 5 epochs; the weights are those of epoch"
+        in text
+    )
     assert "Licence: MIT." in text  # of hed's weights, as the assets have it
-    assert "Source: the user's own files, data. Licence: unknown; no SOURCE.txt" in text
+    assert "Source: the user's own files, data. Licence: unknown; there is no SOURCE.txt" in text
     assert "11" * 32 in text
     assert ["image size", "48"] in rows
-    assert "not reported on" not in text
+    assert "There was no report" not in text
 
 
-def test_every_table_is_one(run):
-    """As many cells in each row as in its head, no line of a table torn off."""
+def test_every_table_is_well_formed(run):
+    """Each row has as many cells as its head, and no line of a table is separated from it."""
     text = card.write(*run).read_text("utf-8")
     for block in text.split("\n\n"):
         lines = block.strip().splitlines()
@@ -95,16 +98,16 @@ def test_every_table_is_one(run):
     assert "\n\n\n" not in text
 
 
-def test_without_a_report_on_test_it_says_so(run):
+def test_card_without_a_report_on_test_says_so(run):
     workdir, root = run
     (workdir / "report" / "test").rename(workdir / "report" / "validation")
     text = card.write(workdir, root).read_text("utf-8")
-    assert "The test split was not reported on" in text
+    assert "There was no report on the test split" in text
     assert "### test" not in text
     assert "The epoch was chosen, and the temperature fitted, on validation" in text
 
 
-def test_the_owner_of_the_images_speaks_and_no_path_of_the_machine_is_told(run, predictions):
+def test_card_quotes_the_owner_of_the_images_and_names_no_path_of_the_machine(run, predictions):
     workdir, root = run
     config = make_config("vgg16", "7,weights=none,data_dir=/home/jane/faces")
     (workdir / "summary.json").write_text(json.dumps(summary_of(config, predictions)))
@@ -129,8 +132,8 @@ def test_drawings_are_called_drawings_and_hostile_names_are_text(run, prediction
     assert "\n# c" not in text
 
 
-def test_what_trained_the_initial_weights_is_told(run, predictions):
-    """A network of faceemo's own, which began with hed's; what it saw, and what that may spoil."""
+def test_card_names_the_runs_behind_the_initial_weights(run, predictions):
+    """The initial weights are an earlier run's, which began with hed's."""
     workdir, root = run
     eldest = summary_of(make_config("vgg16", "8,weights=hed,image_size=64"), predictions)
     summary = summary_of(
@@ -158,4 +161,4 @@ def test_an_unfinished_run_has_no_card(tmp_path):
 def test_an_older_report_is_left_out(run):
     workdir, root = run
     (workdir / "report" / "test" / "slices.json").unlink()
-    assert "The test split was not reported on" in card.write(workdir, root).read_text("utf-8")
+    assert "There was no report on the test split" in card.write(workdir, root).read_text("utf-8")

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from faceemo.analysis.predictions import classification_report, compute_scores, confusions
+from faceemo.analysis.predictions import classification_report, compute_scores, find_confused_pairs
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
@@ -86,7 +86,7 @@ def test_probability_zero_for_the_truth_gives_a_finite_loss(predictions):
 
 
 def test_confusions_partition_the_mistakes(predictions):
-    pairs = confusions(predictions)
+    pairs = find_confused_pairs(predictions)
     predicted = predictions.probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != predictions.labels)
     together = np.concatenate([pair.indexes for pair in pairs])
@@ -124,7 +124,7 @@ def _nan(predictions):
         (lambda p: {"images": p.images[:, :40]}, r"found images \(120, 40, 48\)"),
         (lambda p: {"images": p.images.astype(np.float32)}, "found float32"),
         (lambda p: {"labels": np.where(p.labels == 3, 4, p.labels)}, r"labels from 0 to 3.*\[4\]"),
-        (lambda p: {"labels": p.labels - 1}, r"found \[-1\]"),
+        (lambda p: {"labels": p.labels - 1}, r"found the labels \[-1\]"),
         (lambda p: {"probabilities": np.log(p.probabilities)}, "softmax of the logits"),
         (lambda p: {"probabilities": p.probabilities * 2}, "sum to 1"),
     ],

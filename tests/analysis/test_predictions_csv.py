@@ -53,7 +53,9 @@ def test_difference_has_the_published_interval():
         )
 
     one, other = score(56, 70), score(48, 80)
-    assert predictions_csv.difference(one, other) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    assert predictions_csv.accuracy_difference(one, other) == pytest.approx(
+        (0.2, 0.0524, 0.3339), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("text", ["", HEADER, "path,label\na,sad\n"])

@@ -31,7 +31,7 @@ def predictions():
 
 
 def test_scores():
-    found = seen_images.scores(*predictions())
+    found = seen_images.score_groups(*predictions())
     assert {group: (score.right, score.images) for group, score in found.items()} == {
         "all": (121, 152),
         "seen": (90, 100),
@@ -45,9 +45,12 @@ def test_scores():
 
 def test_empty_groups_are_left_out_and_unknown_images_told():
     answers, seen = predictions()
-    assert list(seen_images.scores(answers, dict.fromkeys(seen, "unseen"))) == ["all", "unseen"]
+    assert list(seen_images.score_groups(answers, dict.fromkeys(seen, "unseen"))) == [
+        "all",
+        "unseen",
+    ]
     with pytest.raises(UserError, match="--data_dir"):
-        seen_images.scores(answers, {})
+        seen_images.score_groups(answers, {})
 
 
 def run(*options):
@@ -66,6 +69,6 @@ def test_the_command(tmp_path):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["validation", "100", "0", "52"] in lines
     assert ["seen", "100", "0.900", "0.826", "to", "0.945", "0.900"] in lines
-    assert "it is +30.4 points better" in done.stdout
+    assert "seen minus unseen images: +30.4 points" in done.stdout
     wrong = run("--data_dir", tmp_path, "--rows", "9-0")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

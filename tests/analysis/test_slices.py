@@ -1,4 +1,4 @@
-"""Slices against pandas and counts by hand; a user's file of groups; leaks by what was kept."""
+"""Slices against pandas and counts by hand; a user's file of groups; leaks among kept images."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ def rows_of(predictions, **fields):
 
 
 def found(predictions, rows, by, split="test", columns=None):
-    cuts = slices.cuts(predictions, rows, Rules(), split, columns)
-    (entry,) = [entry for entry in slices.scores(predictions, cuts) if entry["by"] == by]
+    groupings = slices.make_groupings(predictions, rows, Rules(), split, columns)
+    (entry,) = [entry for entry in slices.score_slices(predictions, groupings) if entry["by"] == by]
     return entry
 
 
@@ -44,27 +44,29 @@ def test_quarters_of_brightness_are_pandas(predictions):
         assert f"{theirs['value'].min():.0f} to {theirs['value'].max():.0f}" in ours["name"]
 
 
-def test_every_image_is_in_one_slice_of_each_cut(predictions):
+def test_every_image_is_in_one_slice_of_each_grouping(predictions):
     rows = rows_of(predictions, face_confidence=0.9)[:-20]  # 20 are not in the ledger
-    cuts = slices.cuts(predictions, rows, Rules(), "test")
-    assert [cut.by for cut in cuts] == [
+    groupings = slices.make_groupings(predictions, rows, Rules(), "test")
+    assert [grouping.by for grouping in groupings] == [
         "leaks", "brightness", "contrast", "face confidence", "duplicate group",
     ]  # fmt: skip
-    for entry in slices.scores(predictions, cuts):
+    for entry in slices.score_slices(predictions, groupings):
         assert sum(part["images"] for part in entry["slices"]) == len(predictions.labels)
-    unknown = {entry["by"]: entry["slices"][-1] for entry in slices.scores(predictions, cuts)}
+    unknown = {
+        entry["by"]: entry["slices"][-1] for entry in slices.score_slices(predictions, groupings)
+    }
     for by in ("leaks", "face confidence", "duplicate group"):
         assert (unknown[by]["name"], unknown[by]["images"]) == ("unknown", 20)
-    # all faces are as sure: one slice, not four with the same bounds
+    # all faces have the same confidence: one slice, not four with the same bounds
     assert len(found(predictions, rows, "face confidence")["slices"]) == 2
 
 
-def test_what_nothing_is_known_of_is_left_out(predictions):
-    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test")
-    assert "face confidence" not in [cut.by for cut in cuts]
+def test_grouping_without_any_known_value_is_left_out(predictions):
+    groupings = slices.make_groupings(predictions, rows_of(predictions), Rules(), "test")
+    assert "face confidence" not in [grouping.by for grouping in groupings]
 
 
-def test_leaks_are_twins_among_what_was_kept():
+def test_leaks_are_twins_among_kept_images():
     alike = Likeness(pixels_sha256="near", path="train/sad/3.jpg", distance=1, similarity=0.9,
                      mirrored=True)  # fmt: skip
     rows = [
@@ -78,12 +80,12 @@ def test_leaks_are_twins_among_what_was_kept():
         row("test/sad/8.jpg", sha256="c"),
         row("test/sad/9.jpg"),
     ]
-    assert slices.leaked(rows, Rules(), "validation") == {
+    assert slices.find_leaked(rows, Rules(), "validation") == {
         "validation/sad/4.jpg",
         "validation/sad/6.jpg",
-    }, "a test image does not teach"
-    assert slices.leaked(rows, Rules(), "test") == {"test/sad/8.jpg"}
-    assert slices.leaked(rows, Rules(near_similarity=0.95), "validation") == {
+    }, "test images are not seen in training"
+    assert slices.find_leaked(rows, Rules(), "test") == {"test/sad/8.jpg"}
+    assert slices.find_leaked(rows, Rules(near_similarity=0.95), "validation") == {
         "validation/sad/4.jpg"
     }
 
@@ -114,7 +116,7 @@ def test_closest_likeness_names_the_slice(predictions):
     assert counts == {"alone": rest, "same pixels": 1, "same dHash": 1, "near": 1}
 
 
-def test_a_users_groups(predictions, tmp_path):
+def test_groups_from_a_users_file(predictions, tmp_path):
     file = tmp_path / "groups.csv"
     paths = predictions.paths
     lines = [f"{path},{'older' if i % 3 else 'younger'},\n" for i, path in enumerate(paths[:-5])]
@@ -124,8 +126,8 @@ def test_a_users_groups(predictions, tmp_path):
     counts = [(part["name"], part["images"]) for part in entry["slices"]]
     younger = len(range(0, len(paths) - 5, 3))
     assert counts == [("older", len(paths) - 5 - younger), ("younger", younger), ("unknown", 5)]
-    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
-    assert "empty" not in [cut.by for cut in cuts]
+    groupings = slices.make_groupings(predictions, rows_of(predictions), Rules(), "test", columns)
+    assert "empty" not in [grouping.by for grouping in groupings]
 
 
 def test_groups_of_other_images_are_refused(predictions, tmp_path):
@@ -137,10 +139,10 @@ def test_groups_of_other_images_are_refused(predictions, tmp_path):
         r"found 2 others, such as '/home/me/faces/7.jpg'.*test/happy/7.jpg.*--split"
     )
     with pytest.raises(UserError, match=message):
-        slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
+        slices.make_groupings(predictions, rows_of(predictions), Rules(), "test", columns)
     columns["age"][predictions.paths[5]] = "old"
-    cuts = slices.cuts(predictions, rows_of(predictions), Rules(), "test", columns)
-    assert cuts[-1].names.count("old") == 1, "one image in common will do"
+    groupings = slices.make_groupings(predictions, rows_of(predictions), Rules(), "test", columns)
+    assert groupings[-1].names.count("old") == 1, "one image in common is enough"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_groups_of_other_images_are_refused(predictions, tmp_path):
         (None, "No such file"),
     ],
 )
-def test_files_that_are_no_groups(tmp_path, text, message):
+def test_malformed_files_of_groups_are_refused(tmp_path, text, message):
     file = tmp_path / "groups.csv"
     if text is not None:
         file.write_text(text)

@@ -10,10 +10,10 @@ from sklearn import metrics
 from statsmodels.stats import contingency_tables, proportion, weightstats
 
 from faceemo.analysis.statistics import (
-    Paired,
+    PairedCounts,
     f1_interval,
     macro_f1_interval,
-    over_seeds,
+    summarize_seeds,
     wilson_interval,
 )
 
@@ -81,7 +81,7 @@ def test_macro_f1s_interval_is_scipys_bootstrap_of_scikit_learns_score():
 
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_mcnemar_is_statsmodels(first, second):
-    p, method = Paired(100, first, second, 30).mcnemar()
+    p, method = PairedCounts(100, first, second, 30).mcnemar()
     exact = first + second < 25
     table = [[100, first], [second, 30]]
     if first + second:
@@ -95,10 +95,10 @@ def test_mcnemar_is_statsmodels(first, second):
 
 def test_difference_of_matched_proportions():
     """Agresti's approval ratings: 944 of 1,600, later 880; a standard error of 0.0095."""
-    gap, low, high = Paired(both=794, first=150, second=86, neither=570).difference()
+    gap, low, high = PairedCounts(both=794, first=150, second=86, neither=570).difference()
     assert (-gap, -high, -low) == pytest.approx((0.040, 0.040 - 0.0187, 0.040 + 0.0187), abs=2e-4)
-    assert Paired(0, 1, 0, 0).difference()[1] == -1
-    turned = Paired(both=794, first=86, second=150, neither=570).difference()
+    assert PairedCounts(0, 1, 0, 0).difference()[1] == -1
+    turned = PairedCounts(both=794, first=86, second=150, neither=570).difference()
     assert turned == pytest.approx((-gap, -high, -low))
 
 
@@ -106,14 +106,14 @@ def test_the_interval_of_a_difference_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     inside = 0
     for counts in rng.multinomial(80, [0.6, 0.05, 0.15, 0.2], 4000):
-        _, low, high = Paired(*map(int, counts)).difference()
+        _, low, high = PairedCounts(*map(int, counts)).difference()
         inside += low <= 0.1 <= high
     assert inside / 4000 == pytest.approx(0.95, abs=0.015)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
 def test_spread_over_seeds(values):
-    mean, deviation, (low, high) = over_seeds(values)
+    mean, deviation, (low, high) = summarize_seeds(values)
     assert mean == pytest.approx(np.mean(values))
     assert deviation == pytest.approx(statistics.stdev(values), abs=1e-12)
     oracle = weightstats.DescrStatsW(values).tconfint_mean()
@@ -122,4 +122,4 @@ def test_spread_over_seeds(values):
 
 def test_one_seed_has_no_spread():
     with pytest.raises(ValueError, match="two seeds"):
-        over_seeds([0.5])
+        summarize_seeds([0.5])

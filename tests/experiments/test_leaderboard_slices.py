@@ -1,4 +1,4 @@
-"""The page of a sweep as a reader meets it: links that lead somewhere, slices, its width."""
+"""Tests of the leaderboard's page: its slices, its links, its width."""
 
 import dataclasses
 import json
@@ -19,14 +19,16 @@ ARGS = ("7,image_size=48,weights=hed", "7,image_size=48,weights=hed,seed=5", "2,
 
 
 def cuts_of(predictions):
-    """As a run divides its validation images, with a ledger's cuts drawn by lot."""
+    """Returns cuts as a run makes them; those that need a ledger are random."""
     rng = np.random.default_rng(1)
     count = len(predictions.labels)
 
     def drawn(by, order, shares):
-        return slices.Cut(by, f"{by}, drawn.", tuple(rng.choice(order, count, p=shares)), order)
+        return slices.Grouping(
+            by, f"{by}, drawn.", tuple(rng.choice(order, count, p=shares)), order
+        )
 
-    light = slices._quarters("brightness", "Of grey.", rng.normal(120, 40, count), ".0f")
+    light = slices._make_quarters("brightness", "Of grey.", rng.normal(120, 40, count), ".0f")
     return [
         drawn("leaks", (slices.CLEAN, slices.LEAKED), (0.9, 0.1)),
         light,
@@ -36,10 +38,10 @@ def cuts_of(predictions):
 
 
 def write_run(workdir, arg, predictions, *, whole=False, **more):
-    """A run's records, with its report's page if `whole`; `more` goes into its summary."""
+    """Writes a run's records, and its report's page if `whole`; `more` goes into the summary."""
     config = make_config("vgg16", arg)
     scores = compute_scores(predictions)
-    found = slices.scores(predictions, cuts_of(predictions))
+    found = slices.score_slices(predictions, cuts_of(predictions))
     summary = {
         "arch": "vgg16", "variant": config.variant, "seed": config.seed,
         "config": config.to_dict(), "val_accuracy": scores["accuracy"],
@@ -63,7 +65,7 @@ def write_run(workdir, arg, predictions, *, whole=False, **more):
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory, make_predictions):
-    """A sweep's folder with three runs on the same images, and its page."""
+    """Returns a sweep's folder with three runs on the same images, their slices, and its page."""
     root = tmp_path_factory.mktemp("sweep")
     base = make_predictions(n=400)
     records = {}
@@ -72,16 +74,18 @@ def board(tmp_path_factory, make_predictions):
         odds = base.probabilities * np.exp(rng.normal(0, number, base.probabilities.shape))
         odds = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
         name = "vgg16-" + arg
-        answered = dataclasses.replace(base, probabilities=odds)
+        predictions = dataclasses.replace(base, probabilities=odds)
         warnings = {"epoch 1": "nearly all answers are 'happy'"} if number == 1 else {}
-        records[name] = write_run(root / name, arg, answered, whole=number == 0, warnings=warnings)
-    return root, records, leaderboard.write(root, leaderboard.read(root), {"x": "no room"})
+        records[name] = write_run(
+            root / name, arg, predictions, whole=number == 0, warnings=warnings
+        )
+    return root, records, leaderboard.write(root, leaderboard.read_rows(root), {"x": "no room"})
 
 
-def test_slices_of_the_same_images_stand_side_by_side(board):
+def test_runs_on_the_same_images_share_a_comparison(board):
     root, records, _ = board
     names = list(records)
-    found, without = leaderboard_slices.read(root, names)
+    found, without = leaderboard_slices.read_comparisons(root, names)
     assert [comparison.by for comparison in found] == [
         "leaks",
         "brightness",
@@ -99,8 +103,8 @@ def test_slices_of_the_same_images_stand_side_by_side(board):
     assert leaks.difference[0] == pytest.approx(leaked - clean)
 
 
-def test_runs_on_other_images_stand_apart(board, tmp_path, make_predictions):
-    """Also where the counts are the same; and a run without slices is named, not dropped."""
+def test_runs_on_different_images_are_not_compared(board, tmp_path, make_predictions):
+    """Equal numbers of images do not suffice; a run without slices is named, not dropped."""
     base = make_predictions(n=60)
     for name in ("a", "b", "old"):
         write_run(tmp_path / name, "7", base)
@@ -108,15 +112,15 @@ def test_runs_on_other_images_stand_apart(board, tmp_path, make_predictions):
     summary["data"]["validation"] = "22" * 32
     (tmp_path / "b" / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "old" / "report" / "validation" / "slices.json").unlink()
-    found, without = leaderboard_slices.read(tmp_path, ["a", "b", "old"])
+    found, without = leaderboard_slices.read_comparisons(tmp_path, ["a", "b", "old"])
     assert without == ["old"]
     assert [[line.name for line in c.lines] for c in found] == [["a"], ["b"]] * 4
-    page = leaderboard.write(tmp_path, leaderboard.read(tmp_path), {}).read_text()
-    assert "Without slices" in page
+    page = leaderboard.write(tmp_path, leaderboard.read_rows(tmp_path), {}).read_text()
+    assert "These runs have no slices" in page
     assert "<code>old</code>" in page
 
 
-def test_its_headings_have_words_and_nothing_waits_for_a_mouse(board):
+def test_headings_have_text_and_nothing_needs_hovering(board):
     text = board[-1].read_text()
     assert not re.search(r"<th\b[^>]*>\s*</th>", text)
     assert not re.search(r"<[^>]*\stitle=", text)
@@ -128,20 +132,20 @@ def test_its_headings_have_words_and_nothing_waits_for_a_mouse(board):
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("dark", [False, True])
-def test_its_links_lead_to_the_reports_and_nothing_is_wider_than_the_window(
+def test_links_lead_to_the_reports_and_nothing_is_wider_than_the_window(
     board, tmp_path, width, dark
 ):
     _, records, path = board
     (whole, *_) = records
     wide = "[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') && "
     wide += "e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
-    with chromium.page(tmp_path / "profile") as page:
+    with chromium.open_page(tmp_path / "profile") as page:
         page.open(path, width=width, dark=dark)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate(f"{wide}.map(e => e.outerHTML.slice(0, 90))") == []
         inner = "[...document.querySelectorAll('.compared')].map(e => e.scrollWidth > "
         inner += "e.parentElement.clientWidth + 1 && e.rows[0].cells.length < 6)"
-        assert page.evaluate(inner) == [False] * 4, "of few slices all are in sight"
+        assert page.evaluate(inner) == [False] * 4, "a table of few slices needs no scrolling"
         links = "[...document.querySelectorAll('a')].map(e => decodeURIComponent("
         links += "e.getAttribute('href')))"
         expected = {f"{name}/report/validation/index.html" for name in records}
@@ -152,10 +156,12 @@ def test_its_links_lead_to_the_reports_and_nothing_is_wider_than_the_window(
         page.call("Emulation.setEmulatedMedia", media="print")
         painted = "[...document.querySelectorAll('.bar, .bar *, .slices i')].every(e => "
         painted += "getComputedStyle(e).printColorAdjust == 'exact')"
-        assert page.evaluate(painted), "bars are backgrounds, which print leaves out"
+        assert page.evaluate(painted), (
+            "bars are backgrounds, which browsers leave out when printing"
+        )
         assert {a for a in page.requests if not a.startswith("data:")} == {path.as_uri()}
         address = urllib.parse.quote(f"{whole}/report/validation/index.html")
-        page.follow(f'#slices a[href="{address}#slices"]')
+        page.click_link(f'#slices a[href="{address}#slices"]')
         assert page.evaluate("document.querySelector('h1').innerText").startswith("vgg16:")
         assert page.evaluate("document.querySelector('#slices h2').innerText") == "Slices"
-        assert page.trouble == []
+        assert page.console_errors == []
