@@ -149,7 +149,7 @@ class _Record:
 
 def _unpack(root: Path, record: _Record, selection: Selection | None) -> archive.Originals:
     started = time.monotonic()
-    originals = archive.originals(root, record.inputs("unpack"), selection)
+    originals = archive.ensure_originals(root, record.inputs("unpack"), selection)
     if record.inputs("unpack") == originals.fingerprint:
         print(f"unpack: nothing to do, {len(originals.images):,} images in {originals.folder}")
         return originals
@@ -280,7 +280,7 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         print(tables.leaks_table(found["before"], found["after"]))
         manifest = planted_flaws.read_manifest(root)
         if manifest and rules.policy != KEEP:
-            planted = planted_flaws.table(planted_flaws.recall(judged, manifest))
+            planted = planted_flaws.format_flaws(planted_flaws.count_flaws(judged, manifest))
             print(f"\nPlanted in this sample, and found\n{planted}")
         _close("dedupe", _tally(judged), root / folders.UNIQUE, started)
     _draw(root, "dedupe", judged, rules)

@@ -1,8 +1,8 @@
-"""Grey faces that show an emotion, drawn: sample data for a machine without photographs.
+"""Draws grey faces that show an emotion: sample data for a machine without photographs.
 
-A face is drawn from back to front (background, hair, neck, head, features, fringe). Coordinates
-are those of the face: (0, 0) is the middle of the head, v = -1 its crown, v = 1 its chin, u grows
-to the right. Only arithmetic and square roots are used, see `faceemo.data.sample.canvas` for why.
+A face is drawn from back to front (background, hair, neck, head, features, fringe) in coordinates
+of the face: (0, 0) is the middle of the head, v = -1 its crown, v = 1 its chin, u grows to the
+right. Only arithmetic and square roots are used; `faceemo.data.sample.canvas` says why.
 """
 
 import math
@@ -24,22 +24,25 @@ from faceemo.data.sample.face_parameters import Expression, Person
 
 
 def draw_face(rng: np.random.Generator, emotion: str) -> np.ndarray:
-    """A drawing, not a photograph, of a person who shows `emotion`.
+    """Draws the face of a random person who shows `emotion`.
 
     Args:
-        rng: all variety is drawn from it.
-        emotion: one of `faceemo.config.CLASSES`.
+        rng: Source of all variety.
+        emotion: One of `faceemo.config.CLASSES`.
 
     Returns:
         uint8 [48, 48].
     """
-    person = Person.draw(rng)
-    return render(rng, person, Expression.draw(rng, emotion))
+    person = Person.sample(rng)
+    return render(rng, person, Expression.sample(rng, emotion))
 
 
 def render(rng: np.random.Generator, person: Person, face: Expression) -> np.ndarray:
-    """The picture of `person` making `face`: uint8 [48, 48]; `rng` gives texture and noise."""
-    u, v = _in_face(person)
+    """Renders `person` with the expression `face`: uint8 [48, 48].
+
+    `rng` determines the background, textures and noise.
+    """
+    u, v = _face_coordinates(person)
     canvas = _background(rng, u, v)
     chin = 1.0 + 0.13 * min(face.gape, 1.0)  # an open mouth lowers the jaw
     head = _head(u, v, person, chin)
@@ -52,7 +55,7 @@ def render(rng: np.random.Generator, person: Person, face: Expression) -> np.nda
         ear = ellipse(u - side * person.width * 1.0 + person.turn * 0.3, v - 0.08, 0.09, 0.2)
         paint(canvas, skin * 0.85, ear)
     paint(canvas, skin, head)
-    # the features sit on the front of the head, which turning moves more than its outline
+    # a turn of the head moves the features, which are in front, more than the outline
     u, v = u - person.turn, v - person.nod
     _relief(canvas, u, v, person, face)
     low = _rows(v, 0.2, 1.2)
@@ -70,8 +73,8 @@ def render(rng: np.random.Generator, person: Person, face: Expression) -> np.nda
     return finish(rng, canvas, person.contrast)
 
 
-def _in_face(person: Person) -> tuple[Field, Field]:
-    """Where every pixel of the canvas lies in the face."""
+def _face_coordinates(person: Person) -> tuple[Field, Field]:
+    """Returns (u, v) of every pixel of the canvas in units of the face."""
     x, y = coordinates()
     x, y = x - person.shift[0], y - 0.04 - person.shift[1]
     norm = 1 + person.tilt**2
@@ -81,12 +84,12 @@ def _in_face(person: Person) -> tuple[Field, Field]:
 
 
 def _rows(v: Field, low: float, high: float) -> slice:
-    """The rows of the canvas between two heights: all that a small feature needs."""
+    """Returns the rows of the canvas between two heights: a small feature needs no others."""
     rows = np.flatnonzero(((v > low) & (v < high)).any(axis=1))
     return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
-# Parts of the face. `u, v` are face units from the part's own middle where it has one.
+# Parts of the face. `u, v` are in units of the face, from the part's own middle if it has one.
 
 
 def _background(rng: np.random.Generator, u: Field, v: Field) -> Field:
@@ -97,7 +100,7 @@ def _background(rng: np.random.Generator, u: Field, v: Field) -> Field:
 
 
 def _head(u: Field, v: Field, person: Person, chin: float) -> Field:
-    """Half an ellipse above, a jaw below."""
+    """Returns the coverage of the head: half an ellipse above, a jaw below."""
     below = np.maximum(v, 0) / chin
     narrow = 1 - (0.26 - 0.2 * person.jaw) * below
     r = np.sqrt(np.square(u / (person.width * narrow)) + np.square(np.where(v > 0, below, v)))
@@ -105,7 +108,7 @@ def _head(u: Field, v: Field, person: Person, chin: float) -> Field:
 
 
 def _shade(u: Field, v: Field, person: Person) -> Field:
-    """Light on a round head, about 0.4 to 1.3."""
+    """Computes the light on a round head, about 0.4 to 1.3."""
     nu, nv = u / (person.width * 1.12), v / 1.15
     nz = np.sqrt(np.maximum(1 - nu * nu - nv * nv, 0))
     lu, lv = person.light
@@ -122,7 +125,7 @@ def _shoulders(canvas: Field, u: Field, v: Field, person: Person, cloth: float) 
 
 
 def _relief(canvas: Field, u: Field, v: Field, person: Person, face: Expression) -> None:
-    """Nose, cheeks, sockets and folds: darker and lighter skin."""
+    """Paints nose, cheeks, eye sockets and folds as darker and lighter skin."""
     dark, bright = person.skin * 0.42, min(1.0, person.skin * 1.25)
     lit = 1 if person.light[0] > 0 else -1
     wide = person.nose
@@ -198,7 +201,7 @@ def _eye(
     open_ = half * (0.5 + 0.36 * face.lids)
     x = u / half
     arch = np.maximum(1 - x * x, 0)
-    # sorrow lets the outer corner hang, a raised cheek pushes the lower lid up
+    # sadness lowers the outer corner, a raised cheek pushes the lower lid up
     slant = side * 0.03 * (face.inner - 0.3) * x
     upper = slant - max(open_ * 1.1, 0.008) * arch
     lower = slant + max(open_ * (0.75 - 0.6 * face.cheeks), 0.006) * arch

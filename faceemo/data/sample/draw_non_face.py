@@ -1,4 +1,4 @@
-"""Pictures that show no face: what the sample's face screening has to reject."""
+"""Draws images without a face, which face screening has to reject."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ import numpy as np
 from faceemo.data.sample.canvas import Field, clouds, coordinates, cover, finish, paint
 
 
-def draw_thing(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """A drawing of something without a face.
+def draw_non_face(rng: np.random.Generator, kind: str) -> np.ndarray:
+    """Draws an object or a texture without a face.
 
     Args:
-        rng: all variety is drawn from it.
-        kind: one of `THINGS`.
+        rng: Source of all variety.
+        kind: A key of `NON_FACES`.
 
     Returns:
         uint8 [48, 48].
@@ -20,7 +20,7 @@ def draw_thing(rng: np.random.Generator, kind: str) -> np.ndarray:
     u, v = coordinates()
     u, v = u - rng.uniform(-0.15, 0.15), v - rng.uniform(-0.15, 0.15)
     canvas = np.full_like(u, rng.uniform(0.1, 0.9))
-    THINGS[kind](rng, canvas, u, v)
+    NON_FACES[kind](rng, canvas, u, v)
     return finish(rng, canvas, rng.uniform(0.9, 1.2))
 
 
@@ -58,7 +58,7 @@ def _fir(rng: np.random.Generator, canvas: Field, u: Field, v: Field) -> None:
         paint(canvas, needles, cover(np.minimum(top + 0.65 - v, (v - top) * 0.75 - np.abs(u))))
 
 
-THINGS: dict[str, Callable[[np.random.Generator, Field, Field, Field], None]] = {
+NON_FACES: dict[str, Callable[[np.random.Generator, Field, Field, Field], None]] = {
     "stripes": _stripes,
     "tiles": _tiles,
     "static": _static,

@@ -1,4 +1,4 @@
-"""Who the drawn faces are, and how their emotions show: the variety of the sample data."""
+"""Random parameters of the drawn faces: the person and the facial expression."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Expression:
-    """What the muscles of a face do; all zero is a face at rest.
+    """The muscle positions of a face; a face at rest has zeros.
 
     Attributes:
-        smile: corners of the mouth, 1 up to -1 down.
-        gape: opening of the mouth, 0 to 1.
-        grin: 1 pulls an open mouth wide and bares the teeth, 0 leaves it round.
-        lids: 1 wide open to -1 closed.
-        brows: 1 raised to -1 lowered.
-        inner: 1 lifts the inner ends of the brows, as sorrow does; -1 frowns.
-        cheeks: 0 to 1, raised, with folds from nose to mouth.
+        smile: Height of the corners of the mouth, 1 up to -1 down.
+        gape: Opening of the mouth, 0 to 1.
+        grin: Shape of an open mouth: 1 is wide with bared teeth, 0 is round.
+        lids: Opening of the eyes, 1 wide open to -1 closed.
+        brows: Height of the brows, 1 raised to -1 lowered.
+        inner: Height of the inner ends of the brows: 1 raised as in sadness, -1 frowning.
+        cheeks: Height of the cheeks, 0 to 1, with folds from nose to mouth.
     """
 
     smile: float
@@ -28,8 +28,8 @@ class Expression:
     cheeks: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, emotion: str) -> "Expression":
-        """One of many ways to show `emotion`: strong or faint, some of its signs missing."""
+    def sample(cls, rng: np.random.Generator, emotion: str) -> "Expression":
+        """Samples an expression of `emotion`, strong or faint, with some of its signs missing."""
         strength = 0.1 + 0.9 * _root(rng)
 
         def sign(most: float) -> float:
@@ -49,7 +49,7 @@ class Expression:
             shown |= {"grin": rng.uniform(0.3, 0.8) if rng.random() < 0.15 else 0.0}
         else:
             shown |= {"smile": 0.08, "gape": rng.uniform(0.0, 0.22) if rng.random() < 0.15 else 0.0}
-        # Nobody's face at rest is level: this is what makes the faint emotions hard to tell.
+        # No face at rest is neutral in every part: this makes faint emotions hard to recognise.
         rest = {"smile": 0.2, "lids": 0.3, "brows": 0.3, "inner": 0.3, "cheeks": 0.12}
         for name, spread in rest.items():
             shown[name] += spread * (rng.random() + rng.random() + rng.random() - 1.5) * 1.4
@@ -59,7 +59,7 @@ class Expression:
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Who is drawn, and how the picture is taken. Lengths in face units, tones 0 to 1."""
+    """The person and the pose. Lengths are in units of the face, tones are 0 to 1."""
 
     width: float  # half the width of the head
     jaw: float  # 0 narrow chin, 1 square
@@ -76,17 +76,17 @@ class Person:
     lips: float
     beard: float
     glasses: bool
-    light: tuple[float, float]  # from where, as (u, v)
+    light: tuple[float, float]  # direction (u, v) of the light
     contrast: float
-    turn: float  # of the head to the side
+    turn: float  # sideways turn of the head
     nod: float
     tilt: float  # tangent of half the angle of rotation
     scale: float
     shift: tuple[float, float]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Person":
-        """Somebody."""
+    def sample(cls, rng: np.random.Generator) -> "Person":
+        """Samples a person and a pose."""
 
         def within(low: float, high: float) -> float:
             return float(rng.uniform(low, high))
@@ -123,5 +123,5 @@ class Person:
 
 
 def _root(rng: np.random.Generator) -> float:
-    """Between 0 and 1, more often large."""
+    """Samples a number in 0 to 1 with a density that rises linearly."""
     return max(float(rng.random()), float(rng.random()))

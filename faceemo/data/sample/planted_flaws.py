@@ -1,4 +1,4 @@
-"""How much of what was planted in the drawn sample the preparation has found."""
+"""Recall and precision of the preparation on the flaws planted in the drawn sample."""
 
 import dataclasses
 import itertools
@@ -11,40 +11,49 @@ from faceemo.data.ledger.ledger import Row
 from faceemo.data.sample import sample
 
 _TWINS = ("exact_duplicate", "near_duplicate", "leak_validation", "leak_test", "conflict")
-_BLANK = 0.9
+_MIN_BLANKNESS = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
-class Recall:
-    """What was found of one kind of flaw; an item is an image, or a pair of images."""
+class FlawCounts:
+    """The counts of one kind of flaw. The items are images or pairs of images.
+
+    Attributes:
+        planted: Number of planted items.
+        found: Number of planted items that were found.
+        wrong: Number of items that were found but not planted.
+    """
 
     planted: int
-    found: int  # of those planted
-    wrong: int  # found, but planted nowhere
+    found: int
+    wrong: int
 
     @property
     def recall(self) -> float:
-        """Share of the planted that was found; 1 where nothing was planted."""
+        """Share of the planted items that were found; 1 if nothing was planted."""
         return self.found / self.planted if self.planted else 1.0
 
     @property
     def precision(self) -> float:
-        """Share of the found that was planted; 1 where nothing was found."""
+        """Share of the found items that were planted; 1 if nothing was found."""
         return self.found / (self.found + self.wrong) if self.found + self.wrong else 1.0
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
-    """What was planted in the sample at `root`; None if it is no sample."""
+    """Reads the manifest of the sample at `root`; returns None if `root` holds no sample."""
     path = root / sample.MANIFEST_NAME
     return json.loads(path.read_text(encoding="ascii")) if path.is_file() else None
 
 
-def recall(rows: Sequence[Row], manifest: Mapping[str, Any]) -> dict[str, Recall]:
-    """Recall and precision of every kind of flaw that the ledger can tell, by its name.
+def count_flaws(rows: Sequence[Row], manifest: Mapping[str, Any]) -> dict[str, FlawCounts]:
+    """Counts, for every kind of flaw that the ledger can show, how many were planted and found.
 
     Args:
-        rows: judged by a policy that leaves out what shows no face.
-        manifest: of the sample.
+        rows: Rows of the ledger, judged by a policy that leaves out images without a face.
+        manifest: The sample's manifest.
+
+    Returns:
+        Counts by the name of the kind.
     """
     flaws = manifest["flaws"]
 
@@ -57,8 +66,8 @@ def recall(rows: Sequence[Row], manifest: Mapping[str, Any]) -> dict[str, Recall
     def flagged(test: Callable[[Row], bool]) -> set:
         return {row.path for row in rows if test(row)}
 
-    exact = _grouped(rows, lambda row: row.exact_group)
-    same_hash = _grouped(rows, lambda row: row.duplicate_group)
+    exact = _group_pairs(rows, lambda row: row.exact_group)
+    same_hash = _group_pairs(rows, lambda row: row.duplicate_group)
     twins = pairs(*_TWINS)
     near = {
         frozenset((row.path, row.near_group))
@@ -73,24 +82,22 @@ def recall(rows: Sequence[Row], manifest: Mapping[str, Any]) -> dict[str, Recall
         if other.split != "test" and other.dhash == row.dhash
     }
     return {
-        "unreadable": _compared(images("truncated"), flagged(lambda row: bool(row.problem))),
-        "blank": _compared(images("blank"), flagged(lambda row: (row.blank or 0) > _BLANK)),
-        "no face": _compared(
+        "unreadable": _compare(images("truncated"), flagged(lambda row: bool(row.problem))),
+        "blank": _compare(images("blank"), flagged(lambda row: (row.blank or 0) > _MIN_BLANKNESS)),
+        "no face": _compare(
             images("blank", "non_face"),
             flagged(lambda row: not row.has_face and not row.problem),
         ),
-        "same pixels": _compared(pairs("exact_duplicate"), exact, also=twins),
-        "same dHash": _compared(twins, same_hash),
-        "conflicting labels": _compared(
-            images("conflict"), flagged(lambda row: row.label_conflict)
-        ),
-        "leak into test": _compared(pairs("leak_test"), into_test),
-        "near": _compared(pairs("close_pair"), near - twins),
+        "same pixels": _compare(pairs("exact_duplicate"), exact, allowed=twins),
+        "same dHash": _compare(twins, same_hash),
+        "conflicting labels": _compare(images("conflict"), flagged(lambda row: row.label_conflict)),
+        "leak into test": _compare(pairs("leak_test"), into_test),
+        "near": _compare(pairs("close_pair"), near - twins),
     }
 
 
-def table(found: Mapping[str, Recall]) -> str:
-    """The result as aligned text."""
+def format_flaws(found: Mapping[str, FlawCounts]) -> str:
+    """Formats the result of `count_flaws` as aligned text."""
     lines = [f"  {'':<20}{'planted':>8}{'found':>8}{'wrong':>8}{'recall':>8}{'precision':>11}"]
     for kind, one in found.items():
         lines.append(
@@ -100,16 +107,17 @@ def table(found: Mapping[str, Recall]) -> str:
     return "\n".join(lines)
 
 
-def _compared(planted: set, found: set, also: Iterable = ()) -> Recall:
-    """Items in `also` are neither missed nor wrong."""
-    return Recall(len(planted), len(planted & found), len(found - planted - set(also)))
+def _compare(planted: set, found: set, allowed: Iterable = ()) -> FlawCounts:
+    """Counts planted and found items; found items in `allowed` do not count as wrong."""
+    return FlawCounts(len(planted), len(planted & found), len(found - planted - set(allowed)))
 
 
 def _pairs(groups: Iterable[Iterable[str]]) -> set[frozenset[str]]:
     return {frozenset(pair) for group in groups for pair in itertools.combinations(group, 2)}
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], str | None]) -> set[frozenset[str]]:
+def _group_pairs(rows: Iterable[Row], key: Callable[[Row], str | None]) -> set[frozenset[str]]:
+    """Returns all pairs of paths whose rows have the same `key`, which is not None."""
     groups: dict[str, list[str]] = {}
     for row in rows:
         if (group := key(row)) is not None:

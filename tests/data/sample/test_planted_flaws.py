@@ -1,4 +1,4 @@
-"""What preparation finds of the flaws that the sample has planted."""
+"""Checks recall and precision of the preparation on the sample's planted flaws."""
 
 import dataclasses
 import hashlib
@@ -18,8 +18,8 @@ EXACT = ("unreadable", "blank", "no face", "same pixels", "same dHash", "conflic
          "leak into test")  # fmt: skip
 
 
-class Told:
-    """In place of the detector, which has its own test: is told which contents are no faces."""
+class ListDetector:
+    """A stand-in for the detector that finds a face unless the image is in a given list."""
 
     workers = 2
     faceless: frozenset[str] = frozenset()
@@ -29,12 +29,15 @@ class Told:
 
     def detect(self, images):
         found = (hashlib.sha256(image.tobytes()).hexdigest() for image in images)
-        return [boxes.Detection(0.1 if one in Told.faceless else 0.9, None, 300) for one in found]
+        return [
+            boxes.Detection(0.1 if one in ListDetector.faceless else 0.9, None, 300)
+            for one in found
+        ]
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """The default sample, prepared: its root, rows and manifest."""
+    """The root, the ledger's rows and the manifest of the prepared default sample."""
     from faceemo.data.measure.decode import decode
 
     root = tmp_path_factory.mktemp("sample")
@@ -50,11 +53,11 @@ def prepared(tmp_path_factory):
     with zipfile.ZipFile(root / archive.ZIP) as members:
         contents = [members.read(f"{archive.FOLDER}/{path}") for path in faceless]
     decoded = [decode(content).pixels for content in contents]
-    Told.faceless = frozenset(
+    ListDetector.faceless = frozenset(
         hashlib.sha256(one.bgr.tobytes()).hexdigest() for one in decoded if one
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_detector, "Detector", Told)
+        patch.setattr(face_detector, "Detector", ListDetector)
         patch.setattr(prepare, "_PICTURES", {"screen": {}, "dedupe": {}})
         prepare.prepare(root)
     return root, ledger.read(root), manifest
@@ -64,11 +67,11 @@ def prepared(tmp_path_factory):
 def test_recall_and_precision(prepared, policy):
     root, _, manifest = prepared
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_detector, "Detector", None)  # a replay needs none
+        patch.setattr(face_detector, "Detector", None)  # other rules need no detector
         patch.setattr(prepare, "_PICTURES", {"screen": {}, "dedupe": {}})
         prepare.prepare(root, Rules(policy=policy))
-    found = planted_flaws.recall(ledger.read(root), manifest)
-    print(planted_flaws.table(found))
+    found = planted_flaws.count_flaws(ledger.read(root), manifest)
+    print(planted_flaws.format_flaws(found))
     for kind in EXACT:
         assert found[kind].planted > 0
         assert (found[kind].recall, found[kind].precision) == (1, 1), kind
@@ -77,9 +80,9 @@ def test_recall_and_precision(prepared, policy):
     assert found["near"].precision >= 0.9
 
 
-def test_what_is_missed_or_wrong_is_counted(prepared):
+def test_missed_and_wrong_items_are_counted(prepared):
     _, rows, manifest = prepared
-    whole = planted_flaws.recall(rows, manifest)
+    whole = planted_flaws.count_flaws(rows, manifest)
     blank = next(row for row in rows if row.blank == 1)
     broken = [
         dataclasses.replace(row, exact_group=None, duplicate_group=None, label_conflict=True)
@@ -87,8 +90,8 @@ def test_what_is_missed_or_wrong_is_counted(prepared):
         else dataclasses.replace(row, blank=0.5)
         for row in rows
     ]
-    found = planted_flaws.recall(broken, manifest)
-    assert found["blank"] == planted_flaws.Recall(
+    found = planted_flaws.count_flaws(broken, manifest)
+    assert found["blank"] == planted_flaws.FlawCounts(
         whole["blank"].planted, whole["blank"].planted - 1, 0
     )
     assert (found["same dHash"].recall, found["same dHash"].precision) == (0, 1)

@@ -1,3 +1,5 @@
+"""Checks that the sample has the flaws its manifest names, and faces that can be learned."""
+
 import collections
 import hashlib
 import io
@@ -17,18 +19,22 @@ from faceemo.assets import catalogue
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.sample import sample
 from faceemo.data.sample.draw_face import draw_face
-from faceemo.data.sample.draw_non_face import THINGS, draw_thing
+from faceemo.data.sample.draw_non_face import NON_FACES, draw_non_face
 from faceemo.errors import UserError
 
-SMALL = {"train": 100, "validation": 26, "test": 9}  # none of them divides by 4, or all would
-SEED = 1991921  # the configuration's default: what newcomers see
+SMALL = {
+    "train": 100,
+    "validation": 26,
+    "test": 9,
+}  # unlike the default counts, not all divisible by 4
+SEED = 1991921  # the configuration's default seed, with which newcomers start
 
 
-class Drawn:
-    """A written sample: members by their path, the manifest, and what Pillow and imagehash see."""
+class Sample:
+    """A written sample: its files by path, its manifest, and each image's pixels and dHash."""
 
     def __init__(self, root, seed, counts):
-        self.counts = counts or sample.COUNTS
+        self.counts = counts or sample.DEFAULT_COUNTS
         self.zip = sample.write_zip(root, seed, counts)
         self.manifest = json.loads((root / "manifest.json").read_text())
         with zipfile.ZipFile(self.zip) as members:
@@ -37,7 +43,7 @@ class Drawn:
                 name.removeprefix("Facial_emotion_images/"): members.read(name)
                 for name in self.names
             }
-        self.images = {path: decoded(data) for path, data in self.data.items()}
+        self.images = {path: decode(data) for path, data in self.data.items()}
         self.hashes = {
             path: int(str(imagehash.dhash(Image.fromarray(image))), 16)
             for path, image in self.images.items()
@@ -48,14 +54,15 @@ class Drawn:
         return [list(f["members"]) for f in self.manifest["flaws"] if f["kind"] == kind]
 
 
-def decoded(data):
+def decode(data):
+    """Decodes an image; returns None if it is damaged."""
     try:
         return np.asarray(Image.open(io.BytesIO(data)))
     except OSError:
         return None
 
 
-def bits(a, b):
+def hamming(a, b):
     return (a ^ b).bit_count()
 
 
@@ -73,12 +80,12 @@ def row_of(path):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return Drawn(tmp_path_factory.mktemp("small"), 3, SMALL)
+    return Sample(tmp_path_factory.mktemp("small"), 3, SMALL)
 
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory):
-    return Drawn(tmp_path_factory.mktemp("default"), SEED, None)
+    return Sample(tmp_path_factory.mktemp("default"), SEED, None)
 
 
 @pytest.fixture(params=["small", "default"])
@@ -86,7 +93,7 @@ def drawn(request):
     return request.getfixturevalue(request.param)
 
 
-def test_layout_is_that_of_the_real_zip(drawn):
+def test_the_layout_is_that_of_the_real_zip(drawn):
     pattern = r"Facial_emotion_images/(train|validation|test)/(happy|neutral|sad|surprise)/\d+\.jpg"
     assert all(re.fullmatch(pattern, name) for name in drawn.names)
     assert len({row_of(path) for path in drawn.data}) == len(drawn.names)
@@ -96,18 +103,20 @@ def test_layout_is_that_of_the_real_zip(drawn):
     assert drawn.manifest["source"] == "drawn, not photographed"
 
 
-def test_seed_decides_every_byte(small, tmp_path):
-    again = Drawn(tmp_path, 3, SMALL)
+def test_the_seed_determines_every_byte(small, tmp_path):
+    again = Sample(tmp_path, 3, SMALL)
     assert again.zip.read_bytes() == small.zip.read_bytes()
     assert again.manifest == small.manifest
-    other = Drawn(tmp_path, 4, SMALL)  # replaces what was there
+    other = Sample(tmp_path, 4, SMALL)  # replaces the first zip
     shared = set(other.data.values()) & set(small.data.values())
-    assert all(len(np.unique(decoded(data))) == 1 for data in shared)  # blank ones
+    assert all(len(np.unique(decode(data))) == 1 for data in shared)  # blank images only
 
 
 def expected_fates(drawn):
-    """SPEC's rules applied to the pictures themselves; only 'no face' is taken from the manifest,
-    as the detector has its own test."""
+    """Applies SPEC's rules to the images themselves.
+
+    Only 'no face' is taken from the manifest, as the detector has its own test.
+    """
     faceless = {path for kind in ("blank", "non_face") for (path,) in drawn.flaws(kind)}
     fates = dict.fromkeys(drawn.data, "kept")
     groups = collections.defaultdict(list)
@@ -128,14 +137,14 @@ def expected_fates(drawn):
     return fates
 
 
-def test_manifest_tells_every_fate(drawn):
-    told = dict.fromkeys(drawn.data, "kept")
+def test_the_manifest_has_every_images_fate(drawn):
+    fates = dict.fromkeys(drawn.data, "kept")
     for flaw in drawn.manifest["flaws"]:
-        told |= flaw["members"]
-    assert told == expected_fates(drawn)
+        fates |= flaw["members"]
+    assert fates == expected_fates(drawn)
 
 
-def test_what_stays_are_the_counts_evenly_over_the_classes(drawn):
+def test_kept_images_are_the_counts_spread_evenly_over_the_classes(drawn):
     kept = collections.Counter(
         (split_of(path), label_of(path))
         for path, fate in expected_fates(drawn).items()
@@ -164,7 +173,7 @@ def test_every_class_has_every_flaw(drawn):
         assert {label_of(members[0]) for members in drawn.flaws(kind)} == set(CLASSES)
 
 
-def test_flaws_are_what_they_are_called(drawn):
+def test_the_planted_flaws_are_of_their_kinds(drawn):
     data, hashes = drawn.data, drawn.hashes
     for members in drawn.flaws("exact_duplicate"):
         assert len({hashlib.sha256(data[path]).digest() for path in members}) == 1
@@ -174,7 +183,7 @@ def test_flaws_are_what_they_are_called(drawn):
         assert len({hashes[path] for path in members}) == 1
         assert len({path.rpartition("/")[0] for path in members}) == 1
     for first, second in drawn.flaws("close_pair"):
-        assert 1 <= bits(hashes[first], hashes[second]) <= 2
+        assert 1 <= hamming(hashes[first], hashes[second]) <= 2
     for members in drawn.flaws("leak_validation"):
         assert {split_of(path) for path in members} == {"train", "validation"}
         assert len({hashes[path] for path in members}) == 1
@@ -195,7 +204,7 @@ def test_flaws_are_what_they_are_called(drawn):
     assert sum(image is None for image in drawn.images.values()) == len(drawn.flaws("truncated"))
 
 
-def test_leaks_into_test_are_complete(drawn):
+def test_the_manifest_lists_all_leaks_into_test(drawn):
     test = {path for path in drawn.hashes if split_of(path) == "test"}
     found = {
         (a, b) for a in test for b in set(drawn.hashes) - test
@@ -204,7 +213,7 @@ def test_leaks_into_test_are_complete(drawn):
     assert found == {(leak["test"], leak["other"]) for leak in drawn.manifest["test_leaks"]}
 
 
-def test_pictures_that_share_no_flaw_are_unlike(drawn):
+def test_images_that_share_no_flaw_are_unlike(drawn):
     faceless = {path for kind in ("blank", "non_face") for (path,) in drawn.flaws(kind)}
     related = {
         frozenset(pair)
@@ -217,8 +226,8 @@ def test_pictures_that_share_no_flaw_are_unlike(drawn):
     assert {frozenset((faces[a], faces[b])) for a, b in alike} == related
 
 
-def test_names_sort_otherwise_than_rows_in_some_group(default):
-    # or keeping the first name instead of the lowest row would go unseen
+def test_some_group_sorts_differently_by_name_than_by_row(default):
+    # otherwise no test would notice that the first name is kept instead of the lowest row
     fates = expected_fates(default)
     groups = default.flaws("exact_duplicate") + default.flaws("near_duplicate")
     assert any(fates[min(members)] != "kept" for members in groups)
@@ -226,7 +235,7 @@ def test_names_sort_otherwise_than_rows_in_some_group(default):
 
 @pytest.fixture(scope="module")
 def confidence():
-    """The detector of SPEC section 2, written once more: best confidence of a grey image."""
+    """The detector of SPEC section 2, implemented again: the best confidence in a grey image."""
     net = cv2.dnn.readNetFromCaffe(
         str(catalogue.fetch("res10.prototxt")), str(catalogue.fetch("res10.caffemodel"))
     )
@@ -239,7 +248,7 @@ def confidence():
     return best
 
 
-def test_the_detector_sees_the_planted_faces_and_nothing_else(default, confidence):
+def test_the_detector_finds_the_planted_faces_and_nothing_else(default, confidence):
     for flaw in default.manifest["flaws"]:
         for path, fate in flaw["members"].items():
             if fate != "unreadable":
@@ -247,23 +256,23 @@ def test_the_detector_sees_the_planted_faces_and_nothing_else(default, confidenc
 
 
 @pytest.mark.slow
-def test_the_detector_sees_nearly_every_face(default, confidence):
+def test_the_detector_finds_nearly_every_face(default, confidence):
     planted = {path for flaw in default.manifest["flaws"] for path in flaw["members"]}
     faces = sorted(set(default.data) - planted)[::4]
-    seen = [confidence(default.images[path]) > 0.5 for path in faces]
-    assert np.mean(seen) >= 0.98
+    found = [confidence(default.images[path]) > 0.5 for path in faces]
+    assert np.mean(found) >= 0.98
 
 
-@pytest.mark.parametrize("kind", THINGS)
-def test_things_are_no_faces_for_any_seed(kind, confidence):
+@pytest.mark.parametrize("kind", NON_FACES)
+def test_the_detector_finds_no_face_in_non_faces(kind, confidence):
     for seed in range(12):
-        image = draw_thing(np.random.default_rng(1000 + seed), kind)
+        image = draw_non_face(np.random.default_rng(1000 + seed), kind)
         assert image.shape == (48, 48)
         assert confidence(image) < 0.5
 
 
-def test_emotions_can_be_learned_but_not_all_at_once():
-    """A plain classifier on oriented gradients: far over chance, short of perfect."""
+def test_emotions_can_be_learned_but_not_perfectly():
+    """A plain classifier of oriented gradients is far above chance and short of perfect."""
     hog = cv2.HOGDescriptor((48, 48), (16, 16), (8, 8), (8, 8), 9)
 
     def features(seed, number):
@@ -281,18 +290,18 @@ def test_emotions_can_be_learned_but_not_all_at_once():
 @pytest.mark.parametrize(
     "counts", [{"train": 100}, {**SMALL, "train": 8}, {**SMALL, "extra": 5}, {**SMALL, "test": -1}]
 )
-def test_counts_that_do_not_do_are_refused(tmp_path, counts):
+def test_counts_that_are_too_small_or_incomplete_are_refused(tmp_path, counts):
     with pytest.raises(UserError, match="at least"):
         sample.write_zip(tmp_path, 0, counts)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("train", "validation"), [(24, 12), (27, 150), (200, 13)])
-@pytest.mark.timeout(60)  # the search for altered versions must end, for every seed
+@pytest.mark.timeout(60)  # the search for altered versions must end for every seed
 @pytest.mark.parametrize("seed", [1, 2])
-def test_any_counts_from_the_least_do(tmp_path, train, validation, seed):
+def test_any_counts_from_the_minimum_on_are_met(tmp_path, train, validation, seed):
     counts = {"train": train, "validation": validation, "test": 8}
-    drawn = Drawn(tmp_path, seed, counts)
+    drawn = Sample(tmp_path, seed, counts)
     fates = expected_fates(drawn)
     for split, number in counts.items():
         assert sum(f == "kept" for path, f in fates.items() if split_of(path) == split) == number

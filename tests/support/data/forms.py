@@ -1,4 +1,4 @@
-"""The drawn sample in the forms in which others publish FER2013."""
+"""The drawn sample in the forms in which FER2013 is published."""
 
 import contextlib
 import csv
@@ -16,16 +16,16 @@ from faceemo.data.source.archive import FOLDER
 USAGES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
-def drawn(folder):
-    """The sample's images: {'train/happy/7.jpg': content}; as few as there can be."""
+def draw_images(folder):
+    """Draws the smallest sample and returns its images: {'train/happy/7.jpg': content}."""
     with contextlib.redirect_stdout(io.StringIO()):
-        path = sample.write_zip(folder, seed=5, counts=sample.LEAST)
+        path = sample.write_zip(folder, seed=5, counts=sample.MIN_COUNTS)
     with zipfile.ZipFile(path) as archive:
         return {name.removeprefix(f"{FOLDER}/"): archive.read(name) for name in archive.namelist()}
 
 
-def whole(images):
-    """Those that can be decoded: a csv can hold no others."""
+def decodable(images):
+    """Returns the images that can be decoded: a csv can hold no others."""
     kept = {}
     for path, content in images.items():
         with contextlib.suppress(OSError):
@@ -39,12 +39,12 @@ def below(images, folder):
 
 
 def twice(images):
-    """images/train/... and the whole again in images/images/."""
+    """Puts the images into images/train/..., and once more into images/images/train/..."""
     return below(images, "images") | below(images, "images/images")
 
 
 def with_usage_in_names(images):
-    """train/happy/Training_7.jpg, test/happy/PublicTest_8.jpg, test/happy/PrivateTest_9.jpg."""
+    """Names images Training_7.jpg in train, PublicTest_8.jpg and PrivateTest_9.jpg in test."""
     moved = {}
     for path, content in images.items():
         split, label, name = path.split("/")
@@ -61,8 +61,8 @@ def without_splits(images):
     return {path.partition("/")[2]: content for path, content in images.items()}
 
 
-def seven(images):
-    """Seven classes out of four: every third file of three of them becomes another."""
+def with_seven_classes(images):
+    """Makes seven classes out of four: every third file of three of them gets another."""
     other = {"happy": "disgust", "neutral": "angry", "sad": "fear"}
     renamed = {}
     for path, content in images.items():
@@ -72,8 +72,8 @@ def seven(images):
     return renamed
 
 
-def table(images, header=("emotion", "pixels", "Usage")):
-    """The csv: a row per image at the row that is its name, test-less emotion 0 between them."""
+def make_csv(images, header=("emotion", "pixels", "Usage")):
+    """Writes the csv: each image at the row that is its name, 'angry' 2x2 images in between."""
     by_row = {int(PurePosixPath(path).stem): path for path in images}
     stream = io.StringIO(newline="")
     rows = csv.writer(stream)
@@ -93,7 +93,7 @@ def table(images, header=("emotion", "pixels", "Usage")):
 
 
 def renumbered(images):
-    """The same with the names 0.jpg, 1.jpg, ...: in a csv no other rows come between them."""
+    """Renames the images to 0.jpg, 1.jpg, ...: in a csv no other rows come between them."""
     return {
         f"{PurePosixPath(path).parent}/{number}.jpg": content
         for number, (path, content) in enumerate(images.items())
@@ -101,7 +101,7 @@ def renumbered(images):
 
 
 def write_zip(path, files, method=zipfile.ZIP_STORED):
-    """The same bytes whenever it is written: no file has a date; a key may be a ZipInfo."""
+    """Writes a zip whose bytes do not depend on the time; a key of `files` may be a ZipInfo."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
@@ -117,8 +117,8 @@ def write_folder(path, files):
     return path
 
 
-def contents(folder):
-    """What write_folder was given."""
+def read_folder(folder):
+    """Reads the files that `write_folder` wrote."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
