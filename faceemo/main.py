@@ -91,7 +91,7 @@ def _run(config: ConfigDict, workdir: Path) -> None:
     from faceemo.experiments import run
     from faceemo.train import compile_cache, interrupt
 
-    compile_cache.keep()
+    compile_cache.enable()
     print(_heading(config, _config_argument(sys.argv) or ""))
     try:
         if _MODE.value == "plan":

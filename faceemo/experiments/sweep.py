@@ -1,7 +1,7 @@
-"""Many variants one after the other, each in a process of its own, so that none takes others along.
+"""A sweep: many runs one after the other, each in its own process so that failures stay isolated.
 
-A sweep is a folder with a run in each subfolder. The same command goes on where it stopped: what is
-finished is skipped, what was interrupted resumes, what failed is tried again.
+A sweep is a folder with one subfolder per run. The same command continues an interrupted sweep:
+finished runs are skipped, interrupted runs resume, and failed runs are tried again.
 """
 
 import dataclasses
@@ -22,15 +22,21 @@ from faceemo.config import MAY_DIFFER, default_workdir, make_config
 from faceemo.errors import UserError
 from faceemo.train import interrupt
 from faceemo.train.checkpoint import progress
-from faceemo.train.checkpoint.checkpoints import recorded_history
+from faceemo.train.checkpoint.checkpoints import read_history
 
 LOGS = "logs"
-_ECHOED = ("epoch ", "warning:")
+_ECHOED_PREFIXES = ("epoch ", "warning:")  # lines of a run's output that the sweep prints too
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a sweep: its configuration, as an argument too, and its folder."""
+    """One run of a sweep.
+
+    Attributes:
+        config: The run's configuration.
+        arg: The same as text, for `--config configs/ARCH.py:ARG`.
+        workdir: The run's folder.
+    """
 
     config: ConfigDict
     arg: str
@@ -38,55 +44,57 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the run's folder."""
         return self.workdir.name
 
     def command(self, configs: Path) -> list[str]:
-        """What trains it; `configs` is the folder with a file per backbone."""
+        """Returns the command that trains it, given the folder of the configuration files."""
         file = f"{configs / self.config.arch}.py:{self.arg}"
         return [
             *(sys.executable, "-m", "faceemo.main"),
             *(f"--config={file}", f"--workdir={self.workdir}"),
         ]
 
-    def finished(self) -> bool:
-        """Whether its records tell of this very configuration, images and budget included."""
-        history = recorded_history(self.workdir)
-        if not history or not (summary := self.summary()):
+    def is_finished(self) -> bool:
+        """Returns whether this exact configuration, including images and epochs, is done."""
+        history = read_history(self.workdir)
+        if not history or not (summary := self.read_summary()):
             return False
-        # a field younger than the run had its default in it
-        found = make_config(self.config.arch).to_dict() | summary["config"]
-        return progress.finished(history, self.config.epochs, self.config.patience) and all(
-            found[field] == value
+        # Fields that were added after the run was made had their default in it.
+        recorded = make_config(self.config.arch).to_dict() | summary["config"]
+        return progress.is_finished(history, self.config.epochs, self.config.patience) and all(
+            recorded[field] == value
             for field, value in self.config.items()
             if field not in MAY_DIFFER - {"data_dir", "source"}
         )
 
-    def summary(self) -> dict[str, Any] | None:
-        """What the run says of itself at its end."""
+    def read_summary(self) -> dict[str, Any] | None:
+        """Reads the run's summary.json, which it writes at its end; None if there is none."""
         path = self.workdir / "summary.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def plan(
+def plan_runs(
     root: Path,
     models: Iterable[tuple[str, int | str]],
     seeds: int = 1,
     overrides: str = "",
 ) -> list[Run]:
-    """The runs of a sweep, seed after seed, so that a first answer to every question comes early.
+    """Makes the runs of a sweep: all models with the first seed, then with the next, and so on.
 
     Args:
-        root: folder of the sweep.
-        models: backbone (of `config.ARCHS`) and variant (0 to 11, 'best') of each.
-        seeds: how many, counted up from the configuration's.
+        root: Folder of the sweep.
+        models: (backbone, variant) pairs: one of `config.ARCHS`, and 0 to 11 or 'best'.
+        seeds: Number of seeds, counted up from the configuration's.
         overrides: 'field=value' pairs for all runs, separated by commas.
 
     Raises:
-        UserError: if a configuration is not allowed, or there are fewer seeds than one.
+        UserError: If a configuration is not valid, or `seeds` is below 1.
     """
     if seeds < 1:
-        raise UserError(expected="one seed or more", found=str(seeds), fix="give --seeds 1")
+        raise UserError(
+            expected="--seeds to be at least one seed", found=str(seeds), fix="give --seeds 1"
+        )
     models, runs = list(models), []
     for number in range(seeds):
         for arch, variant in models:
@@ -99,97 +107,104 @@ def plan(
     return runs
 
 
-def sweep(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
-    """Runs what is not finished; returns why those failed that did, by name.
+def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]:
+    """Trains all runs that are not finished.
 
     Args:
-        runs: of `plan`.
-        root: folder of the sweep; what the runs print goes to root/logs.
-        configs: folder with a configuration file per backbone.
+        runs: Runs from `plan_runs`.
+        root: Folder of the sweep; the output of each run goes to root/logs.
+        configs: Folder with one configuration file per backbone.
+
+    Returns:
+        The reason of each failed run, by name.
 
     Raises:
-        KeyboardInterrupt: if it is asked to stop; the run under way has saved then.
+        KeyboardInterrupt: After an interruption, once the current run has saved its state.
     """
     (root / LOGS).mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
     overheads: list[float] = []
     for number, run in enumerate(runs, 1):
         head = f"[{number} of {len(runs)}] {run.name}"
-        if run.finished():
-            keep_best_weights(run.workdir)  # which the process may not have come to
+        if run.is_finished():
+            keep_best_weights(run.workdir)  # in case the sweep was killed before it did this
             print(f"{head}: finished before")
             continue
-        # the first may have prepared the images, which the others need not
-        left = seconds_left(runs, min(overheads, default=0.0))
-        told = f"; about {math.ceil(left / 60)} min left for all" if left else ""
-        print(f"{head}{told}", flush=True)
+        # The smallest overhead: only the first run may have had to prepare the images.
+        left = estimate_seconds_left(runs, min(overheads, default=0.0))
+        estimate = f"; about {math.ceil(left / 60)} min left for the whole sweep" if left else ""
+        print(f"{head}{estimate}", flush=True)
         started = time.monotonic()
         problem = _train(run, root / LOGS / f"{run.name}.log", configs)
-        took = time.monotonic() - started
+        elapsed = time.monotonic() - started
         if problem:
             failed[run.name] = problem
-            print(f"  failed after {took:.0f} s: {problem}", flush=True)
+            print(f"  failed after {elapsed:.0f} s: {problem}", flush=True)
             continue
         keep_best_weights(run.workdir)
-        summary = run.summary() or {}
-        overheads.append(took - summary["seconds"])
-        print(f"  validation accuracy {summary['val_accuracy']:.4f}, {took:.0f} s", flush=True)
+        summary = run.read_summary() or {}
+        overheads.append(elapsed - summary["seconds"])
+        print(f"  validation accuracy {summary['val_accuracy']:.4f}, {elapsed:.0f} s", flush=True)
     return failed
 
 
 def keep_best_weights(workdir: Path) -> None:
-    """Removes a finished run's whole states and all but the newest of its best weights."""
+    """Removes a finished run's training states and all but the newest of its best weights."""
     shutil.rmtree(workdir / "latest", ignore_errors=True)
     best = sorted((workdir / "best").glob("[0-9]*"), key=lambda path: int(path.name))
     for older in best[:-1]:
         shutil.rmtree(older)
 
 
-def seconds_left(runs: Sequence[Run], overhead: float = 0.0) -> float | None:
-    """How long those that are not finished may take, judged by those that are, or None.
+def estimate_seconds_left(runs: Sequence[Run], overhead: float = 0.0) -> float | None:
+    """Estimates the time that the unfinished runs need, from the finished ones.
 
-    The time of training goes with `_cost`, judged by the runs of the same backbone, else by all.
+    Training time is taken to be proportional to `_estimate_cost`, with the rate of the finished
+    runs of the same backbone, or of all finished runs if there are none.
 
     Args:
-        runs: of the sweep, finished or not.
-        overhead: what a run takes beside its training, seconds.
+        runs: All runs of the sweep.
+        overhead: Time that a run needs in addition to its training, seconds.
+
+    Returns:
+        Seconds, or None if no run is finished.
     """
-    done = [run for run in runs if run.finished()]
-    if not done:
+    finished = [run for run in runs if run.is_finished()]
+    if not finished:
         return None
 
-    def pace(known: Sequence[Run]) -> float:
-        spent = sum((run.summary() or {})["seconds"] for run in known)
-        return spent / sum(_cost(run.config) for run in known)
+    def seconds_per_cost(runs: Sequence[Run]) -> float:
+        seconds = sum((run.read_summary() or {})["seconds"] for run in runs)
+        return seconds / sum(_estimate_cost(run.config) for run in runs)
 
-    paces = {
-        arch: pace([run for run in done if run.config.arch == arch])
-        for arch in {run.config.arch for run in done}
+    rates = {
+        arch: seconds_per_cost([run for run in finished if run.config.arch == arch])
+        for arch in {run.config.arch for run in finished}
     }
-    overall = pace(done)
+    overall = seconds_per_cost(finished)
     return sum(
-        paces.get(run.config.arch, overall) * _cost(run.config) + overhead
+        rates.get(run.config.arch, overall) * _estimate_cost(run.config) + overhead
         for run in runs
-        if not run.finished()
+        if not run.is_finished()
     )
 
 
-# Passes through the network that a training step takes, by the blocks that train: one forward, two
-# backward through what trains (docs/speed.md has the measured ones).
-_PASSES = {"0": 1.0, "1": 1.3, "2": 1.7, "3": 2.2, "all": 3.0}
+# Cost of a training step in forward passes, by the blocks that train: one pass forward, and two
+# backward through the trained blocks (docs/speed.md has measured values).
+_FORWARD_PASSES = {"0": 1.0, "1": 1.3, "2": 1.7, "3": 2.2, "all": 3.0}
 
 
-def _cost(config: ConfigDict) -> float:
-    """Of a run, in units that runs of one backbone and one set of images share."""
+def _estimate_cost(config: ConfigDict) -> float:
+    """Estimates a run's cost, in a unit common to runs of one backbone on the same images."""
     images = config.steps_per_epoch * config.batch_size or 1
     area = config.image_size**2
     cached = config.unfreeze == "0" and config.augmentation == "none"
     epochs = 1 if cached and config.cache_features == "auto" else config.epochs
-    return _PASSES[config.unfreeze] * epochs * images * area
+    return _FORWARD_PASSES[config.unfreeze] * epochs * images * area
 
 
 def _train(run: Run, log: Path, configs: Path) -> str:
-    """Trains in a process; '' or why it failed. Its epochs are shown, all it says is in `log`."""
+    """Trains a run in its own process, with its output in `log`; returns '' or why it failed."""
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
@@ -198,11 +213,11 @@ def _train(run: Run, log: Path, configs: Path) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # a Ctrl-C comes here, and goes on to it once
+            start_new_session=True,  # Ctrl-C reaches this process only, which passes it on once
         ) as process,
     ):
         try:
-            last = _follow(process, file)
+            last_line = _copy_output(process, file)
             code = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
@@ -210,18 +225,18 @@ def _train(run: Run, log: Path, configs: Path) -> str:
             raise
     if code == interrupt.EXIT_CODE:
         raise KeyboardInterrupt
-    return f"{last} (exit code {code}; all it said is in {log})" if code else ""
+    return f"{last_line} (exit code {code}; full output in {log})" if code else ""
 
 
-def _follow(process: subprocess.Popen, file) -> str:
-    """Copies what the process says until it ends; returns the last line."""
-    last = "no message"
+def _copy_output(process: subprocess.Popen, file) -> str:
+    """Copies the process's output to `file` until it ends; returns the last non-empty line."""
+    last_line = "no message"
     for line in process.stdout or ():
         file.write(line)
         file.flush()
-        # a progress bar writes over its own line
+        # A progress bar overwrites its own line.
         if text := line.rpartition("\r")[2].strip():
-            last = text
-            if text.startswith(_ECHOED):
+            last_line = text
+            if text.startswith(_ECHOED_PREFIXES):
                 print(f"  {text}", flush=True)
-    return last
+    return last_line

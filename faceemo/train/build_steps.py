@@ -1,6 +1,5 @@
-"""From a configuration to what trains: labels, optimiser, first state, the steps on all devices."""
+"""From a configuration to its optimiser, its first state and its steps on all devices."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,37 +8,28 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from faceemo.data.augment.mixing import mixing_of
+from faceemo.data.augment.mixing import Mixing
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import freezing, parallel
-from faceemo.train.distillation import Teaching
+from faceemo.train.batch_stats import make_moments_step
+from faceemo.train.distillation import Distillation
 from faceemo.train.ema import init_ema
 from faceemo.train.freezing import TRAIN
 from faceemo.train.optimizer import Rate
-from faceemo.train.recalibrate import make_moments_step
-from faceemo.train.state import TrainState, create
+from faceemo.train.state import TrainState
 from faceemo.train.steps import make_eval_step, make_train_step
 
 
-def labels_of(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
-    """Of every leaf of {'params', 'batch_stats'}, whether it trains; see `freezing.label`."""
-    moving = frozenset() if model.moving_statistics else model.trained
-    return {
-        "params": freezing.label_params(model, variables["params"]),
-        "batch_stats": freezing.label(model.blocks, moving, variables["batch_stats"]),
-    }
-
-
-def optimizer_of(
-    config: ConfigDict, rate: Rate, model: Model, labels: dict[str, Any]
+def build_optimizer(
+    config: ConfigDict, rate: Rate, model: Model, variable_labels: dict[str, Any]
 ) -> optax.GradientTransformation:
-    """The configured optimiser, at learning rates of the caller's choice."""
+    """Builds the configured optimiser, with the given learning rate in place of the configured."""
     return freezing.make_optimizer(
         rate,
-        labels["params"],
+        variable_labels["params"],
         blocks=model.blocks,
         layer_decay=config.layer_decay,
         weight_decay=config.weight_decay,
@@ -47,73 +37,81 @@ def optimizer_of(
     )
 
 
-def first_state(
+def build_state(
     config: ConfigDict,
     variables: dict[str, Any],
     optimizer: optax.GradientTransformation,
-    labels: dict[str, Any],
+    variable_labels: dict[str, Any],
 ) -> TrainState:
-    """The state before the first step."""
-    state = create(variables, optimizer, config.seed)
-    if config.ema:
-        state = dataclasses.replace(state, average=init_ema(variables, labels))
-    return state
+    """Builds the state before the first step, with an average of the variables if configured."""
+    average = init_ema(variables, variable_labels) if config.ema else None
+    return TrainState.create(variables, optimizer, config.seed, average)
 
 
-def training_step(
+def build_train_step(
     config: ConfigDict,
     model: Model,
     optimizer: optax.GradientTransformation,
-    labels: dict[str, Any],
+    variable_labels: dict[str, Any],
     preprocessing: Preprocessing | None,
     train: Split,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None = None,
 ) -> Callable[..., Any]:
-    """`step(state, batch, epoch) -> (state, sums)` on every device, see `make_train_step`."""
-    return parallel.train_on_devices(
+    """Builds `make_train_step`'s `step(state, batch, epoch) -> (state, sums)` on every device."""
+    return parallel.map_train_step(
         make_train_step(
             model,
             optimizer,
-            labels["params"],
+            variable_labels["params"],
             preprocessing,
             augmentation=config.augmentation,
-            class_weights=class_weights(train, config.class_weights),
+            class_weights=compute_class_weights(train, config.class_weights),
             axis_name=parallel.AXIS,
             label_smoothing=config.label_smoothing,
             erasing=config.erasing,
-            mixing=mixing_of(config),
+            mixing=Mixing.from_config(config),
             ema=config.ema,
-            teaching=teaching,
+            distillation=distillation,
         )
     )
 
 
-def moments_step(
-    config: ConfigDict, model: Model, labels: dict[str, Any], preprocessing: Preprocessing
+def build_moments_step(
+    config: ConfigDict,
+    model: Model,
+    variable_labels: dict[str, Any],
+    preprocessing: Preprocessing,
 ) -> Callable[..., Any] | None:
-    """The step of `recalibrate` on every device; None where nothing is recalibrated."""
-    if config.bn_policy != "recalibrate" or TRAIN not in jax.tree.leaves(labels["batch_stats"]):
+    """Builds `make_moments_step`'s step on every device; None if nothing is recalibrated."""
+    stats_labels = variable_labels["batch_stats"]
+    if config.bn_policy != "recalibrate" or TRAIN not in jax.tree.leaves(stats_labels):
         return None
-    return parallel.measure_on_devices(
+    return parallel.map_moments_step(
         make_moments_step(
             model,
             preprocessing,
-            labels["batch_stats"],
+            stats_labels,
             augmentation=config.augmentation,
             axis_name=parallel.AXIS,
         )
     )
 
 
-def evaluation_step(model: Model, preprocessing: Preprocessing | None) -> Callable[..., Any]:
-    """The step of `make_eval_step` on every device."""
-    return parallel.evaluate_on_devices(make_eval_step(model, preprocessing))
+def build_eval_step(model: Model, preprocessing: Preprocessing | None) -> Callable[..., Any]:
+    """Builds `make_eval_step`'s step on every device."""
+    return parallel.map_eval_step(make_eval_step(model, preprocessing))
 
 
-def class_weights(split: Split, rule: str) -> np.ndarray:
-    """Factors of the images' losses, float32 [C].
+def compute_class_weights(split: Split, rule: str) -> np.ndarray:
+    """Computes the factors of the images' losses by class, float32 [C].
 
-    'none' is 1 everywhere; 'balanced' is n / (classes * n_class), scikit-learn's rule.
+    Args:
+        split: The training images.
+        rule: 'none' for 1 everywhere, or 'balanced' for n / (classes * n_class), scikit-learn's
+            rule.
+
+    Raises:
+        UserError: If weights are to be balanced and a class has no image.
     """
     if rule == "none":
         return np.ones(len(split.classes), np.float32)
@@ -123,6 +121,6 @@ def class_weights(split: Split, rule: str) -> np.ndarray:
         raise UserError(
             expected="training images of every class for class_weights='balanced'",
             found=f"none of {', '.join(without)}",
-            fix="add images of that class, or set class_weights='none'",
+            fix="add images of these classes, or set class_weights='none'",
         )
     return (counts.sum() / (len(counts) * counts)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk: a second start loads what the first one compiled."""
+"""Compiled programs on disk: a second process loads what the first one compiled."""
 
 import hashlib
 import platform
@@ -8,34 +8,34 @@ import jax
 
 from faceemo.assets import catalogue
 
-# Of all programs together, in bytes; those not used for longest go first.
-_LIMIT = 2**30
-# Seconds of compiling that are worth a file.
-_WORTH = 0.2
+# Bytes of all programs together; the least recently used are removed first.
+_MAX_BYTES = 2**30
+# Programs that compile faster than this, in seconds, are not stored.
+_MIN_SECONDS = 0.2
 
 
-def keep() -> None:
-    """Keeps what is compiled from here on in the cache folder of `faceemo.assets.catalogue`.
+def enable() -> None:
+    """Stores compiled programs in the cache folder of `faceemo.assets.catalogue` from here on.
 
-    Before the first use of JAX that compiles, which looks for the folder once. JAX finds a program
-    by its code, the devices, its own version and its options: another model, size or batch is
-    another file. Each kind of processor has a folder of its own: programs use all that theirs can
-    do, and a home may be shared. A folder that the user has named ($JAX_COMPILATION_CACHE_DIR)
-    stays.
+    Must be called before JAX first compiles, which is when it looks for the folder. JAX finds a
+    program by its code, the devices, its own version and its options: another model, size or batch
+    is another file. Each kind of processor has a folder of its own, because programs use all of
+    its instructions and machines may share a home directory. A folder that the user has set
+    ($JAX_COMPILATION_CACHE_DIR) is left as it is.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update(
-            "jax_compilation_cache_dir", str(catalogue.cache_dir() / "compiled" / _processor())
+            "jax_compilation_cache_dir", str(catalogue.cache_dir() / "compiled" / _processor_id())
         )
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH)
-        jax.config.update("jax_compilation_cache_max_size", _LIMIT)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_SECONDS)
+        jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
 
 
-def _processor() -> str:
-    """A name for what this processor can do."""
-    able = platform.machine()
+def _processor_id() -> str:
+    """Returns an identifier of this kind of processor: a digest of its features."""
+    features = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
-        able += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(able.encode()).hexdigest()[:12]
+        features += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(features.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Digests by which a checkpoint is known to be what was saved; Orbax does not look."""
+"""Digests that show whether a checkpoint is as it was saved, which Orbax does not check."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def named_leaves(tree: Any) -> dict[str, np.ndarray]:
-    """The arrays of a tree by their paths, 'opt_state/0/mu/head/kernel'.
+    """Returns the arrays of a tree by their paths, such as 'opt_state/0/mu/head/kernel'.
 
     The names are the same for named tuples and for the dicts and lists that Orbax makes of them.
     """
@@ -18,11 +18,11 @@ def named_leaves(tree: Any) -> dict[str, np.ndarray]:
     return {"/".join(map(_name, path)): np.asarray(leaf) for path, leaf in leaves}
 
 
-def like(template: Any, leaves: Mapping[str, np.ndarray]) -> Any:
-    """The tree of `template`'s structure that has these `named_leaves`.
+def unflatten_like(template: Any, leaves: Mapping[str, np.ndarray]) -> Any:
+    """Returns a tree of `template`'s structure with the given `named_leaves`.
 
     Raises:
-        KeyError: with the names that only one of the two has.
+        KeyError: If the names differ; its argument lists those that only one of the two has.
     """
     names = named_leaves(template)
     if different := sorted(names.keys() ^ leaves.keys()):
@@ -30,51 +30,59 @@ def like(template: Any, leaves: Mapping[str, np.ndarray]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in names])
 
 
-def digests(arrays: Mapping[str, Any], records: Mapping[str, Any]) -> dict[str, str]:
-    """sha256 in hex of every array (dtype, shape, bytes) and of every record.
+def digest_items(arrays: Mapping[str, Any], records: Mapping[str, Any]) -> dict[str, str]:
+    """Computes the sha256, in hex, of every array (dtype, shape, bytes) and of every record.
 
     Args:
-        arrays: trees of arrays by name.
+        arrays: Trees of arrays by name.
         records: JSON-able values by name.
+
+    Returns:
+        Digests by the name of the record or the path of the array.
     """
-    found = {name: _of_json(value) for name, value in records.items()}
-    return found | {name: _of_array(leaf) for name, leaf in named_leaves(arrays).items()}
+    found = {name: _digest_json(value) for name, value in records.items()}
+    return found | {name: _digest_array(leaf) for name, leaf in named_leaves(arrays).items()}
 
 
-def sealed(found: dict[str, str]) -> dict[str, Any]:
-    """`digests` with one over them all."""
-    return {"leaves": found, "root": _of_json(found)}
+def digest_tree(tree: Any) -> str:
+    """Computes one sha256, in hex, of all arrays of a tree and their paths."""
+    return _digest_json(digest_items({"tree": tree}, {}))
 
 
-def differences(
-    seal: Mapping[str, Any], found: Mapping[str, str], items: Collection[str]
+def make_seal(digests: dict[str, str]) -> dict[str, Any]:
+    """Makes the record to store with what `digest_items` digested: its result and one over all."""
+    return {"leaves": digests, "root": _digest_json(digests)}
+
+
+def find_differences(
+    seal: Mapping[str, Any], digests: Mapping[str, str], items: Collection[str]
 ) -> list[str]:
-    """The names of what is not as it was sealed.
+    """Returns the names of everything that is not as it was when the seal was made.
 
     Args:
-        seal: of `sealed`.
-        found: `digests` of what is there now.
-        items: the names of trees and records that `found` is about.
+        seal: `make_seal`'s result.
+        digests: `digest_items` of what there is now.
+        items: Names of the trees and records that `digests` covers.
     """
-    if seal["root"] != _of_json(seal["leaves"]):
+    if seal["root"] != _digest_json(seal["leaves"]):
         return ["digest"]
-    wanted = {name: d for name, d in seal["leaves"].items() if name.split("/")[0] in items}
-    names = sorted(wanted.keys() | found.keys())
-    return [name for name in names if wanted.get(name) != found.get(name)]
+    expected = {name: d for name, d in seal["leaves"].items() if name.split("/")[0] in items}
+    names = sorted(expected.keys() | digests.keys())
+    return [name for name in names if expected.get(name) != digests.get(name)]
 
 
-def _of_array(array: np.ndarray) -> str:
+def _digest_array(array: np.ndarray) -> str:
     total = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
     total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
 
 
-def _of_json(content: Any) -> str:
+def _digest_json(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _name(key: Any) -> str:
-    """What a step of a path is called: a dict's key, a field's name, a place in a sequence."""
+    """Returns the name of a step in a path: a dict's key, a field's name or a sequence's index."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))

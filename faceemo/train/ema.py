@@ -1,8 +1,7 @@
-"""A moving average of the parameters, which validates better than where the last step stopped.
+"""An exponential moving average of the parameters, which validates better than the last step's.
 
-Polyak and Juditsky 1992, with exponential decay. The running statistics of BatchNorm are averaged
-along, so that they belong to the averaged parameters. Frozen leaves have no average: they never
-move.
+The idea is Polyak and Juditsky's (1992). BatchNorm's running statistics are averaged too, so that
+they belong to the averaged parameters. Frozen leaves have no average: they never change.
 """
 
 import dataclasses
@@ -16,25 +15,32 @@ from faceemo.train.freezing import TRAIN
 from faceemo.train.state import TrainState
 
 
-def init_ema(variables: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
-    """The average before the first step: copies of the leaves that train, holes for the others.
+def init_ema(variables: dict[str, Any], variable_labels: dict[str, Any]) -> dict[str, Any]:
+    """Makes the average before the first step.
 
     Args:
-        variables: {'params', 'batch_stats'}.
-        labels: likewise, of `optim.label`.
+        variables: Initial {'params', 'batch_stats'}.
+        variable_labels: Trees like `variables` whose leaves are 'train' or 'freeze', see
+            `freezing.label_variables`.
+
+    Returns:
+        Trees like `variables`, with copies of the leaves that train and `optax.MaskedNode()` in
+        place of the others.
     """
     trees = {name: variables[name] for name in ("params", "batch_stats")}
     return jax.tree.map(
-        lambda name, leaf: jnp.array(leaf) if name == TRAIN else optax.MaskedNode(), labels, trees
+        lambda label, leaf: jnp.array(leaf) if label == TRAIN else optax.MaskedNode(),
+        variable_labels,
+        trees,
     )
 
 
 def update_ema(state: TrainState, decay: float) -> TrainState:
-    """`state` after a step, with the step taken into its average.
+    """Takes the variables after a step into the average.
 
     In step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's
-    ExponentialMovingAverage: an average that remembers a thousand steps would else remember the
-    random head for as long.
+    ExponentialMovingAverage: an average that remembers a thousand steps would otherwise remember
+    the random head for as long.
     """
     step = state.step.astype(jnp.float32)
     new = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
@@ -42,33 +48,33 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
     return dataclasses.replace(state, average=average)
 
 
-def averaged(state: TrainState) -> TrainState:
-    """`state` with the averages in the place of what they average; itself where there are none."""
+def use_ema(state: TrainState) -> TrainState:
+    """Puts the averages in place of the variables; a state without averages stays as it is."""
     if state.average is None:
         return state
-    trees = _map(lambda mean, leaf: mean, state, hole=lambda leaf: leaf)
+    trees = _map(lambda mean, leaf: mean, state, masked=lambda leaf: leaf)
     return dataclasses.replace(state, **trees)
 
 
-def with_statistics(state: TrainState, batch_stats: Any) -> TrainState:
-    """`state` with other BatchNorm statistics, for training as for what is averaged."""
+def replace_batch_stats(state: TrainState, batch_stats: Any) -> TrainState:
+    """Replaces BatchNorm's statistics, those in the average included."""
     state = dataclasses.replace(state, batch_stats=batch_stats)
     if state.average is None:
         return state
-    # Copies: the step is given the whole state's memory to use, and each array but once.
-    fresh = _map(lambda mean, leaf: jnp.copy(leaf), state)["batch_stats"]
-    return dataclasses.replace(state, average=state.average | {"batch_stats": fresh})
+    # Copies, because the step reuses the state's memory and takes each array only once.
+    copies = _map(lambda mean, leaf: jnp.copy(leaf), state)["batch_stats"]
+    return dataclasses.replace(state, average=state.average | {"batch_stats": copies})
 
 
-def _map(function: Any, state: TrainState, hole: Any = lambda leaf: optax.MaskedNode()) -> Any:
-    """`function(mean, leaf)` where there is an average, `hole(leaf)` elsewhere."""
+def _map(function: Any, state: TrainState, masked: Any = lambda leaf: optax.MaskedNode()) -> Any:
+    """Returns `function(mean, leaf)` for averaged leaves and `masked(leaf)` for the others."""
     return jax.tree.map(
-        lambda mean, leaf: hole(leaf) if _is_hole(mean) else function(mean, leaf),
+        lambda mean, leaf: masked(leaf) if _is_masked(mean) else function(mean, leaf),
         state.average,
         {"params": state.params, "batch_stats": state.batch_stats},
-        is_leaf=_is_hole,
+        is_leaf=_is_masked,
     )
 
 
-def _is_hole(node: Any) -> bool:
+def _is_masked(node: Any) -> bool:
     return isinstance(node, optax.MaskedNode)

@@ -1,4 +1,4 @@
-"""One epoch of training steps: from any batch on, saved on the way, stopped when asked."""
+"""One epoch of training steps, which can start at any batch, save on the way and stop."""
 
 import dataclasses
 import time
@@ -16,7 +16,7 @@ from faceemo.train.interrupt import Stopped
 from faceemo.train.metrics import Totals
 from faceemo.train.state import TrainState
 
-# A short bar, so that all figures fit into a hundred columns.
+# A short bar, so that all numbers fit into a hundred columns.
 _BAR = (
     "{desc} {percentage:.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_fmt}, left {remaining}{postfix}"
 )
@@ -30,30 +30,30 @@ def train_epoch(
     config: ConfigDict,
     *,
     save: Callable[[TrainState, Progress], None],
-    asked: Callable[[], bool],
+    stop_requested: Callable[[], bool],
     report: Callable[[int], Any],
 ) -> tuple[TrainState, Progress]:
-    """Runs the rest of the epoch in which `progress` stands.
+    """Runs the steps of the current epoch that `progress` has not done yet.
 
     The sums of a step are read while the next one runs: the device never waits for the host, and
     every process reads the same ones.
 
     Args:
-        step: of `parallel.train_on_devices`.
-        state: with a leading device axis; its memory is reused.
-        progress: the place in the run.
-        split: the training images.
-        config: of the run.
-        save: writes a checkpoint.
-        asked: of `interrupt.requests`.
-        report: called with the number of steps done so far.
+        step: The training step, mapped over the devices (`parallel.map_train_step`).
+        state: The training state, with a leading device axis; its memory is reused.
+        progress: The run's progress before the first of these steps.
+        split: The training images.
+        config: The run's configuration.
+        save: Function that writes a checkpoint.
+        stop_requested: Function that returns whether to stop, see `interrupt.catch_signals`.
+        report: Function that is called with the number of steps done so far.
 
     Returns:
-        the state, and the place behind the epoch's last batch.
+        The state and the progress after the epoch's last batch.
 
     Raises:
-        UserError: if a loss or a gradient is not finite.
-        Stopped: if asked to, after saving.
+        UserError: If a loss or a gradient is not finite.
+        Stopped: If a stop was requested, after saving.
     """
     epoch = len(progress.history)
     steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
@@ -73,7 +73,7 @@ def train_epoch(
         for number, batch in enumerate(batches, progress.batch + 1):
             state, sums = step(state, parallel.shard(batch), epoch)
             unread.append((number, sums))
-            stop, every = asked(), config.checkpoint_every_steps
+            stop, every = stop_requested(), config.checkpoint_every_steps
             due = bool(every) and (epoch * steps + number) % every == 0
             while len(unread) > (0 if stop or due or number == steps else 1):
                 done, sums = unread.pop(0)
@@ -82,12 +82,12 @@ def train_epoch(
                 progress = dataclasses.replace(
                     progress,
                     batch=done,
-                    totals=progress.totals.merge(Totals.of_step(sums)),
+                    totals=progress.totals.merge(Totals.from_step(sums)),
                     seconds=time.perf_counter() - began,
                 )
                 _show(bar, progress, config.epochs)
                 report(epoch * steps + done)
-            # The end of an epoch is saved with its validation, if there is time for that.
+            # The end of an epoch is saved after its validation, unless the run has to stop before.
             if stop or (due and number < steps):
                 save(state, progress)
             if stop:
@@ -98,7 +98,7 @@ def train_epoch(
 def _show(bar: tqdm, progress: Progress, epochs: int) -> None:
     shown = {name: f"{value:.3f}" for name, value in progress.totals.compute().items()}
     done = int(progress.totals.accuracy.count)
-    # Until the last epoch, at the pace of this one.
+    # Until the end of the last epoch, at the speed of this one.
     images = (epochs - len(progress.history)) * bar.total - done
     left = tqdm.format_interval(int(progress.seconds * images / done))
     bar.set_postfix(shown | {"run left": left}, refresh=False)

@@ -86,7 +86,7 @@ def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -
             features = _compute_split(start, split, config.batch_size, name)
             _write(path, features, common | {"split": name})
         ready[name] = dataclasses.replace(split, images=features)
-    return Setup(model.without_trunk(), None, ready)
+    return Setup(model.without_backbone(), None, ready)
 
 
 def _pays(config: ConfigDict, model: Model, n: int) -> bool:

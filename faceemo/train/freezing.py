@@ -2,7 +2,7 @@
 
 A model names its blocks, bottom to top, each with a pattern over parameter paths. From them comes
 one tree of labels, and from the labels everything else: the optimiser's two branches, the gradients
-that are computed at all, what a checkpoint holds, and the printed plan.
+that are computed at all, the contents of a checkpoint, and the printed plan.
 """
 
 import re
@@ -21,33 +21,36 @@ from faceemo.train.optimizer import Rate, keras_adam
 TRAIN, FREEZE = "train", "freeze"
 
 
-def label(blocks: Sequence[Block], trained: frozenset[str], tree: Any) -> Any:
-    """A tree like `tree` (nested dicts) whose leaves are `TRAIN` or `FREEZE`.
+def label_leaves(blocks: Sequence[Block], trained: frozenset[str], tree: Any) -> Any:
+    """Labels every leaf of a tree as `TRAIN` or `FREEZE`.
 
     Args:
-        blocks: the model's blocks; the pattern of exactly one must match each leaf's path whole.
-        trained: names of the blocks that train.
-        tree: parameters, or batch statistics.
+        blocks: The model's blocks; the pattern of exactly one must match each leaf's whole path.
+        trained: Names of the blocks that train.
+        tree: Parameters or batch statistics, nested dicts.
+
+    Returns:
+        A tree like `tree` with a label in place of every leaf.
 
     Raises:
-        ValueError: naming every leaf that no block or more than one claims.
+        ValueError: If a leaf belongs to no block or to several; the message names all such leaves.
     """
     labels, problems = {}, []
     for path in traverse_util.flatten_dict(tree, sep="/"):
         owners = [block.name for block in blocks if re.fullmatch(block.pattern, path)]
         if len(owners) != 1:
-            problems.append(f"{path} (claimed by {owners or 'no block'})")
+            problems.append(f"{path} (in {', '.join(owners) or 'no block'})")
         labels[path] = TRAIN if trained.intersection(owners) else FREEZE
     if problems:
-        raise ValueError(f"every leaf belongs to exactly one block; not so: {', '.join(problems)}")
+        raise ValueError(f"leaves that do not belong to exactly one block: {', '.join(problems)}")
     return traverse_util.unflatten_dict(labels, sep="/")
 
 
 def label_params(model: Model, params: Any) -> Any:
-    """`label` for all of a model's parameters.
+    """Labels all of a model's parameters with `label_leaves`.
 
     Raises:
-        ValueError: if a block claims no parameter, or `trained` names no block.
+        ValueError: If a block has no parameter, or `model.trained` names an unknown block.
     """
     paths = list(traverse_util.flatten_dict(params, sep="/"))
     idle = [
@@ -58,33 +61,46 @@ def label_params(model: Model, params: Any) -> Any:
     unknown = model.trained - {block.name for block in model.blocks}
     if idle or unknown:
         raise ValueError(f"blocks without parameters: {idle}; trained but unknown: {list(unknown)}")
-    return label(model.blocks, model.trained, params)
+    return label_leaves(model.blocks, model.trained, params)
+
+
+def label_variables(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
+    """Labels parameters and batch statistics: {'params': ..., 'batch_stats': ...}.
+
+    Statistics are labelled `TRAIN` in the blocks whose BatchNorm runs in training mode.
+    """
+    moving = frozenset() if model.moving_statistics else model.trained
+    return {
+        "params": label_params(model, variables["params"]),
+        "batch_stats": label_leaves(model.blocks, moving, variables["batch_stats"]),
+    }
 
 
 def make_optimizer(
     learning_rate: Rate,
-    labels: Any,
+    param_labels: Any,
     *,
     blocks: Sequence[Block] = (),
     layer_decay: float = 1.0,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam for the leaves that train; no state and no update for the others.
+    """Makes Adam for the leaves that train, without state or updates for the others.
 
     Args:
-        learning_rate: see `Rate`.
-        labels: of `label_params`.
-        blocks: of the model, bottom to top; needed for `layer_decay`.
-        layer_decay: each block's learning rate is that of the one above times this (Howard and
+        learning_rate: The learning rate, see `Rate`.
+        param_labels: Tree like the parameters whose leaves are 'train' or 'freeze', see
+            `label_params`.
+        blocks: The model's blocks, bottom to top; needed for `layer_decay`.
+        layer_decay: Ratio of each block's learning rate to that of the block above it (Howard and
             Ruder 2018); the head, the last of `blocks`, has `learning_rate` itself.
-        weight_decay: AdamW's, of kernels; biases and BatchNorm's gamma and beta do not decay.
-        clip_norm: gradients whose common norm, over all leaves that train, is longer are scaled
-            down to it (Pascanu et al. 2013); 0 leaves them.
+        weight_decay: AdamW's decay of kernels; biases and BatchNorm's gamma and beta do not decay.
+        clip_norm: Largest common norm of the gradients of all leaves that train; longer gradients
+            are scaled down to it (Pascanu et al. 2013). 0 does not clip.
     """
-    rates = layer_rates(blocks, layer_decay) if layer_decay != 1 else {}
+    rates = compute_rate_factors(blocks, layer_decay) if layer_decay != 1 else {}
     transforms: dict[str, optax.GradientTransformation] = {FREEZE: optax.set_to_zero()}
-    groups = cast(dict[str, str], traverse_util.flatten_dict(labels, sep="/"))
+    groups = cast(dict[str, str], traverse_util.flatten_dict(param_labels, sep="/"))
     for path, name in groups.items():
         factor = 1.0
         decays = bool(weight_decay) and path.rpartition("/")[2] == "kernel"
@@ -96,62 +112,62 @@ def make_optimizer(
         groups[path] = name
         if name not in transforms:
             transforms[name] = keras_adam(
-                _scaled(learning_rate, factor), weight_decay=weight_decay * decays
+                _scale(learning_rate, factor), weight_decay=weight_decay * decays
             )
     optimizer = optax.multi_transform(transforms, traverse_util.unflatten_dict(groups, sep="/"))
     if not clip_norm:
         return optimizer
-    trained = jax.tree.map(lambda name: name == TRAIN, labels)
+    trained = jax.tree.map(lambda label: label == TRAIN, param_labels)
     return optax.chain(optax.masked(optax.clip_by_global_norm(clip_norm), trained), optimizer)
 
 
-def layer_rates(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
-    """The factor of each block's learning rate, by its name; 1 for the last, the head."""
+def compute_rate_factors(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
+    """Returns the factor of each block's learning rate by its name; 1 for the head, the last."""
     return {block.name: layer_decay**depth for depth, block in enumerate(reversed(blocks))}
 
 
 def format_rates(model: Model, learning_rate: float, layer_decay: float) -> str:
-    """One line: the (highest) learning rate of each block that trains, the head first."""
-    factors = layer_rates(model.blocks, layer_decay).items()
+    """Formats the (highest) learning rate of each block that trains in one line, head first."""
+    factors = compute_rate_factors(model.blocks, layer_decay).items()
     shown = [f"{name} {f * learning_rate:.1e}" for name, f in factors if name in model.trained]
     return f"learning rates: {', '.join(shown)}"
 
 
-def _scaled(rate: Rate, factor: float) -> Rate:
+def _scale(rate: Rate, factor: float) -> Rate:
     return (lambda count: factor * rate(count)) if callable(rate) else factor * rate
 
 
-def map_trained(function: Callable[..., Any], labels: Any, tree: Any, *others: Any) -> Any:
+def map_trained(function: Callable[..., Any], param_labels: Any, tree: Any, *others: Any) -> Any:
     """Applies `function` to the leaves labelled `TRAIN` and leaves the others untouched."""
     return jax.tree.map(
-        lambda name, leaf, *rest: function(leaf, *rest) if name == TRAIN else leaf,
-        labels,
+        lambda label, leaf, *rest: function(leaf, *rest) if label == TRAIN else leaf,
+        param_labels,
         tree,
         *others,
     )
 
 
-def audit(labels: Any, before: Any, after: Any) -> str:
-    """Compares every leaf, bit for bit, with what it was before training.
+def audit(variable_labels: Any, before: Any, after: Any) -> str:
+    """Compares every leaf, bit for bit, with its value before training.
 
     Args:
-        labels: of `label`.
-        before: arrays like `labels`.
-        after: NumPy arrays like `labels`.
+        variable_labels: Tree whose leaves are 'train' or 'freeze'.
+        before: Arrays, a tree like `variable_labels`.
+        after: NumPy arrays, a tree like `variable_labels`.
 
     Returns:
-        a sentence: how many leaves were frozen, how many of those that train have moved, and which
-        have not (constants, such as EfficientNetB0's `normalization`; parts that nothing reaches).
+        A sentence: how many leaves were frozen, how many of those that train have moved, and which
+        have not (constants, such as EfficientNetB0's `normalization`; parts without gradients).
 
     Raises:
-        RuntimeError: if a frozen leaf has changed.
+        RuntimeError: If a frozen leaf has changed.
     """
     moved = jax.tree.map(
         lambda old, new: np.asarray(old).tobytes() != np.asarray(new).tobytes(), before, after
     )
-    kinds, changed = named_leaves(labels), named_leaves(moved)
+    labels, changed = named_leaves(variable_labels), named_leaves(moved)
     frozen, trained = (
-        {name: bool(changed[name]) for name, kind in kinds.items() if kind == which}
+        {name: bool(changed[name]) for name, label in labels.items() if label == which}
         for which in (FREEZE, TRAIN)
     )
     if any(frozen.values()):
@@ -167,11 +183,16 @@ def audit(labels: Any, before: Any, after: Any) -> str:
     )
 
 
-def freeze_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, Any]]:
-    """One row per block, bottom to top: what trains, what is frozen, how BatchNorm behaves.
+def make_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, Any]]:
+    """Lists what trains, what is frozen and how BatchNorm behaves, a row per block, bottom to top.
+
+    Args:
+        model: The network.
+        params: Its parameters, or their shapes.
+        batch_stats: Its batch statistics, or their shapes.
 
     Returns:
-        rows with 'block' (name), 'trained' and 'frozen' (numbers of parameters), and 'batch_norm'
+        Rows with 'block' (name), 'trained' and 'frozen' (numbers of parameters), and 'batch_norm'
         ('-', 'frozen' or 'batch statistics').
     """
     leaves = cast(dict[str, Any], traverse_util.flatten_dict(params, sep="/"))
@@ -195,7 +216,7 @@ def freeze_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, A
 
 
 def format_plan(rows: list[dict[str, Any]]) -> str:
-    """The rows of `freeze_plan` as a table with totals."""
+    """Formats the rows of `make_plan` as a table with totals."""
     trained, frozen = (sum(row[key] for row in rows) for key in ("trained", "frozen"))
     rows = [*rows, {"block": "total", "trained": trained, "frozen": frozen, "batch_norm": ""}]
     lines = [f"{'block':<10}{'trained':>14}{'frozen':>14}  BatchNorm"]

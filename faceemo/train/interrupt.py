@@ -1,4 +1,4 @@
-"""Being asked to stop: the step under way is finished and saved before the process ends."""
+"""Requests to stop: the current step is finished and saved before the process ends."""
 
 import contextlib
 import itertools
@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.experimental import multihost_utils
 
-# EX_TEMPFAIL of sysexits.h, "try again later": saved in the middle, the same command goes on.
+# EX_TEMPFAIL of sysexits.h, "try again later": the run is saved and the same command resumes it.
 # Not 128 + signal, with which a process that saved nothing ends too.
 EXIT_CODE = 75
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and where it stands is saved."""
+    """The run was asked to stop, and its state is saved."""
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Callable[[], bool]]:
-    """Catches SIGTERM and SIGINT meanwhile; yields a function that says whether to stop now.
+def catch_signals() -> Iterator[Callable[[], bool]]:
+    """Catches SIGTERM and SIGINT and yields a function that returns whether to stop now.
 
-    It has to be called once per step, by every process alike: several processes stop at the same
-    call, whichever of them was asked. A second signal ends the process as if nothing caught it.
+    Every process has to call that function once per step: several processes stop at the same call,
+    whichever of them received the signal. A second signal ends the process as if nothing caught it.
     """
     if jax.process_count() > 1:
-        yield from _together()
+        yield from _catch_in_all_processes()
         return
     received = threading.Event()
 
@@ -36,7 +36,7 @@ def requests() -> Iterator[Callable[[], bool]]:
         received.set()
         for other in former:
             signal.signal(other, former[other])
-        # Not print: the signal may have come in the middle of one.
+        # Not print, which the signal may have interrupted.
         os.write(2, f"\n{signal.Signals(number).name}: saving after this step\n".encode())
 
     former = {}
@@ -51,8 +51,8 @@ def requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, former[number])
 
 
-def _together() -> Iterator[Callable[[], bool]]:
-    """JAX itself catches SIGTERM in any of several processes and has them agree on a step."""
+def _catch_in_all_processes() -> Iterator[Callable[[], bool]]:
+    """Lets JAX catch SIGTERM in any of several processes and have them agree on a step."""
     calls = itertools.count()
 
     def receive(number: int, frame: object) -> None:

@@ -11,108 +11,106 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split, steps_per_epoch
-from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import build_steps, feature_cache, freezing, interrupt, parallel, watchdog
+from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint.checkpoints import Checkpoints
-from faceemo.train.checkpoint.progress import Progress, best_epoch, finished
-from faceemo.train.distillation import Teaching
-from faceemo.train.ema import averaged, with_statistics
+from faceemo.train.checkpoint.progress import Progress, best_epoch, is_finished
+from faceemo.train.distillation import Distillation
+from faceemo.train.ema import replace_batch_stats, use_ema
 from faceemo.train.epoch import train_epoch
 from faceemo.train.freezing import TRAIN
-from faceemo.train.lock import claimed
-from faceemo.train.metrics import Totals, totals_of
+from faceemo.train.lock import lock_workdir
+from faceemo.train.metrics import Totals
+from faceemo.train.optimizer import make_schedule
 from faceemo.train.predict_split import predict_split
-from faceemo.train.recalibrate import recalibrated
-from faceemo.train.schedule import make_schedule
+from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
 
 def fit(
     config: ConfigDict,
-    model: Model,
-    variables: dict[str, Any],
-    preprocessing: Preprocessing,
+    start: Start,
     splits: dict[str, Split],
     checkpoints: Checkpoints,
     workdir: Path,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains until the last epoch or until validation accuracy has stopped growing.
+    """Trains until the last epoch, or until validation accuracy has stopped growing.
 
-    Goes on where `checkpoints` stand, to the very image. After every epoch, and every
+    Resumes from `checkpoints`, to the very image. After every epoch, and every
     `checkpoint_every_steps`, the state is saved, and the weights too if their validation accuracy
     is the best so far.
 
     Args:
-        config: of the run.
-        model: of `faceemo.models.build`.
-        variables: initial {'params', 'batch_stats'}.
-        preprocessing: that belongs to the initial weights.
+        config: The run's configuration.
+        start: The network with its initial variables.
         splits: 'train' and 'validation'.
-        checkpoints: of `workdir`.
-        workdir: where metrics are written.
-        teaching: of `faceemo.train.distillation.teaching_of`.
+        checkpoints: The checkpoints in `workdir`.
+        workdir: The run's folder, into which metrics are written.
+        distillation: The teachers, or None.
 
     Returns:
-        the history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
-        'train/accuracy' (both as training went on, augmented), 'validation/loss',
-        'validation/accuracy', 'seconds' and 'images_per_second' (of training), and 'warning' where
+        The history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
+        'train/accuracy' (both during training, on augmented images), 'validation/loss',
+        'validation/accuracy', 'seconds' and 'images_per_second' (of training), and 'warning' if
         there is one.
 
     Raises:
-        UserError: if the data does not fit, a loss, gradient or answer is not finite, or another
-            run is training in `workdir`.
-        Stopped: if SIGTERM or SIGINT asked to; what was done is saved.
+        UserError: If the data does not fit, a loss, gradient or logit is not finite, or another run
+            is training in `workdir`.
+        Stopped: If SIGTERM or SIGINT asked for it; the state is saved.
     """
-    with claimed(workdir):
-        return _fit(config, model, variables, preprocessing, splits, checkpoints, workdir, teaching)
+    with lock_workdir(workdir):
+        return _fit(config, start, splits, checkpoints, workdir, distillation)
 
 
 def _fit(
     config: ConfigDict,
-    model: Model,
-    variables: dict[str, Any],
-    preprocessing: Preprocessing,
+    start: Start,
     splits: dict[str, Split],
     checkpoints: Checkpoints,
     workdir: Path,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None,
 ) -> list[dict[str, Any]]:
-    # They bring TensorFlow along, which nothing but the writer needs.
+    # They import TensorFlow, which nothing but the writer needs.
     from clu import metric_writers, periodic_actions
 
-    train = splits["train"]
+    model, train = start.model, splits["train"]
     for name in ("train", "validation"):
-        watchdog.refuse_foreign_labels(splits[name], splits[name].classes, model.num_classes, name)
-    labels = build_steps.labels_of(model, variables)
-    _describe(config, model, variables, workdir)
+        watchdog.refuse_wrong_labels(splits[name], splits[name].classes, model.num_classes, name)
+    variable_labels = freezing.label_variables(model, start.variables)
+    _describe(config, start, workdir)
     steps = steps_per_epoch(len(train), config.batch_size, config.steps_per_epoch)
-    optimizer = build_steps.optimizer_of(config, make_schedule(config, steps), model, labels)
-    state, progress = build_steps.first_state(config, variables, optimizer, labels), Progress()
-    watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, config.augmentation)
+    schedule = make_schedule(config, steps)
+    optimizer = build_steps.build_optimizer(config, schedule, model, variable_labels)
+    state = build_steps.build_state(config, start.variables, optimizer, variable_labels)
+    progress = Progress()
+    watchdog.refuse_unlike_pixels(splits, state, start, config.augmentation)
 
-    checkpoints.save_frozen(variables, labels)
+    checkpoints.save_frozen(start.variables, variable_labels)
     if (stored := checkpoints.restore_latest(state)) is not None:
         state, progress = stored
         place = f", batch {progress.batch} of the next" if progress.batch else ""
         print(f"continues after epoch {len(progress.history)}{place}")
     state = parallel.replicate(state)
 
-    shown = feature_cache.Stage(model, preprocessing, splits)
-    if not finished(progress.history, config.epochs, config.patience):
-        shown = feature_cache.stage(config, model, variables, preprocessing, splits)
-    train, validation = shown.splits["train"], shown.splits["validation"]
-    train_step = build_steps.training_step(
-        config, shown.model, optimizer, labels, shown.preprocessing, train, teaching
+    setup = feature_cache.Setup(model, start.preprocessing, splits)
+    if not is_finished(progress.history, config.epochs, config.patience):
+        setup = feature_cache.cache_features(config, start, splits)
+    train, validation = setup.splits["train"], setup.splits["validation"]
+    train_step = build_steps.build_train_step(
+        config, setup.model, optimizer, variable_labels, setup.preprocessing, train, distillation
     )
-    eval_step = build_steps.evaluation_step(shown.model, shown.preprocessing)
-    moments_step = build_steps.moments_step(config, model, labels, preprocessing)
-
-    moving = TRAIN in jax.tree.leaves(labels["batch_stats"]) and config.bn_policy == "keras"
+    eval_step = build_steps.build_eval_step(setup.model, setup.preprocessing)
+    moments_step = build_steps.build_moments_step(
+        config, model, variable_labels, start.preprocessing
+    )
+    moving = (
+        TRAIN in jax.tree.leaves(variable_labels["batch_stats"]) and config.bn_policy == "keras"
+    )
 
     def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
-        checkpoints.save(parallel.unreplicate(state), labels, progress, best=best)
+        checkpoints.save(parallel.unreplicate(state), variable_labels, progress, best=best)
 
     writer = metric_writers.create_default_writer(
         workdir / "metrics", just_logging=not parallel.is_first(), asynchronous=False
@@ -120,14 +118,14 @@ def _fit(
     report = periodic_actions.ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
-    with interrupt.requests() as asked:
+    with interrupt.catch_signals() as stop_requested:
 
-        def pause() -> None:
-            if asked():
+        def stop_if_requested() -> None:
+            if stop_requested():
                 save(state, progress)
                 raise interrupt.Stopped
 
-        while not finished(progress.history, config.epochs, config.patience):
+        while not is_finished(progress.history, config.epochs, config.patience):
             epoch = len(progress.history)
             state, progress = train_epoch(
                 train_step,
@@ -136,40 +134,40 @@ def _fit(
                 train,
                 config,
                 save=save,
-                asked=asked,
+                stop_requested=stop_requested,
                 report=report,
             )
             began = time.perf_counter() - progress.seconds
             if moments_step is not None:
-                fresh = recalibrated(
-                    _after(pause, moments_step),
-                    averaged(state),
-                    labels["batch_stats"],
+                batch_stats = recalibrate_batch_stats(
+                    _run_before(stop_if_requested, moments_step),
+                    use_ema(state),
+                    variable_labels["batch_stats"],
                     train,
                     config,
                     epoch,
                 )
-                state = with_statistics(state, fresh.batch_stats)
+                state = replace_batch_stats(state, batch_stats)
             seconds = time.perf_counter() - began
-            validated = averaged(state)
+            validated = use_ema(state)
             logits = predict_split(
-                _after(pause, eval_step),
+                _run_before(stop_if_requested, eval_step),
                 validated.params,
                 validated.batch_stats,
                 validation,
                 config.batch_size,
                 name="validation",
             )
-            watchdog.refuse_nonfinite_answers(logits, epoch + 1, config, moving=moving)
+            watchdog.refuse_nonfinite_logits(logits, epoch + 1, config, moving=moving)
             row = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * steps,
-                **_named("train", progress.totals),
-                **_named("validation", totals_of(logits, validation.labels)),
+                **_name_metrics("train", progress.totals),
+                **_name_metrics("validation", Totals.from_logits(logits, validation.labels)),
                 "seconds": seconds,
                 "images_per_second": float(progress.totals.accuracy.count) / seconds,
             }
-            warning = watchdog.collapse(
+            warning = watchdog.detect_collapse(
                 logits,
                 validation.labels,
                 train.classes,
@@ -178,50 +176,50 @@ def _fit(
             )
             if warning:
                 row["warning"] = warning
-            # Before the checkpoint: a row that is written twice is the same, a lost one is lost.
+            # Before the checkpoint: to write a row twice does no harm, to lose one would.
             writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
             writer.flush()
             progress = Progress((*progress.history, row))
             best = best_epoch(progress.history) == epoch + 1
             save(state, progress, best=best)
-            print(_sentence(row, best))
+            print(_format_row(row, best))
             if warning:
                 print(f"warning: {warning}", file=sys.stderr)
     writer.close()
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
-    print(freezing.audit(labels, variables, after))
+    print(freezing.audit(variable_labels, start.variables, after))
     return list(progress.history)
 
 
-def _describe(config: ConfigDict, model: Model, variables: dict[str, Any], workdir: Path) -> None:
-    """Says what trains, and writes down every parameter."""
-    plan = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
+def _describe(config: ConfigDict, start: Start, workdir: Path) -> None:
+    """Prints what trains, and writes a table of all parameters."""
+    model, params = start.model, start.variables["params"]
+    plan = freezing.make_plan(model, params, start.variables["batch_stats"])
     print(freezing.format_plan(plan))
     if config.layer_decay != 1:
         print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
     if parallel.is_first():
         overview = workdir / "parameters.txt"
-        table = parameter_overview.get_parameter_overview(variables["params"])
-        overview.write_text(f"{table}\n")
+        overview.write_text(f"{parameter_overview.get_parameter_overview(params)}\n")
         print(f"every parameter with its shape: {overview}")
 
 
-def _after(pause: Callable[[], None], step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step` with a `pause` before every call."""
+def _run_before(action: Callable[[], None], step: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps `step` so that every call runs `action` first."""
 
     def call(*args: Any) -> Any:
-        pause()
+        action()
         return step(*args)
 
     return call
 
 
-def _named(split: str, totals: Totals) -> dict[str, float]:
+def _name_metrics(split: str, totals: Totals) -> dict[str, float]:
     return {f"{split}/{name}": float(value) for name, value in totals.compute().items()}
 
 
-def _sentence(row: dict[str, Any], best: bool) -> str:
+def _format_row(row: dict[str, Any], best: bool) -> str:
     values = "  ".join(
         f"{split} loss {row[f'{split}/loss']:.4f} accuracy {row[f'{split}/accuracy']:.4f}"
         for split in ("train", "validation")

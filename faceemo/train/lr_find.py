@@ -1,13 +1,12 @@
-"""The learning-rate range test (Smith 2017): how the loss goes while the rate grows.
+"""The learning-rate range test (Smith 2017): the loss while the learning rate grows.
 
-The run's own steps, from its initial weights, at learning rates that grow by the same factor from
-step to step. Nothing of it is kept but the losses.
+It takes the run's own training steps, from its initial weights, at learning rates that grow by the
+same factor from step to step, and keeps nothing but the losses.
 """
 
 import dataclasses
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -16,27 +15,26 @@ from tqdm import tqdm
 from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import build_steps, parallel
-from faceemo.train.distillation import Teaching
+from faceemo.train import build_steps, freezing, parallel
+from faceemo.train.distillation import Distillation
+from faceemo.train.start import Start
 
-LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 120
-# Weight of the past in the smoothed loss, and how far above its minimum the test ends.
-SMOOTHING, DIVERGED = 0.9, 2.0
-# The first smoothed losses are means of next to nothing.
-_SETTLING = 10
+MIN_RATE, MAX_RATE, STEPS = 1e-7, 1.0, 120
+# The decay of the smoothed loss, and its multiple of the minimum at which the test ends.
+_SMOOTHING, _DIVERGED = 0.9, 2.0
+# Smoothed losses before this step are means of too few to count.
+_FIRST = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class RangeTest:
-    """What the test saw.
+    """The losses of a range test, and the learning rate that they suggest.
 
     Attributes:
-        rates: float64 [N], ascending.
-        losses: float64 [N], of the training batches, each before the step at its rate.
-        smoothed: float64 [N], their exponential average, corrected for its start.
-        suggestion: the rate at which the smoothed loss fell most steeply.
+        rates: Learning rates, float64 [N], ascending.
+        losses: Losses of the training batches, float64 [N], each before the step at its rate.
+        smoothed: Exponential average of the losses, float64 [N], corrected for its start.
+        suggestion: The learning rate at which the smoothed loss fell most steeply.
     """
 
     rates: np.ndarray
@@ -44,8 +42,31 @@ class RangeTest:
     smoothed: np.ndarray
     suggestion: float
 
-    def table(self) -> str:
-        """Ten rows or so, and the suggestion."""
+    @classmethod
+    def from_losses(
+        cls, rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray
+    ) -> "RangeTest":
+        """Finds the steepest fall, over log(rate), before the minimum.
+
+        Raises:
+            UserError: If the loss never falls.
+        """
+        finite = np.isfinite(smoothed)
+        count = len(smoothed) if finite.all() else int(np.argmin(finite))
+        lowest = int(np.argmin(smoothed[_FIRST:count])) + _FIRST if count > _FIRST else 0
+        if lowest < _FIRST + 2:
+            begin = smoothed[min(_FIRST, len(smoothed) - 1)]
+            raise UserError(
+                expected="a loss that falls at some learning rate",
+                found=f"no loss below {begin:.3f}, that of the lowest learning rates",
+                fix="check data, labels and weights; a larger batch_size makes the loss smoother",
+            )
+        slopes = np.gradient(smoothed[: lowest + 1], np.log(rates[: lowest + 1]))
+        steepest = int(np.argmin(slopes[_FIRST:])) + _FIRST
+        return cls(rates, losses, smoothed, float(rates[steepest]))
+
+    def format_table(self) -> str:
+        """Formats about ten rows and the suggestion."""
         lines = [f"{'learning rate':>13}  {'loss':>8}  {'smoothed':>8}"]
         nearest = int(np.argmin(np.abs(self.rates - self.suggestion)))
         every = max(len(self.rates) // 12, 1)
@@ -60,34 +81,34 @@ class RangeTest:
 
 def range_test(
     config: ConfigDict,
-    model: Model,
-    variables: dict[str, Any],
-    preprocessing: Preprocessing,
+    start: Start,
     train: Split,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None = None,
     steps: int = STEPS,
 ) -> RangeTest:
-    """Trains for at most so many steps, from `LOWEST` to `HIGHEST`.
+    """Trains while the learning rate grows from `MIN_RATE` to `MAX_RATE`.
 
     Args:
-        config: of the run whose learning rate is sought; its own and its schedule are not used.
-        model: of `faceemo.models.build`.
-        variables: initial {'params', 'batch_stats'}.
-        preprocessing: that belongs to the weights.
-        train: the training images.
-        teaching: of the run.
-        steps: from the lowest rate to the highest; the test ends before where the loss diverges.
+        config: The run's configuration; its learning rate and its schedule are not used.
+        start: The network with its initial variables.
+        train: The training images.
+        distillation: The run's teachers, or None.
+        steps: Steps from the lowest to the highest rate; the test ends early if the loss diverges.
 
     Raises:
-        UserError: if the loss never falls.
+        UserError: If the loss never falls.
     """
-    growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
-    labels = build_steps.labels_of(model, variables)
-    optimizer = build_steps.optimizer_of(config, lambda n: LOWEST * growth**n, model, labels)
-    train_step = build_steps.training_step(
-        config, model, optimizer, labels, preprocessing, train, teaching
+    growth = (MAX_RATE / MIN_RATE) ** (1 / (steps - 1))
+    model, variables = start.model, start.variables
+    variable_labels = freezing.label_variables(model, variables)
+    optimizer = build_steps.build_optimizer(
+        config, lambda n: MIN_RATE * growth**n, model, variable_labels
     )
-    state = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
+    train_step = build_steps.build_train_step(
+        config, model, optimizer, variable_labels, start.preprocessing, train, distillation
+    )
+    state = build_steps.build_state(config, variables, optimizer, variable_labels)
+    state = parallel.replicate(state)
     batches = (
         (epoch, batch)
         for epoch in itertools.count()
@@ -99,32 +120,12 @@ def range_test(
         state, sums = train_step(state, parallel.shard(batch), epoch)
         sums = parallel.unreplicate(sums)
         loss = float(sums["loss"] / sums["count"])
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        rates.append(LOWEST * growth**step)
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+        rates.append(MIN_RATE * growth**step)
         losses.append(loss)
-        smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
+        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))
         if not math.isfinite(loss) or (
-            step > _SETTLING and smoothed[-1] > DIVERGED * min(smoothed[_SETTLING:])
+            step > _FIRST and smoothed[-1] > _DIVERGED * min(smoothed[_FIRST:])
         ):
             break
-    return judged(np.array(rates), np.array(losses), np.array(smoothed))
-
-
-def judged(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> RangeTest:
-    """The test with its suggestion: the steepest fall before the minimum, in log(rate).
-
-    Raises:
-        UserError: if the loss never falls.
-    """
-    finite = np.isfinite(smoothed)
-    count = len(smoothed) if finite.all() else int(np.argmin(finite))
-    lowest = int(np.argmin(smoothed[_SETTLING:count])) + _SETTLING if count > _SETTLING else 0
-    if lowest < _SETTLING + 2:
-        raise UserError(
-            expected="a loss that falls at some learning rate",
-            found=f"none below {smoothed[min(_SETTLING, len(smoothed) - 1)]:.3f}, where it began",
-            fix="check data, labels and weights; a larger batch_size makes the losses steadier",
-        )
-    slopes = np.gradient(smoothed[: lowest + 1], np.log(rates[: lowest + 1]))
-    steepest = int(np.argmin(slopes[_SETTLING:])) + _SETTLING
-    return RangeTest(rates, losses, smoothed, float(rates[steepest]))
+    return RangeTest.from_losses(np.array(rates), np.array(losses), np.array(smoothed))

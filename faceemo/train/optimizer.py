@@ -1,12 +1,13 @@
-"""Adam and AdamW as Keras has them, to the last digit."""
+"""Adam and AdamW exactly as Keras has them, and the learning rate over a run."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
-# A learning rate, or what gives it from the number of steps taken before: int32 to float32 scalar.
+# A learning rate, or a function from the number of steps already taken (int32) to it (float32).
 Rate = float | Callable[[jax.Array], jax.Array]
 
 
@@ -17,22 +18,22 @@ def keras_adam(
     eps: float = 1e-7,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba 2015) in the order of the remark at the end of the paper's section 2.
+    """Makes Adam (Kingma and Ba 2015) in the order of the remark at the end of their section 2.
 
     With `weight_decay` it is AdamW (Loshchilov and Hutter 2019): the decay does not pass through
     the moments.
 
     Keras adds epsilon to the root of the second moment before that is corrected for its start at
     zero, optax after. In optax's terms Keras's epsilon is eps / sqrt(1 - b2**step): 32 times as
-    large in the first step, the same after some thousands. With gradients near 1e-6 they differ by
-    percents.
+    large in the first step, the same after some thousands. With gradients near 1e-6 the two differ
+    by percents.
 
     Args:
-        learning_rate: factor of every step.
-        b1: decay of the mean of gradients.
-        b2: decay of the mean of their squares.
-        eps: added to the root of the mean square.
-        weight_decay: times the learning rate, the share of each parameter that a step takes away.
+        learning_rate: Factor of every step.
+        b1: Decay of the mean of gradients.
+        b2: Decay of the mean of squared gradients.
+        eps: Number added to the root of the mean square.
+        weight_decay: Share of each parameter, times the learning rate, that a step subtracts.
     """
 
     def init(params: optax.Params) -> optax.ScaleByAdamState:
@@ -60,3 +61,28 @@ def keras_adam(
         return moves, optax.ScaleByAdamState(count, mean, square)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def make_schedule(config: ConfigDict, steps: int) -> Rate:
+    """Makes the learning rate of a run: constant, or warmed up, or lowered along a cosine, or both.
+
+    Warm-up (Goyal et al. 2017) rises in a straight line, from learning_rate / n in the first of its
+    n steps, so that none is idle, to learning_rate in the last. The cosine (Loshchilov and Hutter
+    2017, without restarts) falls from there and would reach zero in the step after the run's last.
+
+    Args:
+        config: A configuration with learning_rate, schedule, warmup_epochs and epochs.
+        steps: Steps per epoch.
+
+    Returns:
+        The learning rate itself if it is constant, otherwise a function, see `Rate`.
+    """
+    peak, total = config.learning_rate, config.epochs * steps
+    warmup = min(round(config.warmup_epochs * steps), total - 1)
+    if config.schedule == "constant":
+        if not warmup:
+            return peak
+        return optax.warmup_constant_schedule(peak / warmup, peak, warmup - 1)
+    if not warmup:
+        return optax.cosine_decay_schedule(peak, total)
+    return optax.warmup_cosine_decay_schedule(peak / warmup, peak, warmup - 1, total)

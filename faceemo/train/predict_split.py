@@ -1,4 +1,4 @@
-"""A whole split through the evaluation step."""
+"""Predictions for a whole split with the evaluation step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,15 +19,15 @@ def predict_split(
     *,
     name: str,
 ) -> np.ndarray:
-    """Logits float32 [N, C] of every image, in the split's order.
+    """Computes the logits of every image, float32 [N, C], in the split's order.
 
     Args:
-        step: of `parallel.evaluate_on_devices`.
-        params: with a leading device axis.
-        batch_stats: with a leading device axis.
+        step: The evaluation step, mapped over the devices (`parallel.map_eval_step`).
+        params: The parameters, with a leading device axis.
+        batch_stats: The batch statistics, with a leading device axis.
         split: N images.
-        batch_size: images per step, over all devices; the last batch is padded, not dropped.
-        name: what the progress bar says.
+        batch_size: Images per step, over all devices; the last batch is padded, not dropped.
+        name: Title of the progress bar.
     """
     rows = []
     total = steps_per_epoch(len(split), batch_size)

@@ -1,4 +1,4 @@
-"""What changes from step to step, and nothing else."""
+"""The arrays that training changes from step to step."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ import optax
 
 @flax.struct.dataclass
 class TrainState:
-    """Arrays only; the model and the optimiser are closed over by the step functions.
+    """Arrays only; the step functions close over the model and the optimiser.
 
     Attributes:
-        step: int32 scalar, optimiser steps taken.
-        params: nested dict of float32 arrays, see `faceemo.models`.
-        batch_stats: nested dict of float32 arrays, BatchNorm's running statistics.
-        opt_state: of `faceemo.train.freezing.make_optimizer`.
+        step: int32 scalar, number of optimiser steps taken.
+        params: Nested dict of float32 arrays, see `faceemo.models`.
+        batch_stats: Nested dict of float32 arrays, BatchNorm's running statistics.
+        opt_state: The optimiser's state, see `faceemo.train.freezing.make_optimizer`.
         rng: uint32 [2], the run's PRNG key; never split, only folded.
-        average: of `faceemo.train.ema`, or None where nothing is averaged.
+        average: Moving averages, see `faceemo.train.ema`, or None if the run keeps none.
     """
 
     step: jax.Array
@@ -28,15 +28,20 @@ class TrainState:
     rng: jax.Array
     average: Any = None
 
-
-def create(
-    variables: dict[str, Any], optimizer: optax.GradientTransformation, seed: int
-) -> TrainState:
-    """The state before the first step."""
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=variables["params"],
-        batch_stats=variables["batch_stats"],
-        opt_state=optimizer.init(variables["params"]),
-        rng=jax.random.PRNGKey(seed),
-    )
+    @classmethod
+    def create(
+        cls,
+        variables: dict[str, Any],
+        optimizer: optax.GradientTransformation,
+        seed: int,
+        average: Any = None,
+    ) -> "TrainState":
+        """Makes the state before the first step."""
+        return cls(
+            step=jnp.zeros((), jnp.int32),
+            params=variables["params"],
+            batch_stats=variables["batch_stats"],
+            opt_state=optimizer.init(variables["params"]),
+            rng=jax.random.PRNGKey(seed),
+            average=average,
+        )

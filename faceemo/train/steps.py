@@ -1,4 +1,4 @@
-"""One training step and one evaluation step: pure functions, all arithmetic on the device."""
+"""The training step and the evaluation step: pure functions, all arithmetic on the device."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,27 +9,29 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from faceemo.data.augment.augment import LEVELS, augment, enlarge, image_keys
+from faceemo.config import AUGMENTATIONS
+from faceemo.data.augment.augment import augment, enlarge, image_keys
 from faceemo.data.augment.erase import erase
 from faceemo.data.augment.mixing import MixedBatch, Mixing, mix
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train.distillation import Teaching
+from faceemo.train.distillation import Distillation
 from faceemo.train.ema import update_ema
 from faceemo.train.freezing import FREEZE, TRAIN, map_trained
+from faceemo.train.losses import distillation_loss, sum_label_losses
 from faceemo.train.state import TrainState
 
 Sums = dict[str, jax.Array]
 
-# What an image's key is folded with; `jax.random.split` takes 0 and 1.
+# Numbers that are folded into an image's key; `jax.random.split` uses 0 and 1.
 _ERASING, _MIXING = 2, 3
 
 
 def make_train_step(
     model: Model,
     optimizer: optax.GradientTransformation,
-    labels: Any,
+    param_labels: Any,
     preprocessing: Preprocessing | None,
     *,
     augmentation: str,
@@ -39,7 +41,7 @@ def make_train_step(
     erasing: float = 0.0,
     mixing: Mixing | None = None,
     ema: float = 0.0,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None = None,
 ) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Sums]]:
     """Makes `step(state, batch, epoch) -> (state, sums)`, to be mapped over `axis_name`.
 
@@ -48,48 +50,56 @@ def make_train_step(
     randomness comes from its own index.
 
     Args:
-        model: what is trained.
-        optimizer: of `optim.make_optimizer`.
-        labels: of `optim.label_params`.
-        preprocessing: that belongs to the weights; None if the batches hold features in the place
-            of images (see `faceemo.train.feature_cache`), which nothing but dropout changes.
-        augmentation: a key of `faceemo.data.augment.augment.LEVELS`.
+        model: The network that trains.
+        optimizer: The optimiser, see `freezing.make_optimizer`.
+        param_labels: Tree like the parameters whose leaves are 'train' or 'freeze', see
+            `freezing.label_params`.
+        preprocessing: The preprocessing that belongs to the weights; None if the batches hold
+            features instead of images (see `faceemo.train.feature_cache`), to which only dropout
+            applies.
+        augmentation: A level, a key of `faceemo.config.AUGMENTATIONS`.
         class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
             the number of images, as Keras does, not by the sum of weights.
-        axis_name: of the mapped device axis.
-        label_smoothing: share of each target that is spread over all classes (Szegedy et al. 2016).
-        erasing: probability that a part of an image is erased.
-        mixing: of each image with its partner; both labels then count, for loss and for hits, by
-            their image's share, and the step takes a `MixedBatch`.
-        ema: decay of the average of parameters; the state has one where it is not 0.
-        teaching: by other networks, whose answers then are a part of the targets; class weights and
-            smoothing are the labels' alone.
+        axis_name: Name of the mapped device axis.
+        label_smoothing: Share of each target that is spread over all classes (Szegedy et al. 2016).
+        erasing: Probability that a part of an image is erased.
+        mixing: How each image is mixed with its partner, or None. Both labels then count, for loss
+            and accuracy, by their image's share, and the step takes a `MixedBatch`.
+        ema: Decay of the parameters' moving average; 0 if the state has none.
+        distillation: The teachers, whose probabilities are a part of the targets, or None. Class
+            weights and smoothing do not apply to that part.
 
     Returns:
-        the step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
-        'count', float32 scalars; 'broken_gradients', int32, how many values are not finite.
+        The step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
+        'count', float32 scalars; 'broken_gradients', int32, the number of non-finite values.
     """
     weights = jnp.asarray(class_weights)
 
     def step(
         state: TrainState, batch: Batch | MixedBatch, epoch: jax.Array
     ) -> tuple[TrainState, Sums]:
-        shown = training_inputs(
-            state, batch, epoch, model, preprocessing, augmentation, erasing=erasing, mixing=mixing
-        )
-        count = jax.lax.psum(batch.mask.sum(), axis_name)
-        answers: Any = teaching and teaching.answers(
-            lambda seer, spec: (
-                training_inputs(
-                    state, batch, epoch, seer, spec, augmentation, erasing=erasing, mixing=mixing
-                ).inputs
+        def make_inputs(model: Model, preprocessing: Preprocessing | None) -> TrainingInputs:
+            return training_inputs(
+                state,
+                batch,
+                epoch,
+                model,
+                preprocessing,
+                augmentation,
+                erasing=erasing,
+                mixing=mixing,
             )
+
+        shown = make_inputs(model, preprocessing)
+        count = jax.lax.psum(batch.mask.sum(), axis_name)
+        teacher_probabilities: Any = distillation and distillation.predict(
+            lambda *teacher: make_inputs(*teacher).inputs
         )
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
             params = jax.tree.map(
-                lambda name, leaf: jax.lax.stop_gradient(leaf) if name == FREEZE else leaf,
-                labels,
+                lambda label, leaf: jax.lax.stop_gradient(leaf) if label == FREEZE else leaf,
+                param_labels,
                 params,
             )
             logits, batch_stats = model.apply(
@@ -101,34 +111,33 @@ def make_train_step(
                 keys=shown.keys,
                 axis_name=axis_name,
             )
-            total = sum(
-                (cross_entropy(logits, named, label_smoothing) * weights[named] * share).sum()
-                for named, share in shown.targets
-            )
-            if teaching:
-                taught = (teaching.loss(logits, answers) * batch.mask).sum()
-                total = (1 - teaching.share) * total + teaching.share * taught
+            total = sum_label_losses(logits, shown.targets, weights, label_smoothing)
+            if distillation:
+                losses = distillation_loss(logits, teacher_probabilities, distillation.temperature)
+                share = distillation.share
+                total = (1 - share) * total + share * (losses * batch.mask).sum()
             return total / count, (logits, batch_stats)
 
         (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
             state.params
         )
-        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), labels, gradients)
+        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), param_labels, gradients)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
-        params = map_trained(jnp.add, labels, state.params, updates)
-        hits = sum(((logits.argmax(-1) == named) * share).sum() for named, share in shown.targets)
-        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), labels, gradients)
+        params = map_trained(jnp.add, param_labels, state.params, updates)
+        predicted = logits.argmax(-1)
+        hits = sum(((predicted == labels) * share).sum() for labels, share in shown.targets)
+        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), param_labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
             "correct": jax.lax.psum(hits, axis_name),
             "count": count,
             "broken_gradients": sum(
                 number
-                for name, number in zip(
-                    jax.tree.leaves(labels), jax.tree.leaves(broken), strict=True
+                for label, number in zip(
+                    jax.tree.leaves(param_labels), jax.tree.leaves(broken), strict=True
                 )
-                if name == TRAIN
+                if label == TRAIN
             ),
         }
         state = dataclasses.replace(
@@ -139,25 +148,14 @@ def make_train_step(
     return step
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
-    """Of every row: float32 [B], of logits [B, C] and labels int32 [B].
-
-    With smoothing s (0 to below 1) a target is 1 - s for the label, plus s / C for every class.
-    """
-    if not smoothing:
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-    return optax.softmax_cross_entropy(logits, targets)
-
-
-class Shown(NamedTuple):
-    """What the network is trained on.
+class TrainingInputs(NamedTuple):
+    """A batch as the network is trained on it.
 
     Attributes:
-        inputs: float32 [B, S, S, 3], or the features that the batch holds.
-        keys: [B], of each image's dropout.
-        targets: labels int32 [B], each with the share float32 [B] by which they count: 0 for
-            padding, 1 for an image, less for one that is mixed.
+        inputs: float32 [B, S, S, 3], or the features in the batch.
+        keys: PRNG keys [B] for each image's dropout.
+        targets: Pairs of labels int32 [B] and their shares float32 [B] of each image's loss: 0 for
+            padding, 1 for a plain image, between 0 and 1 for a mixed one.
     """
 
     inputs: jax.Array
@@ -175,49 +173,53 @@ def training_inputs(
     *,
     erasing: float = 0.0,
     mixing: Mixing | None = None,
-) -> Shown:
-    """A batch as the network is shown it in training: all of the way from pixels to inputs.
+) -> TrainingInputs:
+    """Enlarges, augments, erases, mixes and preprocesses the images of a batch.
 
-    It depends on each image's (key, epoch, index) and on nothing else. The arguments are those of
-    `make_train_step`; without `erasing` and `mixing` nothing is, as in validation.
+    The result depends on each image's (key, epoch, index) and on nothing else. The arguments are
+    those of `make_train_step`; without `erasing` and `mixing`, images are neither erased nor mixed.
     """
     keys = image_keys(state.rng, epoch, batch.index)
     images, targets = batch.images, [(batch.labels, batch.mask)]
     if preprocessing is None:
-        return Shown(images, _split(keys)[:, 1], targets)
-    images = _look(images, keys, model.image_size, augmentation, erasing)
+        return TrainingInputs(images, _split_keys(keys)[:, 1], targets)
+    images = _augment(images, keys, model.image_size, augmentation, erasing)
     if mixing:
         assert isinstance(batch, MixedBatch)
         partner = batch.partner
-        their_keys = image_keys(state.rng, epoch, partner.index)
-        others = _look(partner.images, their_keys, model.image_size, augmentation, erasing)
-        images, share = mix(images, others, _folded(keys, _MIXING), mixing)
+        partner_keys = image_keys(state.rng, epoch, partner.index)
+        others = _augment(partner.images, partner_keys, model.image_size, augmentation, erasing)
+        images, share = mix(images, others, _fold_in(keys, _MIXING), mixing)
         targets = [
             (batch.labels, batch.mask * share),
             (partner.labels, batch.mask * (1 - share)),
         ]
-    return Shown(preprocess(images, preprocessing), _split(keys)[:, 1], targets)
+    return TrainingInputs(preprocess(images, preprocessing), _split_keys(keys)[:, 1], targets)
 
 
-def _look(
+def _augment(
     images: jax.Array, keys: jax.Array, size: int, augmentation: str, erasing: float
 ) -> jax.Array:
-    """Enlarged, augmented and, if so, in part erased: float32 [B, size, size] in 0..255."""
-    looks = augment(images, _split(keys)[:, 0], LEVELS[augmentation], size)
-    return erase(looks, _folded(keys, _ERASING), erasing) if erasing else looks
+    """Enlarges, augments and perhaps erases images: float32 [B, size, size], 0 to 255."""
+    images = augment(images, _split_keys(keys)[:, 0], AUGMENTATIONS[augmentation], size)
+    return erase(images, _fold_in(keys, _ERASING), erasing) if erasing else images
 
 
-def _split(keys: jax.Array) -> jax.Array:
-    """Of each image's key: that of its augmentation, that of its dropout."""
+def _split_keys(keys: jax.Array) -> jax.Array:
+    """Splits each image's key into one for its augmentation and one for its dropout."""
     return jax.vmap(jax.random.split)(keys)
 
 
-def _folded(keys: jax.Array, number: int) -> jax.Array:
+def _fold_in(keys: jax.Array, number: int) -> jax.Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
-    """What the network is shown of images uint8 [B, H, W] otherwise: float32 [B, S, S, 3]."""
+    """Enlarges and preprocesses images without augmentation: uint8 [B, H, W] to float32.
+
+    Returns:
+        float32 [B, S, S, 3], S being the network's input size.
+    """
     return preprocess(enlarge(images, model.image_size), preprocessing)
 
 
@@ -227,8 +229,8 @@ def make_eval_step(
     """Makes `step(params, batch_stats, images) -> logits`.
 
     `images` is uint8 [B, H, W], or features if `preprocessing` is None; the logits are float32
-    [B, C]. Nothing is random and BatchNorm uses its running statistics, so that a row depends on no
-    other row.
+    [B, C]. Nothing is random and BatchNorm uses its running statistics, so that no row depends on
+    another.
     """
 
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:

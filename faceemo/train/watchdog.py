@@ -1,6 +1,6 @@
-"""What goes wrong in training without an error of its own, said with its likely cause and the fix.
+"""Checks for faults of training that raise no error of their own, with likely cause and fix.
 
-Some of it ends the run (there is nothing to be had from going on), the collapse is a warning.
+A collapse of validation is a warning; every other fault ends the run.
 """
 
 import dataclasses
@@ -16,69 +16,70 @@ from ml_collections import ConfigDict
 from faceemo.config import AUGMENTATIONS
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
-from faceemo.models import Model
-from faceemo.models.preprocessing import Preprocessing, preprocess
+from faceemo.models.preprocessing import preprocess
 from faceemo.train import steps
+from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
-# Entropy, in nats, of the distribution of answers: 0.1 is 98% in one class and 2% in another.
+# Entropy, in nats, of the predicted classes below which validation has collapsed: 0.1 is 98% in one
+# class and 2% in another.
 _COLLAPSED = 0.1
-# Answers that are nearly all the same can be right, where nearly all labels are: no collapse if, on
-# balance, this share of what a constant answer gets wrong is right.
+# If nearly all labels are the same, nearly constant predictions can be right. There is no collapse
+# if the predictions get this share of a constant prediction's errors right, on balance.
 _GAIN = 0.1
-# Images that are looked at, evenly spread over a split.
+# Number of images to compare, spread evenly over a split.
 _SAMPLE = 64
-# How many times the contrast of one split may be that of the other, and how far apart their means
-# may be as a share of all that pixels can be. Scaling twice makes a contrast 255 times smaller;
-# shifts, zooms, rotations and pictures of another day stay well within both.
+# Largest ratio of two splits' contrasts, and largest distance of their means as a share of the range
+# of pixels. Scaling twice makes a contrast 255 times smaller; shifts, zooms, rotations and photos of
+# another day stay well within both.
 _CONTRAST, _DISTANCE = 4.0, 0.35
 
 
 def refuse_nonfinite(sums: Mapping[str, Any], epoch: int, step: int, config: ConfigDict) -> None:
-    """Ends a run whose numbers have broken, before anything broken is saved.
+    """Refuses a loss or a gradient that is not finite, before anything is saved.
 
     Args:
-        sums: of the step, see `faceemo.train.steps`.
-        epoch: from 1.
-        step: in the epoch, from 1.
-        config: of the run.
+        sums: The sums of the step, see `faceemo.train.steps.make_train_step`.
+        epoch: Number of the epoch, from 1.
+        step: Number of the step in the epoch, from 1.
+        config: The run's configuration.
 
     Raises:
-        UserError: if the loss or a gradient is NaN or infinite.
+        UserError: If the loss or a gradient is NaN or infinite.
     """
     loss, broken = float(sums["loss"] / sums["count"]), int(sums["broken_gradients"])
     if math.isfinite(loss) and not broken:
         return
     if math.isfinite(loss):
-        found = f"{broken:,} gradients that are not (the loss still is: {loss:g})"
-        cause = "a step of the backward pass overflows"
+        found = f"{broken:,} non-finite gradients (and the finite loss {loss:g})"
+        cause = "the backward pass overflows"
     else:
         found = f"the loss {loss}"
         cause = "earlier steps were too large, and activations overflow"
     if config.dtype != "float32":
-        cause += f", in {config.dtype} sooner than in float32"
+        cause += f", which happens sooner in {config.dtype} than in float32"
     raise UserError(
         expected="finite losses and gradients",
-        found=f"{found} in epoch {epoch}, step {step}; likely {cause}",
+        found=f"{found} in epoch {epoch}, step {step}; likely cause: {cause}",
         fix=f"lower learning_rate (now {config.learning_rate:g})"
         + ("" if config.dtype == "float32" else " or set dtype=float32")
-        + " and start in another --workdir: the same command would meet the same numbers again",
+        + " and start in another --workdir: the same command would compute the same numbers again",
     )
 
 
-def refuse_nonfinite_answers(
+def refuse_nonfinite_logits(
     logits: np.ndarray, epoch: int, config: ConfigDict, *, moving: bool
 ) -> None:
-    """Ends a run whose weights no longer answer, before they are saved as any good.
+    """Refuses validation logits that are not finite, before the weights are saved.
 
     Args:
-        logits: float [N, C], of validation.
-        epoch: from 1.
-        config: of the run.
-        moving: whether validation uses moving averages of BatchNorm that training does not use.
+        logits: The logits of the validation images, float [N, C].
+        epoch: Number of the epoch, from 1.
+        config: The run's configuration.
+        moving: Whether validation uses BatchNorm's moving averages, which training does not use.
 
     Raises:
-        UserError: if any of them is NaN or infinite.
+        UserError: If a logit is NaN or infinite.
     """
     broken = int((~np.isfinite(logits)).any(axis=1).sum())
     if not broken:
@@ -86,19 +87,19 @@ def refuse_nonfinite_answers(
     cause = "weights have grown until activations overflow"
     fix = f"lower learning_rate (now {config.learning_rate:g})"
     if moving:
-        cause = f"BatchNorm's moving statistics lag behind what training saw, or {cause}"
+        cause = f"BatchNorm's moving statistics lag behind those of training, or {cause}"
         fix = f"set bn_policy=recalibrate, or {fix}"
     if config.dtype != "float32":
         fix += ", or set dtype=float32"
     raise UserError(
         expected="finite logits on validation",
-        found=f"{broken:,} of {len(logits):,} images without, after epoch {epoch} of finite losses "
-        f"and gradients; likely {cause}",
-        fix=f"{fix}, and start in another --workdir: the same command would meet the same again",
+        found=f"non-finite logits for {broken:,} of {len(logits):,} images after epoch {epoch}, "
+        f"whose losses and gradients were finite; likely cause: {cause}",
+        fix=f"{fix}, and start in another --workdir: the same command would compute the same again",
     )
 
 
-def collapse(
+def detect_collapse(
     logits: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
@@ -106,57 +107,60 @@ def collapse(
     train_accuracy: float,
     moving: bool,
 ) -> str | None:
-    """A warning if (nearly) all validation images get the same answer without cause, else None.
+    """Warns if one class is predicted for (nearly) all validation images, which are not all of it.
 
     Accuracy is then (nearly) the share of that class, and says nothing about the model.
 
     Args:
-        logits: float [N, C].
-        labels: int [N].
-        classes: C names.
-        train_accuracy: of the same epoch.
-        moving: as of `refuse_nonfinite_answers`.
+        logits: The logits of the validation images, float [N, C].
+        labels: Their labels, int [N].
+        classes: The names of the C classes.
+        train_accuracy: Training accuracy in the same epoch.
+        moving: As for `refuse_nonfinite_logits`.
+
+    Returns:
+        The warning, or None.
     """
     counts = np.bincount(logits.argmax(axis=1), minlength=len(classes))
     shares = counts[counts > 0] / counts.sum()
     entropy = abs(float((shares * np.log(shares)).sum()))
     if entropy >= _COLLAPSED or len(labels) < 2:
         return None
-    answer = int(counts.argmax())
-    name, top = classes[answer], counts.max() / counts.sum()
+    predicted = int(counts.argmax())
+    name, top = classes[predicted], counts.max() / counts.sum()
     accuracy = float((logits.argmax(axis=1) == labels).mean())
-    share = float((labels == answer).mean())
+    share = float((labels == predicted).mean())
     if accuracy > share + _GAIN * (1 - share):
         return None
-    # What a constant answer could reach in training, and clearly more than that.
+    # Clearly more than a constant prediction could reach in training.
     learned = train_accuracy > np.bincount(labels).max() / len(labels) + 0.1
     if learned and moving:
-        cause = "training images are told apart, so BatchNorm's moving statistics lag behind"
+        cause = "training accuracy is above chance, so BatchNorm's moving statistics lag behind"
         fix = "bn_policy=recalibrate, a smaller batch_size or more epochs"
     elif learned:
-        cause = "training images are told apart, so validation images differ from them"
+        cause = "training accuracy is above chance, so validation images differ from training's"
         fix = "compare the two (scripts/explore_data.py, scripts/view_augmentations.py)"
     else:
-        cause = "training has not told classes apart either: too large steps, or too few"
+        cause = "training accuracy is at chance too: the steps are too large, or too few"
         fix = "a lower learning_rate (or a higher one, if the loss hardly moves), more epochs"
     return (
-        f"validation has collapsed: {top:.0%} of the answers are '{name}' (entropy "
+        f"validation has collapsed: {top:.0%} of the predictions are '{name}' (entropy "
         f"{entropy:.2f} of {math.log(len(classes)):.2f}), so that accuracy {accuracy:.3f} is "
-        f"nothing but that class's share, {share:.3f}. Likely cause: {cause}. Fix: {fix}"
+        f"little more than that class's share, {share:.3f}. Likely cause: {cause}. Fix: {fix}"
     )
 
 
-def refuse_foreign_labels(split: Split, classes: Sequence[str], outputs: int, name: str) -> None:
-    """Ends a run whose labels are not those of the class list.
+def refuse_wrong_labels(split: Split, classes: Sequence[str], outputs: int, name: str) -> None:
+    """Refuses labels that do not agree with the class list.
 
     Args:
-        split: some images.
-        classes: the names that labels are places in.
-        outputs: how many logits the model has.
-        name: of the split; every class must occur in 'train'.
+        split: The images of one split.
+        classes: The names of the classes, in the order of the labels.
+        outputs: Number of the model's logits.
+        name: Name of the split; every class must occur in 'train'.
 
     Raises:
-        UserError: if the model answers another number of classes, a label is outside the list, a
+        UserError: If the model has another number of classes, a label is outside the list, a
             folder's name contradicts its label, or a class has no training image.
     """
     found = ""
@@ -167,21 +171,22 @@ def refuse_foreign_labels(split: Split, classes: Sequence[str], outputs: int, na
     elif len(outside):
         place = int(outside[0])
         found = f"label {split.labels[place]} on {split.paths[place]} ({len(outside)} such images)"
-    elif wrong := _contradicted(split, classes):
+    elif wrong := _list_contradictions(split, classes):
         found = f"{wrong[0]} ({len(wrong)} such images)"
     elif name == "train" and empty:
         found = f"no training image of {', '.join(empty)}"
     if found:
         raise UserError(
-            expected=f"{name} labels that are places in the class list {', '.join(classes)}",
-            found=f"{found}; likely the data was made with another class list, or another order",
-            fix="make folders and class list the same, then remove the prepared tfds/ folder so "
-            "that it is built again",
+            expected=f"{name} labels that are indices into the class list {', '.join(classes)}",
+            found=f"{found}; likely cause: the data was prepared with other classes, or in another "
+            "order",
+            fix="make the folders and the class list agree, then remove the prepared tfds/ folder, "
+            "which is then built again",
         )
 
 
-def _contradicted(split: Split, classes: Sequence[str]) -> list[str]:
-    """Images SPLIT/CLASS/FILE whose label is not CLASS."""
+def _list_contradictions(split: Split, classes: Sequence[str]) -> list[str]:
+    """Describes the images SPLIT/CLASS/FILE whose label is not CLASS."""
     folders = [path.split("/")[-2] if "/" in path else "" for path in split.paths]
     return [
         f"{path} labelled '{classes[label]}'"
@@ -191,8 +196,15 @@ def _contradicted(split: Split, classes: Sequence[str]) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Look:
-    """Of one channel of some images: all their values' limits and mean, the middle contrast."""
+class _PixelStats:
+    """Statistics of one channel of some images.
+
+    Attributes:
+        low: Smallest value of all.
+        high: Largest value of all.
+        mean: Mean of all values.
+        contrast: Median over the images of the range of an image's values.
+    """
 
     low: float
     high: float
@@ -200,91 +212,100 @@ class _Look:
     contrast: float
 
     @classmethod
-    def of(cls, images: Any) -> "_Look":
+    def from_images(cls, images: Any) -> "_PixelStats":
         values = np.asarray(images, np.float32).reshape(len(images), -1)
         contrast = float(np.median(np.ptp(values, axis=1)))
         return cls(float(values.min()), float(values.max()), float(values.mean()), contrast)
 
-    def is_like(self, other: "_Look", span: float, *, stretched: bool) -> bool:
-        """Whether `other`, of validation, is on the same scale; `stretched` images lie elsewhere.
+    def has_scale_of(
+        self, validation: "_PixelStats", span: float, *, changes_brightness: bool
+    ) -> bool:
+        """Returns whether these statistics, of training images, are on the scale of validation's.
 
-        Stretching widens an image to all of the span, wherever it was.
+        Args:
+            validation: The statistics of validation images.
+            span: Range of possible values.
+            changes_brightness: Whether the training images were augmented such that they may have
+                more contrast, and another mean.
         """
-        if self.contrast * _CONTRAST < other.contrast:
+        if self.contrast * _CONTRAST < validation.contrast:
             return False
-        wide = other.contrast * _CONTRAST < self.contrast
-        return stretched or not (wide or abs(self.mean - other.mean) > _DISTANCE * span)
+        wider = validation.contrast * _CONTRAST < self.contrast
+        far = abs(self.mean - validation.mean) > _DISTANCE * span
+        return changes_brightness or not (wider or far)
+
+    def __str__(self) -> str:
+        limits = f"{self.low:.4g} to {self.high:.4g}"
+        return f"{limits} (mean {self.mean:.4g}, contrast {self.contrast:.4g})"
 
 
 def refuse_unlike_pixels(
-    splits: Mapping[str, Split],
-    state: TrainState,
-    model: Model,
-    preprocessing: Preprocessing,
-    augmentation: str,
+    splits: Mapping[str, Split], state: TrainState, start: Start, augmentation: str
 ) -> None:
-    """Ends a run whose network would be shown other pixels in training than in validation.
+    """Refuses training inputs on another scale than validation inputs.
 
-    Compares what comes out of augmentation and preprocessing: contrast and mean of some images of
-    either split, and their limits with those of pixels from 0 to 255. More contrast in training,
-    and another mean, are no fault where the level stretches contrast by design.
+    Compares some images of both splits after augmentation and preprocessing: contrast, mean, and
+    their limits with those of pixels from 0 to 255. Training images may have more contrast and
+    another mean if the augmentation changes brightness by design.
 
     Args:
         splits: 'train' and 'validation'.
-        state: whose key augmentation is drawn with.
-        model: for its input size.
-        preprocessing: that belongs to the weights.
+        state: The state whose key augmentation draws from.
+        start: The network and its preprocessing.
         augmentation: A level, a key of `faceemo.config.AUGMENTATIONS`.
 
     Raises:
-        UserError: if they disagree.
+        UserError: If the scales differ.
     """
     train, validation = (_sample(splits[name]) for name in ("train", "validation"))
     if not len(train.labels) or not len(validation.labels):
         return
+    model, preprocessing = start.model, start.preprocessing
 
-    def trained() -> jax.Array:
+    def make_train_inputs() -> jax.Array:
         epoch = jnp.int32(0)
         shown = steps.training_inputs(state, train, epoch, model, preprocessing, augmentation)
         return shown.inputs
 
-    def validated() -> jax.Array:
+    def make_validation_inputs() -> jax.Array:
         return steps.plain_inputs(validation.images, model, preprocessing)
 
-    # All channels are the same but for their means.
-    ours, theirs = (_Look.of(jax.jit(inputs)()[..., 0]) for inputs in (trained, validated))
+    # The channels differ in nothing but their means.
+    trained, validated = (
+        _PixelStats.from_images(jax.jit(make_inputs)()[..., 0])
+        for make_inputs in (make_train_inputs, make_validation_inputs)
+    )
     limits = preprocess(jnp.array([0.0, 255.0]).reshape(2, 1, 1), preprocessing)[:, 0, 0, 0]
     low, high = map(float, limits)
     slack = 0.01 * (high - low)
-    within = (
-        low - slack <= min(ours.low, theirs.low) and max(ours.high, theirs.high) <= high + slack
+    within = low - slack <= min(trained.low, validated.low) and (
+        max(trained.high, validated.high) <= high + slack
     )
-    stretched = AUGMENTATIONS[augmentation].changes_brightness
-    if within and ours.is_like(theirs, high - low, stretched=stretched):
+    changes_brightness = AUGMENTATIONS[augmentation].changes_brightness
+    if within and trained.has_scale_of(
+        validated, high - low, changes_brightness=changes_brightness
+    ):
         return
-    before = _Look.of(train.images), _Look.of(validation.images)
-    if not before[0].is_like(before[1], 255, stretched=stretched):
+    files = [_PixelStats.from_images(batch.images) for batch in (train, validation)]
+    if not files[0].has_scale_of(files[1], 255, changes_brightness=changes_brightness):
         cause = "the files of the two splits were prepared differently"
         fix = "look at both (scripts/explore_data.py) and bring them to the same range, 0 to 255"
     else:
-        cause = "the files agree, so pixels are scaled or shifted twice on the way"
+        cause = "pixels are scaled or shifted twice, since the files of both splits agree"
         fix = (
-            f"augmentation '{augmentation}' (faceemo/data/augment/augment.py) has to return "
-            "0 to 255, and only faceemo/models/preprocessing.py may scale"
+            f"make augmentation '{augmentation}' (faceemo/data/augment/augment.py) return 0 to "
+            "255; only faceemo/models/preprocessing.py may scale"
         )
     raise UserError(
-        expected="training and validation images of like brightness and contrast after "
+        expected="training and validation images of similar brightness and contrast after "
         f"preprocessing, within {low:.4g} to {high:.4g}",
-        found=f"{_said(ours)} in training, {_said(theirs)} in validation; likely {cause}",
+        found=f"{trained} in training, {validated} in validation; likely cause: {cause}",
         fix=fix,
     )
 
 
-def _said(look: _Look) -> str:
-    return f"{look.low:.4g} to {look.high:.4g} (mean {look.mean:.4g}, contrast {look.contrast:.4g})"
-
-
 def _sample(split: Split) -> Batch:
+    """Takes up to `_SAMPLE` images, spread evenly over a split."""
     index = np.unique(np.linspace(0, len(split) - 1, _SAMPLE).astype(np.int32))
     if not len(split):
         index = index[:0]

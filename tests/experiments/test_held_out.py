@@ -1,4 +1,4 @@
-"""The test split is opened once, and its record is there before its result."""
+"""Tests that the test split is opened once, and recorded before the result is computed."""
 
 import json
 
@@ -11,20 +11,20 @@ from faceemo.experiments import held_out, run
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The calls of `run.evaluate`, which does nothing but what it records."""
+    """Returns the calls of `run.evaluate`, which here only records the opening."""
     calls = []
 
     def evaluate(config, workdir, split):
-        held_out.record(workdir)
+        held_out.record_opening(workdir)
         calls.append((config.arch, config.image_size, split))
 
     monkeypatch.setattr(run, "evaluate", evaluate)
     config = make_config("vgg16", "7,image_size=48").to_dict()
-    monkeypatch.setattr(run, "recipe_of", lambda workdir: {"config": config})
+    monkeypatch.setattr(run, "load_recipe", lambda workdir: {"config": config})
     return calls
 
 
-def test_once(opened, tmp_path):
+def test_the_test_split_opens_once(opened, tmp_path):
     run.open_test(tmp_path)
     assert opened == [("vgg16", 48, "test")]
     with pytest.raises(UserError, match=r"opened on .* \(no report was finished"):
@@ -36,11 +36,11 @@ def test_once(opened, tmp_path):
 
 
 def test_a_report_without_a_record_counts_too(opened, tmp_path):
-    """As an older faceemo left it, or somebody who removed the record."""
+    """An older faceemo wrote no record, and a user may have removed it."""
     page = tmp_path / "report" / "test" / "index.html"
     page.parent.mkdir(parents=True)
     page.touch()
-    with pytest.raises(UserError, match=r"index\.html holds the result"):
+    with pytest.raises(UserError, match=r"its report is .*index\.html"):
         run.open_test(tmp_path)
     assert not opened
 

@@ -1,4 +1,4 @@
-"""One step of Adam in float64 equals Keras's, whatever is frozen; so do the counts of weights."""
+"""One step of Adam in float64 equals Keras's at each unfreezing level; so do the weight counts."""
 
 import functools
 import itertools
@@ -18,7 +18,7 @@ from faceemo.train import freezing
 
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-6
-# Added to a whole channel, which nothing sees before a BatchNorm takes its mean.
+# Parameters that shift a whole channel before a BatchNorm, which subtracts the shift again.
 CANCELLED = {
     "vgg16": "",
     "resnet50v2": r"conv\d_block\d_[03]_conv/bias",
@@ -27,8 +27,8 @@ CANCELLED = {
 }
 
 
-def start(networks, arch, model):
-    """The variables from which Keras's step started, float64."""
+def load_start(networks, arch, model):
+    """Returns the variables from which Keras's step started, float64."""
     shapes = model.shapes()
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
     if arch == "vgg16":
@@ -50,8 +50,8 @@ def start(networks, arch, model):
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
 
 
-def step(model, variables, inputs):
-    """The variables after one step on four images of the four classes."""
+def run_step(model, variables, inputs):
+    """Returns the variables after one step on four images of the four classes."""
     labels = freezing.label_params(model, variables["params"])
     optimizer = freezing.make_optimizer(LEARNING_RATE, labels)
 
@@ -70,8 +70,8 @@ def step(model, variables, inputs):
     return {"params": params, "batch_stats": statistics}
 
 
-def thinned(array):
-    """As the oracle does."""
+def subsample(array):
+    """Selects about 50,000 values, as in keras_networks.py."""
     return array.ravel()[:: (array.size // 50_000) | 1]
 
 
@@ -84,12 +84,12 @@ def test_step_equals_keras(networks, arch, level):
     config.dtype = "float64"
     with jax.enable_x64(True):
         model = models.build(config)
-        before = start(networks, arch, model)
-        after = jax.tree.map(np.asarray, step(model, before, inputs))
+        before = load_start(networks, arch, model)
+        after = jax.tree.map(np.asarray, run_step(model, before, inputs))
     expected = networks.weights(f"{arch}/step{level}")
     changes = jax.tree.map(lambda new, old: new - old, after, before)
     trained = {block.name: block.pattern for block in model.blocks if block.name in model.trained}
-    seen, tiny = set(), set()
+    compared, tiny = set(), set()
     for collection, tree in changes.items():
         for path, change in traverse_util.flatten_dict(tree, sep="/").items():
             assert change.dtype == np.float64
@@ -99,22 +99,22 @@ def test_step_equals_keras(networks, arch, level):
                 assert not change.any(), f"{path} is frozen"
                 assert not np.any(expected.get(name, 0))
                 continue
-            seen.add(name)
-            keras, ours = expected[name], thinned(change)
+            compared.add(name)
+            keras, ours = expected[name], subsample(change)
             if collection == "params" and np.abs(keras).max() < 1e-3 * LEARNING_RATE:
-                # The true gradient is 0; Adam makes lr * g / (|g| + 1e-7) of its rounding.
+                # The true gradient is 0; Adam makes lr * g / (|g| + 1e-7) of its rounding error g.
                 tiny.add(name)
                 assert np.abs(ours).max() < 1e-3 * LEARNING_RATE, path
             else:
                 difference = np.linalg.norm(ours - keras) / np.linalg.norm(keras)
                 assert difference < TOLERANCE, f"{path}: {difference}"
-    assert {n for n, a in expected.items() if np.any(a)} <= seen
-    # Nothing may hide behind the absolute bound but what the next BatchNorms take out again.
+    assert {n for n, a in expected.items() if np.any(a)} <= compared
+    # The absolute bound may only hold for parameters whose effect the next BatchNorm removes.
     assert all(re.fullmatch(CANCELLED[arch], name) for name in tiny)
     assert bool(tiny) == (CANCELLED[arch] != "" and level != "0")
 
 
-def test_optimizer_is_keras_adam_step_after_step(networks):
+def test_five_steps_of_the_optimizer_equal_keras_adam(networks):
     keras = networks.weights("adam")
     with jax.enable_x64(True):
         params = {"weight": jnp.ones(40)}
@@ -129,25 +129,26 @@ def test_optimizer_is_keras_adam_step_after_step(networks):
 
 
 @functools.cache
-def sizes(arch, extra):
-    """Shapes of the variables at 224 px; they depend on nothing else."""
+def make_shapes(arch, extra):
+    """Returns the shapes of the variables at 224 px, which depend on nothing else."""
     config = make_config(arch, f"0,weights=none,extra_dense={extra}")
     return models.build(config).shapes()
 
 
-def dense(*widths):
+def count_dense(*widths):
+    """Counts the parameters of dense layers between these widths."""
     return sum((below + 1) * above for below, above in itertools.pairwise(widths))
 
 
 @pytest.mark.parametrize("variant", range(12))
 @pytest.mark.parametrize("arch", ARCHS)
-def test_counts_equal_keras(networks, arch, variant):
+def test_weight_counts_equal_keras(networks, arch, variant):
     row = VARIANTS[variant]
     config = make_config(arch, f"{variant},weights=none")
-    model, shapes = models.build(config), sizes(arch, row.extra_dense)
-    plan = freezing.freeze_plan(model, shapes["params"], shapes["batch_stats"])
+    model, shapes = models.build(config), make_shapes(arch, row.extra_dense)
+    plan = freezing.make_plan(model, shapes["params"], shapes["batch_stats"])
     trained, frozen = (sum(r[key] for r in plan) for key in ("trained", "frozen"))
-    # Keras counts BatchNorm's and the normalisation's statistics among the weights not trained.
+    # Keras counts the statistics of BatchNorm and normalisation as frozen weights.
     statistics = sum(leaf.size for leaf in jax.tree.leaves(shapes["batch_stats"]))
     below, extra = {
         "vgg16": ([7 * 7 * 512, 4096, 4096], [4096]),
@@ -155,7 +156,7 @@ def test_counts_equal_keras(networks, arch, variant):
         "efficientnetb0": ([1280], [1280]),
         "mobilenet": ([1024], [1024]),
     }[arch]
-    head = dense(*below, *(extra if row.extra_dense else []), 4)
+    head = count_dense(*below, *(extra if row.extra_dense else []), 4)
     keras_trained, keras_frozen = networks.results[f"{arch}/counts/{row.unfreeze}"]
     assert trained == keras_trained + head
     assert frozen + statistics == keras_frozen

@@ -9,11 +9,12 @@ import numpy as np
 from faceemo import models
 from faceemo.analysis import card
 from faceemo.config import make_config
-from faceemo.train.build_steps import first_state, labels_of, optimizer_of
+from faceemo.train.build_steps import build_optimizer, build_state
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.checkpoint.temperature import CALIBRATION
+from faceemo.train.freezing import label_variables
 from tests.support.train.tiny import make_splits
 
 # Some of its leaves and statistics train, some are frozen.
@@ -33,15 +34,17 @@ def write(workdir, arch="efficientnetb0", arg=ARG):
 
     first, second = jax.tree.map(drawn, shapes), jax.tree.map(drawn, shapes)
     recipe = make_recipe(config, model.preprocessing, {"source": "none", "sha256": None}, splits)
-    labels = labels_of(model, first)
+    variable_labels = label_variables(model, first)
     checkpoints = Checkpoints(workdir, recipe)
-    checkpoints.save_frozen(first, labels)
-    state = first_state(config, first, optimizer_of(config, 1e-3, model, labels), labels)
+    checkpoints.save_frozen(first, variable_labels)
+    optimizer = build_optimizer(config, 1e-3, model, variable_labels)
+    state = build_state(config, first, optimizer, variable_labels)
     history = ()
     for step, variables, accuracy in ((3, first, 0.75), (6, second, 0.5)):
         state = dataclasses.replace(state, step=np.int32(step), **variables)
         history = (*history, {"epoch": step // 3, "validation/accuracy": accuracy})
-        checkpoints.save(jax.tree.map(np.asarray, state), labels, Progress(history), best=step == 3)
+        arrays = jax.tree.map(np.asarray, state)
+        checkpoints.save(arrays, variable_labels, Progress(history), best=step == 3)
     fitted = {"temperature": 1.375, "best_epoch": 1}
     (workdir / CALIBRATION).write_text(json.dumps(fitted))
     (workdir / card.NAME).write_text("# the card\n")

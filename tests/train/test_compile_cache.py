@@ -14,8 +14,8 @@ from faceemo.train import compile_cache
 
 found = []
 jax.monitoring.register_event_listener(lambda name, **_: found.append(name))
-compile_cache._WORTH = 0.0
-compile_cache.keep()
+compile_cache._MIN_SECONDS = 0.0
+compile_cache.enable()
 step = jax.pmap(lambda x: jax.numpy.sin(x) @ x.T, donate_argnums=0)
 value = step(jax.numpy.linspace(0, 1, 4096).reshape(1, 64, 64))
 print(json.dumps([found.count("/jax/compilation_cache/cache_hits"), float(value.sum()).hex()]))

@@ -15,25 +15,26 @@ from faceemo.data.augment.mixing import Mixing
 from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.train import feature_cache, freezing
-from faceemo.train.checkpoint.provenance import inherited_images, make_recipe
-from faceemo.train.distillation import Teaching, teaching_of
+from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
+from faceemo.train.distillation import Distillation, make_distillation
+from faceemo.train.losses import distillation_loss
 from tests.support.inference import networks
 from tests.support.train.recipe_steps import batch_of, teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 from tests.test_main import command
 
 
-def moved(teaching, **recipe):
+def moved(distillation, **recipe):
     """How far three steps of plain gradient descent move the parameters; and the last loss."""
     recipe = {"mixing": Mixing(0.4, 1.0), "erasing": 0.7, "label_smoothing": 0.1} | recipe
     start, states, sums = train(
         batch_of(6),
         devices=2,
         noise=0,
-        optimizer=lambda labels: optax.multi_transform(
-            {freezing.TRAIN: optax.sgd(0.1), freezing.FREEZE: optax.set_to_zero()}, labels
+        optimizer=lambda param_labels: optax.multi_transform(
+            {freezing.TRAIN: optax.sgd(0.1), freezing.FREEZE: optax.set_to_zero()}, param_labels
         ),
-        teaching=teaching,
+        distillation=distillation,
         **recipe,
     )
     change = jax.tree.map(lambda one, two: np.abs(one - two).max(), start.params, states[-1].params)
@@ -43,8 +44,8 @@ def moved(teaching, **recipe):
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_who_is_taught_by_itself_alone_learns_nothing(temperature):
     """Only if it sees, image by image, exactly what the teacher does."""
-    still, _ = moved(Teaching([teacher(0)], 1.0, temperature))
-    halfway, _ = moved(Teaching([teacher(0)], 0.5, temperature))
+    still, _ = moved(Distillation([teacher(0)], 1.0, temperature))
+    halfway, _ = moved(Distillation([teacher(0)], 0.5, temperature))
     alone, _ = moved(None)
     assert still < 1e-6
     assert halfway == pytest.approx(alone / 2, rel=0.2)
@@ -57,32 +58,30 @@ def test_loss_and_gradient_are_the_papers():
     logits = rng.normal(size=(5, 4)).astype(np.float32)
     theirs = rng.normal(size=(2, 5, 4))
     temperature = 2.5
-    wanted = special.softmax(theirs / temperature, axis=-1).mean(0)
+    soft = special.softmax(theirs / temperature, axis=-1).mean(0)
     found = special.softmax(logits / temperature, axis=-1)
-    teaching = Teaching([], 0.5, temperature)
-    loss = teaching.loss(logits, np.float32(wanted))
     np.testing.assert_allclose(
-        loss,
-        temperature**2 * (special.rel_entr(wanted, found) + special.entr(wanted)).sum(-1),
+        distillation_loss(logits, np.float32(soft), temperature),
+        temperature**2 * (special.rel_entr(soft, found) + special.entr(soft)).sum(-1),
         rtol=1e-5,
     )
-    gradient = jax.grad(lambda x: teaching.loss(x, np.float32(wanted)).sum())(logits)
-    np.testing.assert_allclose(gradient, temperature * (found - wanted), atol=1e-5)
+    gradient = jax.grad(lambda x: distillation_loss(x, np.float32(soft), temperature).sum())(logits)
+    np.testing.assert_allclose(gradient, temperature * (found - soft), atol=1e-5)
 
 
 def test_several_teachers_answer_with_one_voice_each_at_its_own_size():
     teachers = [teacher(1), teacher(2, size=48)]
     asked = []
 
-    def look(model, spec):
+    def make_inputs(model, spec):
         asked.append((model.image_size, spec))
         size = model.image_size
         rows = np.random.default_rng(size).normal(size=(3, size, size, 3))
         return rows.astype(np.float32)
 
-    answers = Teaching(teachers, 0.5, 2.0).answers(look)
+    answers = Distillation(teachers, 0.5, 2.0).predict(make_inputs)
     assert asked == [(32, GREY), (48, GREY)]
-    each = [np.asarray(Teaching([one], 0.5, 2.0).answers(look)) for one in teachers]
+    each = [np.asarray(Distillation([one], 0.5, 2.0).predict(make_inputs)) for one in teachers]
     np.testing.assert_allclose(answers, np.mean(each, axis=0), rtol=1e-6)
     assert np.abs(each[0] - each[1]).max() > 1e-2
 
@@ -93,22 +92,22 @@ def file(tmp_path_factory):
 
 
 def test_without_one_there_is_none():
-    assert teaching_of(tiny_config(), ()) is None
-    assert teaching_of(tiny_config(teacher="+"), ()) is None
+    assert make_distillation(tiny_config(), ()) is None
+    assert make_distillation(tiny_config(teacher="+"), ()) is None
 
 
 def test_it_is_read_from_a_file_or_its_folder(file):
     config = tiny_config(teacher=f"{file}+{file.parent}", teacher_share=0.25)
-    teaching = teaching_of(config, ("happy", "neutral", "sad", "surprise"))
-    assert teaching is not None
-    assert [one.source for one in teaching.teachers] == [str(file), str(file.parent)]
-    assert len({one.sha256 for one in teaching.teachers}) == 1
-    assert (teaching.share, teaching.temperature) == (0.25, 1)
+    distillation = make_distillation(config, ("happy", "neutral", "sad", "surprise"))
+    assert distillation is not None
+    assert [one.source for one in distillation.teachers] == [str(file), str(file.parent)]
+    assert len({one.sha256 for one in distillation.teachers}) == 1
+    assert (distillation.share, distillation.temperature) == (0.25, 1)
 
 
 def test_a_teacher_of_other_classes_is_refused(file):
     with pytest.raises(UserError, match="classes sad, happy, in this order; found happy, neutral"):
-        teaching_of(tiny_config(teacher=str(file)), ("sad", "happy"))
+        make_distillation(tiny_config(teacher=str(file)), ("sad", "happy"))
 
 
 @pytest.mark.parametrize(
@@ -138,17 +137,17 @@ def test_what_a_teacher_saw_counts():
     first = make_recipe(tiny_config(), GREY, weights, splits)
     record = {"source": "there.npz", "sha256": "0", "trained": first}
     taught = make_recipe(tiny_config(), GREY, weights, splits, [record])
-    assert inherited_images(taught) is None
+    assert check_inherited_images(taught) is None
     pixels = splits["train"].images.copy()
     pixels[0, 0, 0] ^= 1
     others = splits | {"train": dataclasses.replace(splits["train"], images=pixels)}
-    assert "there.npz, from which this run learns" in str(
-        inherited_images(make_recipe(tiny_config(), GREY, weights, others, [record]))
+    assert "this run learns from there.npz" in str(
+        check_inherited_images(make_recipe(tiny_config(), GREY, weights, others, [record]))
     )
     # and what its own teacher saw
     deep = {"source": "deep.npz", "sha256": "1", "trained": taught | {"data": {"train": "other"}}}
     between = deep | {"trained": deep["trained"] | {"data": first["data"], "teachers": [deep]}}
-    assert inherited_images(make_recipe(tiny_config(), GREY, weights, splits, [between]))
+    assert check_inherited_images(make_recipe(tiny_config(), GREY, weights, splits, [between]))
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """The average of the weights is TensorFlow's, and statistics go with it."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from faceemo.train import ema, state
+from faceemo.train import ema
+from faceemo.train.state import TrainState
 from tests.support.train.recipe_steps import batch_of, train
 
 
@@ -20,7 +23,7 @@ def test_the_average_is_tensorflows_formula():
         decay = min(0.6, (1 + number) / (10 + number))
         limited += decay < 0.6
         mean = decay * mean + (1 - decay) * leaf
-        averaged = ema.averaged(other).params["head"]["predictions"]["kernel"]
+        averaged = ema.use_ema(other).params["head"]["predictions"]["kernel"]
         np.testing.assert_allclose(averaged, mean, rtol=1e-5, atol=1e-7)
     assert 5 < limited < 20, "both arms of the minimum"
 
@@ -30,23 +33,20 @@ def test_statistics_are_averaged_where_they_train_and_can_be_replaced():
         "params": {"w": jnp.zeros(2)},
         "batch_stats": {"a": jnp.zeros(1), "b": jnp.ones(1)},
     }
-    labels = {"params": {"w": "train"}, "batch_stats": {"a": "train", "b": "freeze"}}
-    begin = state.create(variables, optax.identity(), 0)
-    begin = ema.update_ema(
-        state.TrainState(
-            jnp.int32(1),
-            {"w": jnp.ones(2)},
-            {"a": jnp.full(1, 8.0), "b": jnp.ones(1)},
-            (),
-            begin.rng,
-            ema.init_ema(variables, labels),
-        ),
-        decay=0.9,
+    variable_labels = {"params": {"w": "train"}, "batch_stats": {"a": "train", "b": "freeze"}}
+    average = ema.init_ema(variables, variable_labels)
+    begin = TrainState.create(variables, optax.identity(), 0, average)
+    begin = dataclasses.replace(
+        begin,
+        step=jnp.int32(1),
+        params={"w": jnp.ones(2)},
+        batch_stats={"a": jnp.full(1, 8.0), "b": jnp.ones(1)},
     )
-    shown = ema.averaged(begin)
+    begin = ema.update_ema(begin, decay=0.9)
+    shown = ema.use_ema(begin)
     np.testing.assert_allclose(shown.params["w"], 9 / 11, rtol=1e-6)
     np.testing.assert_allclose(shown.batch_stats["a"], 8 * 9 / 11, rtol=1e-6)
     np.testing.assert_array_equal(shown.batch_stats["b"], 1)
-    fresh = ema.with_statistics(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
-    assert float(ema.averaged(fresh).batch_stats["a"][0]) == 5
-    np.testing.assert_allclose(ema.averaged(fresh).params["w"], 9 / 11, rtol=1e-6)
+    fresh = ema.replace_batch_stats(begin, {"a": jnp.full(1, 5.0), "b": jnp.ones(1)})
+    assert float(ema.use_ema(fresh).batch_stats["a"][0]) == 5
+    np.testing.assert_allclose(ema.use_ema(fresh).params["w"], 9 / 11, rtol=1e-6)

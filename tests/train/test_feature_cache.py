@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
+from faceemo import models
 from faceemo.models import Block, Model
 from faceemo.models.head import Head
 from faceemo.models.layers.batch_norm import BatchNorm
@@ -16,7 +19,7 @@ from faceemo.train import feature_cache, loop
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
 from tests.support.train.processes import assert_identical, results
-from tests.support.train.tiny import GREY, SIZE, make_splits, tiny_config
+from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, tiny_config
 
 OPTIONS = {"augmentation": "none", "unfreeze": "0", "epochs": 3, "patience": 0}
 
@@ -53,8 +56,8 @@ def fit(workdir, model=None, splits=None, seed=None, variables=None, **changes):
     config = tiny_config(data_dir=str(workdir.parent / "data"), **(OPTIONS | changes))
     workdir.mkdir(exist_ok=True)
     checkpoints = Checkpoints(workdir, make_recipe(config, GREY, {"source": "none"}, splits))
-    variables = variables or model.init(config.seed if seed is None else seed)
-    return loop.fit(config, model, variables, GREY, splits, checkpoints, workdir)
+    start = make_start(model, config.seed if seed is None else seed, variables)
+    return loop.fit(config, start, splits, checkpoints, workdir)
 
 
 def files(tmp_path):
@@ -71,7 +74,7 @@ def test_history_and_parameters_are_those_of_training_without(tmp_path, capsys, 
     assert len(files(tmp_path)) == 2
     assert "computed once" in capsys.readouterr().out
     again = fit(tmp_path / "again", model, **changes)
-    assert "features of 70 images: from" in capsys.readouterr().out
+    assert "features of 70 images: read from" in capsys.readouterr().out
     assert results(plain) == results(cached) == results(again)
     assert_identical(tmp_path / "plain", tmp_path / "cached")
 
@@ -96,7 +99,7 @@ def test_other_classes_are_weighted_and_named_as_without(tmp_path, classes):
     ]
     assert len(files(tmp_path)) == 2
     assert results(runs[0]) == results(runs[1])
-    assert f"100% of the answers are '{classes[-1]}'" in runs[1][0]["warning"]
+    assert f"100% of the predictions are '{classes[-1]}'" in runs[1][0]["warning"]
 
 
 def test_features_are_the_size_that_the_head_takes(tmp_path):
@@ -152,7 +155,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path, capsys, damage):
     printed = capsys.readouterr().out
     assert ("are damaged" in printed) == (damage != "no record")
     assert "features of 70 images: computed once" in printed
-    assert "features of 30 images: from" in printed
+    assert "features of 30 images: read from" in printed
     assert results(again) == results(whole)
     assert path.read_bytes() == content
 
@@ -186,6 +189,21 @@ def test_another_cut_of_the_batches_or_line_of_code_is_another_file(tmp_path, mo
     assert settings["versions"].keys() == {"jax", "jaxlib", "flax"}
 
 
+@pytest.mark.parametrize("folder", ["", "layers", "weights"])
+def test_a_changed_file_at_any_depth_of_models_is_another_file(tmp_path, monkeypatch, folder):
+    copy = tmp_path / "models"
+    shutil.copytree(Path(models.__file__).parent, copy)
+    monkeypatch.setattr(models, "__file__", str(copy / "__init__.py"))
+    fit(tmp_path / "base")
+    assert len(files(tmp_path)) == 2
+    fit(tmp_path / "same")
+    assert len(files(tmp_path)) == 2
+    with next(iter(sorted((copy / folder).glob("[a-z]*.py")))).open("a") as source:
+        source.write("# another line\n")
+    fit(tmp_path / "changed")
+    assert len(files(tmp_path)) == 4
+
+
 def test_half_precision_survives_the_disk(tmp_path):
     model = make_model(dtype="bfloat16")
     runs = [fit(tmp_path / name, model) for name in ("one", "two")]
@@ -194,11 +212,11 @@ def test_half_precision_survives_the_disk(tmp_path):
 
 
 def test_too_much_for_the_memory_is_said_and_not_kept(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(feature_cache, "LIMIT", 100 * 7 * 4 - 1)
+    monkeypatch.setattr(feature_cache, "MAX_BYTES", 100 * 7 * 4 - 1)
     fit(tmp_path / "run")
     assert not files(tmp_path)
-    assert "the frozen trunk runs in every epoch" in capsys.readouterr().out
-    monkeypatch.setattr(feature_cache, "LIMIT", 100 * 7 * 4)
+    assert "the frozen backbone runs in every epoch" in capsys.readouterr().out
+    monkeypatch.setattr(feature_cache, "MAX_BYTES", 100 * 7 * 4)
     fit(tmp_path / "other")
     assert len(files(tmp_path)) == 2
 
@@ -210,7 +228,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(feature_cache.np, "save", full)
     history = fit(tmp_path / "run")
     assert len(history) == 3
-    assert "not kept on disk" in capsys.readouterr().out
+    assert "not stored on disk" in capsys.readouterr().out
     assert not list((tmp_path / "data" / "features").glob("*"))
 
 
@@ -243,14 +261,10 @@ def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):
     model = make_model()
     variables = model.init(0)
     monkeypatch.setattr(Model, "features", counted)
-    stage = feature_cache.stage(
-        tiny_config(data_dir=str(tmp_path / "data"), **OPTIONS),
-        model,
-        variables,
-        GREY,
-        make_splits(),
-    )
+    config = tiny_config(data_dir=str(tmp_path / "data"), **OPTIONS)
+    start = make_start(model, variables=variables)
+    setup = feature_cache.cache_features(config, start, make_splits())
     assert set(calls) == {"Trunk"}
     calls.clear()
-    jax.eval_shape(stage.model.apply, variables["params"], {}, np.zeros((2, 1, 1, 7)))
-    assert calls == ["Given"]
+    jax.eval_shape(setup.model.apply, variables["params"], {}, np.zeros((2, 1, 1, 7)))
+    assert calls == ["IdentityBackbone"]

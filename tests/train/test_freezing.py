@@ -12,7 +12,7 @@ from tests.support.train.tiny import make_model
 
 MODEL = make_model()
 PARAMS = MODEL.init(0)["params"]
-LABELS = freezing.label_params(MODEL, PARAMS)
+PARAM_LABELS = freezing.label_params(MODEL, PARAMS)
 
 
 def gradients():
@@ -20,9 +20,9 @@ def gradients():
 
 
 def test_labels_follow_the_trained_blocks():
-    assert LABELS["backbone"]["low"] == {"kernel": "freeze", "bias": "freeze"}
-    assert LABELS["backbone"]["top"] == {"kernel": "train", "bias": "train"}
-    assert LABELS["head"]["predictions"] == {"kernel": "train", "bias": "train"}
+    assert PARAM_LABELS["backbone"]["low"] == {"kernel": "freeze", "bias": "freeze"}
+    assert PARAM_LABELS["backbone"]["top"] == {"kernel": "train", "bias": "train"}
+    assert PARAM_LABELS["head"]["predictions"] == {"kernel": "train", "bias": "train"}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_labels_follow_the_trained_blocks():
 )
 def test_a_leaf_that_not_exactly_one_block_claims_is_an_error(blocks, message):
     with pytest.raises(ValueError, match=message):
-        freezing.label(blocks, MODEL.trained, PARAMS)
+        freezing.label_leaves(blocks, MODEL.trained, PARAMS)
 
 
 def test_a_block_that_claims_nothing_is_an_error():
@@ -50,17 +50,17 @@ def test_a_trained_name_that_is_no_block_is_an_error():
 
 
 def test_adam_moves_what_trains_and_has_no_state_for_the_rest():
-    optimizer = freezing.make_optimizer(0.1, LABELS)
+    optimizer = freezing.make_optimizer(0.1, PARAM_LABELS)
     state = optimizer.init(PARAMS)
     trained = sum(
         leaf.size
-        for leaf, name in zip(jax.tree.leaves(PARAMS), jax.tree.leaves(LABELS), strict=True)
+        for leaf, name in zip(jax.tree.leaves(PARAMS), jax.tree.leaves(PARAM_LABELS), strict=True)
         if name == "train"
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(state)) == 2 * trained + 1  # and a counter
     updates, _ = optimizer.update(gradients(), state, PARAMS)
     moved = jax.tree.map(lambda leaf: bool((leaf != 0).all()), updates)
-    assert moved == jax.tree.map(lambda name: name == "train", LABELS)
+    assert moved == jax.tree.map(lambda name: name == "train", PARAM_LABELS)
 
 
 def test_adams_epsilon_is_where_keras_has_it():
@@ -68,7 +68,7 @@ def test_adams_epsilon_is_where_keras_has_it():
 
     optax's own Adam would give 0.5; tests/models/test_adam_step.py compares with Keras itself.
     """
-    optimizer = freezing.make_optimizer(1.0, LABELS)
+    optimizer = freezing.make_optimizer(1.0, PARAM_LABELS)
     tiny = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-7), PARAMS)
     updates, _ = optimizer.update(tiny, optimizer.init(PARAMS), PARAMS)
     root = np.sqrt(0.001)
@@ -79,16 +79,16 @@ def test_adams_epsilon_is_where_keras_has_it():
 
 def test_map_trained_leaves_even_the_sign_of_zero():
     params = {"a": jnp.array([-0.0]), "b": jnp.array([-0.0])}
-    labels = {"a": "freeze", "b": "train"}
+    param_labels = {"a": "freeze", "b": "train"}
     zeros = jax.tree.map(jnp.zeros_like, params)
-    result = freezing.map_trained(jnp.add, labels, params, zeros)
+    result = freezing.map_trained(jnp.add, param_labels, params, zeros)
     assert np.signbit(result["a"]).all()
     assert not np.signbit(result["b"]).any()
     assert not np.signbit(optax.apply_updates(params, zeros)["a"]).any(), "the reason for it"
 
 
 def test_the_plan_counts_every_parameter_once():
-    rows = freezing.freeze_plan(MODEL, PARAMS, {"backbone": {"top": {"mean": jnp.zeros(6)}}})
+    rows = freezing.make_plan(MODEL, PARAMS, {"backbone": {"top": {"mean": jnp.zeros(6)}}})
     assert [(row["block"], row["trained"], row["frozen"]) for row in rows] == [
         ("low", 0, 65),
         ("top", 36, 0),
@@ -101,14 +101,16 @@ def test_the_plan_counts_every_parameter_once():
 def test_the_audit_sees_a_single_flipped_bit_in_a_frozen_leaf():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = jax.tree.map(np.array, PARAMS["backbone"]["low"])
-    assert "4 of 4 moved" in freezing.audit(LABELS, PARAMS, after)
+    assert "4 of 4 moved" in freezing.audit(PARAM_LABELS, PARAMS, after)
     after["backbone"]["low"]["bias"][3] = -0.0
     with pytest.raises(RuntimeError, match=r"1 of 2 frozen leaves changed .*: backbone/low/bias$"):
-        freezing.audit(LABELS, PARAMS, after)
+        freezing.audit(PARAM_LABELS, PARAMS, after)
 
 
 def test_the_audit_names_what_should_have_moved():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = PARAMS["backbone"]["low"]
     after["head"]["predictions"]["bias"] = PARAMS["head"]["predictions"]["bias"]
-    assert freezing.audit(LABELS, PARAMS, after).endswith("3 of 4 moved, not head/predictions/bias")
+    assert freezing.audit(PARAM_LABELS, PARAMS, after).endswith(
+        "3 of 4 moved, not head/predictions/bias"
+    )

@@ -14,8 +14,8 @@ from tests.train.test_loop import fit
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from faceemo.train.lock import claimed
-with claimed(Path(sys.argv[1])):
+from faceemo.train.lock import lock_workdir
+with lock_workdir(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -28,7 +28,7 @@ def test_a_second_run_is_refused_and_removes_nothing_of_the_first(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(UserError, match="found one that is training there now"):
+            with pytest.raises(UserError, match="found another run that is training there now"):
                 fit(tmp_path / "run", epochs=1)
             assert saving.is_dir()
         finally:

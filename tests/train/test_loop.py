@@ -11,13 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from faceemo.errors import UserError
 from faceemo.train import loop, parallel
-from faceemo.train.checkpoint.checkpoints import Checkpoints, read_recipe
+from faceemo.train.checkpoint.checkpoints import Checkpoints, find_recipe
 from faceemo.train.checkpoint.provenance import make_recipe
-from faceemo.train.metrics import totals_of
+from faceemo.train.metrics import Totals
 from faceemo.train.predict_split import predict_split
 from faceemo.train.steps import make_eval_step
 from tests.support.train.processes import assert_identical, results
-from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
+from tests.support.train.tiny import GREY, make_model, make_splits, make_start, tiny_config
 
 
 def fit(workdir, model=None, splits=None, **changes):
@@ -27,8 +27,8 @@ def fit(workdir, model=None, splits=None, **changes):
     workdir.mkdir(exist_ok=True)
     recipe = make_recipe(config, GREY, {"source": "none"}, splits)
     checkpoints = Checkpoints(workdir, recipe)
-    variables = model.init(config.seed)
-    history = loop.fit(config, model, variables, GREY, splits, checkpoints, workdir)
+    start = make_start(model, config.seed)
+    history = loop.fit(config, start, splits, checkpoints, workdir)
     return history, checkpoints
 
 
@@ -86,13 +86,13 @@ def test_the_best_checkpoint_answers_as_it_did_in_its_epoch(straight):
     best = loop.best_epoch(history)
     assert results(upto) == results(history[:best])
     variables = parallel.replicate(variables)
-    step = parallel.evaluate_on_devices(make_eval_step(make_model(), GREY))
+    step = parallel.map_eval_step(make_eval_step(make_model(), GREY))
     validation = make_splits()["validation"]
     for size in (16, 7):
         logits = predict_split(
             step, variables["params"], variables["batch_stats"], validation, size, name="check"
         )
-        values = totals_of(logits, validation.labels).compute()
+        values = Totals.from_logits(logits, validation.labels).compute()
         assert values["accuracy"] == pytest.approx(history[best - 1]["validation/accuracy"])
         assert values["loss"] == pytest.approx(history[best - 1]["validation/loss"], rel=1e-5)
 
@@ -120,14 +120,14 @@ def test_metrics_reach_tensorboard(straight):
 def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch):
     """Accuracies 0.2 0.5 0.5 0.4: with patience 2 the fourth epoch is the last, the second best."""
     script = iter([0.2, 0.5, 0.5, 0.4, 0.9])
-    real = loop.totals_of
+    real = Totals.from_logits
 
     def scripted(logits, labels):
         totals = real(logits, labels)
         accuracy = totals.accuracy.replace(total=next(script) * totals.accuracy.count)
         return totals.replace(accuracy=accuracy)
 
-    monkeypatch.setattr(loop, "totals_of", scripted)
+    monkeypatch.setattr(Totals, "from_logits", scripted)
     history, checkpoints = fit(tmp_path / "run", epochs=9, patience=2)
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert loop.best_epoch(history) == 2
@@ -176,7 +176,7 @@ def test_another_runs_workdir_is_refused_with_the_difference(straight, tmp_path)
 
 def test_the_recipe_travels_with_every_checkpoint(straight):
     workdir, _, _ = straight
-    recipe = read_recipe(workdir)
+    recipe = find_recipe(workdir)
     assert recipe["preprocessing"] == json.loads(json.dumps(GREY.to_dict()))
     assert recipe["classes"] == ["happy", "neutral", "sad", "surprise"]
     for name in ("latest", "best", "frozen"):

@@ -5,10 +5,10 @@ import pytest
 
 from faceemo.data.augment.mixing import training_batches
 from faceemo.errors import UserError
-from faceemo.train import build_steps, lr_find, parallel
-from faceemo.train.distillation import Teaching
+from faceemo.train import build_steps, freezing, lr_find, parallel
+from faceemo.train.distillation import Distillation
 from tests.support.train.recipe_steps import teacher
-from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
+from tests.support.train.tiny import GREY, make_model, make_split, make_start, tiny_config
 
 RATES = np.geomspace(1e-7, 1, 120)
 
@@ -17,7 +17,7 @@ def test_the_steepest_fall_is_found_on_a_curve_that_is_known():
     """A logistic fall about 1e-3, then a rise from 1e-1 on: steepest in the middle."""
     place = np.log10(RATES)
     loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3))) + np.exp(6 * (place + 0.5))
-    test = lr_find.judged(RATES, loss, loss)
+    test = lr_find.RangeTest.from_losses(RATES, loss, loss)
     assert 10**-3.15 < test.suggestion < 10**-2.85
 
 
@@ -25,23 +25,19 @@ def test_losses_that_are_not_finite_do_not_count():
     place = np.log10(RATES)
     loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3)))
     loss[100:] = np.nan
-    assert 10**-3.15 < lr_find.judged(RATES, loss, loss).suggestion < 10**-2.85
+    assert 10**-3.15 < lr_find.RangeTest.from_losses(RATES, loss, loss).suggestion < 10**-2.85
 
 
 @pytest.mark.parametrize("loss", [np.linspace(1, 2, 120), np.full(120, np.nan), np.ones(3)])
 def test_a_loss_that_never_falls_is_said(loss):
     with pytest.raises(UserError, match="falls"):
-        lr_find.judged(RATES[: len(loss)], loss, loss)
+        lr_find.RangeTest.from_losses(RATES[: len(loss)], loss, loss)
 
 
 @pytest.fixture(scope="module")
 def tested():
-    config, model, train = (
-        tiny_config(mixup=0.2, learning_rate=1.0),
-        make_model(),
-        make_split(70, 0),
-    )
-    return lr_find.range_test(config, model, model.init(0), GREY, train)
+    config = tiny_config(mixup=0.2, learning_rate=1.0)
+    return lr_find.range_test(config, make_start(make_model()), make_split(70, 0))
 
 
 def test_rates_grow_by_one_factor_and_the_average_is_corrected_for_its_start(tested):
@@ -56,10 +52,11 @@ def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
     def loss_after(rate, steps=30):
         config, model, train = tiny_config(), make_model(), make_split(70, 0)
         variables = model.init(0)
-        labels = build_steps.labels_of(model, variables)
-        optimizer = build_steps.optimizer_of(config, rate, model, labels)
-        step = build_steps.training_step(config, model, optimizer, labels, GREY, train)
-        state = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
+        variable_labels = freezing.label_variables(model, variables)
+        optimizer = build_steps.build_optimizer(config, rate, model, variable_labels)
+        step = build_steps.build_train_step(config, model, optimizer, variable_labels, GREY, train)
+        state = build_steps.build_state(config, variables, optimizer, variable_labels)
+        state = parallel.replicate(state)
         totals = []
         for epoch in range(steps // 5):
             for batch in training_batches(train, config, epoch):
@@ -74,19 +71,18 @@ def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
 
 
 def test_the_table_names_the_suggestion(tested):
-    rows = tested.table().splitlines()
+    rows = tested.format_table().splitlines()
     (suggested,) = [row for row in rows if "suggested" in row]
     assert float(suggested.split()[0]) == pytest.approx(tested.suggestion, rel=0.1)
     assert 8 < len(rows) < 18
 
 
 def test_a_teacher_has_its_share_of_the_loss():
-    def first_loss(teaching):
-        model, train = make_model(), make_split(70, 0)
-        test = lr_find.range_test(tiny_config(), model, model.init(0), GREY, train, teaching)
-        return test.losses[0]
+    def first_loss(distillation):
+        start, train = make_start(make_model()), make_split(70, 0)
+        return lr_find.range_test(tiny_config(), start, train, distillation).losses[0]
 
-    labels, answers = first_loss(None), first_loss(Teaching([teacher(1)], 1.0, 1.0))
+    labels, answers = first_loss(None), first_loss(Distillation([teacher(1)], 1.0, 1.0))
     assert abs(labels - answers) > 1e-3
-    both = first_loss(Teaching([teacher(1)], 0.25, 1.0))
+    both = first_loss(Distillation([teacher(1)], 0.25, 1.0))
     assert both == pytest.approx(0.75 * labels + 0.25 * answers, abs=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from faceemo.errors import UserError
 from faceemo.train import build_steps, interrupt, loop, parallel
-from faceemo.train.metrics import totals_of
+from faceemo.train.metrics import Totals
 from faceemo.train.predict_split import predict_split
 from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, make_model, make_splits
@@ -92,7 +92,7 @@ def test_stopped_between_training_and_its_checkpoint_it_goes_on(straight, tmp_pa
     """In the middle of recalibration, then of validation: the epoch's steps are saved."""
     workdir, history, _, options = straight
     recalibrates = options["bn_policy"] == "recalibrate"
-    for phase in ["moments_step"] * recalibrates + ["evaluation_step"]:
+    for phase in ["build_moments_step"] * recalibrates + ["build_eval_step"]:
         with monkeypatch.context() as patch:
             patch.setattr(build_steps, phase, asked_to_stop(getattr(build_steps, phase)))
             with pytest.raises(interrupt.Stopped):
@@ -110,7 +110,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
     copies = parallel.replicate(variables)
     validation = make_splits()["validation"]
     logits = predict_split(
-        build_steps.evaluation_step(model(options["bn_policy"]), GREY),
+        build_steps.build_eval_step(model(options["bn_policy"]), GREY),
         copies["params"],
         copies["batch_stats"],
         validation,
@@ -118,7 +118,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
         name="check",
     )
     row = history[loop.best_epoch(history) - 1]
-    values = totals_of(logits, validation.labels).compute()
+    values = Totals.from_logits(logits, validation.labels).compute()
     assert values["accuracy"] == pytest.approx(row["validation/accuracy"])
     assert values["loss"] == pytest.approx(row["validation/loss"], rel=1e-5)
 

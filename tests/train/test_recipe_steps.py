@@ -4,8 +4,9 @@ import jax
 import numpy as np
 
 from faceemo.data.augment.mixing import Mixing
-from faceemo.train import ema, freezing, state
-from faceemo.train.distillation import Teaching
+from faceemo.train import ema, freezing
+from faceemo.train.distillation import Distillation
+from faceemo.train.state import TrainState
 from tests.support.train.plain_step import make_plain_optimizer, make_plain_step
 from tests.support.train.recipe_steps import WEIGHTS, batch_of, run, teacher, train
 from tests.support.train.tiny import GREY, make_model
@@ -15,10 +16,10 @@ EVERYTHING = {
     "mixing": Mixing(0.4, 1.0),
     "label_smoothing": 0.1,
     "erasing": 0.7,
-    "teaching": Teaching([teacher(1), teacher(2, size=48)], 0.6, 2.0),
-    "optimizer": lambda labels: freezing.make_optimizer(
+    "distillation": Distillation([teacher(1), teacher(2, size=48)], 0.6, 2.0),
+    "optimizer": lambda param_labels: freezing.make_optimizer(
         lambda count: 0.01 / (1 + count),
-        labels,
+        param_labels,
         blocks=make_model().blocks,
         layer_decay=0.7,
         weight_decay=0.1,
@@ -31,10 +32,10 @@ def test_with_everything_off_no_bit_differs_from_the_step_that_knew_nothing_of_i
     batch = batch_of(7)
     start, states, sums = train(batch, devices=2)
     model = make_model(noise=0.5)
-    labels = freezing.label_params(model, start.params)
-    optimizer = make_plain_optimizer(0.01, labels)
-    plain = make_plain_step(model, optimizer, labels, GREY, "mid", WEIGHTS, "batch")
-    begin = state.create({"params": start.params, "batch_stats": {}}, optimizer, seed=5)
+    param_labels = freezing.label_params(model, start.params)
+    optimizer = make_plain_optimizer(0.01, param_labels)
+    plain = make_plain_step(model, optimizer, param_labels, GREY, "mid", WEIGHTS, "batch")
+    begin = TrainState.create({"params": start.params, "batch_stats": {}}, optimizer, seed=5)
     others, other_sums = run(plain, begin, batch, 2)
     # What the step says besides is for the watchdog.
     sums = {name: sums[name] for name in other_sums}
@@ -70,7 +71,7 @@ def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
     ):
         assert np.asarray(before).tobytes() == after.tobytes()
     assert not jax.tree.leaves(states[-1].average["params"]["backbone"]["low"])
-    shown = ema.averaged(states[-1])
+    shown = ema.use_ema(states[-1])
     for name in ("kernel", "bias"):
         assert shown.params["backbone"]["low"][name] is low[name]
         averaged = shown.params["head"]["predictions"][name]
@@ -82,5 +83,5 @@ def test_each_of_them_changes_the_training():
     _, plain, _ = train(batch_of(8), devices=1)
     for name, value in EVERYTHING.items():
         _, states, _ = train(batch_of(8), devices=1, **{name: value})
-        shown = ema.averaged(states[-1]).params["head"]["predictions"]["kernel"]
+        shown = ema.use_ema(states[-1]).params["head"]["predictions"]["kernel"]
         assert (shown != plain[-1].params["head"]["predictions"]["kernel"]).any(), name

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from faceemo.train import freezing
-from faceemo.train.schedule import make_schedule
-from faceemo.train.steps import cross_entropy
+from faceemo.train.losses import cross_entropy
+from faceemo.train.optimizer import make_schedule
 from tests.support import keras_process
 from tests.support.places import SUPPORT
 from tests.support.train.tiny import make_model, tiny_config
@@ -50,12 +50,12 @@ def test_schedules_without_the_one_or_the_other():
 def test_adamw_and_clipping_are_keras_step_after_step(keras):
     """Under the schedule, in float64; the bias does not decay, a frozen leaf does not count."""
     _, _, _, decay, clip = keras["settings"]
-    labels = {"layer": {"kernel": "train", "bias": "train"}, "still": {"kernel": "freeze"}}
+    param_labels = {"layer": {"kernel": "train", "bias": "train"}, "still": {"kernel": "freeze"}}
     with jax.enable_x64(True):
         layer = {name: jnp.asarray(keras[f"{name}0"]) for name in ("kernel", "bias")}
         params = {"layer": layer, "still": {"kernel": jnp.ones(2)}}
         optimizer = freezing.make_optimizer(
-            keras_schedule(keras), labels, weight_decay=float(decay), clip_norm=float(clip)
+            keras_schedule(keras), param_labels, weight_decay=float(decay), clip_norm=float(clip)
         )
         opt_state = optimizer.init(params)
         for step in range(25):
@@ -66,7 +66,7 @@ def test_adamw_and_clipping_are_keras_step_after_step(keras):
             # If it counted, all others would be clipped to nothing.
             gradients = {"layer": gradients, "still": {"kernel": jnp.full(2, 1e9)}}
             updates, opt_state = optimizer.update(gradients, opt_state, params)
-            params = freezing.map_trained(jnp.add, labels, params, updates)
+            params = freezing.map_trained(jnp.add, param_labels, params, updates)
             for name, series in (("kernel", "kernels"), ("bias", "biases")):
                 np.testing.assert_allclose(
                     params["layer"][name], keras[series][step], rtol=0, atol=2e-6, err_msg=name
@@ -87,9 +87,11 @@ def test_each_block_steps_by_its_own_learning_rate():
     """Adam's first step is the learning rate whatever the gradient: 1, 1/2, 1/4 from the head."""
     model = make_model(trained=("low", "top", "head"))
     params = model.init(0)["params"]
-    labels = freezing.label_params(model, params)
+    param_labels = freezing.label_params(model, params)
     for rate in (0.1, lambda count: 0.1 + 0.0 * count):
-        optimizer = freezing.make_optimizer(rate, labels, blocks=model.blocks, layer_decay=0.5)
+        optimizer = freezing.make_optimizer(
+            rate, param_labels, blocks=model.blocks, layer_decay=0.5
+        )
         gradients = jax.tree.map(lambda leaf: jnp.full_like(leaf, 3.0), params)
         updates, _ = optimizer.update(gradients, optimizer.init(params), params)
         for name, layers, factor in (
@@ -104,9 +106,9 @@ def test_each_block_steps_by_its_own_learning_rate():
 def test_layer_decay_and_weight_decay_leave_frozen_leaves_without_state():
     model = make_model()
     params = model.init(0)["params"]
-    labels = freezing.label_params(model, params)
+    param_labels = freezing.label_params(model, params)
     optimizer = freezing.make_optimizer(
-        0.1, labels, blocks=model.blocks, layer_decay=0.5, weight_decay=0.1, clip_norm=1.0
+        0.1, param_labels, blocks=model.blocks, layer_decay=0.5, weight_decay=0.1, clip_norm=1.0
     )
     sizes = [leaf.size for leaf in jax.tree.leaves(optimizer.init(params)) if leaf.ndim]
     assert sum(sizes) == 2 * (36 + 28), "two moments of blocks top and head, nothing of low"

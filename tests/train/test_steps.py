@@ -10,7 +10,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
-from faceemo.train import build_steps, freezing, parallel, state
+from faceemo.train import build_steps, freezing, parallel
+from faceemo.train.state import TrainState
 from faceemo.train.steps import make_eval_step, make_train_step
 from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
@@ -19,12 +20,12 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     """Some steps on one batch, cut over so many devices; the first copy of everything."""
     model = make_model(noise=noise)
     variables = model.init(0)
-    labels = freezing.label_params(model, variables["params"])
-    optimizer = freezing.make_optimizer(0.01, labels)
+    param_labels = freezing.label_params(model, variables["params"])
+    optimizer = freezing.make_optimizer(0.01, param_labels)
     step = make_train_step(
         model,
         optimizer,
-        labels,
+        param_labels,
         GREY,
         augmentation=augmentation,
         class_weights=np.array(weights, np.float32),
@@ -33,7 +34,7 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     mapped = jax.pmap(
         step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
     )
-    start = state.create(variables, optimizer, seed=5)
+    start = TrainState.create(variables, optimizer, seed=5)
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
     cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
     for _ in range(steps):
@@ -61,10 +62,13 @@ def test_the_step_takes_the_memory_of_the_state_that_it_is_given():
     """Parameters, frozen ones too, statistics and moments are in memory once."""
     model, config = make_model(), tiny_config()
     variables = model.init(0)
-    labels = build_steps.labels_of(model, variables)
-    optimizer = build_steps.optimizer_of(config, 0.01, model, labels)
-    step = build_steps.training_step(config, model, optimizer, labels, GREY, make_split(70, 0))
-    before = parallel.replicate(build_steps.first_state(config, variables, optimizer, labels))
+    variable_labels = freezing.label_variables(model, variables)
+    optimizer = build_steps.build_optimizer(config, 0.01, model, variable_labels)
+    train = make_split(70, 0)
+    step = build_steps.build_train_step(config, model, optimizer, variable_labels, GREY, train)
+    before = parallel.replicate(
+        build_steps.build_state(config, variables, optimizer, variable_labels)
+    )
     step(before, parallel.shard(batch_of(8)), 0)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
 
@@ -110,10 +114,10 @@ def test_weighted_loss_is_divided_by_images_not_by_weights():
 
 def test_balanced_weights_are_scikit_learns():
     split = make_split(50, 0)
-    ours = build_steps.class_weights(split, "balanced")
+    ours = build_steps.compute_class_weights(split, "balanced")
     oracle = compute_class_weight("balanced", classes=np.arange(4), y=split.labels)
     np.testing.assert_allclose(ours, oracle, rtol=1e-6)
-    np.testing.assert_array_equal(build_steps.class_weights(split, "none"), 1)
+    np.testing.assert_array_equal(build_steps.compute_class_weights(split, "none"), 1)
 
 
 def test_balanced_weights_without_a_class_name_it():
@@ -121,7 +125,7 @@ def test_balanced_weights_without_a_class_name_it():
     keep = split.labels != 2
     part = Split(split.images[keep], split.labels[keep], ())
     with pytest.raises(ValueError, match=CLASSES[2]):
-        build_steps.class_weights(part, "balanced")
+        build_steps.compute_class_weights(part, "balanced")
 
 
 def test_randomness_comes_from_key_epoch_and_index():

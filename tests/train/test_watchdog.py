@@ -15,7 +15,14 @@ from faceemo.experiments import run
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
 from faceemo.train import steps, watchdog
 from faceemo.train.state import TrainState
-from tests.support.train.tiny import GREY, make_model, make_split, make_splits, tiny_config
+from tests.support.train.tiny import (
+    GREY,
+    make_model,
+    make_split,
+    make_splits,
+    make_start,
+    tiny_config,
+)
 from tests.train.test_loop import fit
 
 
@@ -61,7 +68,7 @@ def test_gradients_that_are_not_finite_are_told_from_the_loss(tmp_path):
         del inputs
         return logits + jnp.sqrt(0 * params["head"]["predictions"]["bias"])[None]
 
-    with pytest.raises(UserError, match=r"\d gradients that are not .the loss still is.*step 1;"):
+    with pytest.raises(UserError, match=r"\d non-finite gradients .and the finite loss.*step 1;"):
         fit(tmp_path / "run", model=altered(make_model(), rooted))
     assert not (tmp_path / "run" / "latest").exists()
 
@@ -81,11 +88,11 @@ def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, mon
     monkeypatch.setattr(run.ledger, "read", lambda root: [])
     # it has no convolution, so that the report's heat is over the image itself
     model.last_map = lambda params, statistics, inputs: inputs
-    model.logits_of_map = lambda params, inputs: model.apply(params, {}, inputs)[0]
+    model.logits_from_map = lambda params, inputs: model.apply(params, {}, inputs)[0]
     run.train(config, tmp_path / "run")
     share = f"{(splits['validation'].labels == 1).mean():.3f}"
     message = json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]["epoch 1"]
-    assert "100% of the answers are 'neutral'" in message
+    assert "100% of the predictions are 'neutral'" in message
     assert f"that class's share, {share}" in message
     assert "learning_rate" in message
     assert "validation has collapsed" in capsys.readouterr().err
@@ -104,7 +111,7 @@ def test_the_cause_of_a_collapse_depends_on_what_training_shows():
     logits = np.eye(4)[np.zeros(40, int)]
 
     def said(train_accuracy, moving):
-        return watchdog.collapse(
+        return watchdog.detect_collapse(
             logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving
         )
 
@@ -113,7 +120,7 @@ def test_the_cause_of_a_collapse_depends_on_what_training_shows():
     assert "learning_rate" in said(0.26, True)
     # A fifth of the answers elsewhere is no collapse, however bad they are.
     mixed = np.eye(4)[np.where(np.arange(40) % 5, 0, 1)]
-    assert watchdog.collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
+    assert watchdog.detect_collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +136,7 @@ def test_the_cause_of_a_collapse_depends_on_what_training_shows():
 def test_answers_as_uneven_as_the_labels_are_no_collapse(rare, answered, collapsed):
     labels = (np.arange(1000) < rare).astype(int)
     logits = np.eye(2)[(np.arange(1000) < answered).astype(int)]
-    warning = watchdog.collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
+    warning = watchdog.detect_collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
     assert bool(warning) == collapsed
 
 
@@ -147,7 +154,7 @@ def test_answers_that_are_not_finite_end_the_run_and_are_never_the_best(tmp_path
 
     fit(tmp_path / "run", model=make_model(statistics=True), epochs=1, bn_policy=policy)
     model.apply = apply
-    found = r"4 of 30 images without, after epoch 2.*"
+    found = r"non-finite logits for 4 of 30 images after epoch 2.*"
     with pytest.raises(UserError, match=f"{found}{cause}.*another --workdir"):
         fit(tmp_path / "run", model=model, epochs=2, bn_policy=policy)
     assert [path.name for path in (tmp_path / "run" / "best").iterdir()] == ["5"]
@@ -168,8 +175,9 @@ def faces(kind, seed):
 
 
 def look(splits, level, preprocessing):
-    model, state = make_model(), TrainState(0, {}, {}, (), jax.random.PRNGKey(0))
-    watchdog.refuse_unlike_pixels(splits, state, model, preprocessing, level)
+    start, state = make_start(make_model()), TrainState(0, {}, {}, (), jax.random.PRNGKey(0))
+    start = dataclasses.replace(start, preprocessing=preprocessing)
+    watchdog.refuse_unlike_pixels(splits, state, start, level)
 
 
 @pytest.mark.parametrize("level", AUGMENTATIONS)
@@ -252,8 +260,8 @@ def test_another_order_of_classes_is_named():
     split = Split(
         np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("train/a/1.jpg", "train/b/2.jpg")
     )
-    watchdog.refuse_foreign_labels(split, ("a", "b"), 2, "train")
+    watchdog.refuse_wrong_labels(split, ("a", "b"), 2, "train")
     with pytest.raises(UserError, match=r"train/a/1.jpg labelled 'b' \(2 such"):
-        watchdog.refuse_foreign_labels(split, ("b", "a"), 2, "train")
+        watchdog.refuse_wrong_labels(split, ("b", "a"), 2, "train")
     with pytest.raises(UserError, match="3 outputs"):
-        watchdog.refuse_foreign_labels(split, ("a", "b"), 3, "train")
+        watchdog.refuse_wrong_labels(split, ("a", "b"), 3, "train")

@@ -1,4 +1,4 @@
-"""What a frozen backbone sees in images: the features from which labels can be judged."""
+"""Computes a frozen backbone's features of images, from which labels can be judged."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from faceemo.data.pipeline import Split
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
-from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
+from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.predict_split import predict_split
 from faceemo.train.steps import plain_inputs
 
@@ -23,17 +23,17 @@ BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Source:
-    """A frozen backbone.
+class FrozenBackbone:
+    """A frozen backbone with everything that it needs to compute features.
 
     Attributes:
-        model: the network; its head is not used.
-        params: {'backbone': ...}.
-        batch_stats: of the backbone, {} if it has none.
-        preprocessing: that belongs to the weights.
-        about: in words.
-        saw_labels: whether training images' labels went into it.
-        native_size: side of the images that it takes, pixels.
+        model: The network; its head is not used.
+        params: The backbone's parameters, {'backbone': ...}.
+        batch_stats: The backbone's batch statistics, {} if it has none.
+        preprocessing: Preprocessing that belongs to the weights.
+        about: Description in words.
+        saw_labels: Whether it was trained with the labels of train images.
+        native_size: Side of the images that it takes, pixels.
     """
 
     model: Model
@@ -45,54 +45,55 @@ class Source:
     native_size: int
 
 
-def pretrained(arch: str, weights: str, image_size: int) -> Source:
-    """A backbone as its authors trained it: it has seen none of our labels.
+def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
+    """Loads a backbone with published weights, which has seen no label of the dataset.
 
     Args:
-        arch: of `config.ARCHS`.
-        weights: as of `models.load_weights`; 'none' draws them.
-        image_size: side to which images are enlarged, pixels.
+        arch: Name of the backbone (`config.ARCHS`).
+        weights: Name or file of the weights (`models.load_weights`); 'none' draws random ones.
+        image_size: Side to which images are enlarged, pixels.
 
     Raises:
-        UserError: if a value is not allowed, or the weights cannot be had.
+        UserError: If a value is not allowed, or the weights are not available.
     """
     config = make_config(arch, f"0,image_size={image_size},weights={weights}")
     model = models.build(config)
     drawn = model.init(config.seed) if weights == "none" else model.shapes()
     variables, preprocessing, _ = models.load_weights(model, drawn, weights)
     about = f"{arch} with weights '{weights}' at {image_size} pixels"
-    return _source(config, model, variables, preprocessing, about, saw_labels=False)
+    return _make_backbone(config, model, variables, preprocessing, about, saw_labels=False)
 
 
-def trained(workdir: Path) -> Source:
-    """The backbone of a finished run, from its best epoch.
+def load_trained(workdir: Path) -> FrozenBackbone:
+    """Loads the backbone of a finished run, from its best epoch.
 
     Raises:
-        UserError: if there is no such run.
+        UserError: If there is no finished run in `workdir`.
     """
-    recipe = recipe_of(workdir)
+    recipe = load_recipe(workdir)
     config = ConfigDict(recipe["config"])
     variables, _ = Checkpoints(workdir, recipe).restore_best()
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     about = f"{config.arch} as trained in {workdir}, at {config.image_size} pixels"
-    return _source(config, models.build(config), variables, preprocessing, about, saw_labels=True)
+    model = models.build(config)
+    return _make_backbone(config, model, variables, preprocessing, about, saw_labels=True)
 
 
-def extract(source: Source, images: np.ndarray) -> np.ndarray:
-    """Features float32 [N, D] of uint8 images [N, S, S]: the backbone's map, flattened."""
+def extract_features(backbone: FrozenBackbone, images: np.ndarray) -> np.ndarray:
+    """Computes features float32 [N, D] of uint8 images [N, S, S]: the flattened feature map."""
     split = Split(images, np.zeros(len(images), np.int32), ("",) * len(images))
-    step = parallel.evaluate_on_devices(_make_step(source))
+    step = parallel.map_eval_step(_make_step(backbone))
     return predict_split(
         step,
-        parallel.replicate(source.params),
-        parallel.replicate(source.batch_stats),
+        parallel.replicate(backbone.params),
+        parallel.replicate(backbone.batch_stats),
         split,
         BATCH,
         name="features",
     )
 
 
-def _source(
+def _make_backbone(
     config: ConfigDict,
     model: Model,
     variables: dict[str, Any],
@@ -100,9 +101,9 @@ def _source(
     about: str,
     *,
     saw_labels: bool,
-) -> Source:
-    params = {"backbone": variables["params"]["backbone"]}  # the head can be large
-    return Source(
+) -> FrozenBackbone:
+    params = {"backbone": variables["params"]["backbone"]}  # without the head, which can be large
+    return FrozenBackbone(
         model,
         params,
         variables["batch_stats"],
@@ -113,10 +114,10 @@ def _source(
     )
 
 
-def _make_step(source: Source) -> Callable[[Any, Any, Any], jax.Array]:
+def _make_step(backbone: FrozenBackbone) -> Callable[[Any, Any, Any], jax.Array]:
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
-        inputs = plain_inputs(images, source.model, source.preprocessing)
-        features, _ = source.model.features(params, batch_stats, inputs)
+        inputs = plain_inputs(images, backbone.model, backbone.preprocessing)
+        features, _ = backbone.model.features(params, batch_stats, inputs)
         return features.reshape(len(features), -1).astype("float32")
 
     return step

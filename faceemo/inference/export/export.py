@@ -1,4 +1,4 @@
-"""Trained networks in the forms of other programs, each checked in its own runtime."""
+"""Export of trained networks into other programs' formats, each checked in its own runtime."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,34 +11,36 @@ from faceemo import staging
 from faceemo.assets.downloads import file_digest
 from faceemo.errors import UserError
 from faceemo.inference.export import keras_file, onnx_file, stablehlo, tflite
-from faceemo.inference.images import files_below, pictures_of
+from faceemo.inference.images import find_files, load_images
 from faceemo.inference.predictor import Predictor
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
 
-# Of probabilities, between two runtimes that add the same numbers in another order.
+# Largest difference of a probability between two runtimes, which add in different orders.
 TOLERANCE = 1e-4
-_FACES, _ALONE = 32, 3  # that the file is asked about: together, and one at a time
+# Faces that the file and the network are compared on: in one batch, and one at a time.
+_BATCH_FACES, _SINGLE_FACES = 32, 3
 
 
 class Format(NamedTuple):
-    """A form of file.
+    """A file format.
 
     Attributes:
-        suffix: of its name.
-        write: writes it.
-        reader: what it computes, in its own runtime: uint8 [N, S, S] -> probabilities [N, C].
-        output: what it gives, in words.
+        suffix: The suffix of the file's name.
+        write: Function that writes a network into a file.
+        load: Function that loads a file into the format's own runtime; returns a function from
+            faces, uint8 [N, S, S], to probabilities, float32 [N, C].
+        output: Description of what the file returns.
     """
 
     suffix: str
     write: Callable[[TrainedModel, Path], None]
-    reader: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+    load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
     output: str = "float32 [N, classes], calibrated probabilities; preprocessing is inside"
 
 
 def _in_float32(trained: TrainedModel) -> TrainedModel:
-    """Returns the network computing in float32: other runtimes round bfloat16 elsewhere."""
+    """Returns the network in float32; in bfloat16 other runtimes would round in other places."""
     config = trained.recipe["config"] | {"dtype": "float32"}
     return TrainedModel.from_recipe(
         trained.recipe | {"config": config},
@@ -48,18 +50,18 @@ def _in_float32(trained: TrainedModel) -> TrainedModel:
     )
 
 
-def _function_writer(
+def _writer_in_float32(
     write: Callable[[TrainedModel, Path], None],
 ) -> Callable[[TrainedModel, Path], None]:
-    """Makes `write` export the network's function in float32."""
+    """Wraps `write` to write the network in float32."""
     return lambda trained, path: write(_in_float32(trained), path)
 
 
 FORMATS = {
-    "stablehlo": Format(".stablehlo", _function_writer(stablehlo.write), stablehlo.reader),
-    "onnx": Format(".onnx", _function_writer(onnx_file.write), onnx_file.reader),
-    "tflite": Format(".tflite", _function_writer(tflite.write), tflite.reader),
-    "keras": Format(".h5", _function_writer(keras_file.write), keras_file.reader),
+    "stablehlo": Format(".stablehlo", _writer_in_float32(stablehlo.write), stablehlo.load),
+    "onnx": Format(".onnx", _writer_in_float32(onnx_file.write), onnx_file.load),
+    "tflite": Format(".tflite", _writer_in_float32(tflite.write), tflite.load),
+    "keras": Format(".h5", _writer_in_float32(keras_file.write), keras_file.load),
     "npz": Format(
         ".npz",
         lambda trained, path: trained.save(path),
@@ -70,54 +72,59 @@ FORMATS = {
 
 
 def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
-    """Writes `out`, and `out`.json with what belongs to it, if the file answers as the run does.
+    """Writes a network into a file, if the file's probabilities equal the network's.
 
-    Both compute in float32, also where the run did not.
+    Both compute in float32 for the comparison. A description of the file is written beside it, with
+    '.json' added to its name.
 
     Args:
-        run: the run's folder, or a file of `faceemo.train.checkpoint.trained_model`.
-        form: of `FORMATS`.
-        out: the file; what was there is replaced.
-        inputs: images of faces, or folders of them, that both are asked about.
+        run: The network, as of `faceemo.train.checkpoint.trained_model.read`.
+        form: The format, one of `FORMATS`.
+        out: The file; an older one is replaced.
+        inputs: Images of faces, or folders of them, to compare on.
 
     Returns:
-        a line on how well they agree.
+        A sentence about the comparison.
 
     Raises:
-        UserError: if `out` ends otherwise than the format, no image can be read, the format's
-            program is not installed, or the file answers otherwise; then nothing is written.
+        UserError: If `out` has another suffix than the format, no image can be read, the format's
+            program is not installed, or the probabilities differ; then nothing is written.
     """
     chosen = FORMATS[form]
     if out.suffix != chosen.suffix:
         raise UserError(
-            expected=f"a file ending in {chosen.suffix} for {form}",
+            expected=f"a file ending in {chosen.suffix} for the format {form}",
             found=str(out),
             fix=f"name it {out.with_suffix(chosen.suffix).name}",
         )
     compile_cache.enable()
     trained = read(run)
     predictor = Predictor(_in_float32(trained))
-    faces = _faces(predictor, inputs)
+    faces = _load_faces(predictor, inputs)
     with staging.file(out) as partial:
         chosen.write(trained, partial)
-        apart = _compare(chosen.reader(partial), predictor, faces, form)
-        about = _about(trained, form, partial, len(faces), apart)
+        difference = _compare(chosen.load(partial), predictor, faces, form)
+        about = _describe(trained, form, partial, len(faces), difference)
         with staging.file(out.with_name(f"{out.name}.json")) as beside:
             beside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return (
-        f"{out}: on {len(faces)} faces, together and one at a time, its probabilities are at most "
-        f"{apart:.1e} from the run's"
+        f"{out}: on {len(faces)} faces, in a batch and one at a time, its probabilities differ "
+        f"from the network's by at most {difference:.1e}"
     )
 
 
-def _faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
-    """Faces from all over the inputs as the network is shown them, uint8 [N, S, S]."""
-    files = [file for path in inputs for file in files_below(path)]
-    pictures = pictures_of(files[:: -(-len(files) // _FACES) or 1])
-    crops = [face.crop for picture in pictures for face in predictor.faces(picture, crops=True)]
+def _load_faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
+    """Loads up to `_BATCH_FACES` images, spread evenly over the inputs, as uint8 [N, S, S].
+
+    Raises:
+        UserError: If no image can be read.
+    """
+    files = [file for path in inputs for file in find_files(path)]
+    images = load_images(files[:: -(-len(files) // _BATCH_FACES) or 1])
+    crops = [face.crop for image in images for face in predictor.find_faces(image, crops=True)]
     if not crops:
         raise UserError(
-            expected="images of faces to check the file with",
+            expected="images of faces to compare the file and the network on",
             found="none that can be read",
             fix="name some with --faces, such as data/unique_images/validation",
         )
@@ -125,32 +132,41 @@ def _faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
 
 
 def _compare(
-    runtime: Callable[[np.ndarray], np.ndarray], predictor: Predictor, faces: np.ndarray, form: str
+    run_file: Callable[[np.ndarray], np.ndarray], predictor: Predictor, faces: np.ndarray, form: str
 ) -> float:
-    """The largest difference of a probability.
+    """Returns the largest difference of a probability between a file and the network.
 
     Raises:
-        UserError: if it is more than `TOLERANCE`.
+        UserError: If it exceeds `TOLERANCE`.
     """
-    wanted = predictor.probabilities(faces)
-    answers = [runtime(faces), *(runtime(one[None]) for one in faces[:_ALONE])]
-    expected = [wanted, *(row[None] for row in wanted[:_ALONE])]
-    apart = 1.0
-    if all(one.shape == other.shape for one, other in zip(answers, expected, strict=True)):
-        apart = float(np.abs(np.concatenate(answers) - np.concatenate(expected)).max())
-    if not apart <= TOLERANCE:  # nor if it is no number
+    probabilities = predictor.probabilities(faces)
+    expected = [probabilities, *(row[None] for row in probabilities[:_SINGLE_FACES])]
+    found = [run_file(faces), *(run_file(one[None]) for one in faces[:_SINGLE_FACES])]
+    difference = 1.0
+    if all(one.shape == other.shape for one, other in zip(found, expected, strict=True)):
+        difference = float(np.abs(np.concatenate(found) - np.concatenate(expected)).max())
+    if not difference <= TOLERANCE:  # so that NaN is refused too
         raise UserError(
-            expected=f"{form} to answer within {TOLERANCE} of the run on {len(faces)} faces",
-            found=f"a probability that is {apart:.2g} away; nothing was written",
+            expected=f"{form} probabilities within {TOLERANCE} of the network's on {len(faces)} "
+            "faces",
+            found=f"a difference of {difference:.2g}; nothing was written",
             fix="report this with the versions of jax and of the format's program",
         )
-    return apart
+    return difference
 
 
-def _about(
-    trained: TrainedModel, form: str, path: Path, faces: int, apart: float
+def _describe(
+    trained: TrainedModel, form: str, path: Path, faces: int, difference: float
 ) -> dict[str, Any]:
-    """What a user of the file has to know, ready for JSON."""
+    """Describes a file for its users, ready for JSON.
+
+    Args:
+        trained: The network that was exported.
+        form: The format.
+        path: The file.
+        faces: The number of faces in the comparison.
+        difference: The largest difference of a probability.
+    """
     side = trained.config.native_size
     return {
         "format": form,
@@ -163,5 +179,5 @@ def _about(
         "temperature": trained.temperature,
         "best_epoch": trained.best_epoch,
         "config": trained.recipe["config"],
-        "checked": {"faces": faces, "largest_difference": apart},
+        "checked": {"faces": faces, "largest_difference": difference},
     }

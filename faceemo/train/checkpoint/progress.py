@@ -1,4 +1,4 @@
-"""Where a run stands, beside its arrays: finished epochs, and the place inside the next one."""
+"""The progress of a run: its finished epochs and its place in the current one."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from faceemo.train.metrics import Totals
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """All that training needs to know beside the state.
+    """Everything beside the arrays that training needs in order to resume.
 
-    The best accuracy, its epoch and the epochs since (which early stopping counts) are read off the
+    The best accuracy, its epoch and the epochs since (which early stopping counts) follow from the
     history; the order of images and their augmentation follow from seed, epoch and index.
 
     Attributes:
-        history: one row per finished epoch, see `faceemo.train.loop.fit`.
-        batch: how many batches of the next epoch are done.
-        totals: sums over their images.
-        seconds: spent on them.
+        history: One row per finished epoch, see `faceemo.train.loop.fit`.
+        batch: Number of finished batches of the current epoch.
+        totals: Sums over the images of these batches.
+        seconds: Time spent on these batches.
     """
 
     history: tuple[dict[str, Any], ...] = ()
     batch: int = 0
-    totals: Totals = dataclasses.field(default_factory=Totals.of)
+    totals: Totals = dataclasses.field(default_factory=Totals.from_sums)
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, which keeps every digit."""
+        """Returns a JSON-able form that keeps every digit."""
         return {
             "epochs": list(self.history),
             "batch": self.batch,
@@ -39,22 +39,29 @@ class Progress:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Progress":
-        """The inverse of `to_dict`."""
+        """Inverts `to_dict`."""
         return cls(
             tuple(fields["epochs"]),
             fields["batch"],
-            Totals.of(**fields["totals"]),
+            Totals.from_sums(**fields["totals"]),
             fields["seconds"],
         )
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> int:
-    """The number, from 1, of the first epoch with the highest validation accuracy."""
+    """Returns the number, from 1, of the first epoch with the highest validation accuracy."""
     return int(np.argmax([row["validation/accuracy"] for row in history])) + 1
 
 
-def finished(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> bool:
-    """Whether the last epoch is done, or patience (0 is endless) is over."""
+def is_finished(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> bool:
+    """Returns whether a run has done its last epoch or has used up its patience.
+
+    Args:
+        history: One row per finished epoch.
+        epochs: Number of epochs.
+        patience: Epochs without a better validation accuracy after which a run ends; 0 never ends
+            it.
+    """
     if len(history) >= epochs:
         return True
     if not history or not patience:

@@ -1,4 +1,4 @@
-"""What a run's weights mean: the record that goes with every checkpoint."""
+"""The recipe of a run: the record, stored with every checkpoint, of what its weights mean."""
 
 import hashlib
 import importlib.metadata
@@ -21,23 +21,23 @@ def make_recipe(
     splits: Mapping[str, Split],
     teachers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """A JSON-able record of everything that shaped a run.
+    """Makes a JSON-able record of everything that shaped a run.
 
     Args:
-        config: of the run.
-        preprocessing: that belongs to the weights.
-        weights: where the initial weights came from, of `faceemo.models.load_weights`.
-        splits: the images that training and validation see.
-        teachers: `faceemo.train.distillation.Teacher.record` of each.
+        config: The run's configuration.
+        preprocessing: The preprocessing that belongs to the weights.
+        weights: Origin of the initial weights, see `faceemo.train.start.Start.source`.
+        splits: The images of training and validation.
+        teachers: One entry per teacher, see `faceemo.train.distillation.Teacher.to_dict`.
     """
-    # Under a schedule that ends with them, the number of epochs shapes every step.
+    # The length of a schedule shapes every step.
     horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
     return {
         "config": config.to_dict(),
         "classes": list(splits["train"].classes),
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
-        "data": {name: digest(splits[name]) for name in ("train", "validation")},
+        "data": {name: _digest_split(splits[name]) for name in ("train", "validation")},
         **horizon,
         **({"teachers": list(teachers)} if teachers else {}),
         "versions": {
@@ -47,11 +47,11 @@ def make_recipe(
     }
 
 
-def ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recipes of the runs that the initial weights come from, the latest first.
+def find_ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the recipes of the runs that the initial weights come from, the latest first.
 
     Args:
-        recipe: of `make_recipe`.
+        recipe: `make_recipe`'s result.
     """
     found = []
     while trained := recipe["weights"].get("trained"):
@@ -59,46 +59,46 @@ def ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def inherited_images(recipe: Mapping[str, Any]) -> str | None:
-    """Why validation and test may be no judges of this run: what it learns from may have seen them.
+def check_inherited_images(recipe: Mapping[str, Any]) -> str | None:
+    """Warns if initial weights or teachers may have seen this run's validation or test images.
 
     Args:
-        recipe: of `make_recipe`.
+        recipe: `make_recipe`'s result.
 
     Returns:
-        a warning; None if every run behind its initial weights and its teachers trained on the very
-        images that this one does.
+        The warning; None if every run behind the initial weights and the teachers trained on
+        exactly the training images of this run.
     """
     own = recipe["data"]["train"]
-    strangers = [
+    others = [
         source["source"]
         for source in _sources(recipe)
-        if any(run["data"]["train"] != own for run in _behind(source))
+        if any(run["data"]["train"] != own for run in _runs_behind(source))
     ]
-    if not strangers:
+    if not others:
         return None
     return (
-        f"{' and '.join(strangers)}, from which this run learns, learned from other images than it "
-        "does. Where these are among its validation or test images, its accuracy on them is too "
-        "high: split the images as that run did, or make sure that they are others"
+        f"this run learns from {' and '.join(others)}, which learned from other images. If any of "
+        "those are among this run's validation or test images, its accuracy on them is too high: "
+        "split the images as that run did, or make sure that none is"
     )
 
 
 def _sources(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Initial weights and teachers, as the recipe names them."""
+    """Returns the recipe's entries for its initial weights and its teachers."""
     return [recipe["weights"], *recipe.get("teachers", ())]
 
 
-def _behind(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The recipes of the run that a source comes from, and of all behind that one."""
+def _runs_behind(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yields the recipes of the run that made a source, and of all runs behind that one."""
     if trained := source.get("trained"):
         yield trained
         for earlier in _sources(trained):
-            yield from _behind(earlier)
+            yield from _runs_behind(earlier)
 
 
-def digest(split: Split) -> str:
-    """sha256 of a split's pixels and labels, in hex."""
+def _digest_split(split: Split) -> str:
+    """Computes the sha256 of a split's pixels and labels, in hex."""
     total = hashlib.sha256(split.images.tobytes())
     total.update(split.labels.tobytes())
     return total.hexdigest()

@@ -1,4 +1,4 @@
-"""A folder of numbered checkpoints: written whole or not at all, checked when they are read."""
+"""A folder of numbered checkpoints, written whole or not at all and checked when read."""
 
 import contextlib
 import functools
@@ -14,24 +14,24 @@ from absl import logging
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from faceemo.errors import UserError
-from faceemo.train.digest import differences, digests, sealed
+from faceemo.train.digest import digest_items, find_differences, make_seal
 
 _DIGEST = "digest"
-# In the names of what Orbax has not finished writing, and of what is about to go.
+# Part of the names of checkpoints that Orbax has not finished writing or that are being removed.
 _TEMPORARY = ".orbax-checkpoint-tmp"
 _DAMAGED = "damaged-"
 _ATTEMPTS, _PAUSE = 20, 0.1  # seconds
-# The other processes of a run do not take part.
+# The other processes of a run take no part.
 _FIRST_ALONE = MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix="faceemo"
 )
 
 
 class Series:
-    """Checkpoints FOLDER/NUMBER, of which the newest `keep` stay.
+    """Checkpoints FOLDER/NUMBER, of which the newest `keep` are kept.
 
-    Each holds records (JSON), trees of arrays, and the digests of both: Orbax restores a flipped
-    byte without a word.
+    Each holds records (JSON), trees of arrays, and the digests of both, because Orbax restores
+    flipped bits without an error.
     """
 
     def __init__(self, folder: Path, keep: int):
@@ -39,28 +39,28 @@ class Series:
         self._keep = keep
 
     def numbers(self) -> list[int]:
-        """Of the checkpoints that are there, ascending."""
+        """Lists the numbers of the checkpoints in the folder, ascending."""
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
 
     def write(self, number: int, records: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        """Saves a checkpoint, then removes what is no longer kept.
+        """Saves a checkpoint, then removes the oldest ones beyond `keep`.
 
-        One of the same number stays as it is: training that repeats itself makes the same again.
+        An existing checkpoint of the same number stays as it is: repeated steps give the same one.
 
         Args:
-            number: larger than those that are there.
+            number: Larger than the numbers of all others.
             records: JSON-able values by name.
-            arrays: trees (dicts) of NumPy arrays by name; an empty one is left out.
+            arrays: Trees (dicts) of NumPy arrays by name; an empty one is left out.
 
         Raises:
-            UserError: if it cannot be written; what was there before stays.
+            UserError: If it cannot be written; existing checkpoints stay.
         """
         if number in self.numbers():
             return
         arrays = {name: tree for name, tree in arrays.items() if tree}
-        seal = sealed(digests(arrays, records))
+        seal = make_seal(digest_items(arrays, records))
         args = {
             name: ocp.args.JsonSave(value) for name, value in {**records, _DIGEST: seal}.items()
         }
@@ -69,43 +69,44 @@ class Series:
             with _quiet():
                 self._writer.save(number, args=ocp.args.Composite(**args))
         except (OSError, ValueError, RuntimeError) as error:
-            self.prune()
+            self.remove_leftovers()
             raise UserError(
-                expected=f"a checkpoint to be written in {self.folder}",
-                found=f"... {' '.join(str(error).split())[-200:]}",
-                fix="make room there, then give the same command again: it goes on from the "
-                "checkpoint before, which is whole",
+                expected=f"to write a checkpoint in {self.folder}",
+                found=f"an error: ... {' '.join(str(error).split())[-200:]}",
+                fix="make room there, then give the same command again: it resumes from the "
+                "checkpoint before, which is intact",
             ) from error
 
-    def newest_sound(
+    def read_newest(
         self, records: Collection[str], arrays: Collection[str] = ()
     ) -> tuple[int, dict[str, Any]] | None:
-        """Number and items of the newest checkpoint that is as it was saved, None without one.
-
-        Warns of every newer one that is not.
+        """Reads the newest intact checkpoint, and warns of every newer one that is damaged.
 
         Args:
-            records: names of what is wanted.
-            arrays: likewise; one that was empty comes back as {}.
+            records: Names of the records to read.
+            arrays: Names of the trees to read; one that was empty comes back as {}.
+
+        Returns:
+            The checkpoint's number and its items by name; None if no checkpoint is intact.
         """
         for number in reversed(self.numbers()):
             try:
                 return number, self._read(number, records, arrays)
-            # Orbax and what is below it raise anything on damaged files.
+            # On damaged files Orbax and the libraries below it raise any exception.
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
                 print(
-                    f"warning: {self.folder / str(number)} is damaged and not used "
+                    f"warning: the checkpoint {self.folder / str(number)} is damaged and not used "
                     f"({type(error).__name__}: {reason})",
                     file=sys.stderr,
                 )
         return None
 
-    def prune(self) -> None:
-        """Removes what killed and failed saves, and killed removals, have left.
+    def remove_leftovers(self) -> None:
+        """Removes the leftovers of killed and failed saves and of killed removals.
 
-        Threads of a save that failed may still write into it for a moment; what then is left goes
-        when the run starts again.
+        Threads of a failed save may go on writing for a moment; what they leave is removed when the
+        run starts again.
         """
         for _ in range(_ATTEMPTS):
             leftovers = list(self.folder.glob(f"*{_TEMPORARY}*"))
@@ -116,7 +117,7 @@ class Series:
             time.sleep(_PAUSE)
 
     def set_aside_damaged(self, newer_than: int) -> None:
-        """Renames the newer ones, so that their numbers are free; none is destroyed."""
+        """Renames newer checkpoints, so that their numbers are free; none is deleted."""
         for number in self.numbers():
             if number > newer_than:
                 aside = self.folder / f"{_DAMAGED}{number}"
@@ -125,34 +126,39 @@ class Series:
                 (self.folder / str(number)).replace(aside)
 
     def remove(self, newer_than: int) -> None:
-        """Deletes the newer ones; no half of one is ever left under its number."""
+        """Deletes newer checkpoints; a half-deleted one never keeps its number."""
         for number in self.numbers():
             if number > newer_than:
                 place = self.folder / str(number)
                 place.replace(place.with_name(f"{number}{_TEMPORARY}-removed"))
-        self.prune()
+        self.remove_leftovers()
 
     def _read(
         self, number: int, records: Collection[str], arrays: Collection[str]
     ) -> dict[str, Any]:
+        """Reads a checkpoint's items.
+
+        Raises:
+            ValueError: If an item is missing or is not as it was saved.
+        """
         place = self.folder / str(number)
         present = {path.name for path in place.iterdir()}
         args = {name: ocp.args.JsonRestore() for name in {*records, _DIGEST} & present}
         args |= {name: ocp.args.StandardRestore() for name in present.intersection(arrays)}
-        # Not by a manager: a read-only one warns that it is one.
+        # Not with a CheckpointManager, which warns if it is read-only.
         handler = ocp.CompositeCheckpointHandler()
         with ocp.Checkpointer(handler, multiprocessing_options=_FIRST_ALONE) as reader:
             stored = dict(reader.restore(place, args=ocp.args.Composite(**args)).items())
         seal = stored.pop(_DIGEST, None)
         if seal is None:
-            raise ValueError("it has no digest, by which to check it")
+            raise ValueError("it has no digest to check it by")
         items = {name: {} for name in arrays} | stored
-        found = digests(
+        found = digest_items(
             {name: items[name] for name in arrays},
             {name: stored[name] for name in present.intersection(records)},
         )
-        if wrong := differences(seal, found, {*records, *arrays}):
-            raise ValueError(f"not as it was saved: {', '.join(wrong)}")
+        if wrong := find_differences(seal, found, {*records, *arrays}):
+            raise ValueError(f"these items are not as they were saved: {', '.join(wrong)}")
         return items
 
     @functools.cached_property
@@ -169,7 +175,7 @@ class Series:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax tells the log what it also raises, with a traceback for each of its threads."""
+    """Silences Orbax's log, to which it writes a traceback per thread for errors it also raises."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)
     try:

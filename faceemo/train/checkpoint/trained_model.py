@@ -78,9 +78,9 @@ class TrainedModel:
                 required temperature is missing.
         """
         # Orbax takes seconds to import, which the reader of a stored file need not wait for.
-        from faceemo.train.checkpoint.checkpoints import Checkpoints, recipe_of
+        from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 
-        recipe = recipe_of(workdir)
+        recipe = load_recipe(workdir)
         variables, history = Checkpoints(workdir, recipe).restore_best()
         calibration = read_calibration(workdir, len(history))
         if calibration is None and require_temperature:
@@ -118,7 +118,7 @@ class TrainedModel:
                 found="no such file",
                 fix="store one with scripts/train_final.py, or correct the path",
             )
-        with npz.refused(
+        with npz.report_damage(
             path,
             expected="an undamaged file of a trained network, as scripts/train_final.py writes it",
             fix="copy it again, or store it again with scripts/train_final.py",
@@ -140,7 +140,7 @@ class TrainedModel:
                 about["recipe"], trees, float(about["temperature"]), int(about["best_epoch"])
             )
         expected = _leaf_shapes(trained.model)
-        if problems := keras_h5.misfits(arrays, expected):
+        if problems := keras_h5.find_mismatches(arrays, expected):
             version = trained.recipe.get("versions", {}).get("faceemo", "unknown")
             raise UserError(
                 expected=f"the {len(expected)} arrays of {trained.arch} and nothing else in {path}",
@@ -236,9 +236,9 @@ def stored_file(path: Path) -> Path:
 
 def _is_run(folder: Path) -> bool:
     """Returns whether a folder holds checkpoints of a run."""
-    from faceemo.train.checkpoint.checkpoints import read_recipe
+    from faceemo.train.checkpoint.checkpoints import find_recipe
 
-    return read_recipe(folder) is not None
+    return find_recipe(folder) is not None
 
 
 def _config(recipe: dict[str, Any]) -> ConfigDict:

@@ -29,13 +29,15 @@ def make_plain_adam(learning_rate, b1=0.9, b2=0.999, eps=1e-7):
     return optax.GradientTransformation(init, update)
 
 
-def make_plain_optimizer(learning_rate, labels):
+def make_plain_optimizer(learning_rate, param_labels):
     return optax.multi_transform(
-        {TRAIN: make_plain_adam(learning_rate), FREEZE: optax.set_to_zero()}, labels
+        {TRAIN: make_plain_adam(learning_rate), FREEZE: optax.set_to_zero()}, param_labels
     )
 
 
-def make_plain_step(model, optimizer, labels, preprocessing, augmentation, weights, axis_name):
+def make_plain_step(
+    model, optimizer, param_labels, preprocessing, augmentation, weights, axis_name
+):
     weights = jnp.asarray(weights)
 
     def step(state, batch, epoch):
@@ -47,7 +49,7 @@ def make_plain_step(model, optimizer, labels, preprocessing, augmentation, weigh
         def loss(params):
             params = jax.tree.map(
                 lambda name, leaf: jax.lax.stop_gradient(leaf) if name == FREEZE else leaf,
-                labels,
+                param_labels,
                 params,
             )
             logits, batch_stats = model.apply(
@@ -68,9 +70,9 @@ def make_plain_step(model, optimizer, labels, preprocessing, augmentation, weigh
         (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
             state.params
         )
-        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), labels, gradients)
+        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), param_labels, gradients)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = map_trained(jnp.add, labels, state.params, updates)
+        params = map_trained(jnp.add, param_labels, state.params, updates)
         correct = ((logits.argmax(-1) == batch.labels) * batch.mask).sum()
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,

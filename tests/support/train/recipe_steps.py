@@ -8,9 +8,10 @@ import numpy as np
 
 from faceemo.data.augment.mixing import add_partners
 from faceemo.data.pipeline import Batch
-from faceemo.train import freezing, state
+from faceemo.train import freezing
 from faceemo.train.distillation import Teacher
 from faceemo.train.ema import init_ema
+from faceemo.train.state import TrainState
 from faceemo.train.steps import make_train_step
 from tests.support.train.tiny import GREY, SIZE, make_model, make_split
 
@@ -21,13 +22,14 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
     """Some steps on one batch, cut over so many devices; the first copy of the states."""
     model = make_model(noise=noise)
     variables = model.init(0)
-    labels = {"params": freezing.label_params(model, variables["params"]), "batch_stats": {}}
-    optimizer = optimizer or (lambda labels: freezing.make_optimizer(0.01, labels))
-    optimizer = optimizer(labels["params"])
+    variable_labels = freezing.label_variables(model, variables)
+    param_labels = variable_labels["params"]
+    make_optimizer = optimizer or (lambda labels: freezing.make_optimizer(0.01, labels))
+    optimizer = make_optimizer(param_labels)
     step = make_train_step(
         model,
         optimizer,
-        labels["params"],
+        param_labels,
         GREY,
         augmentation="mid",
         class_weights=WEIGHTS,
@@ -36,16 +38,8 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
         mixing=mixing,
         **recipe,
     )
-    start = state.create(variables, optimizer, seed=5)
-    if ema:
-        start = state.TrainState(
-            start.step,
-            start.params,
-            start.batch_stats,
-            start.opt_state,
-            start.rng,
-            init_ema(variables, labels),
-        )
+    average = init_ema(variables, variable_labels) if ema else None
+    start = TrainState.create(variables, optimizer, 5, average)
     if mixing:
         (batch,) = add_partners([batch], make_split(8, 3), 5, 2)
     return start, *run(step, start, batch, devices, steps)

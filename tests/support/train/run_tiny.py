@@ -22,7 +22,7 @@ from faceemo.errors import reported
 from faceemo.train import epoch, interrupt, loop, parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
-from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
+from tests.support.train.tiny import GREY, make_model, make_splits, make_start, tiny_config
 
 FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
 
@@ -66,9 +66,8 @@ def main():
     with reported():
         checkpoints = Checkpoints(options.workdir, recipe)
         try:
-            history = loop.fit(
-                config, model, model.init(config.seed), GREY, splits, checkpoints, options.workdir
-            )
+            start = make_start(model, config.seed)
+            history = loop.fit(config, start, splits, checkpoints, options.workdir)
         except interrupt.Stopped:
             sys.exit(interrupt.EXIT_CODE)
     print(json.dumps({"history": history, "files": counts["file"], "batches": counts["batch"]}))

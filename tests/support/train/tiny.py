@@ -10,6 +10,7 @@ from faceemo.config import make_config
 from faceemo.data.pipeline import Split
 from faceemo.models import Block
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.train.start import Start
 
 SIZE = 32
 GREY = Preprocessing(reverse_channels=False, scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
@@ -69,6 +70,11 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
         shapes=lambda: jax.eval_shape(init, 0),
         apply=apply,
     )
+
+
+def make_start(model, seed=0, variables=None):
+    """The model with random initial variables, or with those given."""
+    return Start(model, variables or model.init(seed), GREY, {"source": "none"})
 
 
 def make_split(n, seed):

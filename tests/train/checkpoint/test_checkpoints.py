@@ -14,7 +14,13 @@ from faceemo.train.checkpoint import series
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.checkpoint.series import Series
-from faceemo.train.digest import differences, digests, like, named_leaves, sealed
+from faceemo.train.digest import (
+    digest_items,
+    find_differences,
+    make_seal,
+    named_leaves,
+    unflatten_like,
+)
 from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 from tests.train.test_loop import fit
@@ -183,9 +189,11 @@ def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
 def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch):
     from faceemo.train.checkpoint import checkpoints
 
-    real = checkpoints._training
+    real = checkpoints._training_fields
     monkeypatch.setattr(
-        checkpoints, "_training", lambda state: real(state) | {"ema": np.zeros(3, np.float32)}
+        checkpoints,
+        "_training_fields",
+        lambda state: real(state) | {"ema": np.zeros(3, np.float32)},
     )
     with pytest.raises(UserError, match="a difference in ema"):
         train(copy, epochs=4)
@@ -223,21 +231,21 @@ def test_a_kill_inside_a_removal_leaves_no_half_checkpoint(copy, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             best.remove(newer_than=oldest)
     assert best.numbers() == [oldest]
-    best.prune()
+    best.remove_leftovers()
     assert [path.name for path in best.folder.iterdir()] == [str(oldest)]
 
 
 def test_digests_see_dtype_shape_name_and_value():
     base = {"w": {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}}
-    seal = sealed(digests(base, {"r": {"x": 1}}))
-    assert not differences(seal, digests(base, {"r": {"x": 1}}), {"w", "r"})
+    seal = make_seal(digest_items(base, {"r": {"x": 1}}))
+    assert not find_differences(seal, digest_items(base, {"r": {"x": 1}}), {"w", "r"})
     array = base["w"]["a"]
     for other in (array.view(np.int32), array.reshape(3, 2), array + 0 * array - np.spacing(array)):
-        assert differences(seal, digests({"w": {"a": other}}, {}), {"w"}) == ["w/a"]
-    assert differences(seal, digests({"w": {"b": array}}, {}), {"w"}) == ["w/a", "w/b"]
-    assert differences(seal, digests({}, {"r": {"x": 2}}), {"r"}) == ["r"]
+        assert find_differences(seal, digest_items({"w": {"a": other}}, {}), {"w"}) == ["w/a"]
+    assert find_differences(seal, digest_items({"w": {"b": array}}, {}), {"w"}) == ["w/a", "w/b"]
+    assert find_differences(seal, digest_items({}, {"r": {"x": 2}}), {"r"}) == ["r"]
     seal["leaves"]["w/a"] = seal["leaves"]["r"]
-    assert differences(seal, digests(base, {}), {"w"}) == ["digest"]
+    assert find_differences(seal, digest_items(base, {}), {"w"}) == ["digest"]
 
 
 def test_names_survive_what_orbax_makes_of_a_tuple(tmp_path):
@@ -246,8 +254,8 @@ def test_names_survive_what_orbax_makes_of_a_tuple(tmp_path):
     state = optax.adam(1e-3).init({"k": np.ones(3, np.float32)})
     series = Series(tmp_path / "s", keep=2)
     series.write(3, {}, {"training": {"opt_state": state}})
-    _, items = series.newest_sound([], ["training"])
-    again = like({"opt_state": state}, named_leaves(items["training"]))["opt_state"]
+    _, items = series.read_newest([], ["training"])
+    again = unflatten_like({"opt_state": state}, named_leaves(items["training"]))["opt_state"]
     assert type(again[0]) is type(state[0])
     np.testing.assert_array_equal(again[0].mu["k"], state[0].mu["k"])
 

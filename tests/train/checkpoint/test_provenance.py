@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.config import make_config
 from faceemo.models import conversion
-from faceemo.train.checkpoint.provenance import ancestors, inherited_images, make_recipe
+from faceemo.train.checkpoint.provenance import check_inherited_images, find_ancestors, make_recipe
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.train.tiny import make_splits
 
@@ -44,23 +44,23 @@ def altered(split):
 def test_every_run_before_is_known_also_through_a_conversion(chain):
     folder, splits, first, second = chain
     third = recipe_from(folder / "second.npz", splits)
-    assert ancestors(third) == [second, first]
-    assert ancestors(first) == []
+    assert find_ancestors(third) == [second, first]
+    assert find_ancestors(first) == []
     kept = TrainedModel.load(folder / "second.npz")
-    assert ancestors(kept.recipe) == [first]
+    assert find_ancestors(kept.recipe) == [first]
 
 
 def test_the_same_training_images_are_no_reason_to_warn(chain):
     folder, splits, first, _ = chain
-    assert inherited_images(first) is None
-    assert inherited_images(recipe_from(folder / "second.npz", splits)) is None
+    assert check_inherited_images(first) is None
+    assert check_inherited_images(recipe_from(folder / "second.npz", splits)) is None
 
 
 @pytest.mark.parametrize("file", ["first.npz", "backbone.npz", "second.npz"])
 def test_one_other_pixel_in_train_is(chain, file):
     folder, splits, *_ = chain
     others = splits | {"train": altered(splits["train"])}
-    assert str(folder / file) in inherited_images(recipe_from(folder / file, others))
+    assert str(folder / file) in check_inherited_images(recipe_from(folder / file, others))
 
 
 def test_also_where_only_the_run_before_the_last_saw_others(chain):
@@ -70,4 +70,4 @@ def test_also_where_only_the_run_before_the_last_saw_others(chain):
     between = recipe_from(folder / "first.npz", others)
     variables = TrainedModel.load(folder / "first.npz").variables
     TrainedModel.from_recipe(between, variables, 1.0, 1).save(folder / "between.npz")
-    assert inherited_images(recipe_from(folder / "between.npz", others))
+    assert check_inherited_images(recipe_from(folder / "between.npz", others))
