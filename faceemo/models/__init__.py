@@ -1,4 +1,4 @@
-"""The networks: a table of them, how they are built and run, and their pretrained weights."""
+"""The networks: their table, functions to build and run them, and to load pretrained weights."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, mobilenet, resnet50v2, vgg16
 from faceemo.models.backbone import Backbone
 from faceemo.models.head import Head
-from faceemo.models.layers.layers import Given, Mode
+from faceemo.models.layers.layers import IdentityBackbone, Mode
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import pretrained
 
@@ -52,7 +52,7 @@ class Model:
             another (`load_weights`).
         backbone: Network without its top.
         head: Classifier on the backbone's features.
-        moving_statistics: Whether BatchNorm behaves as in inference in the blocks that train, too.
+        moving_statistics: True if BatchNorm behaves as in inference even in the blocks that train.
     """
 
     arch: str
@@ -101,7 +101,7 @@ class Model:
             params: Parameters as `init` returns them.
             batch_stats: Statistics as `init` returns them.
             inputs: Preprocessed images, float32 [B, image_size, image_size, 3].
-            mode: How the layers behave; None is inference.
+            mode: Mode of the layers; None is inference.
 
         Returns:
             Features [B, h, w, C] in the compute dtype, and `batch_stats`, updated where in training
@@ -121,7 +121,7 @@ class Model:
         found = self.backbone.apply(variables, inputs, Mode(), method="last_map")
         return jnp.asarray(found)
 
-    def logits_of_map(self, params: Any, last_map: jax.Array) -> jax.Array:
+    def logits_from_map(self, params: Any, last_map: jax.Array) -> jax.Array:
         """Computes logits float32 [B, num_classes] from the last feature map."""
         features = self.backbone.apply({}, last_map, method="after_map")
         return self.logits(params, jnp.asarray(features))
@@ -147,9 +147,9 @@ class Model:
             params: Parameters as `init` returns them.
             batch_stats: Statistics as `init` returns them.
             inputs: Preprocessed images, float32 [B, image_size, image_size, 3].
-            train: Whether the blocks in `trained` are in training mode; the frozen ones never are:
-                their BatchNorm uses its running statistics, their dropout is off.
-            mask: float32 [B], 1 for a real row, 0 for padding; None if all are real.
+            train: True if the blocks in `trained` are in training mode. The frozen ones never are:
+                their BatchNorm uses its moving statistics, their dropout is off.
+            mask: Float32 [B], 1 for a real row, 0 for padding; None if all are real.
             keys: PRNG keys [B] for dropout; None leaves dropout out.
             axis_name: Name of the mapped device axis, for statistics over all devices.
 
@@ -161,12 +161,12 @@ class Model:
         features, batch_stats = self.features(params, batch_stats, inputs, mode)
         return self.logits(params, features, mode), batch_stats
 
-    def without_trunk(self) -> "Model":
+    def without_backbone(self) -> "Model":
         """Returns the network that takes the backbone's features as its inputs.
 
         Its variables are those of the whole network.
         """
-        return dataclasses.replace(self, backbone=Given())
+        return dataclasses.replace(self, backbone=IdentityBackbone())
 
 
 def _draw(module: nn.Module, shape: tuple[int, ...], key: jax.Array) -> Any:
@@ -176,7 +176,7 @@ def _draw(module: nn.Module, shape: tuple[int, ...], key: jax.Array) -> Any:
 
 @functools.cache
 def _compiled_draw() -> Callable[..., Any]:
-    """Compiles `_draw`, from which XLA drops the forward pass; on CPUs with little optimisation.
+    """Compiles `_draw`; XLA drops the forward pass from it. On CPUs it is hardly optimised.
 
     Full optimisation takes 21 seconds of the processor for EfficientNetB0, instead of 12, for a
     program that runs once in a twentieth of a second and draws the same values.
@@ -249,14 +249,14 @@ def load_weights(
         recipe of the run, if faceemo trained them.
 
     Raises:
-        UserError: If the weights cannot be had, or the file is not exactly this backbone.
+        UserError: If the weights cannot be fetched, or the file is not exactly of this backbone.
     """
     return pretrained.load(model.arch, variables, _layer_order(model), weights, model.preprocessing)
 
 
-def places(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:
-    """Returns the place of each array in the file that `load_weights` reads, by 'layer/weight'."""
-    return pretrained.places(model.arch, variables, _layer_order(model), weights)
+def locate_arrays(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:
+    """Returns the name of each array in the file that `load_weights` reads, by 'layer/weight'."""
+    return pretrained.locate_arrays(model.arch, variables, _layer_order(model), weights)
 
 
 def _layer_order(model: Model) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the network of a backbone brings along: its blocks, its preprocessing and its head."""
+"""The record of a backbone: its network, its blocks, its preprocessing and its head."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,8 +14,8 @@ class Backbone:
     """A network without its top, and what belongs around it.
 
     Attributes:
-        module: Makes the network for a dtype. It maps (inputs, Mode) to features [B, h, w, C], and
-            has `last_map` and `after_map`, of which it is the composition.
+        module: Constructor of the network, which takes a dtype. The network maps (inputs, Mode) to
+            features [B, h, w, C], and is the composition of its methods `last_map` and `after_map`.
         blocks: Name of each block and the regular expression that matches the '/'-joined paths of
             its parameters, bottom to top.
         preprocessing: Preprocessing that its ImageNet weights expect.

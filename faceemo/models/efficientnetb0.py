@@ -9,8 +9,8 @@ from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode, dropout
 from faceemo.models.preprocessing import IDENTITY
 
-# Of each block: side of the depthwise kernel, repeats, channels that come out, how many times the
-# channels that come in it widens them, stride of the first repeat.
+# Side of the depthwise kernel, repeats, output channels, expansion factor and stride of the first
+# repeat, for each block.
 STAGES = (
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
@@ -28,9 +28,9 @@ BLOCKS = (
 STEM_WIDTH, TOP_WIDTH, EXTRA_WIDTH = 32, 1280, 1280
 HEAD_DROPOUT = 0.2
 EPSILON = 1e-3  # Keras's default for BatchNorm
-# Probability that a residual branch is dropped, at the depth just beyond the last one.
+# Probability that a residual branch is dropped; it grows linearly to this just beyond the last.
 DROP_CONNECT = 0.2
-# Of red, green and blue in 0..1 on ImageNet.
+# Standard deviations of red, green and blue, in 0..1, on ImageNet.
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 kernel_initializer = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
@@ -39,13 +39,13 @@ kernel_initializer = nn.initializers.variance_scaling(2.0, "fan_out", "truncated
 class Normalization(nn.Module):
     """Keras's layer: (x - mean) / sqrt(variance) for each channel.
 
-    Seven numbers in 'batch_stats', which come with pretrained weights and never change: `mean`
-    [3], `variance` [3] and, unused, `count` []. Without such weights it changes nothing.
+    Its seven numbers are in 'batch_stats', come with pretrained weights and never change: `mean`
+    [3], `variance` [3] and, unused, `count` []. Without such weights it is the identity.
     """
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Normalises [B, H, W, C]."""
         shape = inputs.shape[-1:]
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         variance = self.variable("batch_stats", "variance", jnp.ones, shape, jnp.float32)
@@ -60,20 +60,18 @@ class EfficientNetB0(nn.Module):
 
     Attributes:
         dtype: Type of the computation and of the features.
-        drop_connect: see `DROP_CONNECT`; another one only to compare without.
     """
 
     dtype: jnp.dtype = jnp.dtype("float32")
-    drop_connect: float = DROP_CONNECT
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """[B, S, S, 3] in 0..255, S from 32 -> features [B, ceil(S / 32), ceil(S / 32), 1280].
+        """Maps [B, S, S, 3] in 0..255, S from 32, to [B, ceil(S / 32), ceil(S / 32), 1280].
 
         The names of the layers are Keras's, and they are called in its order.
         """
 
-        def convolved(hidden: jax.Array, name: str, width: int, kernel: int = 1, **rest):
+        def convolve(hidden: jax.Array, name: str, width: int, kernel: int = 1, **rest):
             layer = Conv(
                 width,
                 (kernel, kernel),
@@ -84,19 +82,19 @@ class EfficientNetB0(nn.Module):
             )
             return layer(hidden)
 
-        def normalised(hidden: jax.Array, name: str, block: str) -> jax.Array:
+        def normalise(hidden: jax.Array, name: str, block: str) -> jax.Array:
             return BatchNorm(EPSILON, block, self.dtype, name=name)(hidden, mode)
 
-        def squeezed(hidden: jax.Array, name: str, narrow: int) -> jax.Array:
-            """A gate for each channel, from all channels' averages."""
+        def compute_gate(hidden: jax.Array, name: str, narrow: int) -> jax.Array:
+            """Computes a gate for each channel from the averages of all channels."""
             gate = hidden.mean((1, 2), keepdims=True)
-            gate = nn.swish(convolved(gate, f"{name}se_reduce", narrow))
-            return nn.sigmoid(convolved(gate, f"{name}se_expand", hidden.shape[-1]))
+            gate = nn.swish(convolve(gate, f"{name}se_reduce", narrow))
+            return nn.sigmoid(convolve(gate, f"{name}se_expand", hidden.shape[-1]))
 
         hidden = Normalization(name="normalization")(inputs * (1 / 255))
-        # Keras pads for strides by hand; at a known size that is what its 'same' does, even or odd.
-        hidden = convolved(hidden, "stem_conv", STEM_WIDTH, 3, strides=(2, 2), use_bias=False)
-        hidden = nn.swish(normalised(hidden, "stem_bn", "stem"))
+        # Keras pads explicitly before strides, which at a known size equals its 'same'.
+        hidden = convolve(hidden, "stem_conv", STEM_WIDTH, 3, strides=(2, 2), use_bias=False)
+        hidden = nn.swish(normalise(hidden, "stem_bn", "stem"))
         depth, last_depth = 0, sum(stage[1] for stage in STAGES)
         for number, (kernel, repeats, width, expand, first_stride) in enumerate(STAGES, start=1):
             block = f"block{number}"
@@ -105,10 +103,10 @@ class EfficientNetB0(nn.Module):
                 stride = first_stride if repeat == 0 else 1
                 entering, channels = hidden, hidden.shape[-1]
                 if expand > 1:
-                    hidden = convolved(
+                    hidden = convolve(
                         hidden, f"{name}expand_conv", expand * channels, use_bias=False
                     )
-                    hidden = nn.swish(normalised(hidden, f"{name}expand_bn", block))
+                    hidden = nn.swish(normalise(hidden, f"{name}expand_bn", block))
                 depthwise = DepthwiseConv(
                     (kernel, kernel),
                     (stride, stride),
@@ -116,19 +114,19 @@ class EfficientNetB0(nn.Module):
                     dtype=self.dtype,
                     name=f"{name}dwconv",
                 )
-                hidden = nn.swish(normalised(depthwise(hidden), f"{name}bn", block))
-                hidden *= squeezed(hidden, name, channels // 4)
-                hidden = convolved(hidden, f"{name}project_conv", width, use_bias=False)
-                hidden = normalised(hidden, f"{name}project_bn", block)
+                hidden = nn.swish(normalise(depthwise(hidden), f"{name}bn", block))
+                hidden *= compute_gate(hidden, name, channels // 4)
+                hidden = convolve(hidden, f"{name}project_conv", width, use_bias=False)
+                hidden = normalise(hidden, f"{name}project_bn", block)
                 if stride == 1 and channels == width:
-                    rate = self.drop_connect * depth / last_depth
+                    rate = DROP_CONNECT * depth / last_depth
                     if rate and block in mode.training and mode.keys is not None:
-                        # Place 0 is the head's; depth is at least 1 where the rate is not 0.
+                        # Place 0 is the head's; the depth is at least 1 where the rate is not 0.
                         hidden = dropout(hidden, rate, mode.keys, place=depth, whole=True)
                     hidden += entering
                 depth += 1
-        hidden = convolved(hidden, "top_conv", TOP_WIDTH, use_bias=False)
-        return nn.swish(normalised(hidden, "top_bn", "block7"))
+        hidden = convolve(hidden, "top_conv", TOP_WIDTH, use_bias=False)
+        return nn.swish(normalise(hidden, "top_bn", "block7"))
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Computes the last convolution's activated output, which is the features themselves."""

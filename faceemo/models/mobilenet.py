@@ -45,20 +45,20 @@ class MobileNet(nn.Module):
         The names of the layers are Keras's. The first halving rounds up, the others down.
         """
 
-        def activated(hidden: jax.Array, name: str, block: str) -> jax.Array:
+        def bn_relu6(hidden: jax.Array, name: str, block: str) -> jax.Array:
             return nn.relu6(BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")(hidden, mode))
 
-        def convolved(name: str, width: int, kernel: int, stride: int = 1) -> Conv:
+        def make_conv(name: str, width: int, kernel: int, stride: int = 1) -> Conv:
             sides, strides = (kernel, kernel), (stride, stride)
             return Conv(width, sides, strides, use_bias=False, dtype=self.dtype, name=name)
 
-        hidden = activated(convolved("conv1", STEM_WIDTH, 3, 2)(inputs), "conv1", "stem")
+        hidden = bn_relu6(make_conv("conv1", STEM_WIDTH, 3, 2)(inputs), "conv1", "stem")
         for number, (width, stride) in enumerate(PAIRS, start=1):
             block = f"block{_WIDTHS.index(width) + 1}"
             depthwise, pointwise = f"conv_dw_{number}", f"conv_pw_{number}"
             layer = DepthwiseConv((3, 3), (stride, stride), dtype=self.dtype, name=depthwise)
-            hidden = activated(_strided(layer, hidden, stride), depthwise, block)
-            hidden = activated(convolved(pointwise, width, 1)(hidden), pointwise, block)
+            hidden = bn_relu6(_apply_strided(layer, hidden, stride), depthwise, block)
+            hidden = bn_relu6(make_conv(pointwise, width, 1)(hidden), pointwise, block)
         return hidden
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
@@ -70,7 +70,7 @@ class MobileNet(nn.Module):
         return last_map
 
 
-def _strided(layer: DepthwiseConv, hidden: jax.Array, stride: int) -> jax.Array:
+def _apply_strided(layer: DepthwiseConv, hidden: jax.Array, stride: int) -> jax.Array:
     """Applies a layer as Keras does: for a stride it pads only below and on the right."""
     height, width = hidden.shape[1:3]
     below, right = height % stride, width % stride

@@ -10,7 +10,7 @@ from faceemo.models.layers.layers import Conv, Mode
 from faceemo.models.layers.pooling import max_pool
 from faceemo.models.preprocessing import PLUS_MINUS_ONE
 
-# Name, channels of the narrow convolutions, residual blocks, stride of the last of them.
+# Name, channels of the narrow convolutions, number of residual blocks, stride of the last block.
 STACKS = (("conv2", 64, 3, 2), ("conv3", 128, 4, 2), ("conv4", 256, 6, 2), ("conv5", 512, 3, 1))
 BLOCKS = (
     ("conv1", r"backbone/conv1_.*"),
@@ -21,7 +21,7 @@ BLOCKS = (
 )
 EXTRA_WIDTH = 4096
 EPSILON = 1.001e-5
-# Keras pads with zeros of its own, also where its 'same' would put them elsewhere.
+# Keras pads explicitly, which for some sizes differs from 'same'.
 ONE_AROUND = ((1, 1), (1, 1))
 THREE_AROUND = ((3, 3), (3, 3))
 
@@ -37,12 +37,12 @@ class ResNet50V2(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """Preprocessed [B, S, S, 3], S from 32 -> features [B, ceil(S / 32), ceil(S / 32), 2048].
+        """Maps [B, S, S, 3], S from 32, to features [B, ceil(S / 32), ceil(S / 32), 2048].
 
         The names of the layers are Keras's, and they are called in its order.
         """
 
-        def convolved(
+        def convolve(
             hidden: jax.Array, name: str, width: int, kernel: int = 1, *, stride: int = 1, **rest
         ) -> jax.Array:
             layer = Conv(
@@ -50,21 +50,21 @@ class ResNet50V2(nn.Module):
             )
             return layer(hidden)
 
-        def activated(hidden: jax.Array, name: str, block: str) -> jax.Array:
+        def bn_relu(hidden: jax.Array, name: str, block: str) -> jax.Array:
             layer = BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")
             return nn.relu(layer(hidden, mode))
 
-        hidden = convolved(inputs, "conv1_conv", 64, 7, stride=2, padding=THREE_AROUND)
-        # Zeros, although what they surround may be negative.
+        hidden = convolve(inputs, "conv1_conv", 64, 7, stride=2, padding=THREE_AROUND)
+        # As in Keras, the padding is zero although the values may be negative.
         hidden = max_pool(jnp.pad(hidden, ((0, 0), *ONE_AROUND, (0, 0))), side=3, stride=2)
         for stack, width, count, last_stride in STACKS:
             for number in range(1, count + 1):
                 name = f"{stack}_block{number}"
                 stride = last_stride if number == count else 1
-                preactivated = activated(hidden, f"{name}_preact", stack)
-                residual = convolved(preactivated, f"{name}_1_conv", width, use_bias=False)
-                residual = activated(residual, f"{name}_1", stack)
-                residual = convolved(
+                preactivated = bn_relu(hidden, f"{name}_preact", stack)
+                residual = convolve(preactivated, f"{name}_1_conv", width, use_bias=False)
+                residual = bn_relu(residual, f"{name}_1", stack)
+                residual = convolve(
                     residual,
                     f"{name}_2_conv",
                     width,
@@ -73,13 +73,13 @@ class ResNet50V2(nn.Module):
                     padding=ONE_AROUND,
                     use_bias=False,
                 )
-                residual = activated(residual, f"{name}_2", stack)
+                residual = bn_relu(residual, f"{name}_2", stack)
                 if number == 1:
-                    shortcut = convolved(preactivated, f"{name}_0_conv", 4 * width)
+                    shortcut = convolve(preactivated, f"{name}_0_conv", 4 * width)
                 else:
                     shortcut = hidden[:, ::stride, ::stride]
-                hidden = shortcut + convolved(residual, f"{name}_3_conv", 4 * width)
-        return activated(hidden, "post", "conv5")
+                hidden = shortcut + convolve(residual, f"{name}_3_conv", 4 * width)
+        return bn_relu(hidden, "post", "conv5")
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Computes the last convolution's activated output, which is the features themselves."""

@@ -9,7 +9,7 @@ from faceemo.models.layers.layers import Conv, Mode
 from faceemo.models.layers.pooling import max_pool
 from faceemo.models.preprocessing import BGR_MEAN
 
-# Channels of the 3x3 convolutions in each block; a 2x2 maximum follows every block.
+# Channels of the 3x3 convolutions in each block; 2x2 max pooling follows every block.
 CHANNELS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
 BLOCKS = tuple(
     (f"block{number}", rf"backbone/block{number}_.*") for number, _ in enumerate(CHANNELS, start=1)

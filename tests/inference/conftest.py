@@ -63,7 +63,7 @@ def predictor():
     model.last_map = lambda params, stats, x: x.reshape(len(x), 2, SIZE // 2, 2, SIZE // 2, 3).mean(
         (2, 4)
     )
-    model.logits_of_map = lambda params, last_map: model.apply(params, {}, last_map)[0]
+    model.logits_from_map = lambda params, last_map: model.apply(params, {}, last_map)[0]
     return Predictor(
         TrainedModel(
             model=model,

@@ -1,4 +1,4 @@
-"""Keras's own results, computed once per run in a process of their own."""
+"""Keras's own results, computed once per test run in separate processes."""
 
 import dataclasses
 import os
@@ -15,11 +15,18 @@ from tests.support.places import SUPPORT
 
 @dataclasses.dataclass(frozen=True)
 class Oracle:
-    folder: Path  # of the weight files that Keras wrote
+    """The results of one Keras program.
+
+    Attributes:
+        folder: Folder of the weight files that Keras wrote.
+        results: Arrays by name.
+    """
+
+    folder: Path
     results: dict[str, np.ndarray]
 
     def weights(self, model: str) -> dict[str, np.ndarray]:
-        """Keras's weights of one of its models, by 'layer/weight', in its order."""
+        """Returns the results named 'model/...', by the rest of their names, in their order."""
         return {
             name.removeprefix(f"{model}/"): array
             for name, array in self.results.items()
@@ -29,20 +36,21 @@ class Oracle:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory) -> Oracle:
-    """VGG16, preprocessing, file layouts."""
+    """Keras's results for VGG16, preprocessing and file layouts."""
     return compute("keras_oracle.py", tmp_path_factory, catalogue.fetch("vgg16.hed"))
 
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory) -> Oracle:
-    """ResNet50V2, EfficientNetB0, BatchNorm, steps of Adam; a process of its own, as it is long."""
+    """Keras's results for the other networks, BatchNorm and steps of Adam; they take longer."""
     return compute("keras_networks.py", tmp_path_factory)
 
 
 def compute(program, tmp_path_factory, *arguments) -> Oracle:
+    """Runs a program of tests/support/models, or reads its results if another worker ran it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # where the workers meet
+        folder = folder.parent  # shared by the workers
     folder = folder / program.removesuffix(".py")
     folder.mkdir(exist_ok=True)
     with filelock.FileLock(folder / "lock"):

@@ -1,4 +1,4 @@
-"""Our own file of weights: what goes in comes out, with its preprocessing, or one error."""
+"""faceemo's own weight files return all arrays and the preprocessing, or one error."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from faceemo.models import build, conversion, load_weights
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
 
-SPEC = Preprocessing(reverse_channels=True, scale=0.5, mean=(1.0, 2.0, 3.0))
+PREPROCESSING = Preprocessing(reverse_channels=True, scale=0.5, mean=(1.0, 2.0, 3.0))
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def arrays(model):
 
 @pytest.fixture(scope="module")
 def written(arrays, tmp_path_factory):
-    path = tmp_path_factory.mktemp("own") / "weights.npz"
-    npz.write(path, "vgg16", arrays, SPEC)
+    path = tmp_path_factory.mktemp("written") / "weights.npz"
+    npz.write(path, "vgg16", arrays, PREPROCESSING)
     return path
 
 
-def test_every_number_and_the_preprocessing_come_back(model, arrays, written):
-    variables, spec, source = load_weights(model, model.init(1), str(written))
-    assert spec == SPEC
+def test_every_array_and_the_preprocessing_are_read_back(model, arrays, written):
+    variables, preprocessing, source = load_weights(model, model.init(1), str(written))
+    assert preprocessing == PREPROCESSING
     assert source["source"] == str(written)
     for name, array in arrays.items():
         layer, weight = name.split("/")
@@ -58,7 +58,7 @@ def test_a_converted_file_has_the_checksum_of_its_source(written, tmp_path):
 
 def test_the_checksum_notices_one_changed_kernel(arrays, written, tmp_path):
     changed = arrays | {"block3_conv2/kernel": arrays["block3_conv2/kernel"] * 1.01}
-    npz.write(tmp_path / "other.npz", "vgg16", changed, SPEC)
+    npz.write(tmp_path / "other.npz", "vgg16", changed, PREPROCESSING)
     one, two = (
         conversion.convert("vgg16", str(path)).split("checksum")[1]
         for path in (written, tmp_path / "other.npz")
@@ -66,20 +66,20 @@ def test_the_checksum_notices_one_changed_kernel(arrays, written, tmp_path):
     assert one.split("written")[0] != two
 
 
-def test_all_problems_in_one_error(model, arrays, tmp_path):
+def test_all_problems_are_in_one_error(model, arrays, tmp_path):
     wrong = dict(arrays)
     del wrong["block1_conv1/bias"]
     wrong["block9/kernel"] = np.zeros((3, 3), np.float32)
     wrong["block2_conv1/bias"] = np.zeros(5, np.float32)
-    npz.write(tmp_path / "wrong.npz", "vgg16", wrong, SPEC)
+    npz.write(tmp_path / "wrong.npz", "vgg16", wrong, PREPROCESSING)
     with pytest.raises(UserError) as error:
         load_weights(model, model.init(0), str(tmp_path / "wrong.npz"))
     for part in ("block1_conv1/bias is missing", "block9/kernel", "shape (5,) instead of (128,)"):
         assert part in str(error.value)
 
 
-def test_weights_of_another_backbone_say_so(model, arrays, tmp_path):
-    npz.write(tmp_path / "other.npz", "resnet50v2", arrays, SPEC)
+def test_weights_of_another_backbone_are_an_error(model, arrays, tmp_path):
+    npz.write(tmp_path / "other.npz", "resnet50v2", arrays, PREPROCESSING)
     with pytest.raises(UserError, match="found weights of resnet50v2"):
         load_weights(model, model.init(0), str(tmp_path / "other.npz"))
 

@@ -27,17 +27,17 @@ def model():
         ("all", {"block1", "block2", "block3", "block4", "block5", "head"}),
     ],
 )
-def test_unfreezing_counts_from_the_top(model, unfreeze, trained):
+def test_unfreeze_counts_blocks_from_the_top(model, unfreeze, trained):
     assert models.trained_blocks(model.blocks, unfreeze) == trained
     assert models.build(make_config("vgg16", f"0,unfreeze={unfreeze}")).trained == trained
 
 
-def test_no_more_blocks_than_there_are(model):
+def test_unfreezing_more_blocks_than_exist_is_an_error(model):
     with pytest.raises(UserError, match="'6'"):
         models.trained_blocks(model.blocks, "6")
 
 
-def test_every_parameter_is_in_one_block_and_every_block_has_some(model):
+def test_every_parameter_is_in_exactly_one_block_and_no_block_is_empty(model):
     paths = traverse_util.flatten_dict(model.shapes()["params"], sep="/")
     owners = [
         [block.name for block in model.blocks if re.fullmatch(block.pattern, path)]
@@ -48,7 +48,7 @@ def test_every_parameter_is_in_one_block_and_every_block_has_some(model):
     assert model.blocks[-1] == models.Block("head", r"head/.*")
 
 
-def test_parameter_count(model):
+def test_parameter_count_equals_keras(model):
     # 14,714,688 is Keras's own count of VGG16 without top.
     shapes = model.shapes()
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]["backbone"]))
@@ -78,7 +78,7 @@ def test_initial_values_are_keras_default(model):
     assert not kernels["head"]["fc1"]["kernel"]
 
 
-def test_every_size_starts_from_the_same_trunk_and_from_a_head_that_fits(model):
+def test_every_image_size_starts_from_the_same_backbone(model):
     larger = models.build(make_config("vgg16", "7,image_size=96"))
     small, large = model.init(1)["params"], larger.init(1)["params"]
     jax.tree.map(np.testing.assert_array_equal, small["backbone"], large["backbone"])
@@ -91,12 +91,12 @@ def test_every_size_starts_from_the_same_trunk_and_from_a_head_that_fits(model):
 
 
 def test_model_is_hashable(model):
-    # A compiled function can then take it as static.
+    # A compiled function can take it as a static argument.
     assert hash(model) == hash(models.build(make_config("vgg16", "7,image_size=32")))
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5])
-def test_dropout_zeroes_its_share_and_keeps_the_mean(rate):
+def test_dropout_zeroes_the_given_share_and_keeps_the_mean(rate):
     keys = jax.random.split(jax.random.key(0), 8)
     ones = np.ones((8, 20_000), np.float32)
     dropped = np.asarray(dropout(ones, rate, keys, place=1))
@@ -114,7 +114,7 @@ def test_dropout_depends_on_the_example_alone():
     np.testing.assert_array_equal(dropout(values[4:5], 0.5, keys[4:5], place=1), together[4:5])
 
 
-def test_head_drops_only_in_training():
+def test_the_head_uses_dropout_only_in_training():
     head = Head(num_classes=4, pooling="average", dropout_rate=0.5)
     features = np.random.default_rng(0).normal(size=(3, 2, 2, 64)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 3)

@@ -1,4 +1,4 @@
-"""ResNet50V2, EfficientNetB0 and MobileNet are what keras.applications has under these names."""
+"""ResNet50V2, EfficientNetB0 and MobileNet equal those of keras.applications."""
 
 import re
 
@@ -15,20 +15,20 @@ from faceemo.models.layers.layers import Mode
 
 ARCHS = ("resnet50v2", "efficientnetb0", "mobilenet")
 CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280, "mobilenet": 1024}
-SPECS = {
+PREPROCESSING = {
     "resnet50v2": preprocessing.PLUS_MINUS_ONE,
     "efficientnetb0": preprocessing.IDENTITY,
     "mobilenet": preprocessing.PLUS_MINUS_ONE,
 }
 
 
-# Of the largest value. MobileNet's 27 convolutions have no shortcut past them, and of what lies
-# between ReLU6's bounds little is left, so that roundings grow (test_adam_step.py is in float64).
+# As a share of the largest value. MobileNet's 27 convolutions have no shortcuts and ReLU6 cuts most
+# of their range, so that rounding errors grow (test_adam_step.py is in float64).
 TOLERANCE = {"resnet50v2": 1e-4, "efficientnetb0": 1e-4, "mobilenet": 3e-3}
 
 
-def close(ours, keras, tolerance):
-    """Within a part of the largest value."""
+def assert_close(ours, keras, tolerance):
+    """Checks that the difference is at most `tolerance` of the largest value."""
     assert np.shape(ours) == keras.shape
     np.testing.assert_allclose(
         np.asarray(ours, np.float32), keras, rtol=0, atol=tolerance * np.abs(keras).max()
@@ -40,25 +40,25 @@ def build(arch, size, **fields):
     return models.build(make_config(arch, f"9,weights=none,image_size={size}{overrides}"))
 
 
-def empty(model):
-    """Variables to be filled: zeros."""
+def make_zeros(model):
+    """Returns variables of zeros."""
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), model.shapes())
 
 
-def flat(variables, part="backbone"):
-    """Arrays by 'layer/weight', parameters and statistics side by side."""
+def flatten(variables, part="backbone"):
+    """Returns parameters and statistics by 'layer/weight'."""
     trees = [variables[name].get(part, {}) for name in ("params", "batch_stats")]
     return {n: a for tree in trees for n, a in traverse_util.flatten_dict(tree, sep="/").items()}
 
 
-def replaced(tree, arrays):
-    """The tree with those leaves changed that `arrays` has, by 'layer/weight'."""
+def replace(tree, arrays):
+    """Replaces the leaves of a tree that are in `arrays`, by 'layer/weight'."""
     leaves = traverse_util.flatten_dict(tree, sep="/")
     return traverse_util.unflatten_dict({n: arrays.get(n, a) for n, a in leaves.items()}, sep="/")
 
 
-def train(model, variables, inputs, mask=None):
-    """Features and new statistics of a pass with the model's blocks in training, no dropout."""
+def run_training(model, variables, inputs, mask=None):
+    """Returns features and new statistics of a pass in training mode, without dropout."""
 
     def run(params, statistics, inputs, mask):
         return model.features(params, statistics, inputs, Mode(model.trained, mask))
@@ -78,9 +78,9 @@ def keras(networks, arch):
 
 @pytest.fixture(scope="module")
 def loaded(networks, arch):
-    """Variables with Keras's backbone; its head is for each test to set."""
+    """Variables with Keras's backbone; the head is zero."""
     model = build(arch, 48)
-    return models.load_weights(model, empty(model), str(networks.folder / f"{arch}.h5"))[0]
+    return models.load_weights(model, make_zeros(model), str(networks.folder / f"{arch}.h5"))[0]
 
 
 @pytest.mark.parametrize("layout", ["h5", "weights.h5", "keras", "numbers only"])
@@ -92,15 +92,17 @@ def test_every_array_is_read_from_every_layout(networks, arch, keras, tmp_path, 
         with h5py.File(path, "a") as file:
             file.visititems(lambda _, item: item.attrs.pop("name", None) and None)
     model = build(arch, 48)
-    variables, spec, source = models.load_weights(model, empty(model), str(path))
+    variables, expected_preprocessing, source = models.load_weights(
+        model, make_zeros(model), str(path)
+    )
     written = {n.removeprefix("weights/"): a for n, a in keras.items() if n.startswith("weights/")}
-    found = flat(variables)
+    found = flatten(variables)
     renamed = {re.sub(r"^normalization_\d+/", "normalization/", n): a for n, a in written.items()}
     assert found.keys() == renamed.keys()
     for name, array in renamed.items():
         assert found[name].dtype == np.float32
         np.testing.assert_array_equal(found[name], array, err_msg=name)
-    assert spec == SPECS[arch]
+    assert expected_preprocessing == PREPROCESSING[arch]
     assert source["source"] == str(path)
 
 
@@ -111,69 +113,69 @@ def test_inference_equals_keras(arch, keras, loaded, size):
         for name, array in keras.items()
         if name.startswith(f"norms{size}/")
     }
-    params = {"backbone": replaced(loaded["params"]["backbone"], norms)}
-    statistics = {"backbone": replaced(loaded["batch_stats"]["backbone"], norms)}
+    params = {"backbone": replace(loaded["params"]["backbone"], norms)}
+    statistics = {"backbone": replace(loaded["batch_stats"]["backbone"], norms)}
     model = build(arch, size)
-    features, kept = jax.jit(model.features)(params, statistics, keras[f"inputs{size}"])
+    features, unchanged = jax.jit(model.features)(params, statistics, keras[f"inputs{size}"])
     side = size // 32 if arch == "mobilenet" else -(-size // 32)
     assert features.shape == (4, side, side, CHANNELS[arch])
-    close(features, keras[f"features{size}"], TOLERANCE[arch])
-    for name, array in flat({"params": {}, "batch_stats": kept}).items():
+    assert_close(features, keras[f"features{size}"], TOLERANCE[arch])
+    for name, array in flatten({"params": {}, "batch_stats": unchanged}).items():
         np.testing.assert_array_equal(
             array, traverse_util.flatten_dict(statistics["backbone"], sep="/")[name]
         )
     for extra, kind in ((False, "plain"), (True, "extra")):
         whole = build(arch, size, extra_dense=extra)
         head = {n.removeprefix(f"head/{kind}/"): a for n, a in keras.items()}
-        head = replaced(empty(whole)["params"]["head"], head)
+        head = replace(make_zeros(whole)["params"]["head"], head)
         assert list(head) == ["predictions"] if kind == "plain" else ["fc_extra", "predictions"]
         logits = whole.logits({"head": head}, features)
         assert logits.dtype == np.float32
-        close(logits, keras[f"logits{size}/{kind}"], TOLERANCE[arch])
+        assert_close(logits, keras[f"logits{size}/{kind}"], TOLERANCE[arch])
 
 
 @pytest.mark.parametrize("padding", [0, 2])
-def test_training_pass_equals_keras_whatever_the_padding(arch, keras, loaded, padding):
+def test_a_training_pass_equals_keras_with_any_padding(arch, keras, loaded, padding):
     model = build(arch, 96)
     real = keras["inputs96"]
     inputs = np.concatenate([real, real[:padding] * 3])
     mask = np.repeat(np.float32([1, 0]), [len(real), padding]) if padding else None
-    features, moved = train(model, loaded, inputs, mask)
-    close(features[: len(real)], keras["training"], TOLERANCE[arch])
-    before = flat({"params": {}, "batch_stats": loaded["batch_stats"]})
-    for name, array in flat({"params": {}, "batch_stats": moved}).items():
+    features, moved = run_training(model, loaded, inputs, mask)
+    assert_close(features[: len(real)], keras["training"], TOLERANCE[arch])
+    before = flatten({"params": {}, "batch_stats": loaded["batch_stats"]})
+    for name, array in flatten({"params": {}, "batch_stats": moved}).items():
         if "/moving_" in name:
-            close(array, keras[f"moved/{name}"], 1e-4)
-            # Only a hundredth of a statistic is new: the step alone is a sharper measure.
-            close(array - before[name], keras[f"moved/{name}"] - before[name], 1e-3)
+            assert_close(array, keras[f"moved/{name}"], 1e-4)
+            # Only a hundredth of a statistic is new: the update alone is a stricter measure.
+            assert_close(array - before[name], keras[f"moved/{name}"] - before[name], 1e-3)
         else:
             np.testing.assert_array_equal(array, before[name])
 
 
-def test_only_the_blocks_that_train_move_their_statistics(arch, keras, loaded):
+def test_only_blocks_that_train_update_their_statistics(arch, keras, loaded):
     model = build(arch, 48, unfreeze=1)
-    _, moved = train(model, loaded, keras["inputs48"])
+    _, moved = run_training(model, loaded, keras["inputs48"])
     top = model.blocks[-2]
-    before = flat({"params": {}, "batch_stats": loaded["batch_stats"]})
-    for name, array in flat({"params": {}, "batch_stats": moved}).items():
+    before = flatten({"params": {}, "batch_stats": loaded["batch_stats"]})
+    for name, array in flatten({"params": {}, "batch_stats": moved}).items():
         moves = re.fullmatch(top.pattern, f"backbone/{name}") is not None
         assert np.array_equal(array, before[name]) != moves, name
 
 
-def test_bfloat16_computes_coarsely_and_keeps_float32(arch, keras, loaded):
+def test_bfloat16_rounds_features_but_not_variables_and_logits(arch, keras, loaded):
     coarse = build(arch, 96, dtype="bfloat16")
-    features, moved = train(coarse, loaded, keras["inputs96"])
+    features, moved = run_training(coarse, loaded, keras["inputs96"])
     assert features.dtype == jax.numpy.bfloat16
     leaves = jax.tree.leaves((moved, coarse.shapes()))
     assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}
     error = np.asarray(features, np.float32) - keras["training"]
-    # Root mean square, against that of the features; random layers make much of roundings.
+    # Root mean square relative to that of the features; random layers amplify rounding errors.
     assert 1e-4 < np.linalg.norm(error) / np.linalg.norm(keras["training"]) < 0.6
-    head = jax.tree.map(np.ones_like, empty(coarse)["params"]["head"])
+    head = jax.tree.map(np.ones_like, make_zeros(coarse)["params"]["head"])
     assert coarse.logits({"head": head}, features).dtype == np.float32
 
 
-def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
+def test_every_leaf_is_in_exactly_one_block_and_no_block_is_empty(arch):
     model = build(arch, 48, extra_dense=True)
     variables = model.shapes()
     for collection in ("params", "batch_stats"):
@@ -192,7 +194,7 @@ def test_every_leaf_is_in_one_block_and_every_block_has_some(arch):
 
 
 @pytest.mark.parametrize("size", [32, 33, 63])
-def test_any_size_from_32_up(arch, size):
+def test_any_image_size_from_32_up_works(arch, size):
     model = build(arch, size)
     shape = jax.ShapeDtypeStruct((2, size, size, 3), np.float32)
     variables = model.shapes()
@@ -202,9 +204,9 @@ def test_any_size_from_32_up(arch, size):
 
 @pytest.mark.slow
 def test_initial_values_are_keras_defaults(arch):
-    """Statistics of the identity, gammas 1, and kernels spread as Keras spreads them."""
+    """Gammas and variances are 1, biases and means 0, and kernels have Keras's spread."""
     drawn = jax.tree.map(np.asarray, build(arch, 32).init(3))
-    for name, array in flat(drawn).items():
+    for name, array in flatten(drawn).items():
         if name.endswith(("gamma", "variance")):
             assert (array == 1).all(), name
         elif not name.endswith("kernel"):
@@ -216,5 +218,5 @@ def test_initial_values_are_keras_defaults(arch):
                 assert np.abs(array).max() <= np.sqrt(3) * spread * 1.0001
             else:
                 spread = np.sqrt(2 / (height * width * outputs))
-                assert np.abs(array).max() <= 2 * spread / 0.8796 * 1.0001  # cut at two
+                assert np.abs(array).max() <= 2 * spread / 0.8796 * 1.0001  # truncated at two
             np.testing.assert_allclose(array.std(), spread, rtol=5 / np.sqrt(array.size))

@@ -9,15 +9,15 @@ from faceemo.models.preprocessing import Preprocessing, preprocess
 
 
 @pytest.mark.parametrize(
-    ("name", "spec"),
+    ("name", "settings"),
     [
         ("vgg16", preprocessing.BGR_MEAN),
         ("resnet_v2", preprocessing.PLUS_MINUS_ONE),
         ("efficientnet", preprocessing.IDENTITY),
     ],
 )
-def test_equals_keras(oracle, name, spec):
-    ours = preprocess(oracle.results["pixels"], spec)
+def test_preprocess_equals_keras(oracle, name, settings):
+    ours = preprocess(oracle.results["pixels"], settings)
     np.testing.assert_allclose(ours, oracle.results[f"preprocessed/{name}"], rtol=0, atol=2e-5)
 
 
@@ -27,20 +27,20 @@ def test_hed_subtracts_its_own_mean_from_blue_green_red():
     np.testing.assert_allclose(preprocess(pixel, preprocessing.HED)[0, 0, 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [preprocessing.HED, preprocessing.PLUS_MINUS_ONE])
-def test_grey_is_colour_with_three_equal_channels(spec):
+@pytest.mark.parametrize("settings", [preprocessing.HED, preprocessing.PLUS_MINUS_ONE])
+def test_grey_equals_colour_with_three_equal_channels(settings):
     grey = np.random.default_rng(0).uniform(0, 255, (2, 5, 5)).astype(np.float32)
     colour = np.repeat(grey[..., None], 3, axis=-1)
-    expected = preprocess(colour, spec)
+    expected = preprocess(colour, settings)
     assert expected.shape == (2, 5, 5, 3)
-    np.testing.assert_array_equal(preprocess(grey, spec), expected)
-    np.testing.assert_array_equal(preprocess(grey[..., None], spec), expected)
-    compiled = jax.jit(preprocess, static_argnums=1)(grey, spec)
+    np.testing.assert_array_equal(preprocess(grey, settings), expected)
+    np.testing.assert_array_equal(preprocess(grey[..., None], settings), expected)
+    compiled = jax.jit(preprocess, static_argnums=1)(grey, settings)
     np.testing.assert_allclose(compiled, expected, atol=1e-5)
 
 
-def test_survives_json():
-    spec = preprocessing.HED
-    restored = Preprocessing.from_dict(json.loads(json.dumps(spec.to_dict())))
-    assert restored == spec
-    assert hash(restored) == hash(spec)
+def test_json_keeps_preprocessing():
+    settings = preprocessing.HED
+    restored = Preprocessing.from_dict(json.loads(json.dumps(settings.to_dict())))
+    assert restored == settings
+    assert hash(restored) == hash(settings)

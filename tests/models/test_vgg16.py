@@ -11,32 +11,34 @@ from faceemo.models import preprocessing
 from faceemo.models.weights import keras_h5
 
 
-def close(ours, keras):
-    """Within 1e-4 of the largest value."""
+def assert_close(ours, keras):
+    """Checks that the difference is at most 1e-4 of the largest value."""
     np.testing.assert_allclose(ours, keras, rtol=0, atol=1e-4 * np.abs(keras).max())
 
 
 @pytest.fixture(scope="module")
 def variables():
-    """Of a model for 48 px with the extra layer; its backbone serves every size."""
+    """Random variables for 48 px with the extra layer; the backbone's fit every size."""
     return models.build(make_config("vgg16", "7,image_size=48")).init(0)
 
 
 @pytest.mark.parametrize("size", [32, 48, 75, pytest.param(224, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("file", ["trunk.h5", "trunk.weights.h5"])
+@pytest.mark.parametrize("file", ["backbone.h5", "backbone.weights.h5"])
 def test_features_equal_keras(oracle, variables, size, file):
     model = models.build(make_config("vgg16", f"7,image_size={size}"))
-    loaded, spec, source = models.load_weights(model, variables, str(oracle.folder / file))
+    loaded, expected_preprocessing, source = models.load_weights(
+        model, variables, str(oracle.folder / file)
+    )
     features, _ = jax.jit(model.features)(loaded["params"], {}, oracle.results[f"inputs{size}"])
     assert features.shape == (3, size // 32, size // 32, 512)
-    close(features, oracle.results[f"features{size}"])
-    assert spec == preprocessing.BGR_MEAN
+    assert_close(features, oracle.results[f"features{size}"])
+    assert expected_preprocessing == preprocessing.BGR_MEAN
     assert source["source"].endswith(file)
     assert len(source["sha256"]) == 64
 
 
-def whole(model, path):
-    """A model's parameters out of a file that holds its head, too."""
+def read_whole(model, path):
+    """Reads the parameters of a model from a file that also holds its head."""
     expected = {}
     for part in model.shapes()["params"].values():
         expected |= {n: leaf.shape for n, leaf in traverse_util.flatten_dict(part, sep="/").items()}
@@ -55,29 +57,29 @@ def whole(model, path):
 )
 def test_whole_model_equals_keras(oracle, size, extra, file):
     model = models.build(make_config("vgg16", f"7,image_size={size},extra_dense={extra}"))
-    params = whole(model, oracle.folder / file)
+    params = read_whole(model, oracle.folder / file)
     logits, statistics = jax.jit(model.apply)(params, {}, oracle.results[f"inputs{size}"])
     assert logits.shape == (3, 4)
     assert logits.dtype == np.float32
     assert statistics == {}
-    close(logits, oracle.results[f"logits{size}"])
+    assert_close(logits, oracle.results[f"logits{size}"])
 
 
 def test_hed_is_a_vgg16_with_its_own_preprocessing(oracle, variables):
     model = models.build(make_config("vgg16", "7,image_size=48"))
-    loaded, spec, source = models.load_weights(model, variables, "hed")
+    loaded, expected_preprocessing, source = models.load_weights(model, variables, "hed")
     features, _ = model.features(loaded["params"], {}, oracle.results["inputs48"])
-    close(features, oracle.results["features_hed"])
-    assert spec == preprocessing.HED
+    assert_close(features, oracle.results["features_hed"])
+    assert expected_preprocessing == preprocessing.HED
     assert source == {"source": "hed", "sha256": catalogue.HED_SHA256}
-    # By its path it is the same file, so it asks for the same input.
+    # The same file has the same preprocessing when it is given by its path.
     _, by_path, _ = models.load_weights(model, variables, str(catalogue.fetch("vgg16.hed")))
     assert by_path == preprocessing.HED
 
 
 def test_only_the_backbone_is_loaded(oracle, variables):
     model = models.build(make_config("vgg16", "7,image_size=48"))
-    loaded, _, _ = models.load_weights(model, variables, str(oracle.folder / "trunk.h5"))
+    loaded, _, _ = models.load_weights(model, variables, str(oracle.folder / "backbone.h5"))
     assert jax.tree.structure(loaded) == jax.tree.structure(variables)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), loaded["params"], variables["params"])
     assert all(jax.tree.leaves(same["head"]))
@@ -86,21 +88,20 @@ def test_only_the_backbone_is_loaded(oracle, variables):
         models.load_weights(model, variables, str(oracle.folder / "whole48.h5"))
 
 
-def test_no_weights_and_no_file(variables):
+def test_weights_none_and_a_missing_file(variables):
     model = models.build(make_config("vgg16", "7,image_size=48"))
-    loaded, spec, source = models.load_weights(model, variables, "none")
+    loaded, expected_preprocessing, source = models.load_weights(model, variables, "none")
     assert loaded is variables
-    assert spec == model.preprocessing
+    assert expected_preprocessing == model.preprocessing
     assert source == {"source": "none", "sha256": None}
     with pytest.raises(UserError, match=r"nowhere\.h5"):
         models.load_weights(model, variables, "nowhere.h5")
 
 
-def test_bfloat16_computes_coarsely_and_keeps_float32(oracle, variables):
+def test_bfloat16_rounds_features_but_not_parameters_and_logits(oracle, variables):
     exact = models.build(make_config("vgg16", "7,image_size=48"))
     coarse = models.build(make_config("vgg16", "7,image_size=48,dtype=bfloat16"))
-    drawn = coarse.shapes()
-    assert {leaf.dtype for leaf in jax.tree.leaves(drawn)} == {np.dtype("float32")}
+    assert {leaf.dtype for leaf in jax.tree.leaves(coarse.shapes())} == {np.dtype("float32")}
     inputs = oracle.results["inputs48"]
     expected, _ = exact.features(variables["params"], {}, inputs)
     features, _ = coarse.features(variables["params"], {}, inputs)

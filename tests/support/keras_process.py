@@ -1,4 +1,4 @@
-"""Runs a program that asks Keras, in a process of its own."""
+"""Runs programs that use Keras in a process of their own."""
 
 import os
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 
 def run(program, *arguments):
-    """Waits for it; whatever keeps Keras from running fails the test."""
-    # This process's two-device flag means nothing to TensorFlow, and JAX is not to be started.
+    """Runs a program to its end; fails the test if it fails."""
+    # The tests' settings of JAX and XLA are not meant for TensorFlow.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     done = subprocess.run(
         [sys.executable, program, *arguments],

@@ -1,4 +1,4 @@
-"""A megabyte on a server of one's own that fails as its paths say, and an asset made of it."""
+"""A local file server that fails as the requested path says, and an asset that it serves."""
 
 import contextlib
 import hashlib
@@ -15,12 +15,12 @@ MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT; the path says what goes wrong."""
+    """Serves CONTENT at every path; some paths make it fail."""
 
     def do_GET(self):
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         self.server.requests.append((self.path, begin))
-        path, first = self.path, len(self.server.requests) == 1
+        path, is_first = self.path, len(self.server.requests) == 1
         if path == "/missing":
             self.send_error(404)
             return
@@ -37,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if path == "/wrong":
             body = bytes(len(body))
-        if path == "/short" or (path in ("/broken", "/whole-only") and first):
+        if path == "/short" or (path in ("/broken", "/whole-only") and is_first):
             body = body[: len(body) // 3]
         if path == "/silent":
             time.sleep(2)
@@ -48,8 +48,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving():
-    """A server with its `url`, and in `requests` what was asked of it: (path, first byte)."""
+def run_server():
+    """Yields a running server: its `url`, and its `requests` so far as (path, first byte)."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.requests = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -58,13 +58,13 @@ def serving():
         server.shutdown()
 
 
-def offer(monkeypatch, *sources):
-    """Makes `thing` an asset."""
+def register_asset(monkeypatch, *sources):
+    """Adds the asset `thing`, with these sources, to the catalogue."""
     monkeypatch.setitem(catalogue.ASSETS, "thing", Asset("CC0", "thing.bin", sources))
 
 
-def program_with_thing(server):
-    """The beginning of a program in which `thing` is an asset."""
+def program_with_asset(server):
+    """Returns the first lines of a program that adds the asset `thing` to the catalogue."""
     return f"""
 from faceemo.assets import catalogue
 from faceemo.assets.downloads import Url
@@ -74,6 +74,6 @@ catalogue.ASSETS["thing"] = catalogue.Asset(
 """
 
 
-def visible(folder):
-    """Files that could be taken for assets."""
+def list_visible(folder):
+    """Lists the names in a folder that do not begin with a dot, as those of partial files do."""
     return [p.name for p in folder.iterdir() if not p.name.startswith(".")]

@@ -1,7 +1,7 @@
-"""Where in an image the evidence for a class lies: Grad-CAM.
+"""Grad-CAM: a map of the evidence for a class in an image.
 
-The gradient is that of a class's logit with respect to the last convolution's output, not to any
-parameter: whether blocks are frozen does not matter.
+The gradient is taken of a class's logit with respect to the last convolution's output, not to
+parameters, so frozen blocks make no difference.
 """
 
 from collections.abc import Callable
@@ -19,27 +19,28 @@ from faceemo.train.steps import plain_inputs
 BATCH = 32
 
 
-def heat_of_map(
+def compute_heat(
     logits_of: Callable[[jax.Array], jax.Array], last_map: jax.Array, classes: jax.Array
 ) -> jax.Array:
-    """Grad-CAM: what of a map speaks for a class, by the mean gradient of each channel.
+    """Computes Grad-CAM from a feature map, weighting each channel by its mean gradient.
 
-    A place where no channel has a gradient did not take part and is 0: the pooling behind VGG16's
-    map drops the last row and column of an odd one, which the mean alone would show as heat.
+    A position without a gradient in any channel has no influence on the logits, and its heat is 0:
+    the pooling after VGG16's last map drops the last row and column of an odd map, which the mean
+    gradient alone would show as heat.
 
     Args:
-        logits_of: map [B, h, w, C] -> logits [B, classes], each image by itself.
-        last_map: [B, h, w, C].
-        classes: int32 [B], one per image.
+        logits_of: Maps a feature map [B, h, w, C] to logits [B, classes], each image separately.
+        last_map: Feature map [B, h, w, C].
+        classes: One class per image, int32 [B].
 
     Returns:
-        float32 [B, h, w], from 0; in the units of the logit, nothing is scaled.
+        Heat float32 [B, h, w], at least 0, in the units of the logits (not scaled).
 
     Source: R. R. Selvaraju et al., Grad-CAM, ICCV 2017, equations 1 and 2.
     """
 
     def total(values: jax.Array) -> jax.Array:
-        # images do not mix, so that the gradient of the sum is each image's own
+        # images do not mix, so the gradient of the sum holds the gradient of each image
         return jnp.take_along_axis(logits_of(values), classes[:, None], axis=1).sum()
 
     gradient = jax.grad(total)(last_map)
@@ -51,17 +52,17 @@ def heat_of_map(
 def make_heat(
     model: Model, preprocessing: Preprocessing, variables: dict[str, Any], batch: int = BATCH
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Makes `heat(images, classes)`.
+    """Makes `heat(images, classes)`, which computes Grad-CAM of grey images.
 
-    `images` is uint8 [N, H, W], as stored; `classes` int [N]. The result is float32 [N, h, w], at
-    the resolution of the last convolution, each image scaled to a maximum of 1; all 0 where
-    nothing speaks for the class.
+    `images` is uint8 [N, H, W], as stored; `classes` is int [N]. The result is float32 [N, h, w] at
+    the resolution of the last convolution. Each map is scaled to a maximum of 1, or is all 0
+    without evidence for the class.
 
     Args:
-        model: of `faceemo.models.build`.
-        preprocessing: that belongs to the weights.
-        variables: {'params', 'batch_stats'}.
-        batch: images at once; fewer are padded.
+        model: The network (`faceemo.models.build`).
+        preprocessing: Preprocessing that belongs to the weights.
+        variables: The network's variables, {'params', 'batch_stats'}.
+        batch: Number of images per batch; a smaller batch is padded.
     """
 
     @jax.jit
@@ -69,20 +70,20 @@ def make_heat(
         params = variables["params"]
         inputs = plain_inputs(images, model, preprocessing)
         last_map = model.last_map(params, variables["batch_stats"], inputs)
-        return heat_of_map(lambda values: model.logits_of_map(params, values), last_map, classes)
+        return compute_heat(lambda values: model.logits_from_map(params, values), last_map, classes)
 
     def heat(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        found = []
+        maps = []
         starts = range(0, len(images), batch)
-        quiet = True if len(starts) < 2 else None  # a bar of one step tells nothing
+        quiet = True if len(starts) < 2 else None  # a progress bar of one step is useless
         for start in tqdm(starts, "Grad-CAM", leave=False, disable=quiet):
             chosen = slice(start, start + batch)
             rows = images[chosen]
-            # always the same shape, compiled once
+            # always the same shape, so it is compiled once
             padding = ((0, batch - len(rows)), (0, 0), (0, 0))
-            answers = np.pad(classes[chosen].astype(np.int32), padding[:1])
-            found.append(np.asarray(step(variables, np.pad(rows, padding), answers))[: len(rows)])
-        heat = np.concatenate(found)
+            targets = np.pad(classes[chosen].astype(np.int32), padding[:1])
+            maps.append(np.asarray(step(variables, np.pad(rows, padding), targets))[: len(rows)])
+        heat = np.concatenate(maps)
         peaks = heat.max(axis=(1, 2), keepdims=True)
         return np.divide(heat, peaks, out=np.zeros_like(heat), where=peaks > 0)
 

@@ -118,12 +118,12 @@ class Dense(nn.Module):
         return outputs + bias.astype(self.dtype).reshape(1, -1)
 
 
-class Given(nn.Module):
-    """The trunk of a network whose inputs are features already."""
+class IdentityBackbone(nn.Module):
+    """The backbone of a network whose inputs are features already."""
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """The inputs themselves."""
+        """Returns the inputs."""
         del mode  # the same in training and in inference
         return inputs
 

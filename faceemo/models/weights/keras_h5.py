@@ -1,10 +1,10 @@
-"""Reads weights out of the HDF5 files that Keras writes: all of them, exactly, or one error.
+"""Reads the weights of a model from Keras's HDF5 files: exactly all of them, or one error.
 
-Two layouts are known. Legacy (`Model.save('x.h5')` and Keras's own downloads): attributes
-`layer_names` and `weight_names`, on the root or on the group `model_weights`. Keras 3
-(`x.weights.h5`, also inside `x.keras`): a group `vars` of numbered arrays per layer; newer versions
-note the layer's name there, older ones only number the layers of each class. Models inside models
-repeat either.
+Two layouts are known. The legacy one (`Model.save('x.h5')` and Keras's own downloads) has the
+attributes `layer_names` and `weight_names`, on the root or on the group `model_weights`. That of
+Keras 3 (`x.weights.h5`, also inside `x.keras`) has a group `vars` of numbered arrays for each
+layer; newer versions store the layer's name there, older ones only number the layers of each class.
+A model inside a model repeats its layout.
 """
 
 import contextlib
@@ -21,56 +21,56 @@ import numpy as np
 
 from faceemo.errors import UserError
 
-# Groups of the `hed` file that are no part of VGG16: edge maps at five scales and their fusion.
+# Groups of the `hed` file that do not belong to VGG16: edge maps at five scales and their fusion.
 HED_SIDE_OUTPUTS = ("dsn1", "dsn2", "dsn3", "dsn4", "dsn5", "fuse")
-# Where Keras 3 saves the state of a compiled model's optimiser.
+# Group in which Keras 3 saves the state of a compiled model's optimiser.
 OPTIMIZER = "optimizer"
-# In which order Keras numbers the arrays of a layer, class after class.
-ORDER = (
+# Order in which Keras numbers the arrays of a layer, for each class.
+WEIGHT_ORDER = (
     *("kernel", "bias"),
     *("gamma", "beta", "moving_mean", "moving_variance"),
     *("mean", "variance", "count"),
 )
-# How the Keras of VGG16's download ended its variables: 'block1_conv1_W_1:0'.
+# Endings of variables in VGG16's download, from an old Keras: 'block1_conv1_W_1:0'.
 OLD_ENDINGS = {"W": "kernel", "b": "bias"}
-# What Keras 2 called a weight.
+# Names of weights in Keras 2.
 OLD_WEIGHTS = {"depthwise_kernel": "kernel"}
-# The layer of these models that Keras names itself, with a count if it is not the first.
+# The one layer of these models that Keras names itself, with a count if it is not the first.
 AUTO_NAMED = re.compile(r"^(normalization)_\d+$")
-# Where Keras keeps the weights in its zip file.
+# Name of the weight file inside a .keras file.
 MEMBER = "model.weights.h5"
 
 Shape = tuple[int, ...]
-# HDF5 files and groups are Any below: h5py types what they hold as a union nobody can use.
+# HDF5 files and groups are Any below: h5py types their content as an unusable union.
 
 
 def read(
     path: Path, expected: Mapping[str, Shape], ignored: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-    """The arrays of one model.
+    """Reads the arrays of one model.
 
     Args:
-        path: of an HDF5 file.
-        expected: shape of each array by its name 'layer/weight', the layers in the model's order
-            (it counts where a file only numbers them).
-        ignored: top-level groups to leave out; each must be there.
+        path: An HDF5 or .keras file.
+        expected: Shape of each array by 'layer/weight', layers in the model's order (which matters
+            where a file only numbers them).
+        ignored: Top-level groups to leave out; each must be in the file.
 
     Returns:
-        float32 arrays under exactly the names in `expected`.
+        Float32 arrays under exactly the names in `expected`.
 
     Raises:
-        UserError: if the file is not a whole HDF5 file or of no known layout; else, naming all of
-            them, if arrays are missing, left over, of another shape or not finite numbers.
+        UserError: If the file is not a whole HDF5 file of a known layout; otherwise, naming all
+            problems, if arrays are missing, left over, of another shape or not finite.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         problems = [f"group {name} is missing" for name in ignored if name not in file]
-        found = _legacy(file, expected) or _keras3(file, expected, ignored)
-        # Shapes first: a damaged header may claim any size, so only what fits is read.
-        problems += misfits(found, expected)
+        found = _find_arrays(file, expected, ignored)
+        # Shapes first: a damaged header may claim any size, so only matching arrays are read.
+        problems += find_mismatches(found, expected)
         arrays = {
             name: np.asarray(found[name][()], np.float32)
             for name, shape in expected.items()
-            if name in found and found[name].shape == shape and _numeric(found[name])
+            if name in found and found[name].shape == shape and _is_numeric(found[name])
         }
     problems += [
         f"{name} holds values that are not finite"
@@ -86,27 +86,27 @@ def read(
     return arrays
 
 
-def places(
+def locate_arrays(
     path: Path, expected: Mapping[str, Shape], ignored: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Where in the file each array of `read` stands: HDF5 path by 'layer/weight'."""
-    with _opened(path) as file:
-        found = _legacy(file, expected) or _keras3(file, expected, ignored)
+    """Returns the HDF5 path of each array that `read` reads, by 'layer/weight'."""
+    with _open(path) as file:
+        found = _find_arrays(file, expected, ignored)
         return {name: found[name].name for name in expected if name in found}
 
 
 def count_layers(path: Path, kind: str) -> int:
-    """How many layers are called `kind`, `kind`_1, ..., be they with weights or without.
+    """Counts the layers named `kind`, `kind`_1, ..., with or without weights.
 
     Args:
-        path: of a file that `read` takes.
-        kind: such as Keras names a layer after its class: 'rescaling'.
+        path: An HDF5 or .keras file.
+        kind: Keras's default name for layers of a class, 'rescaling' for example.
 
     Raises:
-        UserError: if the file is not a whole HDF5 file.
+        UserError: If the file is not a whole HDF5 file.
     """
-    with _opened(path) as file:
-        layers = set(_names(file.get("model_weights", file), "layer_names"))
+    with _open(path) as file:
+        layers = set(_read_names(file.get("model_weights", file), "layer_names"))
         if not layers:
             paths = []
             file.visit(paths.append)
@@ -116,8 +116,8 @@ def count_layers(path: Path, kind: str) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The HDF5 file at `path`, or in the zip file there; what goes wrong with it, in one error."""
+def _open(path: Path) -> Iterator[Any]:
+    """Opens an HDF5 file, or the one inside a .keras file; turns read errors into a `UserError`."""
     try:
         source: Any = path
         if not h5py.is_hdf5(path) and zipfile.is_zipfile(path):
@@ -125,7 +125,7 @@ def _opened(path: Path) -> Iterator[Any]:
                 source = io.BytesIO(archive.read(MEMBER))
         with h5py.File(source, "r") as file:
             yield file
-    # What h5py and zipfile make of damaged files.
+    # Errors of h5py and zipfile for damaged files.
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             expected="a whole HDF5 file with Keras weights, or a .keras file",
@@ -134,50 +134,60 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def misfits(found: Mapping[str, Any], expected: Mapping[str, Shape]) -> list[str]:
-    """What is missing, left over, of another shape or not a number, a phrase each.
+def find_mismatches(found: Mapping[str, Any], expected: Mapping[str, Shape]) -> list[str]:
+    """Lists the arrays that are missing, left over, of another shape or not numeric.
 
     Args:
-        found: anything with a shape and a dtype, by 'layer/weight'.
-        expected: the shapes that there should be.
+        found: Arrays or HDF5 datasets by 'layer/weight'.
+        expected: Expected shapes by 'layer/weight'.
+
+    Returns:
+        A phrase for each problem.
     """
     if found and not set(found) & set(expected):
-        some = ", ".join(list(found)[:3])
-        return [f"none of them, but {len(found)} of another network: {some}, ..."]
+        first = ", ".join(list(found)[:3])
+        return [f"none of them, but {len(found)} of another network: {first}, ..."]
     problems = [f"{name} is missing" for name in expected if name not in found]
     for name, dataset in found.items():
         if name not in expected:
             problems.append(f"{name} {dataset.shape} is left over")
         elif dataset.shape != expected[name]:
             problems.append(f"{name} has shape {dataset.shape} instead of {expected[name]}")
-        elif not _numeric(dataset):
+        elif not _is_numeric(dataset):
             problems.append(f"{name} has dtype {dataset.dtype}")
     return problems
 
 
-def _numeric(dataset: Any) -> bool:
+def _is_numeric(dataset: Any) -> bool:
     return dataset.dtype.kind in "fiu"
 
 
-def _legacy(file: Any, expected: Mapping[str, Shape]) -> dict[str, h5py.Dataset]:
-    """The arrays of a file in the legacy layout; none if it is not one."""
+def _find_arrays(
+    file: Any, expected: Mapping[str, Shape], ignored: Sequence[str]
+) -> dict[str, h5py.Dataset]:
+    """Returns the arrays of a file by 'layer/weight'; others are under names of their own."""
+    return _find_legacy(file, expected) or _find_keras3(file, expected, ignored)
+
+
+def _find_legacy(file: Any, expected: Mapping[str, Shape]) -> dict[str, h5py.Dataset]:
+    """Returns the arrays of a file in the legacy layout; none for another layout."""
     root = file.get("model_weights", file)
     layers = {name.partition("/")[0] for name in expected}
     found = {}
-    for group in (*_names(root, "layer_names"), "top_level_model_weights"):
+    for group in (*_read_names(root, "layer_names"), "top_level_model_weights"):
         if group not in root:
             continue
-        for variable in _names(root[group], "weight_names"):
-            # The group knows the layer better than the variable, which Keras may have named after
-            # 'block1_conv1_1'; but of a model inside the model, the group is the whole.
-            layer, weight = _legacy_name(variable, group)
+        for variable in _read_names(root[group], "weight_names"):
+            # The group's name is that of the layer, while the variable's may be 'block1_conv1_1';
+            # but for a model inside the model, the group is the whole inner model.
+            layer, weight = _parse_legacy_name(variable, group)
             layer = group if group in layers else AUTO_NAMED.sub(r"\1", layer)
-            found[_unused(f"{layer}/{weight}", found)] = root[group][variable]
+            found[_make_unique(f"{layer}/{weight}", found)] = root[group][variable]
     return found
 
 
-def _names(group: Any, attribute: str) -> list[str]:
-    """A list of names; Keras splits one that is too long over 'attribute0', 'attribute1', ..."""
+def _read_names(group: Any, attribute: str) -> list[str]:
+    """Reads a list of names; Keras splits a long one over 'attribute0', 'attribute1', ..."""
     values = list(group.attrs.get(attribute, ()))
     part = 0
     while f"{attribute}{part}" in group.attrs:
@@ -186,8 +196,12 @@ def _names(group: Any, attribute: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _legacy_name(variable: str, group: str) -> tuple[str, str]:
-    """Layer and weight of 'model/layer/kernel:0', 'layer/kernel', 'kernel' or 'layer_W_1:0'."""
+def _parse_legacy_name(variable: str, group: str) -> tuple[str, str]:
+    """Parses 'model/layer/kernel:0', 'layer/kernel', 'kernel' or 'layer_W_1:0'.
+
+    Returns:
+        Names of layer and weight; the layer is `group` if the variable does not name it.
+    """
     variable = re.sub(r":\d+$", "", variable)
     if old := re.fullmatch(r"(?:.*/)?([^/]+)_(W|b)(?:_\d+)?", variable):
         return old[1], OLD_ENDINGS[old[2]]
@@ -196,57 +210,57 @@ def _legacy_name(variable: str, group: str) -> tuple[str, str]:
     return path.rpartition("/")[2] or group, weight
 
 
-def _keras3(
+def _find_keras3(
     file: Any, expected: Mapping[str, Shape], ignored: Sequence[str]
 ) -> dict[str, h5py.Dataset]:
-    """The arrays of a file in the layout of Keras 3; none if it is not one."""
+    """Returns the arrays of a file in the layout of Keras 3; none for another layout."""
     weights: dict[str, list[str]] = {}
-    for name in sorted(expected, key=lambda name: ORDER.index(name.rpartition("/")[2])):
+    for name in sorted(expected, key=lambda name: WEIGHT_ORDER.index(name.rpartition("/")[2])):
         weights.setdefault(name.partition("/")[0], []).append(name)
     layers = {
         path: variables
         for path, variables in _variable_groups(file)
         if path.partition("/")[0] not in (*ignored, OPTIMIZER)
     }
-    noted = {
+    names_in_file = {
         path: AUTO_NAMED.sub(r"\1", str(variables.attrs.get("name", "")))
         for path, variables in layers.items()
     }
-    if not set(noted.values()) & set(weights):
-        noted = _matched_by_number(list(layers), expected)
+    if not set(names_in_file.values()) & set(weights):
+        names_in_file = _match_by_number(list(layers), expected)
     found = {}
     for path, variables in layers.items():
-        names = weights.get(noted.get(path, ""), [])
-        for number in sorted(variables, key=_counted):
+        names = weights.get(names_in_file.get(path, ""), [])
+        for number in sorted(variables, key=_sort_key):
             position = int(number) if number.isdecimal() else len(names)
             name = names[position] if position < len(names) else f"{path}/vars/{number}"
-            found[_unused(name, found)] = variables[number]
+            found[_make_unique(name, found)] = variables[number]
     return found
 
 
 def _variable_groups(file: Any) -> Iterator[tuple[str, Any]]:
-    """(path of a layer, its group of arrays) for every layer that has any, in Keras's order."""
+    """Yields (path of a layer, its group of arrays) for layers with arrays, in Keras's order."""
     paths = []
     file.visit(paths.append)
     paths = [path for path in paths if path.rpartition("/")[2] == "vars"]
-    for path in sorted(paths, key=lambda path: [_counted(part) for part in path.split("/")]):
+    for path in sorted(paths, key=lambda path: [_sort_key(part) for part in path.split("/")]):
         if len(file[path]):
             yield path.rpartition("/")[0], file[path]
 
 
-def _counted(part: str) -> tuple[str, int]:
-    """A key that sorts 'conv2d', 'conv2d_1', 'conv2d_2', ..., 'conv2d_10', and '2' before '10'."""
+def _sort_key(part: str) -> tuple[str, int]:
+    """Returns a key that sorts 'conv2d', 'conv2d_1', ..., 'conv2d_10', and '2' before '10'."""
     match = re.fullmatch(r"(.*?)_?(\d+)", part)
-    # 'block1' and 'conv2d' end in what is part of a name or of a count: both sort right.
+    # The last digits may belong to the name ('block1') or be a count: both sort correctly.
     return (match[1], int(match[2])) if match else (part, 0)
 
 
-def _matched_by_number(paths: Sequence[str], expected: Mapping[str, Shape]) -> dict[str, str]:
-    """Layer for path, the n-th of a class being the n-th of that class in the model."""
+def _match_by_number(paths: Sequence[str], expected: Mapping[str, Shape]) -> dict[str, str]:
+    """Maps paths to layers: the n-th of a class to the n-th of that class in the model."""
     layers: dict[str, list[str]] = {}
     for name, shape in expected.items():
         layer, _, weight = name.partition("/")
-        if kind := _class_of(weight, shape):
+        if kind := _class_name(weight, shape):
             layers.setdefault(kind, []).append(layer)
     matched = {}
     for path in paths:
@@ -256,14 +270,14 @@ def _matched_by_number(paths: Sequence[str], expected: Mapping[str, Shape]) -> d
     return matched
 
 
-def _class_of(weight: str, shape: Shape) -> str | None:
-    """What Keras 3 calls layers of this class; None for all but the first weight of a layer."""
+def _class_name(weight: str, shape: Shape) -> str | None:
+    """Returns Keras 3's name for the layer's class; None for all but a layer's first weight."""
     if weight == "kernel" and len(shape) == 4:
-        # One channel out for each channel in: no convolution of these models has only one in all.
+        # No ordinary convolution of these models has only one output channel.
         return "depthwise_conv2d" if shape[-1] == 1 else "conv2d"
     return {"kernel": "dense", "gamma": "batch_normalization", "mean": "normalization"}.get(weight)
 
 
-def _unused(name: str, taken: Mapping[str, object]) -> str:
-    """`name`, marked if it is taken: two arrays of one name are one too many."""
-    return name if name not in taken else _unused(f"{name} (again)", taken)
+def _make_unique(name: str, taken: Mapping[str, object]) -> str:
+    """Returns `name`, marked as left over if another array has it already."""
+    return name if name not in taken else _make_unique(f"{name} (again)", taken)

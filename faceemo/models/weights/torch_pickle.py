@@ -1,7 +1,8 @@
-"""Reads a state dict that PyTorch saved before its version 1.6, without PyTorch.
+"""Reads state dicts that PyTorch saved before its version 1.6, without PyTorch.
 
 Such a file holds five pickles (a magic number, the protocol, sizes of types, the dict, the keys of
-its storages) and then each storage: how many numbers, and their bytes. Tensors are views of these.
+its storages) and then each storage: its number of elements and their bytes. Tensors are views of
+the storages.
 """
 
 import collections
@@ -17,7 +18,14 @@ _DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclasses.dataclass(frozen=True)
 class _View:
-    """Where a tensor lies: its storage's key and dtype; offset, shape and strides in numbers."""
+    """A tensor's part of a storage.
+
+    Attributes:
+        storage: Key and dtype of the storage.
+        offset: Index of the first element.
+        shape: Shape of the tensor.
+        strides: Strides of the tensor, in elements.
+    """
 
     storage: tuple[str, np.dtype]
     offset: int
@@ -26,7 +34,7 @@ class _View:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the names that a state dict needs, and no other: nothing of the file is ever run."""
+    """An unpickler that knows only the names in state dicts, so that a file cannot run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -45,13 +53,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dict by name: float32 or int64, as PyTorch lays them out (OIHW).
+    """Reads the tensors of a state dict.
 
     Args:
-        path: of a file that is known to be whole and of this kind (see `faceemo.assets.catalogue`).
+        path: A file that is known to be whole and of this kind (see `faceemo.assets.catalogue`).
+
+    Returns:
+        Arrays by name, float32 or int64, in PyTorch's layout (kernels are OIHW).
 
     Raises:
-        pickle.UnpicklingError: if the file asks for anything but tensors.
+        pickle.UnpicklingError: If the file names anything but tensors.
     """
     with path.open("rb") as file:
         for _ in range(3):
@@ -59,16 +70,16 @@ def read(path: Path) -> dict[str, np.ndarray]:
         views: dict[str, _View] = _Unpickler(file).load()
         keys: list[str] = _Unpickler(file).load()
         dtypes = dict(view.storage for view in views.values())
-        storages = {key: _storage(file, dtypes[key]) for key in keys}
-    return {name: _tensor(view, storages) for name, view in views.items()}
+        storages = {key: _read_storage(file, dtypes[key]) for key in keys}
+    return {name: _make_tensor(view, storages) for name, view in views.items()}
 
 
-def _storage(file: IO[bytes], dtype: np.dtype) -> np.ndarray:
+def _read_storage(file: IO[bytes], dtype: np.dtype) -> np.ndarray:
     count = int.from_bytes(file.read(8), "little")
     return np.frombuffer(file.read(count * dtype.itemsize), dtype)
 
 
-def _tensor(view: _View, storages: dict[str, np.ndarray]) -> np.ndarray:
+def _make_tensor(view: _View, storages: dict[str, np.ndarray]) -> np.ndarray:
     numbers = storages[view.storage[0]][view.offset :]
     strides = [stride * numbers.itemsize for stride in view.strides]
     return np.lib.stride_tricks.as_strided(numbers, view.shape, strides, writeable=False).copy()

@@ -1,4 +1,4 @@
-"""Grad-CAM against Keras's tape on the same weights, by hand on a toy, in closed form for means."""
+"""Grad-CAM against Keras on the same weights, by hand on a toy, and in closed form for pooling."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from tests.support.places import SUPPORT
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):
-    """Keras's heat, and the weights it was made with."""
+    """Returns Keras's heat and the weights behind it."""
     path = tmp_path_factory.mktemp("gradcam") / "results.npz"
     keras_process.run(SUPPORT / "analysis" / "keras_gradcam.py", path)
     with np.load(path) as results:
@@ -34,7 +34,7 @@ def variables_of(keras):
 
 @pytest.mark.parametrize("unfreeze", ["0", "all"])
 def test_vgg16_agrees_with_keras_frozen_or_not(keras, unfreeze):
-    """At the input's own size, so that nothing but the network is compared."""
+    """The images have the input's own size, so that only the network is compared."""
     model = models.build(make_config("vgg16", f"0,image_size=64,weights=none,unfreeze={unfreeze}"))
     heat = gradcam.make_heat(model, model.preprocessing, variables_of(keras))
     found = heat(keras["images"], keras["classes"])
@@ -47,7 +47,7 @@ def test_vgg16_agrees_with_keras_frozen_or_not(keras, unfreeze):
 
 
 @pytest.mark.parametrize("arch", ["resnet50v2", "efficientnetb0", "mobilenet"])
-def test_under_an_average_it_is_the_dense_layers_own_weights(arch):
+def test_average_pooling_and_one_dense_layer_give_cam(arch):
     """With average pooling and one dense layer, Grad-CAM is that layer's column (Zhou's CAM)."""
     model = models.build(make_config(arch, "0,image_size=64,weights=none"))
     variables = model.init(7)
@@ -66,18 +66,18 @@ def test_under_an_average_it_is_the_dense_layers_own_weights(arch):
     np.testing.assert_allclose(found, expected / peaks, atol=2e-4)
 
 
-def test_the_map_leads_to_the_same_logits():
-    """Where pooling comes after it; that of the others are the features, as tested above."""
+def test_logits_from_the_last_map_equal_those_of_the_network():
+    """VGG16 pools after its last map; the last maps of the others are the features tested above."""
     model = models.build(make_config("vgg16", "0,image_size=32,weights=none"))
     variables = model.init(3)
     params, batch_stats = variables["params"], variables["batch_stats"]
     inputs = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32) * 50
     whole, _ = model.apply(params, batch_stats, inputs)
-    halves = model.logits_of_map(params, model.last_map(params, batch_stats, inputs))
+    halves = model.logits_from_map(params, model.last_map(params, batch_stats, inputs))
     np.testing.assert_allclose(whole, halves, rtol=1e-5, atol=1e-5)
 
 
-def test_what_pooling_drops_is_no_evidence():
+def test_positions_that_pooling_drops_have_no_heat():
     """At 48 pixels VGG16's map is 3 x 3, of which 2 x 2 reach the head."""
     model = models.build(make_config("vgg16", "0,image_size=48,weights=none"))
     heat = gradcam.make_heat(model, model.preprocessing, model.init(5))
@@ -89,7 +89,7 @@ def test_what_pooling_drops_is_no_evidence():
     np.testing.assert_array_equal(found[:, :, 2], 0)
 
 
-def test_a_toy_by_hand():
+def test_toy_network_agrees_with_calculation_by_hand():
     """logit_0 = a^2 + 3 b, at one position each; logit_1 = -b everywhere."""
     last_map = np.zeros((2, 2, 2, 2), np.float32)
     last_map[:, 0, 0] = [2, 1]
@@ -99,7 +99,7 @@ def test_a_toy_by_hand():
         first = values[:, 0, 0, 0] ** 2 + 3 * values[:, 1, 1, 1]
         return jnp.stack([first, -values[..., 1].sum((1, 2))], axis=1)
 
-    heat = gradcam.heat_of_map(logits, jnp.asarray(last_map), jnp.array([0, 1]))
+    heat = gradcam.compute_heat(logits, jnp.asarray(last_map), jnp.array([0, 1]))
     # gradients of logit_0: 2 a = 4 at one of four positions of a, 3 at one of b: means 1 and 0.75
     expected = [[2 * 1 + 1 * 0.75, 0], [0, 5 * 0.75]]
     np.testing.assert_allclose(heat[0], expected)
@@ -107,8 +107,8 @@ def test_a_toy_by_hand():
     assert jax.eval_shape(lambda: heat).dtype == np.float32
 
 
-def test_images_do_not_mix_and_what_is_flat_stays_flat():
-    """More images than one batch; none of them changes another's map."""
+def test_images_do_not_mix_and_flat_maps_stay_flat():
+    """There are more images than fit a batch, and none changes another's map."""
     model = models.build(make_config("vgg16", "0,image_size=32,weights=none"))
     variables = model.init(5)
     heat = gradcam.make_heat(model, model.preprocessing, variables)

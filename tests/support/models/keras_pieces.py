@@ -1,4 +1,4 @@
-"""Part of `keras_networks.py`: one layer of BatchNorm, and Adam, on their own."""
+"""Part of `keras_networks.py`: results of a BatchNorm layer and of Adam alone."""
 
 import keras
 import numpy as np
@@ -8,8 +8,8 @@ from keras import layers
 RNG = np.random.default_rng(21)
 
 
-def batch_norm() -> dict[str, np.ndarray]:
-    """One layer on its own, in training, with gradients; inputs far from 0."""
+def compute_batch_norm() -> dict[str, np.ndarray]:
+    """Computes a layer in training, with gradients, for inputs far from 0."""
     inputs = RNG.normal(50, 1, (6, 5, 4, 3)).astype(np.float32)
     cotangent = RNG.normal(0, 1, inputs.shape).astype(np.float32)
     layer = layers.BatchNormalization(epsilon=1.001e-5)
@@ -33,8 +33,8 @@ def batch_norm() -> dict[str, np.ndarray]:
     return results
 
 
-def adam() -> dict[str, np.ndarray]:
-    """A variable after each of some steps with gradients from far below epsilon to far above."""
+def compute_adam() -> dict[str, np.ndarray]:
+    """Computes five steps with gradients from far below Adam's epsilon to far above."""
     gradients = RNG.normal(0, 1, (5, 40)) * np.logspace(-10, 2, 40)
     variable = keras.Variable(np.ones(40), dtype="float64")
     optimizer, after = keras.optimizers.Adam(1e-3), []

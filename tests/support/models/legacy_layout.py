@@ -1,4 +1,4 @@
-"""Weight files as Keras wrote them before version 3."""
+"""Writes weight files in the layout of Keras before version 3."""
 
 import h5py
 
@@ -7,12 +7,12 @@ def write(path, weights, rename, *, layers=None, root="/", split=False):
     """Writes `weights` below `root`, variables named by `rename(layer, weight)`; returns the path.
 
     Args:
-        path: of the file.
-        weights: arrays by 'layer/weight'.
-        rename: gives the name that a variable has in the file.
-        layers: names, also of those without weights; by default those of the weights.
-        root: the group that holds the layers.
-        split: whether the list of layers is in two attributes, as it is where it is long.
+        path: Path of the file.
+        weights: Arrays by 'layer/weight'.
+        rename: Function of layer and weight that returns the variable's name in the file.
+        layers: Names of all layers, also those without weights; by default those of the weights.
+        root: Group that holds the layers.
+        split: True to split the list of layers over two attributes, as Keras does if it is long.
     """
     layers = layers or list(dict.fromkeys(name.split("/")[0] for name in weights))
     with h5py.File(path, "w") as file:
