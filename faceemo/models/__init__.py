@@ -40,7 +40,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A backbone with its head, and which blocks of them train.
+    """A backbone with its head, and the names of the blocks that train.
 
     Attributes:
         arch: Name of the backbone in `NETWORKS`.
@@ -68,7 +68,7 @@ class Model:
     def init(self, seed: int) -> dict[str, Any]:
         """Draws random variables, float32, with Keras's initialisers.
 
-        It compiles programs of its own, so it cannot be called inside `jax.jit`.
+        It compiles programs itself, so it cannot be called inside `jax.jit`.
 
         Returns:
             {'params': {'backbone': ..., 'head': ...}, 'batch_stats': {'backbone': ...}}, below

@@ -11,7 +11,7 @@ from faceemo.models.preprocessing import Preprocessing
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A network without its top, and what belongs around it.
+    """A network without its top, with its blocks, preprocessing and head.
 
     Attributes:
         module: Constructor of the network, which takes a dtype. The network maps (inputs, Mode) to

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The map x * scale - mean of pixel values x in 0..255, in the backbone's order of channels.
+    """The map `x * scale - mean` of pixels x in 0..255, in the backbone's order of channels.
 
     Attributes:
         reverse_channels: True if the backbone takes blue, green, red.

@@ -177,7 +177,7 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rate):
 
 
 def test_a_dropped_branch_leaves_the_input_of_the_block(networks, model, zeros, monkeypatch):
-    """Without their branches, blocks 6b to 6d do not change the features."""
+    """Checks that blocks 6b to 6d change nothing without their branches."""
     monkeypatch.setattr(efficientnetb0, "dropout", lambda inputs, *rest, **options: inputs * 0)
     path = str(networks.folder / "efficientnetb0.h5")
     variables, _, _ = models.load_weights(model, zeros, path)

@@ -204,7 +204,7 @@ def test_any_image_size_from_32_up_works(arch, size):
 
 @pytest.mark.slow
 def test_initial_values_are_keras_defaults(arch):
-    """Gammas and variances are 1, biases and means 0, and kernels have Keras's spread."""
+    """Checks that gammas and variances are 1, biases and means 0, and kernels spread as Keras's."""
     drawn = jax.tree.map(np.asarray, build(arch, 32).init(3))
     for name, array in flatten(drawn).items():
         if name.endswith(("gamma", "variance")):

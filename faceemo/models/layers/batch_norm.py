@@ -42,7 +42,7 @@ class BatchNorm(nn.Module):
         )
         values = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
         if self.block in mode.training and not mode.moving_statistics:
-            mean, variance = moments(values, mode.mask, mode.axis_name)
+            mean, variance = compute_moments(values, mode.mask, mode.axis_name)
             moving_mean.value = _update_moving(moving_mean.value, mean)
             moving_variance.value = _update_moving(moving_variance.value, variance)
         else:
@@ -52,7 +52,7 @@ class BatchNorm(nn.Module):
         return outputs.astype(self.dtype)
 
 
-def moments(
+def compute_moments(
     values: jax.Array, mask: jax.Array | None, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
     """Computes mean and (biased) variance over the real rows on all devices.

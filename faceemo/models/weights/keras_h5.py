@@ -165,7 +165,7 @@ def _is_numeric(dataset: Any) -> bool:
 def _find_arrays(
     file: Any, expected: Mapping[str, Shape], ignored: Sequence[str]
 ) -> dict[str, h5py.Dataset]:
-    """Returns the arrays of a file by 'layer/weight'; others are under names of their own."""
+    """Returns the arrays of a file by 'layer/weight'; unknown ones by their paths."""
     return _find_legacy(file, expected) or _find_keras3(file, expected, ignored)
 
 

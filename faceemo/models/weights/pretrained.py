@@ -22,7 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """The arrays that are looked for in a file.
+    """A request for the arrays of a backbone.
 
     Attributes:
         arch: Name of the backbone.

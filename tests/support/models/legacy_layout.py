@@ -23,10 +23,10 @@ def write(path, weights, rename, *, layers=None, root="/", split=False):
         else:
             group.attrs["layer_names"] = [layer.encode() for layer in layers]
         for layer in layers:
-            own = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
+            arrays = {n.split("/")[1]: a for n, a in weights.items() if n.split("/")[0] == layer}
             subgroup = group.create_group(layer)
-            names = [rename(layer, weight) for weight in own]
+            names = [rename(layer, weight) for weight in arrays]
             subgroup.attrs["weight_names"] = [name.encode() for name in names]
-            for name, array in zip(names, own.values(), strict=True):
+            for name, array in zip(names, arrays.values(), strict=True):
                 subgroup[name] = array
     return path
