@@ -1,3 +1,5 @@
+"""Blocks, initial values and head of a network, on VGG16; dropout."""
+
 import re
 
 import jax

@@ -1,3 +1,5 @@
+"""Preprocessing equals Keras's, for grey and for colour images."""
+
 import json
 
 import jax

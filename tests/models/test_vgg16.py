@@ -1,3 +1,5 @@
+"""VGG16 equals that of keras.applications, with every kind of weights."""
+
 import jax
 import numpy as np
 import pytest

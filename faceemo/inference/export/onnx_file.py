@@ -16,43 +16,43 @@ import jax.numpy as jnp
 import numpy as np
 
 from faceemo.errors import UserError
-from faceemo.inference.export.function import probabilities_of
-from faceemo.models.layers.convolution import portable
+from faceemo.inference.export.function import make_probabilities
+from faceemo.models.layers.convolution import native_convolutions
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
-# jax2onnx names an older Orbax among its requirements, which it does not use here.
+# jax2onnx requires an older Orbax, which it does not use here.
 INSTALL = "from the checkout, pip install -e '.[onnx]' && pip install --no-deps jax2onnx"
 
 
 def write(trained: TrainedModel, path: Path) -> None:
-    """Writes the function of `graph.probabilities_of` for any number of images.
+    """Writes the function of `make_probabilities`, for any number of images.
 
     Raises:
-        UserError: if jax2onnx is not installed.
+        UserError: If jax2onnx is not installed.
     """
     side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("N")
-    # of plugins for libraries that are not here, and of shapes
+    # They warn of plugins for libraries that are not installed, and of shapes.
     for logger in ("jax2onnx", "onnx_ir"):
         logging.getLogger(logger).setLevel(logging.ERROR)
-    jax2onnx, onnx = _installed("jax2onnx"), _installed("onnx")
-    with portable():
+    jax2onnx, onnx = _import("jax2onnx"), _import("onnx")
+    with native_convolutions():
         images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
-        onnx.save(jax2onnx.to_onnx(probabilities_of(trained), inputs=[images]), path)
+        onnx.save(jax2onnx.to_onnx(make_probabilities(trained), inputs=[images]), path)
 
 
-def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The file's function, run by onnxruntime."""
-    session = _installed("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    return lambda images: np.asarray(session.run(None, {given.name: images})[0])
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads the file's function, which onnxruntime runs."""
+    session = _import("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    (argument,) = session.get_inputs()
+    return lambda images: np.asarray(session.run(None, {argument.name: images})[0])
 
 
-def _installed(name: str) -> Any:
-    """The module of that name.
+def _import(name: str) -> Any:
+    """Imports a module.
 
     Raises:
-        UserError: if it is not installed.
+        UserError: If it is not installed.
     """
     try:
         return importlib.import_module(name)

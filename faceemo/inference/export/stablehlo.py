@@ -16,26 +16,26 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from faceemo.inference.export.function import probabilities_of
-from faceemo.models.layers.convolution import portable
+from faceemo.inference.export.function import make_probabilities
+from faceemo.models.layers.convolution import native_convolutions
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def write(trained: TrainedModel, path: Path) -> None:
-    """Writes the function of `graph.probabilities_of` for any number of images."""
+    """Writes the function of `make_probabilities`, for any number of images."""
     side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("count")
     images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
-    with portable():
-        exported = jax.export.export(jax.jit(probabilities_of(trained)), platforms=PLATFORMS)(
+    with native_convolutions():
+        exported = jax.export.export(jax.jit(make_probabilities(trained)), platforms=PLATFORMS)(
             images
         )
     path.write_bytes(exported.serialize())
 
 
-def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The file's function, run by XLA."""
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads the file's function, which XLA runs."""
     model = jax.export.deserialize(bytearray(path.read_bytes()))
     return lambda images: np.asarray(model.call(images))

@@ -29,7 +29,7 @@ from faceemo.models.layers.matmul import matmul
 
 # 'SAME' or 'VALID' as in Keras, or numbers of zeros: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
-_portable = contextvars.ContextVar("portable", default=False)
+_native_only = contextvars.ContextVar("native_only", default=False)
 _Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Output positions from which on the kernel's gradient is computed from patches.
@@ -87,18 +87,18 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
 
 
 def on_cpu() -> bool:
-    """Returns whether programs are compiled for this CPU, and not to be `portable`."""
-    return jax.default_backend() == "cpu" and not _portable.get()
+    """Returns whether to use the CPU's formulations: on CPUs outside `native_convolutions`."""
+    return jax.default_backend() == "cpu" and not _native_only.get()
 
 
 @contextlib.contextmanager
-def portable() -> Iterator[None]:
-    """Makes functions traced inside use XLA's own convolutions, for exported programs."""
-    token = _portable.set(True)
+def native_convolutions() -> Iterator[None]:
+    """Makes functions that are traced inside use XLA's convolutions, which suit every device."""
+    token = _native_only.set(True)
     try:
         yield
     finally:
-        _portable.reset(token)
+        _native_only.reset(token)
 
 
 def _native_convolve(
@@ -163,14 +163,14 @@ def _backward(
     _, pull = jax.vjp(lambda x, k: _native_convolve(x, k, strides, padding), inputs, kernel)
     to_inputs, to_kernel = pull(gradient)
     if gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS:
-        to_kernel = _gradient_of_kernel(inputs, kernel, strides, padding, gradient)
+        to_kernel = _compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel
 
 
 _convolve_with_fast_gradient.defvjp(_forward, _backward)
 
 
-def _gradient_of_kernel(
+def _compute_kernel_gradient(
     inputs: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, int],

@@ -45,14 +45,14 @@ def _backward(
     inputs, kernel = saved
     # Otherwise XLA would fuse the long computation of the gradient into each of its uses.
     gradient = lax.optimization_barrier(gradient)
-    to_inputs = _gradient_of_inputs(inputs.shape, kernel, strides, gradient)
-    return to_inputs, _gradient_of_kernel(inputs, kernel, strides, gradient)
+    to_inputs = _compute_input_gradient(inputs.shape, kernel, strides, gradient)
+    return to_inputs, _compute_kernel_gradient(inputs, kernel, strides, gradient)
 
 
 convolve_depthwise_by_shifts.defvjp(_forward, _backward)
 
 
-def _gradient_of_inputs(
+def _compute_input_gradient(
     shape: Sequence[int], kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
 ) -> jax.Array:
     """Computes a sum as above, with the kernel rotated and the gradient dilated by `strides`."""
@@ -73,7 +73,7 @@ def _gradient_of_inputs(
     return total.astype(gradient.dtype)
 
 
-def _gradient_of_kernel(
+def _compute_kernel_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
 ) -> jax.Array:
     """Sums over the images first, position by position, and over the positions only at the end."""

@@ -219,18 +219,18 @@ def _find_keras3(
         weights.setdefault(name.partition("/")[0], []).append(name)
     layers = {
         path: variables
-        for path, variables in _variable_groups(file)
+        for path, variables in _iterate_layers(file)
         if path.partition("/")[0] not in (*ignored, OPTIMIZER)
     }
-    names_in_file = {
+    layer_names = {
         path: AUTO_NAMED.sub(r"\1", str(variables.attrs.get("name", "")))
         for path, variables in layers.items()
     }
-    if not set(names_in_file.values()) & set(weights):
-        names_in_file = _match_by_number(list(layers), expected)
+    if not set(layer_names.values()) & set(weights):
+        layer_names = _match_by_number(list(layers), expected)
     found = {}
     for path, variables in layers.items():
-        names = weights.get(names_in_file.get(path, ""), [])
+        names = weights.get(layer_names.get(path, ""), [])
         for number in sorted(variables, key=_sort_key):
             position = int(number) if number.isdecimal() else len(names)
             name = names[position] if position < len(names) else f"{path}/vars/{number}"
@@ -238,7 +238,7 @@ def _find_keras3(
     return found
 
 
-def _variable_groups(file: Any) -> Iterator[tuple[str, Any]]:
+def _iterate_layers(file: Any) -> Iterator[tuple[str, Any]]:
     """Yields (path of a layer, its group of arrays) for layers with arrays, in Keras's order."""
     paths = []
     file.visit(paths.append)

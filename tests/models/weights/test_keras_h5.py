@@ -1,3 +1,5 @@
+"""Weights are read exactly from every layout of Keras's files, or all problems are named."""
+
 import re
 import shutil
 
