@@ -65,7 +65,7 @@ def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanat
         )
         best = int(row.argmax())
         (heat,) = compute_heat(face.crop[None], np.array([best]))
-        fall = occlusion.fall(
+        fall = occlusion.compute_occlusion_map(
             predictor.probabilities, face.crop, best, patch=patch, stride=max(1, patch // 2)
         )
         return Explanation(prediction, face.crop, heat, fall)

@@ -1,4 +1,4 @@
-"""From a picture to the squares that the network is shown, as the training images were cut."""
+"""Faces found in images and cut out as the network's input, as the training images were."""
 
 import dataclasses
 import functools
@@ -14,22 +14,23 @@ from faceemo.data.measure.face_search import FaceSearch
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
 # of FER2013 (48x48) the median box is 0.999 of the image high, 0.842 wide, and its centre lies at
 # 0.509 and 0.518 of the sides.
-_MARGIN = 1.0  # side of the square per height of the box
-# In 99% of them the box is at least this high: a square image with such a box is a crop already.
-_FILLS = 0.66
-_SQUARE = 1.1  # longer by shorter side, up to which an image is as good as square
+_SIDE_PER_HEIGHT = 1.0  # side of the square per height of the box
+# In 99% of the training images the box is at least this high: a square image with such a box is a
+# crop already.
+_MIN_CROP_HEIGHT = 0.66
+_MAX_CROP_ASPECT = 1.1  # longer by shorter side, up to which an image counts as square
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Face:
-    """A face as the network is shown it.
+    """A face as input of the network.
 
     Attributes:
-        crop: uint8 [S, S], grey.
-        region: what of the picture it shows: left, top, right, bottom, in pixels; it may reach
-            beyond the picture.
-        box: of the detector, in pixels of the picture; None where it was not asked.
-        confidence: of the detector, likewise.
+        crop: The face's pixels, uint8 [S, S], grey.
+        region: The part of the image that `crop` shows: left, top, right, bottom, in pixels; it may
+            reach beyond the image.
+        box: The detector's box, in pixels of the image; None if the detector did not run.
+        confidence: The detector's confidence, 0..1; None if the detector did not run.
     """
 
     crop: np.ndarray
@@ -39,23 +40,23 @@ class Face:
 
 
 class FaceFinder:
-    """Finds and cuts the faces of pictures.
+    """Finds the faces of images and cuts them out.
 
     Args:
-        size: side of the crops, pixels: at which the training images were kept.
-        threshold: a face is where the detector's confidence is above it.
-        exact: whether small images are screened at 300 pixels only, see `Detector`.
+        size: Side of the crops, pixels: the size at which the training images are stored.
+        threshold: Faces are detections with a confidence above it, 0..1.
+        exact: Whether small images are screened at 300 pixels only, see `Detector`.
     """
 
     def __init__(self, size: int, threshold: float, *, exact: bool = False):
         self._size, self._threshold, self._exact = size, threshold, exact
 
-    def faces(self, pixels: Pixels) -> list[Face]:
-        """The faces of a picture, from left to right; none if it shows none.
+    def find(self, pixels: Pixels) -> list[Face]:
+        """Finds the faces of an image, from left to right.
 
-        A picture no larger than the training images is screened as they were, and taken whole: a
-        part of it would hold less than they do. So is a square one that a face fills. Any other is
-        searched for all its faces.
+        An image no larger than the training images is screened as they were, and taken whole: a
+        part of it would hold less detail than they do. So is a square image that one face fills.
+        Any other image is searched for all its faces.
         """
         if max(pixels.grey.shape) <= self._size:
             (best,) = self._detector.detect([pixels.bgr])
@@ -65,18 +66,22 @@ class FaceFinder:
         if len(found) == 1 and (
             max(pixels.grey.shape) <= self._size or is_crop(pixels.grey.shape, found[0])
         ):
-            return [dataclasses.replace(self.whole(pixels), **_seen(found[0]))]
-        return [
-            Face(cut(pixels.grey, square, self._size), square, **_seen(one))
-            for one, square in ((one, square_around(one)) for one in found)
-        ]
+            (face,) = found
+            whole = self.take_whole(pixels)
+            return [dataclasses.replace(whole, box=face.box, confidence=face.confidence)]
+        return [self._cut_face(pixels.grey, one) for one in found]
 
-    def whole(self, pixels: Pixels) -> Face:
-        """The whole picture as a face, unseen by the detector."""
+    def take_whole(self, pixels: Pixels) -> Face:
+        """Takes the whole image as a face, without the detector."""
         height, width = pixels.grey.shape
         return Face(resize_square(Image.fromarray(pixels.grey), self._size), (0, 0, width, height))
 
-    # Read when first needed: crops that are said to be crops need neither.
+    def _cut_face(self, grey: np.ndarray, detection: Detection) -> Face:
+        square = square_around(detection)
+        crop = cut_square(grey, square, self._size)
+        return Face(crop, square, detection.box, detection.confidence)
+
+    # Loaded when first needed: images that are declared to be crops need neither.
     @functools.cached_property
     def _detector(self) -> Detector:
         return Detector(workers=1, exact=self._exact)
@@ -87,24 +92,29 @@ class FaceFinder:
 
 
 def is_crop(shape: tuple[int, ...], face: Detection) -> bool:
-    """Whether an image [H, W] is as good as square and filled by its face."""
+    """Returns whether an image of shape [H, W] is nearly square and filled by its face."""
     height, width = shape
     _, top, _, bottom = _box(face)
-    return max(height, width) <= _SQUARE * min(height, width) and bottom - top >= _FILLS * height
+    nearly_square = max(height, width) <= _MAX_CROP_ASPECT * min(height, width)
+    return nearly_square and bottom - top >= _MIN_CROP_HEIGHT * height
 
 
 def square_around(face: Detection) -> tuple[int, int, int, int]:
-    """The square that shows a face as training images do: left, top, right, bottom, in pixels."""
+    """Computes the square that shows a face as training images do.
+
+    Returns:
+        Left, top, right and bottom, in pixels; the square may reach beyond the image.
+    """
     left, top, right, bottom = _box(face)
-    side = max(1, round(_MARGIN * (bottom - top)))
+    side = max(1, round(_SIDE_PER_HEIGHT * (bottom - top)))
     left, top = round((left + right - side) / 2), round((top + bottom - side) / 2)
     return left, top, left + side, top + side
 
 
-def cut(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """A square of a picture, uint8 [size, size].
+def cut_square(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.ndarray:
+    """Cuts a square out of uint8 [H, W] and resizes it to uint8 [size, size].
 
-    Beyond the edge of uint8 [H, W] its nearest pixel stands, as in augmented training images.
+    Pixels beyond the edge take the value of the nearest pixel, as in augmented training images.
     """
     left, top, right, bottom = square
     height, width = grey.shape
@@ -114,9 +124,5 @@ def cut(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.nd
 
 
 def _box(face: Detection) -> Box:
-    assert face.box is not None  # it was found above a threshold of 0 or more
+    assert face.box is not None  # its confidence is above a threshold of 0 or more
     return face.box
-
-
-def _seen(face: Detection) -> dict:
-    return {"box": face.box, "confidence": face.confidence}

@@ -1,4 +1,4 @@
-"""Whatever somebody calls images, one after the other, decoded."""
+"""Loading of images in any form that a user may have them in, one after the other."""
 
 import dataclasses
 import os
@@ -12,21 +12,21 @@ from PIL import Image
 from faceemo.data.measure.decode import Pixels, decode
 from faceemo.errors import UserError
 
-_TAKES = (
+_ACCEPTED = (
     "images: paths of files or folders, PIL images, uint8 arrays [H, W] (grey), [H, W, 3] (red, "
     "green, blue), [N, H, W] or [N, H, W, 3], or lists of these"
 )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Picture:
-    """One image, decoded, or the problem with it.
+class LoadedImage:
+    """An image, decoded, or the reason why it cannot be.
 
     Attributes:
-        index: among all that were given, from 0.
-        name: its path, or 'image 3'.
-        pixels: None if it cannot be decoded.
-        problem: then the reason.
+        index: The image's place among all that were given, from 0.
+        name: The path of its file, or 'image 3'.
+        pixels: The decoded pixels; None if the image cannot be decoded.
+        problem: The reason then; empty otherwise.
     """
 
     index: int
@@ -35,67 +35,48 @@ class Picture:
     problem: str = ""
 
 
-def pictures_of(images: Any) -> Iterator[Picture]:
-    """Decodes one image after the other; a file is read when its turn comes.
+def load_images(images: Any) -> Iterator[LoadedImage]:
+    """Decodes one image after the other; reads each file when its turn comes.
 
     Args:
-        images: see the message below; of folders all files that have the name of an image, in the
-            order of their paths, those in folders within included.
+        images: One or many, in the forms that `_ACCEPTED` lists. A folder stands for all files in
+            and below it whose suffix is that of an image, in the order of their paths.
 
     Raises:
-        UserError: if something is no image, or a path does not exist.
+        UserError: If something is not an image, or a path does not exist.
     """
-    for index, (name, found) in enumerate(_named(images)):
-        if isinstance(found, Path):
-            yield picture_at(index, found)
+    for index, (name, source) in enumerate(_iterate(images)):
+        if isinstance(source, Path):
+            yield load_image(index, source)
             continue
         name = name or f"image {index}"
         try:
-            yield Picture(index, name, Pixels.from_image(found))
+            yield LoadedImage(index, name, Pixels.from_image(source))
         except (ValueError, OSError) as error:
-            yield Picture(index, name, None, f"{type(error).__name__}: {error}")
+            yield LoadedImage(index, name, None, f"{type(error).__name__}: {error}")
 
 
-def picture_at(index: int, path: Path) -> Picture:
-    """A file, read and decoded; whatever keeps it from being so is the picture's problem."""
+def load_image(index: int, path: Path) -> LoadedImage:
+    """Reads and decodes a file; a failure is recorded as the image's problem, not raised."""
     try:
         content = path.read_bytes()
     except OSError as error:  # it is gone, forbidden, or on a disk that fails
-        return Picture(index, str(path), None, f"{type(error).__name__}: {error.strerror}")
-    found = decode(content)
-    return Picture(index, str(path), found.pixels, found.problem)
+        return LoadedImage(index, str(path), None, f"{type(error).__name__}: {error.strerror}")
+    decoded = decode(content)
+    return LoadedImage(index, str(path), decoded.pixels, decoded.problem)
 
 
-def _named(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
-    """Names and what they stand for; an image in memory has no name yet, but that of its file."""
-    if isinstance(images, str | Path):
-        for path in files_below(Path(images)):
-            yield str(path), path
-    elif isinstance(images, Image.Image):
-        yield str(getattr(images, "filename", "")), images
-    elif isinstance(images, np.ndarray):
-        for one in _each(images):
-            yield "", Image.fromarray(one)
-    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict | set):
-        for one in images:
-            yield from _named(one)
-    else:
-        raise UserError(
-            expected=_TAKES,
-            found=f"{type(images).__name__}",
-            fix="convert it, with numpy.asarray or PIL.Image.open",
-        )
+def find_files(path: Path, extra_suffixes: Collection[str] = ()) -> list[Path]:
+    """Lists the images in and below a folder; returns a file's path as it is.
 
-
-def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
-    """The path itself, or the images below it; and folders below it that cannot be looked into.
+    Folders that cannot be opened are listed too: whoever reads them gets the reason.
 
     Args:
-        path: of a file or a folder.
-        more: endings of files that are wanted too, such as '.mp4'.
+        path: A file or a folder.
+        extra_suffixes: Suffixes of other files to list too, such as '.mp4'.
 
     Raises:
-        UserError: if there is neither, or the folder holds none.
+        UserError: If `path` does not exist, or the folder holds no such file.
     """
     if path.is_file():
         return [path]
@@ -103,32 +84,53 @@ def files_below(path: Path, more: Collection[str] = ()) -> list[Path]:
         raise UserError(
             expected=f"an image or a folder at {path}", found="nothing", fix="correct the path"
         )
-    suffixes = {*Image.registered_extensions(), *more}
-    refused: list[Path] = []  # folders: whoever reads one of them is told why it cannot be
-    walk = os.walk(path, onerror=lambda error: refused.append(Path(error.filename)))
+    suffixes = {*Image.registered_extensions(), *extra_suffixes}
+    unopened: list[Path] = []
+    walk = os.walk(path, onerror=lambda error: unopened.append(Path(error.filename)))
     files = (Path(folder, name) for folder, _, names in walk for name in names)
-    wanted = [
+    matching = [
         file
         for file in files
         if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
     ]
-    if not wanted and not refused:
+    if not matching and not unopened:
         raise UserError(
             expected=f"an image in {path}, or below it",
-            found="none by its ending",
+            found="no file with the suffix of an image",
             fix="correct the path, or name the files themselves",
         )
-    return sorted([*wanted, *refused])
+    return sorted([*matching, *unopened])
 
 
-def _each(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The images of an array: a last axis of 3 is colours."""
+def _iterate(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
+    """Yields names and sources; the name of an image in memory is empty, or its file's if known."""
+    if isinstance(images, str | Path):
+        for path in find_files(Path(images)):
+            yield str(path), path
+    elif isinstance(images, Image.Image):
+        yield str(getattr(images, "filename", "")), images
+    elif isinstance(images, np.ndarray):
+        for one in _split_batch(images):
+            yield "", Image.fromarray(one)
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict | set):
+        for one in images:
+            yield from _iterate(one)
+    else:
+        raise UserError(
+            expected=_ACCEPTED,
+            found=f"{type(images).__name__}",
+            fix="convert it, with numpy.asarray or PIL.Image.open",
+        )
+
+
+def _split_batch(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the images of an array, whose last axis holds the colours if it has length 3."""
     axes = array.ndim - (array.shape[-1:] == (3,))
     # transparency or a single channel, not strips of a few pixels
     channels = array.ndim == 3 and array.shape[-1] in (1, 2, 4)
     if array.dtype != np.uint8 or axes not in (2, 3) or channels or 0 in array.shape[-axes:]:
         raise UserError(
-            expected=_TAKES,
+            expected=_ACCEPTED,
             found=f"an array of {array.dtype} {list(array.shape)}",
             fix="scale pixels to 0..255, round them and use .astype('uint8'); put the colours last",
         )

@@ -1,4 +1,4 @@
-"""What is written never takes the place of what is read."""
+"""Checks that a command's output does not overwrite its inputs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,40 +7,42 @@ from faceemo.errors import UserError
 
 
 def check_file(option: str, target: Path, inputs: Iterable[Path]) -> None:
-    """Before any work, of a file that will be written.
+    """Refuses an output file that is an input; called before any work.
 
     Args:
-        option: that names it, such as '--out'.
-        target: the file.
-        inputs: all that is read.
+        option: The option that names the file, such as '--out'.
+        target: The output file.
+        inputs: All paths that the command reads.
 
     Raises:
-        UserError: if it is one of them, by whatever path or link, or a folder.
+        UserError: If `target` is an input, by whatever path or link, or a folder.
     """
     if target.is_dir():
         raise UserError(
             expected=f"a file as {option}",
             found=f"the folder {target}",
-            fix=f"name a file, such as {target / 'answers'}",
+            fix=f"name a file, such as {target / 'predictions'}",
         )
-    if one := next((one for one in inputs if _same(one, target)), None):
+    if one := next((one for one in inputs if _is_same(one, target)), None):
         raise UserError(
-            expected=f"{option} beside what is read, whose originals stay",
+            expected=f"{option} to overwrite no input",
             found=f"{target}, which is the input {one}",
-            fix="give it another name",
+            fix="name another file",
         )
 
 
 def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:
-    """Before any work, of a folder that pictures will be written into, named after the inputs.
+    """Refuses an output folder that holds an input; called before any work.
+
+    The images written into the folder get the names of the inputs.
 
     Args:
-        option: that names it, such as '--out'.
-        target: the folder, which may not be there yet.
-        inputs: files that are read.
+        option: The option that names the folder, such as '--out'.
+        target: The output folder, which need not exist.
+        inputs: The files that the command reads.
 
     Raises:
-        UserError: if one of them lies in it, or it is a file.
+        UserError: If an input lies in `target`, or `target` is a file.
     """
     if target.exists() and not target.is_dir():
         raise UserError(
@@ -48,14 +50,14 @@ def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:
             found=f"the file {target}",
             fix="name a folder, which need not exist",
         )
-    homes = {home: one for one in inputs for home in (one.parent, one.resolve().parent)}
-    if home := next((home for home in homes if _same(home, target)), None):
+    parents = {folder: one for one in inputs for folder in (one.parent, one.resolve().parent)}
+    if parent := next((folder for folder in parents if _is_same(folder, target)), None):
         raise UserError(
-            expected=f"{option} beside what is read, whose originals stay",
-            found=f"{target}, which holds the input {homes[home]}",
+            expected=f"{option} to overwrite no input",
+            found=f"{target}, which holds the input {parents[parent]}",
             fix="name a folder that holds no input",
         )
 
 
-def _same(one: Path, other: Path) -> bool:
+def _is_same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)

@@ -1,4 +1,4 @@
-"""Prediction over many files: what is written where, and what could not be read."""
+"""Prediction on many files: images, videos and a webcam, with output as each is read."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from faceemo import staging
 from faceemo.errors import UserError
 from faceemo.inference import formats, output_paths, video
 from faceemo.inference.annotate import annotate
-from faceemo.inference.images import Picture, files_below, picture_at
+from faceemo.inference.images import LoadedImage, find_files, load_image
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.smoothing import Smoother
@@ -37,122 +37,133 @@ def predict(
     every: int,
     smooth: float,
 ) -> int:
-    """Answers on all inputs, written as they come; returns the exit code.
+    """Predicts on all inputs and writes the predictions as they come.
 
     Args:
-        run: folder of the run.
-        inputs: that exist: images, videos, folders of both.
-        webcam: its index, or None.
-        crops: whether every image is a face as it is.
-        form: of `formats.FORMATS`.
-        out: file for the answers; None is the terminal.
-        draw: where annotated pictures go: a folder for images, a file for a video; None for none.
-        every: of so many frames of a video one is looked at.
-        smooth: of `Smoother`.
+        run: The network, as of `faceemo.train.checkpoint.trained_model.read`.
+        inputs: Existing paths of images, of videos and of folders of both.
+        webcam: The index of a webcam, or None.
+        crops: Whether every image is taken whole as a face, without a search.
+        form: The format of the predictions, one of `formats.FORMATS`.
+        out: The file for the predictions; None prints them.
+        draw: The place of annotated images: a folder for images, a file for a video; None draws
+            none.
+        every: The step between the frames of a video that are predicted on.
+        smooth: The decay of `Smoother`.
+
+    Returns:
+        The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
 
     Raises:
-        UserError: if nothing can be done; nothing is written then.
+        UserError: If nothing can be done; nothing is written then.
     """
-    files = [file for path in inputs for file in files_below(path, video.SUFFIXES)]
-    films = [file for file in files if is_video(file)]
+    files = [file for path in inputs for file in find_files(path, video.SUFFIXES)]
+    videos = [file for file in files if is_video(file)]
     images = [file for file in files if not is_video(file)]
     if out:
         output_paths.check_file("--out", out, [run, *files])
     if draw:
-        _check_drawn(draw, images, films, len(films) + (webcam is not None))
+        _check_draw(draw, images, videos, len(videos) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
     predictor = load(run)
-    unreadable: list[str] = []
-    with _lines(out) as stream:
-        head, line = formats.formatter(form, predictor.classes)
-        if head:
-            print(head, file=stream)
+    problems: list[str] = []
+    with _open_output(out) as stream:
+        header, format_line = formats.make_formatter(form, predictor.classes)
+        if header:
+            print(header, file=stream)
 
-        def tell(answers: Iterable[Prediction]) -> None:
-            for one in answers:
-                print(line(one), file=stream, flush=stream is sys.stdout)
+        def write(predictions: Iterable[Prediction]) -> None:
+            for one in predictions:
+                print(format_line(one), file=stream, flush=stream is sys.stdout)
 
-        # no bar where answers run over the terminal, nor where nobody looks
-        quiet = True if stream is sys.stdout and stream.isatty() else None
-        session = _Session(predictor, crops, tell, draw, quiet)
+        # no bar where predictions run over the terminal, nor where nobody looks
+        hide_progress = True if stream is sys.stdout and stream.isatty() else None
+        files_predictor = _FilesPredictor(predictor, crops, write, draw, hide_progress)
         if images:
-            unreadable += session.images(images)
-        for path in films:
+            problems += files_predictor.predict_images(images)
+        for path in videos:
             try:
-                film = Video(path, every)
+                opened = Video(path, every)
             except UserError:
-                unreadable.append(f"{path}: not a video that OpenCV can open")
+                problems.append(f"{path}: not a video that OpenCV can open")
             else:
-                unreadable += session.film(film, Smoother(smooth))
+                problems += files_predictor.predict_video(opened, Smoother(smooth))
         if camera:
-            unreadable += session.film(camera, Smoother(smooth))
-    for place in (out, draw):
-        if place and place.exists():
-            print(f"wrote {place}", file=sys.stderr)
-    if unreadable:
-        print(f"{len(unreadable)} not read:", *unreadable, sep="\n  ", file=sys.stderr)
-    return UNREADABLE if unreadable else 0
+            problems += files_predictor.predict_video(camera, Smoother(smooth))
+    for path in (out, draw):
+        if path and path.exists():
+            print(f"wrote {path}", file=sys.stderr)
+    if problems:
+        print(f"{len(problems)} could not be read:", *problems, sep="\n  ", file=sys.stderr)
+    return UNREADABLE if problems else 0
 
 
 @dataclasses.dataclass(frozen=True)
-class _Session:
-    """What is done with each picture; methods yield what could not be read.
+class _FilesPredictor:
+    """Predicts on files and writes the results; the methods yield the problems of what is unread.
 
     Attributes:
-        predictor: that answers.
-        crops: as of `predict`, like `draw`.
-        tell: takes the answers on a picture.
-        draw: where annotated pictures go.
-        quiet: whether no progress is shown; None where nobody would see it.
+        predictor: The predictor.
+        crops: Whether every image is taken whole as a face, without a search.
+        write: The function that writes the predictions for one image.
+        draw: The place of annotated images, as of `predict`.
+        hide_progress: Whether no progress bar is shown; None shows it on a terminal.
     """
 
     predictor: Predictor
     crops: bool
-    tell: Callable[[Iterable[Prediction]], None]
+    write: Callable[[Iterable[Prediction]], None]
     draw: Path | None
-    quiet: bool | None
+    hide_progress: bool | None
 
-    def images(self, files: Sequence[Path]) -> Iterator[str]:
-        """One after the other."""
+    def predict_images(self, files: Sequence[Path]) -> Iterator[str]:
+        """Predicts on image files, one after the other."""
         names: set[str] = set()
-        pictures = itertools.starmap(picture_at, enumerate(files))
-        answered = self.predictor.stream(pictures, crops=self.crops)
-        for picture, answers in tqdm(
-            answered, "faces", len(files), unit="image", disable=self.quiet
+        images = itertools.starmap(load_image, enumerate(files))
+        predicted = self.predictor.stream(images, crops=self.crops)
+        for image, predictions in tqdm(
+            predicted, "faces", len(files), unit="image", disable=self.hide_progress
         ):
-            if picture.pixels is None:
-                yield f"{picture.name}: {picture.problem}"
+            if image.pixels is None:
+                yield f"{image.name}: {image.problem}"
                 continue
-            self.tell(answers)
+            self.write(predictions)
             if self.draw:
-                drawn = Image.fromarray(annotate(_rgb(picture), answers))
-                with staging.file(self.draw / unused(Path(picture.name), names)) as partial:
+                drawn = Image.fromarray(annotate(_rgb(image), predictions))
+                with staging.file(self.draw / unique_png(Path(image.name), names)) as partial:
                     drawn.save(partial)
 
-    def film(self, film: Video, smoother: Smoother) -> Iterator[str]:
-        """Frame by frame, to its end; a live one has none but Ctrl-C."""
-        answered = self.predictor.stream(film.pictures(), crops=self.crops, prompt=film.live)
-        writing = (
-            video.written(self.draw, film.fps / film.every)
+    def predict_video(self, source: Video, smoother: Smoother) -> Iterator[str]:
+        """Predicts frame by frame until the video ends, or Ctrl-C ends a webcam."""
+        predicted = self.predictor.stream(
+            source.read_frames(), crops=self.crops, prompt=source.live
+        )
+        drawing = (
+            video.write_video(self.draw, source.fps / source.every)
             if self.draw
             else contextlib.nullcontext()
         )
-        ends = (KeyboardInterrupt,) if film.live else ()
-        with writing as write, contextlib.suppress(*ends):
-            for picture, answers in tqdm(
-                answered, "frames", film.frames, unit="frame", disable=self.quiet
+        ends = (KeyboardInterrupt,) if source.live else ()
+        with drawing as draw_frame, contextlib.suppress(*ends):
+            for image, predictions in tqdm(
+                predicted, "frames", source.frame_count, unit="frame", disable=self.hide_progress
             ):
-                if picture.pixels is None:
-                    yield f"{picture.name}: {picture.problem}"
+                if image.pixels is None:
+                    yield f"{image.name}: {image.problem}"
                     continue
-                answers = smoother.smooth(answers)
-                self.tell(answers)
-                if write:
-                    write(annotate(_rgb(picture), answers))
+                predictions = smoother.smooth(predictions)
+                self.write(predictions)
+                if draw_frame:
+                    draw_frame(annotate(_rgb(image), predictions))
 
 
-def unused(path: Path, names: set[str]) -> str:
-    """A name for the PNG about an image; images of one name in several folders get numbers."""
+def unique_png(path: Path, names: set[str]) -> str:
+    """Names the PNG for an image; images of one name in several folders get numbers.
+
+    Args:
+        path: The image's path.
+        names: The names in use, without suffix; the new one is added.
+    """
     name = path.stem
     number = 2
     while name in names:
@@ -162,29 +173,38 @@ def unused(path: Path, names: set[str]) -> str:
     return f"{name}.png"
 
 
-def _check_drawn(draw: Path, images: Sequence[Path], films: Sequence[Path], videos: int) -> None:
-    """Before any work: images are drawn into a folder, one video alone into a video.
+def _check_draw(
+    draw: Path, images: Sequence[Path], videos: Sequence[Path], video_count: int
+) -> None:
+    """Checks that images are drawn into a folder, and a single video into a video.
+
+    Args:
+        draw: The place of the annotated images.
+        images: The image files.
+        videos: The video files.
+        video_count: The number of videos, a webcam included.
 
     Raises:
-        UserError: if `draw` is the other, or an input.
+        UserError: If `draw` does not fit the inputs, or would overwrite one.
     """
-    if is_video(draw) != bool(videos) or videos > 1 or (videos and images):
+    mixed = video_count and images
+    if is_video(draw) != bool(video_count) or video_count > 1 or mixed:
         raise UserError(
             expected="--draw with a folder for images alone, or with an .mp4 for one video alone",
-            found=f"{draw} for {len(images)} images and {videos} videos",
-            fix="name the images, or one of the videos, with the place that fits",
+            found=f"{draw} for {len(images)} images and {video_count} videos",
+            fix="name only the images, or one of the videos, with a fitting --draw",
         )
-    check = output_paths.check_file if videos else output_paths.check_folder
-    check("--draw", draw, [*films, *images])
+    check = output_paths.check_file if video_count else output_paths.check_folder
+    check("--draw", draw, [*videos, *images])
 
 
-def _rgb(picture: Picture) -> np.ndarray:
-    assert picture.pixels is not None
-    return np.ascontiguousarray(picture.pixels.bgr[..., ::-1])
+def _rgb(image: LoadedImage) -> np.ndarray:
+    assert image.pixels is not None
+    return np.ascontiguousarray(image.pixels.bgr[..., ::-1])
 
 
 @contextlib.contextmanager
-def _lines(out: Path | None) -> Iterator[TextIO]:
+def _open_output(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return

@@ -1,4 +1,4 @@
-"""What a predictor answers."""
+"""A predictor's result for one face."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,25 +9,28 @@ from faceemo.data.measure.boxes import Box
 OK = "ok"
 UNSURE = "unsure"
 NO_FACE = "no_face"
-# Of calibrated probabilities: below it an answer is more likely wrong than right, and withholding
-# it is right wherever an error costs as much as an answer is worth (C. K. Chow, IEEE Trans. Inf.
-# Theory 16, 1970). Validation comes in by the temperature, which makes probabilities mean that.
+# Threshold on calibrated probabilities: a class below it is more likely wrong than right, and
+# withholding it is right wherever an error costs as much as a correct prediction is worth
+# (C. K. Chow, IEEE Trans. Inf. Theory 16, 1970). The temperature, fitted on validation, is what
+# makes the probabilities mean that.
 UNSURE_BELOW = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The answer on one face; or, with the status 'no_face', on an image that shows none.
+    """The prediction for one face, or the finding that an image shows none.
 
     Attributes:
-        index: which of the given images, from 0.
-        name: of that image: its path, or 'image 3'.
-        status: 'ok'; 'unsure', if the answer is more likely wrong than right; 'no_face'.
-        label: the emotion; None unless the status is 'ok'.
-        probabilities: of every class, calibrated, together 1; empty without a face.
-        box: of the face: left, top, right, bottom, in pixels of the image, upright; it may reach
-            beyond the image. None without a face, or where none was looked for.
-        face_confidence: of the detector, 0..1; None where no face was looked for.
+        index: The image's place among the given ones, from 0.
+        name: The image's path, or 'image 3'.
+        status: 'ok'; 'unsure' if the most probable class is more likely wrong than right; 'no_face'
+            if the image shows no face.
+        label: The emotion; None unless the status is 'ok'.
+        probabilities: The calibrated probability of every class, with sum 1; empty without a face.
+        box: The face's bounding box: left, top, right, bottom, in pixels of the upright image; it
+            may reach beyond the image. None without a face, or if the detector did not run.
+        face_confidence: The detector's confidence, 0..1; None if the detector found no face or did
+            not run.
     """
 
     index: int
@@ -38,6 +41,33 @@ class Prediction:
     box: Box | None
     face_confidence: float | None
 
+    @classmethod
+    def from_probabilities(
+        cls,
+        index: int,
+        name: str,
+        probabilities: Mapping[str, float],
+        box: Box | None,
+        face_confidence: float | None,
+    ) -> "Prediction":
+        """Makes the prediction for a face; see the class for the arguments."""
+        best = max(probabilities, key=probabilities.__getitem__)
+        sure = probabilities[best] >= UNSURE_BELOW
+        return cls(
+            index=index,
+            name=name,
+            status=OK if sure else UNSURE,
+            label=best if sure else None,
+            probabilities=dict(probabilities),
+            box=box,
+            face_confidence=face_confidence,
+        )
+
+    @classmethod
+    def without_face(cls, index: int, name: str) -> "Prediction":
+        """Makes the prediction for an image in which no face was found."""
+        return cls(index, name, NO_FACE, None, {}, None, None)
+
     @property
     def leaning(self) -> str | None:
         """The most probable class, whether sure or not; None without a face."""
@@ -45,35 +75,9 @@ class Prediction:
 
     @property
     def probability(self) -> float | None:
-        """Of the `leaning`; None without a face."""
+        """The probability of the most probable class; None without a face."""
         return max(self.probabilities.values(), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Returns the attributes, ready for JSON."""
         return dataclasses.asdict(self)
-
-
-def on_face(
-    index: int,
-    name: str,
-    probabilities: Mapping[str, float],
-    box: Box | None,
-    face_confidence: float | None,
-) -> Prediction:
-    """The answer that follows from the probabilities of a face; arguments as of `Prediction`."""
-    best = max(probabilities, key=probabilities.__getitem__)
-    sure = probabilities[best] >= UNSURE_BELOW
-    return Prediction(
-        index=index,
-        name=name,
-        status=OK if sure else UNSURE,
-        label=best if sure else None,
-        probabilities=dict(probabilities),
-        box=box,
-        face_confidence=face_confidence,
-    )
-
-
-def without_face(index: int, name: str) -> Prediction:
-    """The answer on an image in which no face was found."""
-    return Prediction(index, name, NO_FACE, None, {}, None, None)

@@ -1,43 +1,53 @@
-"""Answers on a video that do not flicker: each face's probabilities follow those before."""
+"""Smoothing of a video's predictions over time, so that they do not flicker."""
 
 from collections.abc import Sequence
 
 from faceemo.data.measure.boxes import Box, box_iou
-from faceemo.inference.prediction import Prediction, on_face
+from faceemo.inference.prediction import Prediction
 
-_SAME = 0.3  # intersection over union with where a face was, from which on it is the same
-_WHOLE: Box = (0, 0, 1, 1)  # stands for a frame that is a face as it is, and so for one face's way
+_SAME_FACE_IOU = 0.3  # with the face's box in the frame before; from here on it is the same face
+# Stands for the box in a frame that is taken as a face, so that all such frames show one face.
+_WHOLE_FRAME: Box = (0, 0, 1, 1)
 
 
 class Smoother:
-    """Exponential smoothing along each face's way through the frames.
+    """Exponential smoothing of each face's probabilities along its path through the frames.
 
     Args:
-        keep: share of what was believed before, 0 (nothing is smoothed) to below 1.
+        decay: Share of the earlier probabilities in the smoothed ones, from 0 (no smoothing) to
+            below 1.
     """
 
-    def __init__(self, keep: float):
-        self._keep = keep
-        self._before: list[tuple[Box, dict[str, float]]] = []
+    def __init__(self, decay: float):
+        self._decay = decay
+        self._tracks: list[tuple[Box, dict[str, float]]] = []
 
-    def smooth(self, answers: Sequence[Prediction]) -> list[Prediction]:
-        """The answers on the next frame. A face that was not there a frame ago starts anew."""
-        left = list(self._before)
+    def smooth(self, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Smooths the predictions for the next frame.
+
+        A face without a matching box in the frame before keeps its own probabilities.
+        """
+        unmatched = list(self._tracks)
         smoothed, tracks = [], []
-        for one in answers:
+        for one in predictions:
             if not one.probabilities:
                 smoothed.append(one)
                 continue
-            box, probabilities = one.box or _WHOLE, one.probabilities
-            near = max(left, key=lambda track, box=box: box_iou(track[0], box), default=None)
-            if near is not None and box_iou(near[0], box) >= _SAME:
-                left.remove(near)
+            box, probabilities = one.box or _WHOLE_FRAME, one.probabilities
+            nearest = max(
+                unmatched, key=lambda track, box=box: box_iou(track[0], box), default=None
+            )
+            if nearest is not None and box_iou(nearest[0], box) >= _SAME_FACE_IOU:
+                unmatched.remove(nearest)
                 probabilities = {
-                    name: self._keep * near[1][name] + (1 - self._keep) * value
+                    name: self._decay * nearest[1][name] + (1 - self._decay) * value
                     for name, value in probabilities.items()
                 }
-            follows = on_face(one.index, one.name, probabilities, one.box, one.face_confidence)
-            smoothed.append(follows)
+            smoothed.append(
+                Prediction.from_probabilities(
+                    one.index, one.name, probabilities, one.box, one.face_confidence
+                )
+            )
             tracks.append((box, probabilities))
-        self._before = tracks
+        self._tracks = tracks
         return smoothed

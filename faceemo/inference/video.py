@@ -11,56 +11,62 @@ from PIL import Image
 from faceemo import staging
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
-from faceemo.inference.images import Picture
+from faceemo.inference.images import LoadedImage
 
 SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-_USUAL = 25.0  # frames per second, where a source does not say
-# These hold no number of frames: OpenCV takes their duration, which may be that of the sound, times
-# a rate, which may vary.
-_ESTIMATING = {".mkv", ".mpeg", ".mpg", ".webm", ".wmv"}
+_DEFAULT_FPS = 25.0  # if the source does not tell its rate
+# These containers store no number of frames: OpenCV multiplies their duration, which may be that of
+# the sound, by a rate, which may vary.
+_WITHOUT_COUNT = {".mkv", ".mpeg", ".mpg", ".webm", ".wmv"}
 
 
 def is_video(path: Path) -> bool:
-    """Whether it has the name of one."""
+    """Returns whether a path has the suffix of a video."""
     return path.suffix.lower() in SUFFIXES
 
 
 class Video:
-    """A source of frames.
+    """A source of frames: a video file or a webcam.
 
     Args:
-        source: a file, or the index of a webcam.
-        every: of so many frames one is looked at; the others are not decoded.
+        source: The file, or the index of the webcam.
+        every: The step between the frames that are decoded; 1 decodes all.
+
+    Attributes:
+        name: The file's path, or 'webcam 0'.
+        live: Whether the source is a webcam.
+        every: The step between the frames that are decoded.
+        fps: The source's frames per second.
 
     Raises:
-        UserError: if it cannot be opened.
+        UserError: If the source cannot be opened.
     """
 
     def __init__(self, source: Path | int, every: int = 1):
         self.name = f"webcam {source}" if isinstance(source, int) else str(source)
         self.live = isinstance(source, int)
-        self._estimates = Path(self.name).suffix.lower() in _ESTIMATING
+        self._estimates_count = Path(self.name).suffix.lower() in _WITHOUT_COUNT
         self.every = every
         self._source = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._source.isOpened():
             raise UserError(
                 expected=f"a video that OpenCV can open: {self.name}",
-                found="nothing that it can",
+                found="that OpenCV cannot open it",
                 fix="check the path or the camera's index, or convert the file to MP4 (H.264)",
             )
         fps = self._source.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if fps > 0 else _USUAL
+        self.fps = fps if fps > 0 else _DEFAULT_FPS
 
     @property
-    def frames(self) -> int | None:
-        """How many will be looked at; None where nobody knows."""
+    def frame_count(self) -> int | None:
+        """The number of frames that `read_frames` yields, as the source tells; None if unknown."""
         count = int(self._source.get(cv2.CAP_PROP_FRAME_COUNT))
         return -(-count // self.every) if count > 0 else None
 
-    def pictures(self) -> Iterator[Picture]:
-        """The frames that are looked at; their index is that of the frame, from 0.
+    def read_frames(self) -> Iterator[LoadedImage]:
+        """Yields every `every`-th frame; its index is its place among all frames, from 0.
 
-        Where the source ends before its time, a last one without pixels says so.
+        If the source ends too early, a last image without pixels holds the problem.
         """
         index, seconds = 0, 0.0
         while self._source.grab():
@@ -70,43 +76,43 @@ class Video:
                 name = f"{self.name}#{index}"
                 if ok:
                     rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1]))
-                    yield Picture(index, name, Pixels.from_image(rgb))
+                    yield LoadedImage(index, name, Pixels.from_image(rgb))
                 else:
-                    yield Picture(index, name, None, "a frame that cannot be decoded")
+                    yield LoadedImage(index, name, None, "the frame cannot be decoded")
             index += 1
-        problem = self._lacking(index, seconds)
+        problem = self._find_problem(index, seconds)
         self._source.release()
         if problem:
-            yield Picture(index, f"{self.name}#{index}", None, problem)
+            yield LoadedImage(index, f"{self.name}#{index}", None, problem)
 
-    def _lacking(self, read: int, seconds: float) -> str:
-        """Why the frames that were read are not all; empty if they are, as far as anybody knows.
+    def _find_problem(self, count: int, seconds: float) -> str:
+        """Returns why the source ended too early; empty if it did not, as far as can be told.
 
         Args:
-            read: how many.
-            seconds: at which the last one stands.
+            count: The number of frames that were read.
+            seconds: The time of the last one.
         """
         if self.live:
-            return "the camera gives no more"
-        if not read:
+            return "the camera delivers no more frames"
+        if not count:
             return "no frame can be decoded"
-        told = self._source.get(cv2.CAP_PROP_FRAME_COUNT)
-        # A second or a tenth less is nothing: what players leave out is counted too.
-        if told - read <= min(self.fps, told / 10):
+        expected = self._source.get(cv2.CAP_PROP_FRAME_COUNT)
+        # A second or a tenth less is normal: frames that players leave out are counted too.
+        if expected - count <= min(self.fps, expected / 10):
             return ""
-        if self._estimates and seconds >= 0.95 * told / self.fps - 1:
+        if self._estimates_count and seconds >= 0.95 * expected / self.fps - 1:
             return ""
-        return f"it ends here, of {told:.0f} frames: damaged, or cut off"
+        return f"the video ends here, of {expected:.0f} frames: it is damaged or cut off"
 
 
 @contextlib.contextmanager
-def written(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields what takes frames, uint8 [H, W, 3] (red, green, blue), all of one size.
+def write_video(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that writes one frame, uint8 [H, W, 3] (red, green, blue).
 
-    The file is in its place when all are written, or not at all.
+    All frames must have one size. The file appears when all are written, or not at all.
 
     Raises:
-        UserError: if no video of that name can be written.
+        UserError: If no video of that name can be written.
     """
     with staging.file(path) as partial:
         writer = cv2.VideoWriter()

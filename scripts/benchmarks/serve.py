@@ -1,7 +1,7 @@
-"""The server of `faceemo serve` under load: faces a second, how long one waits, and no errors.
+"""Throughput and latency of `faceemo serve` under load.
 
-A server of its own is started on the run. Clients on this machine, so on the same cores, each send
-one picture after the other over a connection that stays. Exit code 1: one was not answered.
+Starts a server for the run. Clients on the same machine, which share its cores, each send one image
+after the other over a persistent connection. The exit code is 1 if a request fails.
 """
 
 import argparse
@@ -25,28 +25,43 @@ from PIL import Image
 from faceemo.config import CLASSES
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.errors import UserError
-from faceemo.inference.images import files_below
+from faceemo.inference.images import find_files
 
 from . import timing
 
 _BOUNDARY = "faceemo-benchmark"
-_WARM = 5.0  # seconds that are not measured: the server compiles programs for larger batches
-_TIMEOUT = 120.0  # seconds for one answer
-_FACES = 64  # drawn, if there are no images
+_WARM_UP = 5.0  # untimed seconds in which the server compiles programs for larger batches
+_TIMEOUT = 120.0  # seconds for one response
+_DRAWN_FACES = 64  # sent if there are no images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `scripts/benchmark.py serve`."""
-    parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--images", type=Path, help="folder of pictures; drawn faces without")
-    parser.add_argument("--crops", action="store_true", help="they are faces: search none")
-    parser.add_argument("--clients", nargs="+", type=int, default=[1, 16], help="at a time")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    """Adds the options of `scripts/benchmark.py serve`."""
+    parser.add_argument("run", type=Path, help="folder of the trained run")
+    parser.add_argument("--images", type=Path, help="folder of images (default: drawn faces)")
+    parser.add_argument(
+        "--crops", action="store_true", help="the images are face crops: run no detector"
+    )
+    parser.add_argument(
+        "--clients", nargs="+", type=int, default=[1, 16], help="concurrent clients"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="length of a round, seconds (default: %(default)s)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
 
 
 class _Client(threading.Thread):
-    """Asks until a time; keeps the seconds that each answer took, faces and errors."""
+    """Sends requests until a given time.
+
+    Attributes:
+        seconds: Latency of each response.
+        faces: Number of faces in all responses.
+        errors: Messages of failed requests.
+    """
 
     def __init__(self, address: str, path: str, bodies: Sequence[bytes], first: int, end: float):
         super().__init__()
@@ -57,14 +72,14 @@ class _Client(threading.Thread):
         self.errors: list[str] = []
 
     def run(self) -> None:
-        """Until the end."""
+        """Sends the requests."""
         connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT)
         with contextlib.closing(connection):
             while time.perf_counter() < self._end:
                 start = time.perf_counter()
                 try:
-                    answer = _asked(connection, self._path, next(self._bodies))
-                    self.faces += len(answer["faces"])
+                    response = _post(connection, self._path, next(self._bodies))
+                    self.faces += len(response["faces"])
                     self.seconds.append(time.perf_counter() - start)
                 except (OSError, http.client.HTTPException, ValueError) as error:
                     connection.close()
@@ -72,36 +87,35 @@ class _Client(threading.Thread):
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints a line for each number of clients.
+    """Runs the benchmark and prints a line for each number of clients.
 
     Raises:
-        UserError: if the server does not start.
+        UserError: If the server does not start.
     """
-    contents = _contents(options.images)
-    bodies = [_form(content) for content in contents]
+    bodies = [_make_form(content) for content in _read_images(options.images)]
     path = f"/api/predict?crops={options.crops}".lower()
     errors: list[str] = []
-    with _serving(options.run) as address:
-        what = f"pictures of {options.images}" if options.images else "drawn faces, 48 pixels"
+    with _start_server(options.run) as address:
+        kind = f"images of {options.images}" if options.images else "drawn faces, 48 pixels"
         print(
-            f"{len(bodies)} {what}{', as crops' if options.crops else ''}; {options.rounds} rounds "
+            f"{len(bodies)} {kind}{', as crops' if options.crops else ''}; {options.rounds} rounds "
             f"of {options.seconds:g} s; faces/s: median (smallest to largest)"
         )
         for count in options.clients:
-            _load(address, path, bodies, count, _WARM)
+            _send_requests(address, path, bodies, count, _WARM_UP)
             rates, seconds, failed = [], [], []
             for _ in range(options.rounds):
                 start = time.perf_counter()
-                clients = _load(address, path, bodies, count, options.seconds)
-                took = time.perf_counter() - start
-                rates.append(sum(one.faces for one in clients) / took)
+                clients = _send_requests(address, path, bodies, count, options.seconds)
+                elapsed = time.perf_counter() - start
+                rates.append(sum(one.faces for one in clients) / elapsed)
                 seconds += [value for one in clients for value in one.seconds]
                 failed += [message for one in clients for message in one.errors]
-            middle, low, high = timing.spread(rates)
+            middle, low, high = timing.median_and_range(rates)
             p50, p99 = 1000 * np.percentile(seconds or [float("nan")], [50, 99])
             print(
                 f"  {count:>3} clients  {middle:8.1f} faces/s ({low:.1f} to {high:.1f}), "
-                f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(seconds):,} answers, "
+                f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(seconds):,} responses, "
                 f"{len(failed)} errors"
             )
             errors += failed
@@ -110,10 +124,10 @@ def run(options: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _load(
+def _send_requests(
     address: str, path: str, bodies: Sequence[bytes], count: int, seconds: float
 ) -> list[_Client]:
-    """So many clients at once for a while; they begin with different pictures."""
+    """Runs `count` concurrent clients for some seconds; each starts with a different image."""
     end = time.perf_counter() + seconds
     clients = [
         _Client(address, path, bodies, index * len(bodies) // count, end) for index in range(count)
@@ -126,8 +140,8 @@ def _load(
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    """Host and port of a server in a process of its own."""
+def _start_server(folder: Path) -> Iterator[str]:
+    """Starts a server in its own process and yields its host and port."""
     command = [sys.executable, "-m", "faceemo.inference.cli", "serve", str(folder)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
@@ -138,46 +152,46 @@ def _serving(folder: Path) -> Iterator[str]:
         address = next((word for word in words if word.startswith("http://")), None)
         if address is None:
             raise UserError(
-                expected="a server that starts",
-                found="one that ended",
+                expected=f"`faceemo serve {folder}` to start",
+                found="that it ended",
                 fix="see its message above",
             )
-        print(f"ready {time.perf_counter() - start:.1f} s after its start")
+        print(f"the server was ready {time.perf_counter() - start:.1f} s after its start")
         yield urllib.parse.urlsplit(address).netloc
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
 
-def _asked(connection: http.client.HTTPConnection, path: str, body: bytes) -> dict:
-    """One answer.
+def _post(connection: http.client.HTTPConnection, path: str, body: bytes) -> dict:
+    """Sends one request and returns the JSON of the response.
 
     Raises:
-        ValueError: if it is a refusal.
+        ValueError: If the status is not 200.
     """
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     connection.request("POST", path, body, headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    if answer.status != http.HTTPStatus.OK:
-        raise ValueError(f"{answer.status} {text[:300]!r}")
+    response = connection.getresponse()
+    text = response.read()
+    if response.status != http.HTTPStatus.OK:
+        raise ValueError(f"{response.status} {text[:300]!r}")
     return json.loads(text)
 
 
-def _contents(folder: Path | None) -> list[bytes]:
+def _read_images(folder: Path | None) -> list[bytes]:
     if folder:
-        return [path.read_bytes() for path in files_below(folder)]
-    return [_drawn(seed) for seed in range(_FACES)]
+        return [path.read_bytes() for path in find_files(folder)]
+    return [_draw_jpeg(seed) for seed in range(_DRAWN_FACES)]
 
 
-def _drawn(seed: int) -> bytes:
+def _draw_jpeg(seed: int) -> bytes:
     stream = io.BytesIO()
     drawing = draw_face(np.random.default_rng(seed), CLASSES[seed % len(CLASSES)])
     Image.fromarray(drawing).save(stream, "JPEG", quality=95)
     return stream.getvalue()
 
 
-def _form(content: bytes) -> bytes:
+def _make_form(content: bytes) -> bytes:
     head = (
         f"--{_BOUNDARY}\r\n"
         'Content-Disposition: form-data; name="file"; filename="face.jpg"\r\n'

@@ -1,4 +1,4 @@
-"""A small run, trained and evaluated by the command itself; networks that need no training."""
+"""Fixtures: a small run, trained and evaluated by the command; networks without training."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """The run's folder; its data is in the folder 'data' beside it."""
+    """The folder of a run; its data is in the folder 'data' beside it."""
     folder = tmp_path_factory.mktemp("inference")
     sample.write_zip(folder / "data", seed=5, counts={"train": 48, "validation": 40, "test": 8})
     command = [sys.executable, "-m", "faceemo.main", "--config"]
@@ -38,28 +38,28 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def loaded(run):
-    """Its predictor."""
+def run_predictor(run):
+    """The predictor of the run."""
     return faceemo.load(run)
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
-    """The file of a MobileNet of random weights that tells faces apart, where any answers do."""
+    """The file of a MobileNet with random weights whose predictions differ between faces."""
     return networks.write(tmp_path_factory.mktemp("network"), "mobilenet")
 
 
 @pytest.fixture(scope="session")
-def answering(network):
-    """Its predictor."""
+def network_predictor(network):
+    """The predictor of that MobileNet."""
     return faceemo.load(network)
 
 
 @pytest.fixture(scope="session")
 def predictor():
-    """One of a hundred parameters, for what does not depend on the network."""
+    """A predictor with a hundred parameters, for tests that do not depend on the network."""
     model: Any = make_model()
-    # Its pooled image for a last convolution, so that there is something to explain.
+    # Grad-CAM needs a last convolution: the pooled image stands for its output.
     model.last_map = lambda params, stats, x: x.reshape(len(x), 2, SIZE // 2, 2, SIZE // 2, 3).mean(
         (2, 4)
     )
@@ -81,7 +81,7 @@ def predictor():
 
 @pytest.fixture(scope="session")
 def files(run):
-    """The validation images of the run, by the paths that its report gives them."""
+    """The run's validation images, by their paths in its report."""
     root = run.parent / "data" / "unique_images"
     paths = sorted((root / "validation").rglob("*.jpg"))
     return {path.relative_to(root).as_posix(): path for path in paths}
@@ -89,7 +89,7 @@ def files(run):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Two faces in one, one that is a crop, none in a third; and a file that is no image."""
+    """A folder of photos: two faces, a crop, no face; and a file that is no image."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     pair = np.full((300, 600), 128, np.uint8)
@@ -97,18 +97,18 @@ def photos(tmp_path):
     Image.fromarray(pair).save(folder / "a pair.png")
     Image.fromarray(face(2)).save(folder / "more" / "crop.png")
     Image.fromarray(np.full((90, 120), 50, np.uint8)).save(folder / "wall.png")
-    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "broken.jpg").write_bytes(b"not an image")
     return folder
 
 
 @pytest.fixture
 def film(tmp_path):
-    """Forty frames of a face that moves to the right."""
+    """A video of forty frames: a face that moves to the right."""
     return films.write(tmp_path / "film.mp4")
 
 
 @pytest.fixture
-def at_once(predictor, monkeypatch):
-    """The commands answer with the small network, whatever run they are given."""
+def with_small_predictor(predictor, monkeypatch):
+    """Makes the commands predict with the small network, whatever run they are given."""
     for module in (predict_files, explain):
         monkeypatch.setattr(module, "load", lambda _: predictor)

@@ -1,4 +1,4 @@
-"""The network that comes with faceemo: whole, small, described, and found by its name."""
+"""Tests of the network that comes with faceemo: whole, small, described, found by its name."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from faceemo.train.checkpoint.trained_model import (
 FOLDER = resolve_builtin(Path(BUILTIN))
 
 
-def test_it_is_small_and_says_what_it_is():
+def test_the_file_is_small_and_its_card_fits():
     trained = TrainedModel.load(FOLDER)  # compares every digest
     assert (FOLDER / NAME).stat().st_size < 20e6
     card = (FOLDER / "card.md").read_text(encoding="utf-8")
@@ -29,17 +29,17 @@ def test_it_is_small_and_says_what_it_is():
     assert trained.temperature != 1, "fitted on validation"
 
 
-def test_it_answers_without_a_path():
+def test_load_without_a_path_predicts_with_it():
     predictor = faceemo.load()
     assert predictor.classes == CLASSES
     faces = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)
-    answers = predictor.predict(faces, crops=True)
-    for answer in answers:
-        assert abs(sum(answer.probabilities.values()) - 1) < 1e-5
-    assert len({tuple(answer.probabilities.values()) for answer in answers}) == 3
+    predictions = predictor.predict(faces, crops=True)
+    for one in predictions:
+        assert abs(sum(one.probabilities.values()) - 1) < 1e-5
+    assert len({tuple(one.probabilities.values()) for one in predictions}) == 3
 
 
-def test_the_name_means_it_wherever_one_stands(tmp_path, monkeypatch):
+def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):
     (tmp_path / BUILTIN).mkdir()
     monkeypatch.chdir(tmp_path)
     assert read(Path(BUILTIN)).classes == CLASSES
@@ -47,7 +47,7 @@ def test_the_name_means_it_wherever_one_stands(tmp_path, monkeypatch):
         read(tmp_path / BUILTIN)
 
 
-def test_what_it_learned_from_is_told_by_its_card_wherever_one_stands(tmp_path, monkeypatch):
+def test_its_training_data_is_read_from_its_card_in_any_working_directory(tmp_path, monkeypatch):
     pytest.importorskip("fastapi")
     from faceemo.inference.serve import model_info
 

@@ -1,4 +1,4 @@
-"""The commands as a user gives them: images, videos, what is written, what is not read."""
+"""Tests of the commands as a user gives them: images, videos, output, unreadable input."""
 
 import csv
 import json
@@ -10,30 +10,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.inference import cli, explain, prediction
+from faceemo.inference import cli, explain
+from faceemo.inference.prediction import Prediction
 
 pytestmark = pytest.mark.slow
 
 
-def rows_of(text):
+def read_rows(text):
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_photographs_in_all_three_forms(network, answering, photos, capsys):
-    wanted = answering.predict([photos / name for name in ("a pair.png", "more/crop.png")])
+def test_photos_are_predicted_in_all_three_formats(network, network_predictor, photos, capsys):
+    expected = network_predictor.predict(
+        [photos / name for name in ("a pair.png", "more/crop.png")]
+    )
     assert cli.main(["predict", str(network), str(photos), "--format", "csv"]) == 1
     printed = capsys.readouterr()
-    rows = rows_of(printed.out)
+    rows = read_rows(printed.out)
     assert [row["status"] for row in rows][-1] == "no_face"
     assert [row["name"].rpartition("/")[2] for row in rows] == [
         *("a pair.png", "a pair.png", "crop.png", "wall.png")
     ]
-    for row, one in zip(rows, wanted, strict=False):
+    for row, one in zip(rows, expected, strict=False):
         assert row["label"] == (one.label or "")
         for name, value in one.probabilities.items():
             assert float(row[name]) == pytest.approx(value, rel=1e-5)
         assert [float(row[edge]) for edge in ("left", "top", "right", "bottom")] == list(one.box)
-    assert "1 not read" in printed.err
+    assert "1 could not be read" in printed.err
     assert "broken.jpg: not an image file" in printed.err
     pattern = str(photos / "**" / "*.png")
     assert cli.predict([str(network), pattern, "--format", "jsonl"]) == 0
@@ -43,50 +46,50 @@ def test_photographs_in_all_three_forms(network, answering, photos, capsys):
     assert "no face" in capsys.readouterr().out
 
 
-def test_annotated_images_and_a_file_of_answers(network, photos, tmp_path, capsys):
-    drawn, out = tmp_path / "drawn", tmp_path / "answers.csv"
+def test_annotated_images_and_a_file_of_predictions_are_written(network, photos, tmp_path, capsys):
+    drawn, out = tmp_path / "drawn", tmp_path / "predictions.csv"
     options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
     assert cli.predict([str(network), str(photos), *options]) == 1
     assert capsys.readouterr().out == ""
-    assert len(rows_of(out.read_text())) == 4
+    assert len(read_rows(out.read_text())) == 4
     assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
-    with Image.open(drawn / "a pair.png") as picture, Image.open(photos / "a pair.png") as before:
-        assert picture.size == before.size
-        assert (np.asarray(picture) != np.asarray(before)[..., None]).any()
-    with Image.open(drawn / "crop.png") as picture:
-        assert picture.size == (480, 480)
+    with Image.open(drawn / "a pair.png") as after, Image.open(photos / "a pair.png") as before:
+        assert after.size == before.size
+        assert (np.asarray(after) != np.asarray(before)[..., None]).any()
+    with Image.open(drawn / "crop.png") as image:
+        assert image.size == (480, 480)
 
 
-def test_a_video_is_answered_frame_by_frame(network, film, tmp_path, capsys):
+def test_a_video_is_predicted_frame_by_frame(network, film, tmp_path, capsys):
     drawn = tmp_path / "drawn.mp4"
     options = ["--every", "4", "--draw", str(drawn), "--format", "csv"]
     assert cli.predict([str(network), str(film), *options]) == 0
-    rows = rows_of(capsys.readouterr().out)
+    rows = read_rows(capsys.readouterr().out)
     assert [int(row["index"]) for row in rows] == list(range(0, 40, 4))
-    middles = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
-    assert middles == pytest.approx([80 + 3 * frame for frame in range(0, 40, 4)], abs=20)
+    centres = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
+    assert centres == pytest.approx([80 + 3 * frame for frame in range(0, 40, 4)], abs=20)
     written = cv2.VideoCapture(str(drawn))
     assert written.get(cv2.CAP_PROP_FRAME_COUNT) == 10
     assert written.get(cv2.CAP_PROP_FPS) == 2.5
 
 
-def test_explanations_are_one_picture_per_face(network, photos, tmp_path, capsys):
+def test_explanations_are_one_figure_per_face(network, photos, tmp_path, capsys):
     out = tmp_path / "explained"
     assert cli.main(["explain", str(network), str(photos), "--out", str(out)]) == 1
     names = {path.name for path in out.iterdir()}
     assert names == {"a pair.png", "a pair-2.png", "crop.png"}
     printed = capsys.readouterr()
-    assert "3 pictures" in printed.out
+    assert "3 figures" in printed.out
     assert "1 without a face" in printed.err
     assert "broken.jpg" in printed.err
 
 
 @pytest.mark.parametrize("best", [0.73, 0.8, 1.0])
-def test_a_probability_stands_behind_its_bar(best):
-    chances = {"happy": 1 - best, "sad": best}
-    answer = prediction.on_face(0, "face.png", chances, (0, 0, 8, 8), 1.0)
+def test_each_probability_is_written_behind_its_bar(best):
+    probabilities = {"happy": 1 - best, "sad": best}
+    found = Prediction.from_probabilities(0, "face.png", probabilities, (0, 0, 8, 8), 1.0)
     flat = np.zeros((8, 8), np.float32)
-    *_, axes = explain.figure(explain.Explanation(answer, flat, flat, flat)).axes
+    *_, axes = explain.draw_explanation(explain.Explanation(found, flat, flat, flat)).axes
     assert [text.get_text() for text in axes.texts] == [f"{1 - best:.0%}", f"{best:.0%}"]
     for text, bar in zip(axes.texts, axes.patches, strict=True):
         assert bar.get_width() < text.get_position()[0] < axes.get_xlim()[1]
@@ -103,7 +106,9 @@ def test_a_probability_stands_behind_its_bar(best):
         (["--every", "0", "."], 2, "from 1"),
     ],
 )
-def test_mistakes_get_one_message(network, capfd, arguments, code, message, tmp_path, monkeypatch):
+def test_a_mistake_ends_in_one_message(
+    network, capfd, arguments, code, message, tmp_path, monkeypatch
+):
     (tmp_path / "EMPTY").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
@@ -114,14 +119,14 @@ def test_mistakes_get_one_message(network, capfd, arguments, code, message, tmp_
     assert "Traceback" not in printed
 
 
-def test_a_folder_for_a_video_is_refused_before_anything_is_read(film, tmp_path, capsys):
+def test_drawing_a_video_into_a_folder_is_refused_before_work(film, tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
     assert ".mp4" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_enough_ends_the_command_quietly(network, photos):
-    """As `faceemo predict ... | head -1` does."""
+def test_a_closed_pipe_ends_the_command_quietly(network, photos):
+    """`faceemo predict ... | head -1` closes it."""
     command_line = [sys.executable, "-m", "faceemo.inference.cli", "predict", str(network)]
     with subprocess.Popen(
         [*command_line, str(photos), str(photos)],

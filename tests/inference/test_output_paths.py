@@ -1,4 +1,4 @@
-"""No command writes over what it reads: it says so before any work."""
+"""Tests that no command overwrites its inputs; it refuses before any work."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from faceemo.inference import cli, explain, predict_files
 
 
 @pytest.fixture
-def refused(monkeypatch, capsys):
-    """Runs a command that must refuse, before a network is read; returns what it says."""
+def refuse(monkeypatch, capsys):
+    """A function that runs a command that must refuse before work, and returns its message."""
     for module in (predict_files, explain):
-        monkeypatch.setattr(module, "load", lambda _: pytest.fail("work has begun"))
+        monkeypatch.setattr(module, "load", lambda _: pytest.fail("the network was loaded"))
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stopped:
@@ -22,55 +22,57 @@ def refused(monkeypatch, capsys):
 
 @pytest.fixture
 def originals(photos, film):
-    """All that must stay as it is."""
+    """The inputs, which must not change."""
     paths = [film, *(path for path in photos.rglob("*") if path.is_file())]
     before = {path: path.read_bytes() for path in paths}
     yield before
     assert {path: path.read_bytes() for path in paths} == before
 
 
-def test_pictures_are_not_drawn_beside_their_originals(refused, originals, photos):
+def test_images_are_not_drawn_into_a_folder_of_inputs(refuse, originals, photos):
     link = photos.with_name("link")
     link.symlink_to(photos)
     for folder in (photos, link, photos / "more" / ".."):
         for one in (photos, photos / "a pair.png", link / "a pair.png"):
-            assert "holds the input" in refused("predict", "run", one, "--draw", folder)
-            assert "holds the input" in refused("explain", "run", one, "--out", folder)
+            assert "holds the input" in refuse("predict", "run", one, "--draw", folder)
+            assert "holds the input" in refuse("explain", "run", one, "--out", folder)
     elsewhere = photos.with_name("elsewhere")
     elsewhere.mkdir()
     (elsewhere / "crop.png").symlink_to(photos / "more" / "crop.png")
-    message = refused("predict", "run", elsewhere, "--draw", photos / "more")
+    message = refuse("predict", "run", elsewhere, "--draw", photos / "more")
     assert "elsewhere" in message
     assert "no input" in message
 
 
-def test_a_file_is_not_written_over_an_input(refused, originals, photos, film):
+def test_a_file_does_not_overwrite_an_input(refuse, originals, photos, film):
     crop = photos / "more" / "crop.png"
-    assert f"the input {crop}" in refused("predict", "run", photos, "--out", crop)
-    assert f"the input {film}" in refused("predict", "run", film, "--draw", film)
-    assert f"the input {film}" in refused("predict", "run", film, "--out", film)
+    assert f"the input {crop}" in refuse("predict", "run", photos, "--out", crop)
+    assert f"the input {film}" in refuse("predict", "run", film, "--draw", film)
+    assert f"the input {film}" in refuse("predict", "run", film, "--out", film)
     link = film.with_name("link.mp4")
     link.symlink_to(film)
-    assert f"the input {film}" in refused("predict", "run", film, "--draw", link)
-    assert f"the input {link}" in refused("predict", "run", link, "--draw", film)
+    assert f"the input {film}" in refuse("predict", "run", film, "--draw", link)
+    assert f"the input {link}" in refuse("predict", "run", link, "--draw", film)
     network = photos.with_name("model.npz")
     network.write_bytes(b"weights")
-    assert "model.npz" in refused("predict", network, film, "--out", network)
+    assert "model.npz" in refuse("predict", network, film, "--out", network)
 
 
-def test_a_folder_is_no_file_and_a_file_no_folder(refused, originals, photos, film):
-    assert "a file as --out" in refused("predict", "run", film, "--out", photos)
-    assert "a folder as --draw" in refused("predict", "run", photos, "--draw", photos / "wall.png")
-    assert "a folder as --out" in refused("explain", "run", photos, "--out", film)
+def test_a_folder_for_a_file_and_a_file_for_a_folder_are_refused(refuse, originals, photos, film):
+    assert "a file as --out" in refuse("predict", "run", film, "--out", photos)
+    assert "a folder as --draw" in refuse("predict", "run", photos, "--draw", photos / "wall.png")
+    assert "a folder as --out" in refuse("explain", "run", photos, "--out", film)
 
 
-def test_what_is_beside_the_inputs_is_written(at_once, originals, photos, tmp_path, capsys):
-    """Also for a second time."""
+def test_output_beside_the_inputs_is_written(
+    with_small_predictor, originals, photos, tmp_path, capsys
+):
+    """So it is when it exists already."""
     for _ in range(2):
-        options = ["--draw", str(tmp_path / "drawn"), "--out", str(photos / "answers.csv")]
+        options = ["--draw", str(tmp_path / "drawn"), "--out", str(photos / "predictions.csv")]
         assert cli.predict(["run", str(photos), *options]) == 1
         assert cli.explain(["run", str(photos), "--out", str(tmp_path / "explained")]) == 1
-        (photos / "answers.csv").unlink()
+        (photos / "predictions.csv").unlink()
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         *("a pair.png", "crop.png", "wall.png")
     }

@@ -1,4 +1,4 @@
-"""What cannot be read is listed and the rest is answered; what `--draw` and `--out` take."""
+"""Tests of unreadable inputs, which are listed, and of the places that --draw accepts."""
 
 import csv
 import errno
@@ -9,83 +9,83 @@ from pathlib import Path
 import pytest
 
 from faceemo.inference import cli, predict_files
-from tests.support.inference.asking import crop
+from tests.support.inference.asking import crop_png
 
 
-def rows_of(text):
+def read_rows(text):
     return list(csv.DictReader(text.splitlines()))
 
 
 @pytest.fixture
-def predict(at_once, capsys):
-    """Runs the command on the small network; returns its code, rows and messages."""
+def predict(with_small_predictor, capsys):
+    """A function that runs the command on the small network and returns its rows and messages."""
 
     def run(*arguments, code=0):
         assert cli.predict(["run", *map(str, arguments), "--format", "csv"]) == code
         printed = capsys.readouterr()
-        return rows_of(printed.out), printed.err
+        return read_rows(printed.out), printed.err
 
     return run
 
 
-def test_a_file_that_the_disk_refuses_is_listed(predict, photos, monkeypatch, tmp_path):
-    """Also one that was there when the command began."""
-    whole = Path.read_bytes
+def test_a_file_with_a_read_error_is_listed(predict, photos, monkeypatch, tmp_path):
+    """So is a file that vanishes after the command has begun."""
+    read_bytes = Path.read_bytes
 
-    def refusing(path):
+    def failing(path):
         if path.name == "crop.png":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         if path.name == "wall.png":
             path.unlink()
-        return whole(path)
+        return read_bytes(path)
 
-    monkeypatch.setattr(Path, "read_bytes", refusing)
-    out = tmp_path / "answers.csv"
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    out = tmp_path / "predictions.csv"
     _, errors = predict(photos, "--out", out, code=1)
-    assert {row["name"] for row in rows_of(out.read_text())} == {str(photos / "a pair.png")}
-    assert "3 not read" in errors
+    assert {row["name"] for row in read_rows(out.read_text())} == {str(photos / "a pair.png")}
+    assert "3 could not be read" in errors
     assert "crop.png: OSError: Input/output error" in errors
     assert "wall.png: FileNotFoundError: No such file" in errors
 
 
-def test_a_folder_that_may_not_be_looked_into_is_listed(predict, photos, monkeypatch):
+def test_a_folder_without_read_permission_is_listed(predict, photos, monkeypatch):
     scan = os.scandir
 
-    def refusing(path):
+    def failing(path):
         if Path(path) == photos / "more":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return scan(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", failing)
     rows, errors = predict(photos, code=1)
     assert {Path(row["name"]).name for row in rows} == {"a pair.png", "wall.png"}
-    assert "2 not read" in errors
+    assert "2 could not be read" in errors
     assert f"{photos / 'more'}: " in errors
 
 
 def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
-    out = tmp_path / "answers.csv"
+    out = tmp_path / "predictions.csv"
     _, errors = predict(broken, photos / "a pair.png", film, "--every", "20", "--out", out, code=1)
-    assert {row["name"].rpartition("/")[2] for row in rows_of(out.read_text())} == {
+    assert {row["name"].rpartition("/")[2] for row in read_rows(out.read_text())} == {
         *("a pair.png", "film.mp4#0", "film.mp4#20")
     }
-    assert f"1 not read:\n  {broken}: not a video" in errors
+    assert f"1 could not be read:\n  {broken}: not a video" in errors
 
 
-def test_a_camera_that_is_not_there_is_a_mistake_told_at_once(monkeypatch, capsys):
-    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("work has begun"))
+def test_a_missing_webcam_is_reported_before_work(monkeypatch, capsys):
+    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
     with pytest.raises(SystemExit) as stopped:
         cli.predict(["run", "--webcam", "99"])
     assert stopped.value.code == 2
     assert "webcam 99" in capsys.readouterr().err
 
 
-def test_videos_in_folders_are_answered_too(predict, film, tmp_path):
-    folder = tmp_path / "holiday.mp4"  # whose name makes no video of it
+def test_videos_in_folders_are_predicted_too(predict, film, tmp_path):
+    folder = tmp_path / "holiday.mp4"  # a folder, whatever its suffix
     (folder / "more").mkdir(parents=True)
-    (folder / "crop.png").write_bytes(crop(2))
+    (folder / "crop.png").write_bytes(crop_png(2))
     film.rename(folder / "more" / "FILM.MP4")
     rows, _ = predict(folder, "--every", "20")
     assert [row["name"].rpartition("/")[2] for row in rows] == [
@@ -108,9 +108,11 @@ def test_videos_in_folders_are_answered_too(predict, film, tmp_path):
         (["--webcam", "0"], "folder"),
     ],
 )
-def test_what_does_not_fit_is_not_drawn(photos, film, tmp_path, monkeypatch, capsys, inputs, draw):
+def test_a_place_that_does_not_fit_the_inputs_is_refused(
+    photos, film, tmp_path, monkeypatch, capsys, inputs, draw
+):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("work has begun"))
+    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
     Path("other.mp4").write_bytes(film.read_bytes())
     Path("mixed").mkdir()
     for name in ("wall.png", "film.mp4"):
@@ -125,8 +127,8 @@ def test_what_does_not_fit_is_not_drawn(photos, film, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(("out", "bars"), [(False, 0), (True, 1)])
-def test_a_terminal_shows_answers_or_their_progress(
-    at_once, photos, tmp_path, monkeypatch, out, bars
+def test_a_terminal_shows_predictions_or_progress_but_not_both(
+    with_small_predictor, photos, tmp_path, monkeypatch, out, bars
 ):
     shown = []
 
@@ -136,11 +138,11 @@ def test_a_terminal_shows_answers_or_their_progress(
 
     monkeypatch.setattr(predict_files, "tqdm", bar)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    options = ["--out", str(tmp_path / "answers.csv")] if out else []
+    options = ["--out", str(tmp_path / "predictions.csv")] if out else []
     assert cli.predict(["run", str(photos), *options]) == 1
     assert [disable is not True for disable in shown].count(True) == bars
 
 
-def test_inputs_may_stand_anywhere(predict, photos):
+def test_inputs_may_stand_between_options(predict, photos):
     rows, _ = predict("--crops", photos / "wall.png", "--every", "2", photos / "a pair.png")
     assert [Path(row["name"]).name for row in rows] == ["wall.png", "a pair.png"]

@@ -1,4 +1,4 @@
-"""Predictions against the run's own evaluation; inputs of every form; what is no answer."""
+"""Tests of predictions against the run's evaluation, and of all forms of input."""
 
 import csv
 import json
@@ -13,41 +13,42 @@ from PIL import Image
 import faceemo
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
-from faceemo.inference import prediction
-from faceemo.inference.predictor import LIMIT, Predictor
+from faceemo.inference.prediction import Prediction
+from faceemo.inference.predictor import MAX_BATCH, Predictor
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from tests.support.data.faces import face
 
 
-def chances(answers):
-    return np.array([list(one.probabilities.values()) for one in answers])
+def to_array(predictions):
+    """Returns the probabilities of predictions as an array [N, C]."""
+    return np.array([list(one.probabilities.values()) for one in predictions])
 
 
 @pytest.mark.slow
-def test_validation_images_get_the_answers_of_the_evaluation(run, loaded, files):
-    """Also those searched for faces: every image of a run was screened."""
+def test_validation_images_get_the_predictions_of_the_evaluation(run, run_predictor, files):
+    """The search for faces changes nothing: every image of a run was screened."""
     with (run / "report" / "validation" / "predictions.csv").open() as lines:
         rows = {row["path"]: row for row in csv.DictReader(lines)}
     assert rows.keys() == files.keys()
     temperature = json.loads((run / "calibration.json").read_text())["temperature"]
     assert abs(temperature - 1) > 0.01
     for crops in (True, False):
-        answers = loaded.predict(list(files.values()), crops=crops)
-        assert [one.leaning for one in answers] == [rows[path]["predicted"] for path in files]
+        predictions = run_predictor.predict(list(files.values()), crops=crops)
+        assert [one.leaning for one in predictions] == [rows[path]["predicted"] for path in files]
         plain = np.array([[float(rows[path][name]) for name in CLASSES] for path in files])
         softened = plain ** (1 / temperature)
         softened /= softened.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(chances(answers), softened, rtol=1e-4)
+        np.testing.assert_allclose(to_array(predictions), softened, rtol=1e-4)
 
 
-def test_every_form_of_an_image_is_the_same_image(predictor, tmp_path):
+def test_every_form_of_an_image_gives_the_same_prediction(predictor, tmp_path):
     arrays = [face(seed) for seed in range(3)]
     for index, array in enumerate(arrays):  # without loss, so that every decoder agrees
         Image.fromarray(array).save(tmp_path / f"{index}.png")
-    (tmp_path / "notes.txt").write_text("no image, and not named like one")
+    (tmp_path / "notes.txt").write_text("not an image, and without the suffix of one")
     batch = np.stack(arrays)
     colours = np.repeat(batch[..., None], 3, axis=-1)
-    wanted = chances(predictor.predict(arrays))
+    expected = to_array(predictor.predict(arrays))
     forms = [
         batch,
         colours,
@@ -60,12 +61,11 @@ def test_every_form_of_an_image_is_the_same_image(predictor, tmp_path):
         (one for one in (batch[:1], colours[1:])),
     ]
     for form in forms:
-        answers = predictor.predict(form)
-        np.testing.assert_allclose(chances(answers), wanted, atol=1e-6)
-        assert [one.index for one in answers] == [0, 1, 2]
-    assert np.ptp(wanted, axis=0).max() > 0.01, "the images must be told apart"
-    one = predictor.predict(tmp_path / "0.png")
-    assert [answer.name for answer in one] == [str(tmp_path / "0.png")]
+        predictions = predictor.predict(form)
+        np.testing.assert_allclose(to_array(predictions), expected, atol=1e-6)
+        assert [one.index for one in predictions] == [0, 1, 2]
+    assert np.ptp(expected, axis=0).max() > 0.01, "predictions must differ between the images"
+    assert [one.name for one in predictor.predict(tmp_path / "0.png")] == [str(tmp_path / "0.png")]
     assert predictor.predict([]) == []
 
 
@@ -85,18 +85,18 @@ def test_every_form_of_an_image_is_the_same_image(predictor, tmp_path):
         "no/such/place.jpg",
     ],
 )
-def test_what_is_no_image_is_told(predictor, image):
+def test_something_that_is_no_image_is_refused(predictor, image):
     with pytest.raises(UserError, match=r"expected .* found .* Fix"):
         predictor.predict(image)
 
 
-def test_a_damaged_file_is_told_with_its_name(predictor, tmp_path):
+def test_the_error_for_a_damaged_file_names_it(predictor, tmp_path):
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     with pytest.raises(UserError, match=r"cut\.jpg"):
         predictor.predict(tmp_path)
 
 
-def test_batches_of_any_size_share_a_few_programs(predictor):
+def test_batches_of_any_size_share_six_programs(predictor):
     fresh = Predictor(predictor.trained)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -108,7 +108,7 @@ def test_batches_of_any_size_share_a_few_programs(predictor):
     )
     try:
         rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (2 * LIMIT + 3, 48, 48), np.uint8)
+        images = rng.integers(0, 256, (2 * MAX_BATCH + 3, 48, 48), np.uint8)
         whole = fresh.probabilities(images)
         for size in range(len(images) + 1):
             np.testing.assert_allclose(fresh.probabilities(images[:size]), whole[:size], atol=1e-6)
@@ -118,59 +118,61 @@ def test_batches_of_any_size_share_a_few_programs(predictor):
         jax.monitoring.clear_event_listeners()
 
 
-def test_a_photograph_has_all_its_faces_and_an_empty_one_none(predictor):
+def test_all_faces_of_a_photo_are_found_and_none_in_an_empty_one(predictor):
     photo = np.full((400, 700), 128, np.uint8)
     places = [(30, 60, 160), (300, 200, 130), (520, 40, 140)]  # left, top, side
     for seed, (left, top, side) in enumerate(places):
         photo[top : top + side, left : left + side] = face(seed, side)
-    answers = predictor.predict([photo, np.full((400, 700), 128, np.uint8), face(9, 48)])
-    assert [one.index for one in answers] == [0, 0, 0, 1, 2]
-    for one, (left, top, side) in zip(answers, places, strict=False):
+    predictions = predictor.predict([photo, np.full((400, 700), 128, np.uint8), face(9, 48)])
+    assert [one.index for one in predictions] == [0, 0, 0, 1, 2]
+    for one, (left, top, side) in zip(predictions, places, strict=False):
         assert one.box is not None
         middle = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
         assert middle == pytest.approx((left + side / 2, top + side / 2), abs=side / 4)
         assert 0.6 * side < one.box[3] - one.box[1] < 1.4 * side
         assert one.face_confidence > 0.5
-    nothing = answers[3]
+    nothing = predictions[3]
     assert (nothing.status, nothing.label, nothing.leaning) == ("no_face", None, None)
     assert (nothing.probabilities, nothing.box) == ({}, None)
 
 
-def test_a_large_image_that_a_face_fills_is_taken_whole(predictor):
+def test_a_large_image_filled_by_a_face_is_taken_whole(predictor):
     large = face(3, 192)
     small = np.asarray(Image.fromarray(large).resize((48, 48), Image.Resampling.BILINEAR))
     (one,) = predictor.predict(large)
-    np.testing.assert_array_equal(chances([one]), chances(predictor.predict(small, crops=True)))
+    np.testing.assert_array_equal(to_array([one]), to_array(predictor.predict(small, crops=True)))
 
 
-def test_an_answer_more_likely_wrong_than_right_is_unsure(predictor):
+def test_a_prediction_more_likely_wrong_than_right_is_unsure(predictor):
     for best, status, label in ((0.49, "unsure", None), (0.5, "ok", "b")):
-        one = prediction.on_face(0, "x", {"a": 1 - best - 0.3, "b": best, "c": 0.3}, None, None)
+        one = Prediction.from_probabilities(
+            0, "x", {"a": 1 - best - 0.3, "b": best, "c": 0.3}, None, None
+        )
         assert (one.status, one.label) == (status, label)
         assert (one.leaning, one.probability) == ("b", best)
-    answers = predictor.predict(np.stack([face(seed) for seed in range(12)]), crops=True)
-    for one in answers:
+    predictions = predictor.predict(np.stack([face(seed) for seed in range(12)]), crops=True)
+    for one in predictions:
         assert (one.status == "ok") == (max(one.probabilities.values()) >= 0.5)
         assert json.loads(json.dumps(one.to_dict()))["status"] == one.status
 
 
 @pytest.mark.slow
-def test_a_stored_file_answers_as_its_run(run, loaded, tmp_path):
+def test_a_stored_network_predicts_as_its_run(run, run_predictor, tmp_path):
     path = tmp_path / NAME
     TrainedModel.from_run(run, require_temperature=True).save(path)
     images = np.stack([face(seed) for seed in range(4)])
     for place in (path, tmp_path):
-        assert faceemo.load(place).predict(images) == loaded.predict(images)
+        assert faceemo.load(place).predict(images) == run_predictor.predict(images)
 
 
-def test_what_is_no_run_is_told(tmp_path):
+def test_a_path_without_a_network_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "lost"):
         with pytest.raises(UserError, match="run's folder"):
             faceemo.load(path)
 
 
 @pytest.mark.slow
-def test_weights_without_a_temperature_are_told(run, tmp_path, capsys):
+def test_weights_without_a_temperature_get_a_warning(run, tmp_path, capsys):
     other = tmp_path / "run"
     other.mkdir()
     for name in ("best", "frozen", "latest"):

@@ -1,22 +1,24 @@
-"""Smoothing against its formula, along a face's way and not across faces."""
+"""Tests of smoothing against its formula, along each face's path and not across faces."""
 
 import pytest
 
-from faceemo.inference.prediction import on_face, without_face
+from faceemo.inference.prediction import Prediction
 from faceemo.inference.smoothing import Smoother
 
 
-def seen(frame, value, left):
-    return on_face(frame, "f", {"a": value, "b": 1 - value}, (left, 0, left + 100, 100), 0.9)
+def predict_at(frame, value, left):
+    return Prediction.from_probabilities(
+        frame, "f", {"a": value, "b": 1 - value}, (left, 0, left + 100, 100), 0.9
+    )
 
 
-def test_each_face_follows_its_own_past():
+def test_each_face_is_smoothed_with_its_own_past():
     values, others = [0.9, 0.1, 0.8, 0.3], [0.2, 0.7, 0.4, 0.6]
     smoother = Smoother(0.75)
     one, other = values[0], others[0]
     for frame, (value, second) in enumerate(zip(values, others, strict=True)):
-        # they move, and change places in the list
-        faces = [seen(frame, value, 10 * frame), seen(frame, second, 400 - 10 * frame)]
+        # the faces move, and change places in the list
+        faces = [predict_at(frame, value, 10 * frame), predict_at(frame, second, 400 - 10 * frame)]
         found = smoother.smooth(faces[:: -1 if frame % 2 else 1])
         found = found[:: -1 if frame % 2 else 1]
         if frame:
@@ -27,25 +29,25 @@ def test_each_face_follows_its_own_past():
         assert found[0].box == faces[0].box
 
 
-def test_none_is_none_and_a_new_face_starts_anew():
-    faces = [seen(0, 0.9, 0), seen(1, 0.1, 0)]
+def test_decay_0_changes_nothing_and_a_new_face_starts_anew():
+    faces = [predict_at(0, 0.9, 0), predict_at(1, 0.1, 0)]
     assert [Smoother(0.0).smooth([face]) for face in faces] == [[face] for face in faces]
     plain = Smoother(0.0)
     plain.smooth([faces[0]])
     assert plain.smooth([faces[1]])[0].probabilities == pytest.approx(faces[1].probabilities)
     smoother = Smoother(0.9)
     smoother.smooth([faces[0]])
-    assert smoother.smooth([seen(1, 0.1, 300)]) == [seen(1, 0.1, 300)]
-    assert smoother.smooth([without_face(2, "f")]) == [without_face(2, "f")]
-    assert smoother.smooth([seen(3, 0.2, 300)]) == [seen(3, 0.2, 300)]
+    assert smoother.smooth([predict_at(1, 0.1, 300)]) == [predict_at(1, 0.1, 300)]
+    assert smoother.smooth([Prediction.without_face(2, "f")]) == [Prediction.without_face(2, "f")]
+    assert smoother.smooth([predict_at(3, 0.2, 300)]) == [predict_at(3, 0.2, 300)]
 
 
-def test_a_frame_that_is_a_face_as_it_is_follows_the_one_before():
-    def whole(frame, value):
-        return on_face(frame, "f", {"a": value, "b": 1 - value}, None, None)
+def test_frames_taken_whole_as_faces_are_smoothed_too():
+    def predict_whole(frame, value):
+        return Prediction.from_probabilities(frame, "f", {"a": value, "b": 1 - value}, None, None)
 
     smoother = Smoother(0.5)
-    smoother.smooth([whole(0, 0.9)])
-    (one,) = smoother.smooth([whole(1, 0.1)])
+    smoother.smooth([predict_whole(0, 0.9)])
+    (one,) = smoother.smooth([predict_whole(1, 0.1)])
     assert one.probabilities["a"] == pytest.approx(0.5)
     assert one.box is None

@@ -1,4 +1,4 @@
-"""Films and cameras: what of a cut one is answered, what Ctrl-C ends, smoothing, memory."""
+"""Tests of videos and webcams: damaged files, Ctrl-C, smoothing, memory."""
 
 import csv
 import weakref
@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 from faceemo.inference import cli, video
-from faceemo.inference.predictor import LIMIT
+from faceemo.inference.predictor import MAX_BATCH
 from faceemo.inference.video import Video
 from tests.support.inference import films
 
-KINDS = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".mp4": "mp4v"}
+FOURCC = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".mp4": "mp4v"}
 
 
-def rows_of(text):
+def read_rows(text):
     return list(csv.DictReader(text.splitlines()))
 
 
-def chances(rows):
+def read_probabilities(rows):
     return np.array([[float(row[name]) for name in list(row)[4:8]] for row in rows])
 
 
-def cut(path):
-    """Cuts it off in its middle; an .mp4, which has its table at the end, is emptied there."""
+def damage(path):
+    """Cuts a video off in its middle; an .mp4, whose table is at its end, is overwritten there."""
     whole = bytearray(path.read_bytes())
     middle = len(whole) // 2
     if path.suffix == ".mp4":
@@ -34,23 +34,26 @@ def cut(path):
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("suffix", KINDS)
-def test_a_film_that_is_cut_is_unreadable_from_there_on(at_once, tmp_path, capsys, suffix):
-    film = films.write(tmp_path / f"film{suffix}", fourcc=KINDS[suffix])
+@pytest.mark.parametrize("suffix", FOURCC)
+def test_a_damaged_video_is_unreadable_from_the_damage_on(
+    with_small_predictor, tmp_path, capsys, suffix
+):
+    film = films.write(tmp_path / f"film{suffix}", fourcc=FOURCC[suffix])
     if not film.exists():
         pytest.skip("OpenCV has no such encoder here")
-    answers = [picture.problem for picture in Video(film).pictures()]
-    assert answers == [""] * 40
-    cut(film)
+    problems = [frame.problem for frame in Video(film).read_frames()]
+    assert problems == [""] * 40
+    damage(film)
     assert cli.predict(["run", str(film), "--crops", "--format", "csv"]) == 1
     printed = capsys.readouterr()
-    rows = rows_of(printed.out)
+    rows = read_rows(printed.out)
     assert 15 <= len(rows) <= 25
-    assert f"1 not read:\n  {film}#{len(rows)}: it ends here, of 40 frames" in printed.err
+    problem = f"{film}#{len(rows)}: the video ends here, of 40 frames"
+    assert f"1 could not be read:\n  {problem}" in printed.err
 
 
-class Told:
-    """A source that says how long it is, and gives what it gives."""
+class FakeCapture:
+    """A `cv2.VideoCapture` that claims `count` frames and delivers `read`, the last at `last` s."""
 
     def __init__(self, count, fps, read, last):
         self.about = {cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: fps}
@@ -80,74 +83,80 @@ class Told:
 @pytest.mark.parametrize(
     ("name", "source", "problem"),
     [
-        ("a.mp4", Told(400, 30, 398, 13), ""),  # what a player leaves out at the ends
-        ("a.mp4", Told(400, 30, 360, 13), "it ends here, of 400 frames"),  # out of its middle
-        ("a.mkv", Told(1800, 30, 500, 59), ""),  # a rate that varies
-        ("a.mkv", Told(1800, 30, 500, 16), "it ends here, of 1800 frames"),
-        ("a.webm", Told(-9e16, 30, 50, 2), ""),  # as browsers write them
-        ("a.avi", Told(0, 30, 0, 0), "no frame can be decoded"),
+        # without frames that players leave out at the ends
+        ("a.mp4", FakeCapture(400, 30, 398, 13), ""),
+        # without frames from the middle
+        ("a.mp4", FakeCapture(400, 30, 360, 13), "the video ends here, of 400 frames"),
+        ("a.mkv", FakeCapture(1800, 30, 500, 59), ""),  # a rate that varies
+        ("a.mkv", FakeCapture(1800, 30, 500, 16), "the video ends here, of 1800 frames"),
+        ("a.webm", FakeCapture(-9e16, 30, 50, 2), ""),  # as browsers write them
+        ("a.avi", FakeCapture(0, 30, 0, 0), "no frame can be decoded"),
     ],
 )
-def test_what_containers_only_estimate_accuses_no_film(
+def test_an_estimated_frame_count_does_not_make_a_video_damaged(
     monkeypatch, tmp_path, name, source, problem
 ):
     monkeypatch.setattr(video.cv2, "VideoCapture", source)
-    *_, last = Video(tmp_path / name, every=10).pictures()
+    *_, last = Video(tmp_path / name, every=10).read_frames()
     assert last.problem.partition(":")[0] == problem
 
 
-def smoothed(plain, keep):
-    """The formula: each row follows the one before."""
+def smooth_rows(plain, decay):
+    """Smooths probabilities [N, C] over the rows, by the formula."""
     found = [plain[0]]
     for row in plain[1:]:
-        found.append(keep * found[-1] + (1 - keep) * row)
+        found.append(decay * found[-1] + (1 - decay) * row)
     return np.array(found)
 
 
-def test_a_camera_is_read_drawn_smoothed_and_ended(at_once, film, tmp_path, monkeypatch, capsys):
+def test_a_webcam_is_predicted_drawn_smoothed_and_ended_by_ctrl_c(
+    with_small_predictor, film, tmp_path, monkeypatch, capsys
+):
     drawn = tmp_path / "drawn.mp4"
     found = []
     for smooth in (0, 0.6):
-        camera = films.Camera(film, frames=12)
+        camera = films.FakeCamera(film, frames=12)
         options = ["--smooth", str(smooth), "--draw", str(drawn), "--format", "csv"]
         with monkeypatch.context() as patched:
             patched.setattr(video.cv2, "VideoCapture", camera)
             assert cli.predict(["run", "--webcam", "0", *options]) == 0
         assert camera.opened == [0]
-        rows = rows_of(capsys.readouterr().out)
+        rows = read_rows(capsys.readouterr().out)
         assert [row["name"] for row in rows] == [f"webcam 0#{frame}" for frame in range(12)]
-        found.append(chances(rows))
+        found.append(read_probabilities(rows))
         written = cv2.VideoCapture(str(drawn))
         assert written.get(cv2.CAP_PROP_FRAME_COUNT) == 12
         ok, frame = written.read()
         assert ok
         assert np.ptp(frame.astype(int), axis=-1).max() > 50, "there is colour around the face"
     plain, calm = found
-    np.testing.assert_allclose(calm, smoothed(plain, 0.6), atol=1e-5)
+    np.testing.assert_allclose(calm, smooth_rows(plain, 0.6), atol=1e-5)
     assert np.abs(calm - plain).max() > 1e-3
 
 
-def test_frames_that_are_faces_are_smoothed_too(at_once, film, capsys):
+def test_frames_taken_whole_as_faces_are_smoothed_too(with_small_predictor, film, capsys):
     found = []
     for smooth in ("0", "0.8"):
         assert cli.predict(["run", str(film), "--crops", "--smooth", smooth,
                                 "--format", "csv"]) == 0  # fmt: skip
-        found.append(chances(rows_of(capsys.readouterr().out)))
+        found.append(read_probabilities(read_rows(capsys.readouterr().out)))
     plain, calm = found
-    np.testing.assert_allclose(calm, smoothed(plain, 0.8), atol=1e-5)
+    np.testing.assert_allclose(calm, smooth_rows(plain, 0.8), atol=1e-5)
     assert np.abs(calm - plain).max() > 1e-3
 
 
-def test_a_camera_that_is_unplugged_is_told(at_once, film, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(video.cv2, "VideoCapture", films.Camera(film, frames=99))
+def test_an_unplugged_webcam_is_reported(with_small_predictor, film, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(video.cv2, "VideoCapture", films.FakeCamera(film, frames=99))
     assert cli.predict(["run", "--webcam", "0", "--crops"]) == 1
-    assert "webcam 0#40: the camera gives no more" in capsys.readouterr().err
+    assert "webcam 0#40: the camera delivers no more frames" in capsys.readouterr().err
 
 
-def test_ctrl_c_on_a_film_ends_all(at_once, film, tmp_path, monkeypatch, capsys):
-    source = films.Camera(film, frames=20)
+def test_ctrl_c_during_a_video_ends_the_command(
+    with_small_predictor, film, tmp_path, monkeypatch, capsys
+):
+    source = films.FakeCamera(film, frames=20)
     monkeypatch.setattr(video.cv2, "VideoCapture", source)
-    out, drawn = tmp_path / "answers.csv", tmp_path / "drawn.mp4"
+    out, drawn = tmp_path / "predictions.csv", tmp_path / "drawn.mp4"
     for more in (["--out", str(out), "--draw", str(drawn)], [str(film), "--out", str(out)]):
         with pytest.raises(SystemExit) as stopped:
             cli.predict(["run", "--crops", str(film), *more])
@@ -155,23 +164,25 @@ def test_ctrl_c_on_a_film_ends_all(at_once, film, tmp_path, monkeypatch, capsys)
         assert "interrupted" in capsys.readouterr().err
     assert not out.exists()
     assert not drawn.exists()
-    assert len(source.opened) == 2, "the next film was begun"
+    assert len(source.opened) == 2, "the next video was opened"
 
 
-def test_a_film_of_any_length_needs_the_same_memory(at_once, tmp_path, monkeypatch, capsys):
-    """As many frames are there as wait for a batch, however many there were."""
-    film = films.write(tmp_path / "film.mp4", frames=5 * LIMIT)
-    alive, most = weakref.WeakSet(), []
-    pictures = Video.pictures
+def test_memory_does_not_grow_with_the_length_of_a_video(
+    with_small_predictor, tmp_path, monkeypatch, capsys
+):
+    """At any time only the frames that wait for a batch are alive."""
+    film = films.write(tmp_path / "film.mp4", frames=5 * MAX_BATCH)
+    alive, counts = weakref.WeakSet(), []
+    read_frames = Video.read_frames
 
     def counted(self):
-        for picture in pictures(self):
-            alive.add(picture.pixels)
-            most.append(len(alive))
-            yield picture
-            del picture
+        for frame in read_frames(self):
+            alive.add(frame.pixels)
+            counts.append(len(alive))
+            yield frame
+            del frame
 
-    monkeypatch.setattr(Video, "pictures", counted)
+    monkeypatch.setattr(Video, "read_frames", counted)
     assert cli.predict(["run", str(film), "--crops"]) == 0
-    assert len(most) == 5 * LIMIT
-    assert LIMIT <= max(most) <= LIMIT + 2
+    assert len(counts) == 5 * MAX_BATCH
+    assert MAX_BATCH <= max(counts) <= MAX_BATCH + 2

@@ -1,4 +1,4 @@
-"""A finished run's folder, with real checkpoints of a real network, without its training."""
+"""A finished run's folder: real checkpoints of a real network that was not trained."""
 
 import dataclasses
 import json
@@ -17,12 +17,12 @@ from faceemo.train.checkpoint.temperature import CALIBRATION
 from faceemo.train.freezing import label_variables
 from tests.support.train.tiny import make_splits
 
-# Some of its leaves and statistics train, some are frozen.
+# With it some parameters and batch statistics train, and some are frozen.
 ARG = "2,weights=none,image_size=32"
 
 
 def write(workdir, arch="efficientnetb0", arg=ARG):
-    """Writes the run; its best epoch is the first of two. Returns its recipe."""
+    """Writes the run, whose best epoch is the first of two, and returns its recipe."""
     config = make_config(arch, arg)
     splits = make_splits()
     model = models.build(config)

@@ -1,4 +1,4 @@
-"""The whole way from stored pixels to calibrated probabilities as one function to export."""
+"""A trained network as one pure function, from stored pixels to calibrated probabilities."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.steps import make_eval_step
 
 
-def probabilities_of(trained: TrainedModel) -> Callable[[jax.Array], jax.Array]:
+def make_probabilities(trained: TrainedModel) -> Callable[[jax.Array], jax.Array]:
     """Makes `probabilities(images)`, with weights, preprocessing and temperature inside.
 
     Args:
-        trained: the network and what belongs to it.
+        trained: The network.
 
     Returns:
-        a pure function of uint8 [N, S, S] (grey, 0..255, S the run's native size) that gives
-        float32 [N, C], each row together 1; row by row what `Predictor.probabilities` gives.
+        A pure function of grey images, uint8 [N, S, S], 0..255, S the run's native size. It returns
+        float32 [N, C], whose rows sum to 1 and equal those of `Predictor.probabilities`.
     """
     step = make_eval_step(trained.model, trained.preprocessing)
 

@@ -1,4 +1,4 @@
-"""From uploaded bytes to a picture: what it is and how large is known before it is decoded."""
+"""Decodes an uploaded image after its format and size have been checked."""
 
 import io
 
@@ -6,70 +6,73 @@ import PIL
 from PIL import Image
 
 from faceemo.data.measure.decode import decode
-from faceemo.inference.images import Picture
-from faceemo.inference.serve.errors import Refused
+from faceemo.inference.images import LoadedImage
+from faceemo.inference.serve.errors import ApiError
 from faceemo.inference.serve.limits import Limits
 
-# Pillow's names. Few, because each is a decoder that strangers may feed.
+# Pillow's names of the accepted formats. Few, as each is a decoder exposed to untrusted input.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-NAMES = "JPEG, PNG, WebP or BMP"
+FORMAT_NAMES = "JPEG, PNG, WebP or BMP"
 # Scans of a JPEG, each of which goes over all its pixels, times pixels: cameras make one scan,
 # progressive files about ten, and a few bytes can ask for thousands.
-_SCANS = 20
+_MAX_SCANS = 20
 _START_OF_SCAN = b"\xff\xda"
 
 
-def picture_of(content: bytes, limits: Limits) -> Picture:
-    """Decodes an uploaded file, whatever it is called.
+def decode_image(content: bytes, limits: Limits) -> LoadedImage:
+    """Decodes an uploaded file; its format is recognised by content.
 
     Raises:
-        Refused: if it is no picture, too large or damaged.
+        ApiError: If the file is not an image, too large or damaged.
     """
     _check_header(content, limits)
-    found = decode(content, FORMATS)
-    if found.pixels is None:
-        raise _damaged(found.problem)
-    return Picture(0, "upload", found.pixels)
+    decoded = decode(content, FORMATS)
+    if decoded.pixels is None:
+        raise _make_damaged_error(decoded.problem)
+    return LoadedImage(0, "upload", decoded.pixels)
 
 
 def _check_header(content: bytes, limits: Limits) -> None:
+    """Raises an `ApiError` if the format is not accepted or decoding would take too much."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             scans = content.count(_START_OF_SCAN) if image.format in ("JPEG", "MPO") else 1
     except PIL.UnidentifiedImageError:
-        raise Refused(
+        raise ApiError(
             415,
             "no_picture",
-            expected=f"a picture: {NAMES}, by its content",
-            found="a file of another kind",
-            fix="save it as JPEG",
+            expected=f"an image file: {FORMAT_NAMES}, recognised by content, not by name",
+            found="a file of another format",
+            fix="save the image as JPEG",
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many(limits, f"more than {Image.MAX_IMAGE_PIXELS:,}") from None
+        raise _make_too_many_pixels_error(
+            limits, f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        ) from None
     except Exception as error:  # decoders raise anything on damaged input
-        raise _damaged(f"{type(error).__name__}: {error}") from None
-    if width * height > limits.pixels:
-        raise _too_many(limits, f"{width:,} × {height:,}")
-    if scans * width * height > _SCANS * limits.pixels:
-        raise _damaged(f"a JPEG of {scans:,} scans, which would take long to decode")
+        raise _make_damaged_error(f"{type(error).__name__}: {error}") from None
+    if width * height > limits.max_pixels:
+        raise _make_too_many_pixels_error(limits, f"{width:,} × {height:,} pixels")
+    if scans * width * height > _MAX_SCANS * limits.max_pixels:
+        raise _make_damaged_error(f"a JPEG of {scans:,} scans, which would take long to decode")
 
 
-def _too_many(limits: Limits, found: str) -> Refused:
-    return Refused(
+def _make_too_many_pixels_error(limits: Limits, found: str) -> ApiError:
+    return ApiError(
         413,
         "too_many_pixels",
-        expected=f"a picture of at most {limits.pixels / 1e6:g} million pixels",
+        expected=f"an image of at most {limits.max_pixels / 1e6:g} million pixels",
         found=found,
-        fix="make it smaller",
+        fix="scale the image down",
     )
 
 
-def _damaged(found: str) -> Refused:
-    return Refused(
+def _make_damaged_error(found: str) -> ApiError:
+    return ApiError(
         422,
         "damaged",
-        expected="a picture that can be decoded whole",
+        expected="an image that can be decoded completely",
         found=found,
-        fix="save it again, as JPEG",
+        fix="save the image again, as JPEG",
     )

@@ -1,4 +1,4 @@
-"""Exported files in their own runtimes, without faceemo; the gate that keeps wrong ones out."""
+"""Tests of exported files in their own runtimes, without faceemo, and of their verification."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ from faceemo.config import ARCHS
 from faceemo.errors import UserError
 from faceemo.inference import cli
 from faceemo.inference.export import keras_file
-from faceemo.inference.export.export import FORMATS, TOLERANCE, _faces, export
+from faceemo.inference.export.export import FORMATS, TOLERANCE, _load_faces, export
 from faceemo.inference.predictor import load
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
@@ -25,49 +25,49 @@ from tests.support.inference import networks
 
 pytestmark = pytest.mark.slow
 
-# What a user without faceemo writes; MODEL, FACES and ANSWERS are files.
-ALONE = {
+# Programs of users without faceemo; MODEL and RESULTS are paths.
+PROGRAMS = {
     "stablehlo": """
 import jax, jax.export
 model = jax.export.deserialize(bytearray(open(MODEL, "rb").read()))
-answers = model.call(faces)
+results = model.call(faces)
 """,
     "keras": """
 import keras
-answers = keras.models.load_model(MODEL)(faces[..., None])
-trunk = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
-trunk.load_weights(MODEL, by_name=True)
+results = keras.models.load_model(MODEL)(faces[..., None])
+backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
+backbone.load_weights(MODEL, by_name=True)
 weights = {f"{layer.name}/{weight.name}": np.asarray(weight)
-           for layer in trunk.layers for weight in layer.weights}
-np.savez(ANSWERS + ".trunk.npz", **weights)
+           for layer in backbone.layers for weight in layer.weights}
+np.savez(RESULTS + ".backbone.npz", **weights)
 """,
     "tflite": """
 import tensorflow as tf
 model = tf.lite.Interpreter(MODEL)
-place = model.get_input_details()[0]["index"]
-model.resize_tensor_input(place, (*faces.shape, 1))
+index = model.get_input_details()[0]["index"]
+model.resize_tensor_input(index, (*faces.shape, 1))
 model.allocate_tensors()
-model.set_tensor(place, faces[..., None])
+model.set_tensor(index, faces[..., None])
 model.invoke()
-answers = model.get_tensor(model.get_output_details()[0]["index"])
+results = model.get_tensor(model.get_output_details()[0]["index"])
 """,
     "onnx": """
 import onnxruntime
 session = onnxruntime.InferenceSession(MODEL)
-(answers,) = session.run(None, {session.get_inputs()[0].name: faces})
+(results,) = session.run(None, {session.get_inputs()[0].name: faces})
 """,
 }
 
 
 @pytest.fixture(scope="module")
 def faces():
-    """Crops, uint8 [N, S, S], as the network is shown them."""
+    """Five faces, uint8 [N, S, S]."""
     return np.stack([face(n) for n in range(5)])
 
 
 @pytest.fixture(scope="module")
 def photos(faces, tmp_path_factory):
-    """They as files."""
+    """A folder with the faces as files."""
     folder = tmp_path_factory.mktemp("photos")
     for n, pixels in enumerate(faces):
         Image.fromarray(pixels).save(folder / f"{n}.png")
@@ -75,7 +75,9 @@ def photos(faces, tmp_path_factory):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_files_answer_as_the_run_does(network, photos, faces, answering, form, tmp_path, capsys):
+def test_a_file_gives_the_probabilities_of_the_network(
+    network, photos, faces, network_predictor, form, tmp_path, capsys
+):
     if form == "onnx" and not importlib.util.find_spec("jax2onnx"):
         pytest.skip("jax2onnx is not installed; scripts/test.sh installs it")
     out = tmp_path / f"model{FORMATS[form].suffix}"
@@ -85,39 +87,38 @@ def test_files_answer_as_the_run_does(network, photos, faces, answering, form, t
     about = json.loads((tmp_path / f"{out.name}.json").read_text())
     assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
     assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    wanted = answering.probabilities(faces)
-    assert np.ptp(wanted, axis=0).min() > 0.01  # faces must differ for this to mean anything
+    expected = network_predictor.probabilities(faces)
+    assert np.ptp(expected, axis=0).min() > 0.01  # otherwise any file would pass
     if form == "npz":
-        np.testing.assert_array_equal(load(out).probabilities(faces), wanted)
+        np.testing.assert_array_equal(load(out).probabilities(faces), expected)
         return
     np.save(tmp_path / "faces.npy", faces)
     program = f"""
 import numpy as np
-MODEL, ANSWERS = {str(out)!r}, {str(tmp_path / "answers.npy")!r}
+MODEL, RESULTS = {str(out)!r}, {str(tmp_path / "results.npy")!r}
 faces = np.load({str(tmp_path / "faces.npy")!r})
-{ALONE[form]}
-np.save(ANSWERS, np.asarray(answers))
+{PROGRAMS[form]}
+np.save(RESULTS, np.asarray(results))
 import sys
-import types
 assert not any(name.startswith("faceemo") for name in sys.modules)
 """
     process = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert process.returncode == 0, process.stderr
-    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), wanted, atol=2e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "results.npy"), expected, atol=2e-5)
     if form == "keras":
-        variables = answering.trained.variables
+        variables = network_predictor.trained.variables
         leaves = [
             traverse_util.flatten_dict(variables[part]["backbone"], sep="/") for part in variables
         ]
-        wanted = leaves[0] | leaves[1]
-        with np.load(tmp_path / "answers.npy.trunk.npz") as taken:
-            assert taken.keys() == wanted.keys()
-            assert all(np.array_equal(taken[name], value) for name, value in wanted.items())
+        weights = leaves[0] | leaves[1]
+        with np.load(tmp_path / "results.npy.backbone.npz") as taken:
+            assert taken.keys() == weights.keys()
+            assert all(np.array_equal(taken[name], value) for name, value in weights.items())
 
 
-def test_a_file_that_answers_otherwise_is_not_written(network, photos, tmp_path, monkeypatch):
+def test_a_file_with_other_probabilities_is_not_written(network, photos, tmp_path, monkeypatch):
     out = tmp_path / "model.npz"
     out.write_text("an older one")
     save = TrainedModel.save
@@ -133,42 +134,42 @@ def test_a_file_that_answers_otherwise_is_not_written(network, photos, tmp_path,
 
 
 @pytest.mark.parametrize("form", ["stablehlo", "npz"])
-def test_a_run_in_bfloat16_is_exported_in_float32(answering, photos, faces, tmp_path, form):
+def test_a_run_in_bfloat16_is_exported_in_float32(network_predictor, photos, faces, tmp_path, form):
     run = networks.write(tmp_path, "mobilenet", dtype="bfloat16")
     out = tmp_path / f"out{FORMATS[form].suffix}"
     export(run, form, out, [photos])
-    exact, rounded = (one.probabilities(faces) for one in (answering, load(run)))
+    exact, rounded = (one.probabilities(faces) for one in (network_predictor, load(run)))
     assert np.abs(exact - rounded).max() > TOLERANCE
     if form == "stablehlo":
-        np.testing.assert_allclose(FORMATS[form].reader(out)(faces), exact, atol=2e-5)
+        np.testing.assert_allclose(FORMATS[form].load(out)(faces), exact, atol=2e-5)
     else:
         np.testing.assert_array_equal(load(out).probabilities(faces), rounded)
 
 
-def test_what_cannot_be_exported_is_said(network, photos, tmp_path, monkeypatch):
+def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkeypatch):
     faces = [photos / "0.png"]
     with pytest.raises(UserError, match=r"ending in \.onnx"):
         export(network, "onnx", tmp_path / "model.pb", faces)
     notes = tmp_path / "notes.txt"
-    notes.write_text("no face")
+    notes.write_text("not an image")
     with pytest.raises(UserError, match="none that can be read"):
         export(network, "stablehlo", tmp_path / "model.stablehlo", [notes])
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(UserError, match="Keras"):
         export(network, "keras", tmp_path / "model.h5", faces)
     assert tuple(FORMATS) == cli.EXPORTS
-    assert tuple(keras_file._MAKERS) == ARCHS
+    assert tuple(keras_file._CONSTRUCTORS) == ARCHS
 
 
 def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
-    """A dataset's folder is sorted by class, and its first images are of one class."""
+    """A dataset's folder is sorted by class, so its first images are all of one class."""
     for shade, label in ((50, "happy"), (200, "sad")):
         (tmp_path / label).mkdir()
         for number in range(40):
             Image.new("L", (8, 8), shade).save(tmp_path / label / f"{number}.png")
-    looks = types.SimpleNamespace(
-        faces=lambda picture, crops: [types.SimpleNamespace(crop=picture.pixels.grey)]
+    predictor = types.SimpleNamespace(
+        find_faces=lambda image, crops: [types.SimpleNamespace(crop=image.pixels.grey)]
     )
-    faces = _faces(looks, [tmp_path])
+    faces = _load_faces(predictor, [tmp_path])
     assert len(faces) <= 32
     assert np.unique(faces).tolist() == [50, 200]

@@ -1,4 +1,4 @@
-"""Heat maps: made together, for not too many faces, and for nobody who is gone."""
+"""Heatmaps: computed in batches, for a limited number of faces, never for cancelled requests."""
 
 import base64
 import time
@@ -10,104 +10,108 @@ from faceemo.analysis.saliency import gradcam
 from faceemo.inference.faces import Face
 from faceemo.inference.serve import heatmaps
 from tests.support.data.faces import face
-from tests.support.inference.asking import asking, crop, read
+from tests.support.inference.asking import crop_png, decode_pixels, open_api
 
-MANY = heatmaps.MOST + 8
+MANY = heatmaps.MAX_HEATMAPS + 8
 
 
 @pytest.fixture
-def heated(monkeypatch):
-    """How many faces each call of Grad-CAM was about, and how many it was padded to."""
+def gradcam_calls(monkeypatch):
+    """Records for each call of Grad-CAM the number of faces and the size of the padded batch."""
     calls = []
-    make = gradcam.make_heat
+    make_heat = gradcam.make_heat
 
-    def counting(*known, batch):
-        maps = make(*known, batch=batch)
+    def make_recording_heat(*args, batch):
+        compute_heat = make_heat(*args, batch=batch)
 
         def heat(images, classes):
             calls.append((len(images), batch))
-            return maps(images, classes)
+            return compute_heat(images, classes)
 
         return heat
 
-    monkeypatch.setattr(gradcam, "make_heat", counting)
+    monkeypatch.setattr(gradcam, "make_heat", make_recording_heat)
     return calls
 
 
 @pytest.fixture
-def crowd(predictor, monkeypatch):
-    """Every picture shows many faces; the further to the right, the larger."""
+def many_faces(predictor, monkeypatch):
+    """Makes the finder return `MANY` faces for every image, each larger than the one before."""
     faces = [Face(face(n), (50 * n, 0, 50 * n + 10 + n, 40), None, 0.9) for n in range(MANY)]
-    monkeypatch.setattr(predictor.finder, "faces", lambda _: faces)
+    monkeypatch.setattr(predictor.finder, "find", lambda _: faces)
     return faces
 
 
-def test_the_largest_of_many_faces_get_their_maps_together(predictor, heated, crowd):
-    with asking(predictor) as asker:
-        answer = asker.predict(crop(0), "?heat=true").json()
-        assert heated == [(heatmaps.MOST, 32)]
-        assert [one["heat"] is not None for one in answer["faces"]] == [False] * 8 + [True] * 32
-        assert answer["without_heat"] == 8
-        for one, shown in list(zip(answer["faces"], crowd, strict=True))[8::10]:
+def test_the_largest_of_many_faces_get_their_heatmaps_in_one_batch(
+    predictor, gradcam_calls, many_faces
+):
+    with open_api(predictor) as api:
+        response = api.predict(crop_png(0), "?heat=true").json()
+        assert gradcam_calls == [(heatmaps.MAX_HEATMAPS, 32)]
+        assert [one["heat"] is not None for one in response["faces"]] == [False] * 8 + [True] * 32
+        assert response["without_heat"] == 8
+        for one, given in list(zip(response["faces"], many_faces, strict=True))[8::10]:
             best = np.array([predictor.classes.index(one["leaning"])])
-            known = predictor.trained
-            alone = gradcam.make_heat(known.model, known.preprocessing, known.variables, batch=1)(
-                shown.crop[None], best
-            )[0]
-            wanted = read(heatmaps.png_of(alone)).astype(int)
-            found = read(base64.b64decode(one["heat"].partition(",")[2])).astype(int)
-            assert np.abs(found - wanted).max() <= 2
-        heated.clear()
-        answer = asker.predict(crop(0)).json()
-        assert heated == []
-        assert answer["without_heat"] == 0
+            trained = predictor.trained
+            compute_heat = gradcam.make_heat(
+                trained.model, trained.preprocessing, trained.variables, batch=1
+            )
+            (alone,) = compute_heat(given.crop[None], best)
+            expected = decode_pixels(heatmaps.encode_heatmap(alone)).astype(int)
+            found = decode_pixels(base64.b64decode(one["heat"].partition(",")[2])).astype(int)
+            assert np.abs(found - expected).max() <= 2
+        gradcam_calls.clear()
+        response = api.predict(crop_png(0)).json()
+        assert gradcam_calls == []
+        assert response["without_heat"] == 0
 
 
-def test_pictures_that_wait_together_get_their_maps_together(predictor, heated):
-    with asking(predictor) as asker:
-        worker = asker.worker
-        worker.start = lambda: None  # until all are there
-        futures = [worker.submit(crop(seed), crops=True, heat=seed != 1) for seed in range(4)]
+def test_requests_that_wait_together_get_their_heatmaps_in_one_batch(predictor, gradcam_calls):
+    with open_api(predictor) as api:
+        worker = api.worker
+        worker.start = lambda: None  # until all jobs are queued
+        futures = [worker.submit(crop_png(seed), crops=True, heat=seed != 1) for seed in range(4)]
         del worker.start
         worker.start()
-        answers = [future.result(60) for future in futures]
-        assert heated == [(3, 4)]
-        assert [one.faces[0].heat is not None for one in answers] == [True, False, True, True]
+        responses = [future.result(60) for future in futures]
+        assert gradcam_calls == [(3, 4)]
+        assert [one.faces[0].heat is not None for one in responses] == [True, False, True, True]
 
 
-def test_no_map_is_made_for_who_is_gone(predictor, heated, monkeypatch):
-    """Though the answer was begun."""
-    with asking(predictor) as asker:
+def test_no_heatmap_is_made_for_a_request_cancelled_during_prediction(
+    predictor, gradcam_calls, monkeypatch
+):
+    with open_api(predictor) as api:
         futures = []
-        answers = predictor.answers
+        predict_faces = predictor.predict_faces
 
-        def leaving(batch):
-            assert futures[0].cancel(), "it must be possible at any time"
-            return answers(batch)
+        def cancel_and_predict(batch):
+            assert futures[0].cancel(), "a pending job can be cancelled at any time"
+            return predict_faces(batch)
 
         with monkeypatch.context() as patched:
-            patched.setattr(predictor, "answers", leaving)
-            asker.worker.start = lambda: None
-            futures += [asker.worker.submit(crop(seed), crops=True, heat=True) for seed in (0, 1)]
-            del asker.worker.start
-            asker.worker.start()
+            patched.setattr(predictor, "predict_faces", cancel_and_predict)
+            api.worker.start = lambda: None
+            futures += [api.worker.submit(crop_png(seed), crops=True, heat=True) for seed in (0, 1)]
+            del api.worker.start
+            api.worker.start()
             assert futures[1].result(60).faces[0].heat
-        assert heated == [(1, 1)]
-        assert asker.predict(crop(2), "?heat=true").status_code == 200
+        assert gradcam_calls == [(1, 1)]
+        assert api.predict(crop_png(2), "?heat=true").status_code == 200
 
 
-def test_what_many_faces_need_is_compiled_while_nobody_waits(predictor, heated):
-    with asking(predictor) as asker:
-        asker.worker.warm()
-        heated.clear()
-        asker.worker.start()
+def test_larger_batches_are_compiled_while_no_request_waits(predictor, gradcam_calls):
+    with open_api(predictor) as api:
+        api.worker.warm_up()
+        gradcam_calls.clear()
+        api.worker.start()
         end = time.monotonic() + 60
-        while len(heated) < 5:
+        while len(gradcam_calls) < 5:
             assert time.monotonic() < end
             time.sleep(0.01)
-    assert heated == [(size, size) for size in (2, 4, 8, 16, 32)]
+    assert gradcam_calls == [(size, size) for size in (2, 4, 8, 16, 32)]
 
 
-def test_the_number_of_maps_is_described(predictor):
-    with asking(predictor) as asker:
-        assert f"of the {heatmaps.MOST} largest faces" in asker.get("/api").text
+def test_the_api_page_states_the_number_of_heatmaps(predictor):
+    with open_api(predictor) as api:
+        assert f"of the {heatmaps.MAX_HEATMAPS} largest faces" in api.get("/api").text

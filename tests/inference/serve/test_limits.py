@@ -1,4 +1,4 @@
-"""What the server refuses: too much, too slow, too many, and what is no picture."""
+"""Requests that the server refuses: too large, too slow, too many, malformed, no image."""
 
 import asyncio
 import io
@@ -18,16 +18,16 @@ from PIL import Image
 
 from faceemo.inference.serve import decode_upload, worker
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.timeouts import Impatient
-from tests.support.inference.asking import asking, crop, form, photo
-from tests.support.inference.serving import running
+from faceemo.inference.serve.timeouts import TimeoutProtocol
+from tests.support.inference.asking import crop_png, make_form, open_api, photo_png
+from tests.support.inference.serving import serve_app
 
 START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-PATIENT = 30  # seconds for what happens at once
+TIMEOUT = 30  # seconds; far more than the events that tests wait for take
 
 
 def png_header(width, height):
-    """A PNG whose header says so, and which holds next to nothing."""
+    """Returns a PNG whose header states this size but which holds hardly any data."""
 
     def chunk(kind, data):
         return (
@@ -39,8 +39,8 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def progressive(scans):
-    """A JPEG of a million pixels and so many scans, few bytes each."""
+def progressive_jpeg(scans):
+    """Returns a JPEG of a million pixels whose `scans` scans take few bytes each."""
     stream = io.BytesIO()
     Image.new("L", (1000, 1000)).save(stream, "JPEG", progressive=True)
     head, _, last = stream.getvalue().rpartition(b"\xff\xda")
@@ -48,11 +48,11 @@ def progressive(scans):
     return head + scan * scans + b"\xff\xd9"
 
 
-def told(answer, status, error):
-    """The body of a refusal, whose form is always the same."""
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert body["error"] == error
+def check_error(response, status, code):
+    """Checks that a response is an error in the common form; returns its body."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert body["error"] == code
     assert body.keys() == {"error", "expected", "found", "fix", "message"}
     assert body["message"] == (
         f"expected {body['expected']}; found {body['found']}. Fix: {body['fix']}"
@@ -61,73 +61,81 @@ def told(answer, status, error):
 
 
 @pytest.fixture(scope="module")
-def server(predictor):
-    with asking(predictor, Limits(bytes=2**20, pixels=2_000_000)) as asker:
-        yield asker
+def api(predictor):
+    with open_api(predictor, Limits(max_bytes=2**20, max_pixels=2_000_000)) as api:
+        yield api
 
 
 class Gate:
-    """Lets a predictor begin, and says so, but not end."""
+    """Holds predictions back until it is opened.
+
+    Attributes:
+        begun: Released by each prediction that begins.
+        open: The event that lets predictions continue.
+        batches: Numbers of images in the predictions that continued.
+    """
 
     def __init__(self, monkeypatch, predictor):
         self.begun, self.open, self.batches = threading.Semaphore(0), threading.Event(), []
-        answers = predictor.answers
+        predict = predictor.predict_faces
 
-        def waiting(batch):
+        def wait_and_predict(batch):
             self.begun.release()
-            assert self.open.wait(PATIENT)
+            assert self.open.wait(TIMEOUT)
             self.batches.append(len(batch))
-            return answers(batch)
+            return predict(batch)
 
-        monkeypatch.setattr(predictor, "answers", waiting)
+        monkeypatch.setattr(predictor, "predict_faces", wait_and_predict)
 
 
 @pytest.mark.parametrize(
     ("file", "status", "error"),
     [
-        (b"GIF89a no picture", 415, "no_picture"),
+        (b"GIF89a no image", 415, "no_picture"),
         (b"", 400, "malformed"),
         (b"%PDF-1.7", 415, "no_picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "no_picture"),
-        (crop(1)[:300], 422, "damaged"),
+        (crop_png(1)[:300], 422, "damaged"),
         (b"\xff\xd8\xff\xe0 and no more", 422, "damaged"),
         (png_header(1500, 1400), 413, "too_many_pixels"),
         (png_header(60_000, 60_000), 413, "too_many_pixels"),
         (png_header(2_000_000_000, 2_000_000_000), 413, "too_many_pixels"),
-        (progressive(60), 422, "damaged"),
+        (progressive_jpeg(60), 422, "damaged"),
         (bytes(2**20 + 1), 413, "too_many_bytes"),
         (bytes(2**21), 413, "too_many_bytes"),
     ],
 )
-def test_what_is_no_picture_within_limits_is_refused(server, monkeypatch, file, status, error):
+def test_a_file_that_is_no_image_within_the_limits_is_refused(
+    api, monkeypatch, file, status, error
+):
     if error.startswith("too_many"):
         monkeypatch.setattr(
-            decode_upload, "decode", lambda *_: pytest.fail("decoded before measured")
+            decode_upload, "decode", lambda *_: pytest.fail("decoded before its size was checked")
         )
-    told(server.predict(file), status, error)
+    check_error(api.predict(file), status, error)
 
 
-def test_no_decoder_is_fed_but_those_that_are_named(server, monkeypatch):
-    given = []
-    opened = Image.open
+def test_only_the_listed_decoders_are_used(api, monkeypatch):
+    used = []
+    open_image = Image.open
 
-    def opening(*files, formats=None):
-        given.append(formats)
-        return opened(*files, formats=formats)
+    def record_and_open(*files, formats=None):
+        used.append(formats)
+        return open_image(*files, formats=formats)
 
-    monkeypatch.setattr(Image, "open", opening)
-    assert server.predict(crop(0)).status_code == 200
-    assert given == [decode_upload.FORMATS] * 2
+    monkeypatch.setattr(Image, "open", record_and_open)
+    assert api.predict(crop_png(0)).status_code == 200
+    assert used == [decode_upload.FORMATS] * 2
 
 
-def test_a_picture_goes_by_its_content_not_by_its_name(server):
+def test_the_format_is_recognised_by_content_not_by_name(api):
     for name in ("notes.txt", "../../etc/passwd", "x.php\0.png", ""):
-        answer = server.ask("POST", "/api/predict", files=form(crop(0), name))
-        assert answer.status_code == (200 if name else 400), name
+        response = api.request("POST", "/api/predict", files=make_form(crop_png(0), name))
+        assert response.status_code == (200 if name else 400), name
 
 
-def test_several_scans_are_a_usual_picture(server):
-    assert server.predict(progressive(12)).status_code == 200
+def test_a_jpeg_of_several_scans_is_accepted(api):
+    assert api.predict(progressive_jpeg(12)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -146,17 +154,16 @@ def test_several_scans_are_a_usual_picture(server):
         {},
     ],
 )
-def test_another_form_of_request_is_told(server, request_):
-    told(server.ask("POST", "/api/predict", **request_), 400, "malformed")
+def test_a_malformed_request_is_refused(api, request_):
+    check_error(api.request("POST", "/api/predict", **request_), 400, "malformed")
 
 
-def test_options_that_are_none_are_told(server):
-    body = told(server.predict(crop(0), "?heat=perhaps"), 422, "malformed")
+def test_an_invalid_query_parameter_is_refused(api):
+    body = check_error(api.predict(crop_png(0), "?heat=perhaps"), 422, "malformed")
     assert "heat" in body["found"]
 
 
-def test_a_stream_without_a_length_is_cut_off(server):
-    """And what it holds is not kept."""
+def test_an_endless_body_is_refused_and_not_kept_in_memory(api):
 
     async def endless():
         yield START
@@ -166,14 +173,14 @@ def test_a_stream_without_a_length_is_cut_off(server):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     tracemalloc.start()
     try:
-        answer = server.ask("POST", "/api/predict", content=endless(), headers=headers)
+        response = api.request("POST", "/api/predict", content=endless(), headers=headers)
         assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
     finally:
         tracemalloc.stop()
-    told(answer, 413, "too_many_bytes")
+    check_error(response, 413, "too_many_bytes")
 
 
-def test_a_slow_upload_is_given_up(predictor):
+def test_a_slow_upload_times_out(predictor):
     async def slow():
         yield START
         while True:
@@ -181,103 +188,106 @@ def test_a_slow_upload_is_given_up(predictor):
             await asyncio.sleep(0.05)
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    with asking(predictor, Limits(upload_seconds=0.2)) as asker:
-        answer = asker.ask("POST", "/api/predict", content=slow(), headers=headers)
-        told(answer, 408, "slow_upload")
-        assert asker.get("/api/health").json()["requests"] == 0
+    with open_api(predictor, Limits(upload_timeout=0.2)) as api:
+        response = api.request("POST", "/api/predict", content=slow(), headers=headers)
+        check_error(response, 408, "slow_upload")
+        assert api.get("/api/health").json()["requests"] == 0
 
 
-def test_a_slow_answer_is_given_up_and_the_next_one_given(predictor, monkeypatch):
+def test_a_slow_prediction_times_out_and_the_next_request_succeeds(predictor, monkeypatch):
     gate = Gate(monkeypatch, predictor)
-    with asking(predictor, Limits(answer_seconds=0.3)) as asker:
-        answer = asker.predict(crop(0))
-        told(answer, 503, "busy")
-        assert int(answer.headers["Retry-After"]) > 0
+    with open_api(predictor, Limits(response_timeout=0.3)) as api:
+        response = api.predict(crop_png(0))
+        check_error(response, 503, "busy")
+        assert int(response.headers["Retry-After"]) > 0
         gate.open.set()
-        assert asker.predict(crop(1)).status_code == 200
+        assert api.predict(crop_png(1)).status_code == 200
 
 
-def test_who_comes_when_all_places_are_taken_comes_back_later(predictor, monkeypatch):
-    """And who waits is answered, all that wait together in one batch."""
+def test_requests_beyond_the_maximum_are_refused_and_waiting_ones_share_a_batch(
+    predictor, monkeypatch
+):
     gate = Gate(monkeypatch, predictor)
-    monkeypatch.setattr(worker, "_PATIENCE", PATIENT)
+    monkeypatch.setattr(worker, "_MAX_BATCH_DELAY", TIMEOUT)
 
-    async def crowd(asker):
-        async with asker.client() as client:
+    async def send_five(api):
+        async with api.make_client() as client:
             posts = [
-                asyncio.create_task(client.post("/api/predict", files=form(crop(seed))))
+                asyncio.create_task(client.post("/api/predict", files=make_form(crop_png(seed))))
                 for seed in range(4)
             ]
-            assert await asyncio.to_thread(gate.begun.acquire, timeout=PATIENT)
+            assert await asyncio.to_thread(gate.begun.acquire, timeout=TIMEOUT)
             while (await client.get("/api/health")).json()["requests"] < 4:
                 await asyncio.sleep(0.01)
-            late = await client.post("/api/predict", files=form(crop(9)))
-            told(late, 503, "busy")
+            late = await client.post("/api/predict", files=make_form(crop_png(9)))
+            check_error(late, 503, "busy")
             assert int(late.headers["Retry-After"]) > 0
             await asyncio.to_thread(gate.open.set)
-            return [answer.status_code for answer in await asyncio.gather(*posts)]
+            return [response.status_code for response in await asyncio.gather(*posts)]
 
-    with asking(predictor, Limits(places=4)) as asker:
-        assert asyncio.run(crowd(asker)) == [200] * 4
+    with open_api(predictor, Limits(max_requests=4)) as api:
+        assert asyncio.run(send_five(api)) == [200] * 4
         assert sum(gate.batches) == 4
-        assert len(gate.batches) <= 2, "those that waited were predicted one by one"
-        assert asker.predict(crop(9)).status_code == 200
+        assert len(gate.batches) <= 2, "waiting requests were predicted one by one"
+        assert api.predict(crop_png(9)).status_code == 200
 
 
-def test_what_nobody_waits_for_is_not_looked_at(predictor, monkeypatch):
+def test_a_cancelled_job_is_skipped(predictor, monkeypatch):
     gate = Gate(monkeypatch, predictor)
-    with asking(predictor) as asker:
-        first = asker.worker.submit(crop(0))
-        assert gate.begun.acquire(timeout=PATIENT)
-        second, third = (asker.worker.submit(crop(seed)) for seed in (1, 2))
+    with open_api(predictor) as api:
+        first = api.worker.submit(crop_png(0))
+        assert gate.begun.acquire(timeout=TIMEOUT)
+        second, third = (api.worker.submit(crop_png(seed)) for seed in (1, 2))
         assert second.cancel()
         gate.open.set()
-        assert [one.result(PATIENT).status for one in (first, third)] == ["ok", "ok"]
+        assert [one.result(TIMEOUT).status for one in (first, third)] == ["ok", "ok"]
         assert sum(gate.batches) == 2
 
 
-def test_a_bug_is_told_and_the_server_goes_on(predictor, monkeypatch):
-    with asking(predictor) as asker:
+def test_a_bug_is_reported_and_the_server_continues(predictor, monkeypatch):
+    with open_api(predictor) as api:
         with monkeypatch.context() as broken:
-            broken.setattr(predictor.finder, "faces", lambda _: 1 / 0)
-            body = told(asker.predict(crop(0)), 500, "bug")
+            broken.setattr(predictor.finder, "find", lambda _: 1 / 0)
+            body = check_error(api.predict(crop_png(0)), 500, "bug")
             assert "ZeroDivisionError" in body["found"]
         with monkeypatch.context() as broken:
             broken.setattr(predictor, "probabilities", lambda _: 1 / 0)
-            told(asker.predict(crop(0)), 500, "bug")
-        assert asker.predict(crop(0)).status_code == 200
+            check_error(api.predict(crop_png(0)), 500, "bug")
+        assert api.predict(crop_png(0)).status_code == 200
 
 
-def test_nothing_goes_onto_the_disk(predictor, monkeypatch):
-    """Not even a picture that is larger than what web servers keep in memory."""
+def test_no_upload_is_written_to_disk(predictor, monkeypatch):
+    """Web frameworks by default spool large uploads to temporary files."""
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1300, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "BMP")
     assert len(stream.getvalue()) > 4 * 2**20
-    for maker in ("NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp"):
-        monkeypatch.setattr(tempfile, maker, lambda *_, **__: pytest.fail("a temporary file"))
-    with asking(predictor) as asker:
-        assert asker.predict(stream.getvalue()).status_code == 200
-        assert asker.predict(photo()).status_code == 200
+    for name in ("NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp"):
+        monkeypatch.setattr(tempfile, name, lambda *_, **__: pytest.fail("a temporary file"))
+    with open_api(predictor) as api:
+        assert api.predict(stream.getvalue()).status_code == 200
+        assert api.predict(photo_png()).status_code == 200
 
 
 @pytest.mark.parametrize("before", [b"", b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
-def test_a_connection_that_does_not_say_what_it_wants_is_closed(predictor, monkeypatch, before):
-    """Also one that says it a letter at a time, or that asked something before."""
-    monkeypatch.setattr(Impatient, "seconds", 0.5)
-    with asking(predictor) as asker, running(asker.app) as url:
-        place = urllib.parse.urlsplit(url)
-        with socket.create_connection((place.hostname, place.port), timeout=PATIENT) as line:
-            line.sendall(before)
-            answered = line.recv(2**16) if before else b" 200 "
-            assert b" 200 " in answered
+def test_a_connection_without_complete_headers_is_closed(predictor, monkeypatch, before):
+    """Even if the client sends a byte at a time, or has sent a complete request before."""
+    monkeypatch.setattr(TimeoutProtocol, "header_timeout", 0.5)
+    with open_api(predictor) as api, serve_app(api.app) as url:
+        url_parts = urllib.parse.urlsplit(url)
+        with socket.create_connection(
+            (url_parts.hostname, url_parts.port), timeout=TIMEOUT
+        ) as connection:
+            connection.sendall(before)
+            received = connection.recv(2**16) if before else b" 200 "
+            assert b" 200 " in received
             began = time.monotonic()
-            line.settimeout(0.05)
-            for letter in itertools.cycle(b"GET / HTTP/1.1\r\nX: " + b"x" * 50):
-                assert time.monotonic() - began < PATIENT
+            connection.settimeout(0.05)
+            for byte in itertools.cycle(b"GET / HTTP/1.1\r\nX: " + b"x" * 50):
+                assert time.monotonic() - began < TIMEOUT
                 try:
-                    line.sendall(bytes([letter]))
-                    if not line.recv(2**16):
+                    connection.sendall(bytes([byte]))
+                    if not connection.recv(2**16):
                         break
                 except TimeoutError:
                     continue

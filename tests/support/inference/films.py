@@ -1,15 +1,18 @@
-"""Videos of a face that moves to the right, ten frames a second."""
+"""Videos of a face that moves to the right, and a webcam that plays them."""
 
 import cv2
 import numpy as np
 
 from tests.support.data.faces import face
 
-_Capture = cv2.VideoCapture  # itself, whatever a test puts in its place
+_VideoCapture = cv2.VideoCapture  # the original, whatever a test puts in its place
 
 
 def write(path, frames=40, fourcc="mp4v"):
-    """Of 320 by 240 pixels; the face is 140 high and moves by 3 a frame."""
+    """Writes a video of 320 by 240 pixels, ten frames a second; returns its path.
+
+    The face is 140 pixels high and moves by 3 pixels per frame.
+    """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*fourcc), 10, (320, 240))
     for frame in range(frames):
         pixels = np.full((240, 320), 128, np.uint8)
@@ -20,8 +23,13 @@ def write(path, frames=40, fourcc="mp4v"):
     return path
 
 
-class Camera:
-    """Stands for `cv2.VideoCapture`: device 0 films what a file shows, until somebody ends it."""
+class FakeCamera:
+    """A `cv2.VideoCapture` whose device 0 plays a file until Ctrl-C.
+
+    Args:
+        path: The file.
+        frames: The number of frames before Ctrl-C.
+    """
 
     def __init__(self, path, frames):
         self.path, self.left, self.opened = path, frames, []
@@ -29,20 +37,20 @@ class Camera:
     def __call__(self, source):
         self.opened.append(source)
         self.device = source == 0
-        self._film = _Capture(str(self.path) if self.device else source)
+        self._video = _VideoCapture(str(self.path) if self.device else source)
         return self
 
     def __getattr__(self, name):
-        return getattr(self._film, name)
+        return getattr(self._video, name)
 
     def get(self, what):
-        """Nobody knows how many frames a camera will give."""
+        """Returns a property; the frame count of a camera is unknown."""
         count = self.device and what == cv2.CAP_PROP_FRAME_COUNT
-        return -1.0 if count else self._film.get(what)
+        return -1.0 if count else self._video.get(what)
 
     def grab(self):
-        """The next frame; Ctrl-C when it has given as many as it should."""
+        """Takes the next frame; raises KeyboardInterrupt after the last one."""
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1
-        return self._film.grab()
+        return self._video.grab()

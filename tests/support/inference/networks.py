@@ -1,4 +1,4 @@
-"""Networks of random weights as files, for what only needs answers."""
+"""Files of networks with random weights, for tests that need no trained ones."""
 
 import jax
 import numpy as np
@@ -12,20 +12,29 @@ from tests.support.data.faces import face
 
 
 def write(folder, arch="vgg16", **fields):
-    """Writes a `TrainedModel` that tells faces apart, at 32 pixels; returns its path."""
+    """Writes a `TrainedModel` at 32 pixels whose predictions differ between faces.
+
+    Args:
+        folder: The folder for the file.
+        arch: The backbone.
+        **fields: Other values of the configuration.
+
+    Returns:
+        The path of the file.
+    """
     config = make_config(arch, "0,weights=none,image_size=32")
-    model = models.build(config)  # in float32, whatever the fields say of activations
+    model = models.build(config)  # in float32, whatever dtype the fields name
     config.update(fields)
     rng = np.random.default_rng(3)
 
-    def drawn(leaf):  # what begins at 0 or 1 too: no two are alike
+    def perturb(leaf):  # so that vectors that begin at 0 or 1 differ too
         return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
 
-    variables = jax.tree.map(drawn, model.init(3))
+    variables = jax.tree.map(perturb, model.init(3))
     last = variables["params"]["head"]["predictions"]
     last["kernel"] *= 30
-    if arch in ("mobilenet", "efficientnetb0"):  # else all faces would look the same to them
-        _settle(model, variables)
+    if arch in ("mobilenet", "efficientnetb0"):  # otherwise their features would not differ
+        _normalize(model, variables)
     recipe = {
         "config": config.to_dict(),
         "classes": list(CLASSES),
@@ -38,8 +47,8 @@ def write(folder, arch="vgg16", **fields):
     return path
 
 
-def _settle(model, variables):
-    """Gives BatchNorms the statistics of some faces, and the logits a mean of 0 over them."""
+def _normalize(model, variables):
+    """Gives the BatchNorms the statistics of some faces, and the logits a mean of 0 over them."""
     faces = np.stack([face(n) for n in range(16)])
     whole = models.build(make_config(model.arch, f"9,weights=none,image_size={model.image_size}"))
 
@@ -50,7 +59,7 @@ def _settle(model, variables):
         return whole.logits(params, features), moved
 
     logits, moved = run(variables["params"], variables["batch_stats"])
-    # A hundredth of what has moved is the faces' own.
+    # In one step the statistics move by a hundredth of the way to the faces' own.
     variables["batch_stats"] = jax.tree.map(
         lambda before, after: np.asarray(before + 100 * (after - before)),
         variables["batch_stats"],

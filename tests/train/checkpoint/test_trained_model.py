@@ -1,4 +1,4 @@
-"""A stored network is the run's best, bit for bit, or is refused."""
+"""Tests that a stored network equals the run's best weights bit for bit, or is refused."""
 
 import dataclasses
 import json
@@ -29,40 +29,40 @@ from tests.support.train.tiny import make_splits
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run and its recipe."""
+    """The folder of a finished run, and its recipe."""
     workdir = tmp_path_factory.mktemp("stored") / "run"
     return workdir, finished.write(workdir)
 
 
 @pytest.fixture(scope="module")
 def path(run):
-    """The stored network of that run."""
+    """The file of that run's network."""
     return finals.store(run[0], run[0].parent / "models" / "run")
 
 
-def answers(model, preprocessing, variables):
+def predict_logits(model, preprocessing, variables):
     copies = parallel.replicate(variables)
     step = evaluation_step(model, preprocessing)
     split = make_splits()["test"]
     return predict_split(step, copies["params"], copies["batch_stats"], split, 8, name="test")
 
 
-def test_it_answers_as_the_best_checkpoint_bit_for_bit(run, path):
+def test_it_predicts_as_the_best_checkpoint_bit_for_bit(run, path):
     workdir, recipe = run
     best, _ = Checkpoints(workdir, recipe).restore_best()
     found = TrainedModel.load(path)
-    wanted, leaves = named_leaves(best), named_leaves(found.variables)
-    assert leaves.keys() == wanted.keys()
-    assert all(leaves[name].tobytes() == wanted[name].tobytes() for name in wanted)
+    expected, leaves = named_leaves(best), named_leaves(found.variables)
+    assert leaves.keys() == expected.keys()
+    assert all(leaves[name].tobytes() == expected[name].tobytes() for name in expected)
     assert all(leaf.dtype == np.float32 for leaf in leaves.values())
     model = found.model
-    logits = answers(model, found.preprocessing, found.variables)
+    logits = predict_logits(model, found.preprocessing, found.variables)
     assert np.ptp(logits) > 0
-    np.testing.assert_array_equal(logits, answers(model, model.preprocessing, best))
+    np.testing.assert_array_equal(logits, predict_logits(model, model.preprocessing, best))
 
 
-def test_it_knows_what_a_predictor_asks(run, path):
-    found = TrainedModel.load(path.parent)  # the folder will do
+def test_it_holds_everything_that_prediction_needs(run, path):
+    found = TrainedModel.load(path.parent)  # the folder is enough
     assert (found.arch, found.model.image_size) == ("efficientnetb0", 32)
     assert found.classes == ("happy", "neutral", "sad", "surprise")
     assert found.preprocessing == IDENTITY
@@ -71,46 +71,46 @@ def test_it_knows_what_a_predictor_asks(run, path):
     assert (path.parent / card.NAME).read_text() == "# the card\n"
 
 
-def test_numpy_alone_reads_all_leaves_and_no_optimiser(run, path):
-    """Whoever has no faceemo gets the weights, and the words about them."""
+def test_numpy_alone_reads_all_leaves_and_there_is_no_optimiser(path):
+    """Without faceemo a user can read the weights and the recipe."""
     with path.open("rb") as stream, np.load(stream) as file:
         about = json.loads(str(file["about"]))
         size = sum(file[name].nbytes for name in file.files if name != "about")
         assert {name.split("/")[0] for name in file.files} == {"about", "params", "batch_stats"}
         assert file["params/head/predictions/kernel"].shape == (1280, 4)
     assert about["recipe"]["classes"][0] == "happy"
-    assert size == 4 * (4_049_571 + 4 * 1281)  # Keras's count of its trunk, and the head
+    assert size == 4 * (4_049_571 + 4 * 1281)  # Keras's count for the backbone, and the head
     assert size < path.stat().st_size < 1.05 * size
 
 
 def test_training_starts_from_its_backbone(path):
-    """Every leaf and statistic of it, at another size and with other classes; a new head."""
-    kept = TrainedModel.load(path)
+    """All its leaves are taken, at another size and with other classes; the head is new."""
+    trained = TrainedModel.load(path)
     config = make_config("efficientnetb0", f"best,weights={path},image_size=64,classes=sad+happy")
     model = models.build(config)
     fresh = model.init(3)
     found, preprocessing, source = models.load_weights(model, fresh, config.weights)
-    assert preprocessing == kept.preprocessing
+    assert preprocessing == trained.preprocessing
     assert source["source"] == str(path)
     for tree in ("params", "batch_stats"):
-        ours, theirs = (named_leaves(of[tree]["backbone"]) for of in (found, kept.variables))
+        ours, theirs = (named_leaves(one[tree]["backbone"]) for one in (found, trained.variables))
         assert ours.keys() == theirs.keys()
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
     assert found["params"]["head"] is fresh["params"]["head"]
 
 
-def test_another_backbone_does_not_start_from_it(path):
+def test_training_of_another_backbone_does_not_start_from_it(path):
     model = models.build(make_config("resnet50v2", f"0,weights={path},image_size=32"))
     with pytest.raises(UserError, match="found weights of efficientnetb0"):
         models.load_weights(model, model.init(0), str(path))
 
 
-def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
-    """Wherever one is altered; dates in the zip's own tables mean nothing to anybody."""
+def test_an_altered_byte_is_noticed_or_has_no_effect(path, tmp_path):
+    """Only bytes such as the dates in the zip's tables have none."""
     content = path.read_bytes()
     whole = named_leaves(TrainedModel.load(path).variables)
     rng = np.random.default_rng(0)
-    # anywhere, in the first arrays' headers, in the tables at the end, in what is said about it
+    # anywhere, in the first arrays' headers, in the tables at the end, in 'about'
     about = content.index(b"about.npy")
     places = [
         *rng.integers(0, len(content), 12),
@@ -134,8 +134,8 @@ def test_an_altered_byte_is_noticed_or_means_nothing(path, tmp_path):
     assert all("which cannot be read" in text and "\n" not in text for text in refused)
 
 
-def test_what_zips_checksum_cannot_see_the_digests_do(path, tmp_path):
-    """An array or a word replaced by a tool that writes a good zip again."""
+def test_digests_notice_a_change_with_a_valid_zip_checksum(path, tmp_path):
+    """Such as an array or a fact that another tool replaced, rewriting the zip."""
     about, arrays = npz.unpack(path)
     name = "params/head/predictions/bias"
     for key, value in (
@@ -160,7 +160,7 @@ def test_a_file_that_is_cut_off_is_refused(path, tmp_path, length):
         TrainedModel.load(tmp_path)
 
 
-def test_what_is_no_stored_network_is_refused(path, tmp_path):
+def test_a_file_that_is_no_stored_network_is_refused(path, tmp_path):
     with pytest.raises(UserError, match="no such file"):
         TrainedModel.load(tmp_path / "lost.npz")
     other = tmp_path / "other.npz"
@@ -196,7 +196,7 @@ finals.store(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-def test_killed_while_storing_nothing_passes_for_finished(run, tmp_path):
+def test_a_killed_store_leaves_nothing_that_looks_finished(run, tmp_path):
     workdir, _ = run
     for folder in (tmp_path / "new", finals.store(workdir, tmp_path / "old").parent):
         before = sorted(path.name for path in folder.glob("*"))
@@ -211,7 +211,7 @@ def test_killed_while_storing_nothing_passes_for_finished(run, tmp_path):
     assert not (tmp_path / ".new.partial").exists()
 
 
-def test_what_is_not_finished_or_not_ours_is_left_alone(run, tmp_path):
+def test_unfinished_runs_and_foreign_folders_are_refused(run, tmp_path):
     workdir, _ = run
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
