@@ -1,10 +1,13 @@
 """Errors that the user can fix, and how commands report them."""
 
+import argparse
 import contextlib
 import difflib
 import errno
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 _ELSEWHERE = (
     "or choose other folders: data_dir or --workdir for what is written, source for the images"
@@ -46,6 +49,20 @@ def suggestion(found: object, known: Iterable[object], form: str = " (did you me
     """Returns " (did you mean 'batch_size'?)" for the closest known name, '' if none is close."""
     name = closest(found, known)
     return form.format(name) if name else ""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An argument parser that suggests the closest choice or option for a mistyped one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints usage and message with a suggestion, and exits with code 2."""
+        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            choices = [choice.strip("'") for choice in match[2].split(", ")]
+            message += suggestion(match[1], choices)
+        elif match := re.search(r"unrecognized arguments:.*?--([\w-]+)", message):
+            options = set(re.findall(r"--([\w-]+)", self.format_help()))
+            message += suggestion(match[1], options, " (did you mean --{}?)")
+        super().error(message)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ for a user. Assets may come from a server and go into a cache of the test's own.
 """
 
 import atexit
+import collections
 import os
 import shutil
 import tempfile
@@ -39,10 +40,16 @@ hypothesis.settings.register_profile("faceemo", deadline=None)
 hypothesis.settings.load_profile("faceemo")
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the files with the most slow tests first, so that no long file starts last."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 @pytest.fixture
 def server():
     """Fails as the paths asked of it say."""
-    with served.serving() as server:
+    with served.run_server() as server:
         yield server
 
 

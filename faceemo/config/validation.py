@@ -96,6 +96,8 @@ _AMOUNT = Rule("a number from 0", lambda value: 0 <= value < float("inf"))
 _COUNT = Rule("a whole number from 0", lambda value: value >= 0)
 _SEED = Rule("0 to 2**31 - 1", lambda value: 0 <= value < 2**31)
 _POSITIVE = Rule("a whole number from 1", lambda value: value >= 1)
+_ANY_PATH = Rule("a path", lambda value: True)
+_EITHER = Rule("true or false", lambda value: True)
 RULES: dict[str, Rule] = {
     "arch": _one_of(*ARCHS),
     "variant": Rule(
@@ -106,6 +108,7 @@ RULES: dict[str, Rule] = {
     "augmentation": _one_of(*AUGMENTATIONS),
     "learning_rate": _FACTOR,
     "unfreeze": _one_of(*UNFREEZE),
+    "extra_dense": _EITHER,
     "batch_size": _POSITIVE,
     "class_weights": _one_of("none", "balanced"),
     "bn_policy": _one_of("keras", "frozen", "recalibrate"),
@@ -114,7 +117,11 @@ RULES: dict[str, Rule] = {
     "patience": _COUNT,
     "seed": _SEED,
     "dtype": _one_of("float32", "bfloat16"),
+    # A name of the backbone's or a file, see `_weights_problems`.
+    "weights": Rule("a name or the path of a file", lambda value: True),
     "dataset": _one_of("folder", "sample"),
+    "data_dir": _ANY_PATH,
+    "source": _ANY_PATH,
     "classes": Rule(classes.CLASSES_TAKE, classes.are_classes),
     "class_map": Rule(
         classes.CLASS_MAP_TAKES, lambda value: not value or classes.is_class_map(value)
@@ -124,6 +131,7 @@ RULES: dict[str, Rule] = {
     "split_seed": _SEED,
     "policy": _one_of(*POLICIES),
     "face_threshold": Rule("0 to below 1", lambda value: 0 <= value < 1),
+    "exact_screening": _EITHER,
     # The ledger has measured pairs up to 4 bits apart whose pixels are alike from 0.5 on.
     "near_distance": Rule("0 to 4", lambda value: 0 <= value <= 4),
     "near_similarity": Rule("0.5 to 1", lambda value: 0.5 <= value <= 1),
@@ -142,6 +150,7 @@ RULES: dict[str, Rule] = {
     "cutmix": _AMOUNT,
     "erasing": Rule("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "ema": _SHARE,
+    "teacher": Rule("paths joined by '+'", lambda value: True),
     "teacher_share": _FACTOR,
     "teacher_temperature": Rule("a number above 0", lambda value: 0 < value < float("inf")),
 }

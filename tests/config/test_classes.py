@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from faceemo.analysis.predictions import Predictions, compute_scores
-from faceemo.analysis.report import figures, report
+from faceemo.analysis.report import report
+from faceemo.analysis.report.confusion_matrix import draw_confusion_matrix
 from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, make_config, validate
 from faceemo.errors import UserError
 from faceemo.experiments import run

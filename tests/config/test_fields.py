@@ -54,6 +54,10 @@ def test_fields_follow_the_variant():
     assert config.extra_dense is True
 
 
+def test_every_field_has_a_rule():
+    assert set(module.RULES) == set(module.make_config("vgg16"))
+
+
 def test_the_config_is_locked():
     with pytest.raises(AttributeError):
         module.make_config("vgg16").imagesize = 48

@@ -1,0 +1,55 @@
+"""Messages for mistakes: suggestions for mistyped words, refusals of the disk, exit codes."""
+
+import errno
+
+import pytest
+
+from faceemo import errors
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "expected"),
+    [
+        ("batchsize", ["batch_size", "image_size"], "batch_size"),
+        ("VGG61", ["vgg16", "mobilenet"], "vgg16"),
+        ("bset", [0, 11, "best"], "best"),
+        ("lr", ["learning_rate", "seed"], None),
+        ("anything", [], None),
+    ],
+)
+def test_the_closest_known_name_is_suggested(found, known, expected):
+    assert errors.closest(found, known) == expected
+    assert errors.suggestion(found, known) == (f" (did you mean '{expected}'?)" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--arch=vgg61"], "(did you mean 'vgg16'?)"),
+        (["--arhc=vgg16"], "(did you mean --arch?)"),
+        (["--arch=xyz"], "choose from"),
+        (["--arch"], "expected one argument"),
+    ],
+)
+def test_a_parser_suggests_choices_and_options(words, message, capsys):
+    parser = errors.ArgumentParser(prog="tool")
+    parser.add_argument("--arch", choices=("vgg16", "mobilenet"))
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(words)
+    text = capsys.readouterr().err
+    assert message in text
+    assert text.count("did you mean") == message.count("did you mean")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_refusal_of_the_disk_is_one_line_and_exit_code_two(number, capsys):
+    with pytest.raises(SystemExit, match="2"), errors.reported():
+        raise OSError(number, "refused", "file.bin")
+    assert "at file.bin" in capsys.readouterr().err
+
+
+def test_any_other_error_keeps_its_traceback():
+    with pytest.raises(KeyError), errors.reported():
+        raise KeyError("a bug")
+    with pytest.raises(FileNotFoundError), errors.reported():
+        raise FileNotFoundError(errno.ENOENT, "missing", "file.bin")
