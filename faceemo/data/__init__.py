@@ -27,11 +27,11 @@ def load(config: ConfigDict) -> dict[str, Split]:
     from faceemo.data.ledger.rules import Rules
     from faceemo.data.prepare import prepare
     from faceemo.data.sample import sample
-    from faceemo.data.source import selection
+    from faceemo.data.source.selection import Selection
 
     root = dataset_root(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    asked = selection.of_config(config)
+    asked = Selection.from_config(config)
     prepare.prepare(root, Rules.from_config(config), selection=asked, exact=config.exact_screening)
     return builder.load(root, config.native_size, asked.classes)

@@ -118,7 +118,7 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
             found="no such folder",
             fix="run scripts/remove_duplicates.py, which makes it",
         )
-    hashes = archive.hashes(source, classes)
+    hashes = archive.hash_images(source, classes)
     if not any(path.startswith("validation/") for path in hashes):
         raise UserError(
             expected=f"images in {source / 'validation'}",

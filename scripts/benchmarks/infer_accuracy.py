@@ -1,4 +1,4 @@
-"""The faces of infer.py, and how right the contestants are about them."""
+"""The faces of infer.py, and the accuracy of the contestants on them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,31 +15,37 @@ from faceemo.data.source import sources
 from faceemo.errors import UserError
 from faceemo.train.checkpoint.trained_model import read as read_trained
 
-TOLERANCE = 1e-4  # of probabilities, as of `faceemo.inference.export.export`
-# Rows of FER2013 below it are its training split, which the peer evidently learned from.
-_SEEN = 28_709
+TOLERANCE = 1e-4  # for probabilities, as in `faceemo.inference.export.export`
+# Rows of FER2013 below this are its training split, on which fer was evidently trained.
+_FIRST_UNSEEN_ROW = 28_709
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Faces:
-    """Pixels uint8 [N, S, S], their labels, and the row of FER2013 by their names, -1 if none."""
+    """Labelled faces.
+
+    Attributes:
+        pixels: uint8 [N, S, S].
+        labels: Class of each face.
+        rows: Row of FER2013 that the file name gives, int [N]; -1 without one.
+    """
 
     pixels: np.ndarray
     labels: tuple[str, ...]
     rows: np.ndarray
 
 
-def read(source: Path, split: str | None, count: int, run: Path | None) -> Faces:
-    """Faces of the run's classes, as its predictor is shown crops.
+def read_faces(source: Path, split: str | None, count: int, run: Path | None) -> Faces:
+    """Reads faces, squeezed to the native size as the predictor does with crops.
 
     Args:
-        source: zip, folder or csv.
-        split: of it, or None for all.
-        count: that are drawn at random, always the same; 0 for all.
-        run: a trained run, whose classes and native size are taken; None for the usual ones.
+        source: Zip, folder or CSV.
+        split: Split to read, or None for all.
+        count: Number of random faces, always the same ones; 0 for all.
+        run: Trained run whose classes and native size are used; None for the defaults.
 
     Raises:
-        UserError: if there are none.
+        UserError: If there is no face of these classes.
     """
     trained = read_trained(run) if run else None
     classes = trained.classes if trained else CLASSES
@@ -47,67 +53,73 @@ def read(source: Path, split: str | None, count: int, run: Path | None) -> Faces
     opened = sources.find(source.parent, source, from_within=False)
     places = {
         path: place
-        for path, place in opened.layout().places.items()
+        for path, place in opened.layout().destinations.items()
         if place.label in classes and split in (None, place.split)
     }
     names = sorted(places)
     if count and count < len(names):
         names = sorted(np.random.default_rng(0).choice(names, count, replace=False).tolist())
-    contents = dict(opened.contents(names))
+    contents = dict(opened.read_files(names))
     decoded = {name: decode(contents[name]).pixels for name in names}
-    found = {name: pixels for name, pixels in decoded.items() if pixels is not None}
-    if not found:
+    readable = {name: pixels for name, pixels in decoded.items() if pixels is not None}
+    if not readable:
         raise UserError(
             expected=f"faces of {', '.join(classes)} in {source}",
-            found="none that can be read",
-            fix="name other --images, or another --split",
+            found="no readable image",
+            fix="give other --images or another --split",
         )
     return Faces(
-        np.stack([resize_square(Image.fromarray(pixels.grey), side) for pixels in found.values()]),
-        tuple(places[name].label for name in found),
-        np.array([_row(name) for name in found]),
+        np.stack(
+            [resize_square(Image.fromarray(pixels.grey), side) for pixels in readable.values()]
+        ),
+        tuple(places[name].label for name in readable),
+        np.array([_parse_row(name) for name in readable]),
     )
 
 
-def agreement(answers: Mapping[str, np.ndarray], same: Sequence[str]) -> Iterator[str]:
-    """How far the contestants with the same weights are apart, in lines."""
-    if "faceemo" not in answers:
+def format_agreement(
+    probabilities: Mapping[str, np.ndarray], equal: Sequence[str]
+) -> Iterator[str]:
+    """Yields a line on the largest difference from faceemo for each contestant in `equal`."""
+    if "faceemo" not in probabilities:
         return
-    spread = np.ptp(answers["faceemo"], axis=0).max()
-    for name in same:
+    spread = np.ptp(probabilities["faceemo"], axis=0).max()
+    for name in equal:
         if name == "faceemo":
             continue
-        apart = float(np.abs(answers[name] - answers["faceemo"]).max())
-        verdict = "agrees" if apart <= TOLERANCE else "DISAGREES"
+        difference = float(np.abs(probabilities[name] - probabilities["faceemo"]).max())
+        verdict = "agrees" if difference <= TOLERANCE else "DISAGREES"
         yield (
-            f"{name} {verdict} with faceemo: probabilities at most {apart:.1e} apart, which differ "
-            f"by {spread:.2g} among the faces"
+            f"{name} {verdict} with faceemo: probabilities differ by at most {difference:.1e}; "
+            f"between faces they differ by up to {spread:.2g}"
         )
 
 
-def table(answers: Mapping[str, np.ndarray], faces: Faces, classes: Sequence[str]) -> Iterator[str]:
-    """Accuracy and macro-F1 of each, in lines; also by whether the peer may have seen the faces."""
+def format_table(
+    probabilities: Mapping[str, np.ndarray], faces: Faces, classes: Sequence[str]
+) -> Iterator[str]:
+    """Yields lines with accuracy and macro-F1 on all faces, and on those fer has (not) seen."""
     parts = {"all": np.full(len(faces.rows), True)}
     if (faces.rows >= 0).all():
         parts |= {
-            f"rows from {_SEEN:,}": faces.rows >= _SEEN,
-            "rows below, which fer has seen": faces.rows < _SEEN,
+            f"rows from {_FIRST_UNSEEN_ROW:,}": faces.rows >= _FIRST_UNSEEN_ROW,
+            "rows below, which fer has seen": faces.rows < _FIRST_UNSEEN_ROW,
         }
     truth = np.array([classes.index(label) for label in faces.labels])
     for part, inside in parts.items():
         if not inside.any():
             continue
-        for name, chances in answers.items():
-            guesses = chances.argmax(1)[inside]
-            right, total = int((guesses == truth[inside]).sum()), int(inside.sum())
-            low, high = wilson_interval(right, total)
-            f1 = sklearn.metrics.f1_score(truth[inside], guesses, average="macro")
+        for name, rows in probabilities.items():
+            predicted = rows.argmax(1)[inside]
+            correct, total = int((predicted == truth[inside]).sum()), int(inside.sum())
+            low, high = wilson_interval(correct, total)
+            f1 = sklearn.metrics.f1_score(truth[inside], predicted, average="macro")
             yield (
-                f"{part}, n = {total:,}: {name} accuracy {right / total:.3f} "
+                f"{part}, n = {total:,}: {name} accuracy {correct / total:.3f} "
                 f"({low:.3f} to {high:.3f}), macro-F1 {f1:.3f}"
             )
 
 
-def _row(name: str) -> int:
+def _parse_row(name: str) -> int:
     stem = Path(name).stem
     return int(stem) if stem.isdecimal() and stem.isascii() else -1

@@ -1,4 +1,4 @@
-"""Two ways to prepare in no time: planted pictures and a stand-in, drawn faces and a memory."""
+"""Fixtures for fast preparations with a stand-in detector, or with a cache of detections."""
 
 import pytest
 
@@ -6,27 +6,27 @@ from faceemo.data.measure import face_detector
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from tests.support.data import forms, remembering
-from tests.support.data.planted import StandIn, draw_nothing, write_zip
+from tests.support.data.planted import StandInDetector, stub_pictures, write_zip
 
 
 @pytest.fixture
 def detector(monkeypatch):
-    """The stand-in for the detector, which has seen nothing yet."""
-    monkeypatch.setattr(StandIn, "seen", 0)
-    monkeypatch.setattr(face_detector, "Detector", StandIn)
-    return StandIn
+    """Replaces the detector by the stand-in, whose count of images is 0."""
+    monkeypatch.setattr(StandInDetector, "num_images", 0)
+    monkeypatch.setattr(face_detector, "Detector", StandInDetector)
+    return StandInDetector
 
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Drawing takes a second; where it does not matter, an empty file stands in."""
+    """Replaces the pictures, which take a second to draw, by empty files."""
     monkeypatch.setattr(prepare, "_PICTURES", prepare._PICTURES)
-    draw_nothing()
+    stub_pictures()
 
 
 @pytest.fixture
-def done(tmp_path, detector, no_pictures):
-    """A root with the planted pictures, prepared."""
+def prepared(tmp_path, detector, no_pictures):
+    """The root of a preparation of the planted images."""
     root = write_zip(tmp_path / "root")
     prepare.prepare(root)
     return root
@@ -34,22 +34,22 @@ def done(tmp_path, detector, no_pictures):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """The drawn sample: {'train/happy/7.jpg': content}."""
-    return forms.drawn(tmp_path_factory.mktemp("drawn"))
+    """The files of a drawn sample: {'train/happy/7.jpg': content}."""
+    return forms.draw_images(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")
-def usual(images, tmp_path_factory):
-    """What becomes of these images in the usual zip."""
+def usual_fates(images, tmp_path_factory):
+    """The fates of these images when they are prepared from a zip of the usual layout."""
     root = tmp_path_factory.mktemp("usual")
     forms.write_zip(root / archive.ZIP, forms.below(images, archive.FOLDER))
-    with remembering.in_place():
+    with remembering.caching_detector():
         prepare.prepare(root)
-    return remembering.fates(root)
+    return remembering.read_fates(root)
 
 
 @pytest.fixture(scope="module")
-def light():
-    """The detector with a memory, no pictures."""
-    with remembering.in_place():
+def caching_detector():
+    """Replaces the detector by one with a cache; no pictures are drawn."""
+    with remembering.caching_detector():
         yield

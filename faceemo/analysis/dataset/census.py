@@ -1,4 +1,4 @@
-"""A dataset counted: what each stage of the preparation left, what leaks, what was left out."""
+"""Counts a dataset: images after each stage of the preparation, leaks, and images left out."""
 
 import collections
 import dataclasses
@@ -13,24 +13,24 @@ from faceemo.data.ledger.ledger import Row
 from faceemo.data.prepare import prepare, tables
 from faceemo.data.sample import sample
 
-Counts = dict[str, dict[str, int]]  # split -> class -> images, zeros included
-Leaks = dict[
-    str, dict[str, dict[str, int]]
-]  # 'test in train' -> kind of likeness -> class -> images
+# split -> class -> images, zeros included
+Counts = dict[str, dict[str, int]]
+# 'test in train' -> kind of likeness -> class -> images
+Leaks = dict[str, dict[str, dict[str, int]]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Census:
-    """What is known of a dataset as far as it is prepared.
+    """Facts about a dataset, as far as it is prepared.
 
     Attributes:
-        root: folder of the dataset.
-        classes: those that occur, the usual ones first.
-        images: path of every original below its folder, sorted.
-        rows: the ledger's, in its order; empty before screening.
-        stages: finished ones, of `prepare.STAGES`.
-        record: of the finished stages, as the preparation wrote it.
-        drawn: whether the images are drawings.
+        root: Folder of the dataset.
+        classes: Names of the classes that occur, the usual ones first.
+        images: Path of every original below its folder, sorted.
+        rows: Rows of the ledger, in its order; empty before screening.
+        stages: Finished stages of `prepare.STAGES`.
+        record: The preparation's record of the finished stages.
+        drawn: Whether the images are drawings.
     """
 
     root: Path
@@ -43,16 +43,16 @@ class Census:
 
     @property
     def threshold(self) -> float:
-        """A face is where the detector's confidence is above it; there is one after screening."""
+        """Detector confidence above which an image shows a face; available after screening."""
         return self.record["screen"]["inputs"]["threshold"]
 
     @property
-    def comparable(self) -> bool:
-        """Whether the original project's published counts say anything about these images."""
+    def is_comparable(self) -> bool:
+        """Whether the original project's published counts apply to these images."""
         return not self.drawn and set(self.classes) == set(CLASSES)
 
-    def counts(self, stage: str) -> Counts:
-        """How many images of each split and class are left after a finished `stage`."""
+    def count_images(self, stage: str) -> Counts:
+        """Counts the images of each split and class that remain after a finished `stage`."""
         if stage == "unpack":
             keys = [tuple(path.split("/")[:2]) for path in self.images]
         elif stage == "screen":
@@ -62,14 +62,14 @@ class Census:
         found = collections.Counter(keys)
         return {split: {label: found[split, label] for label in self.classes} for split in SPLITS}
 
-    def published(self, stage: str) -> Counts | None:
-        """The original's counts after `stage`, where they are comparable."""
-        if not self.comparable:
+    def published_counts(self, stage: str) -> Counts | None:
+        """Returns the original project's counts after `stage`; None if they do not apply."""
+        if not self.is_comparable:
             return None
-        return {split: dict(counts.items()) for split, counts in tables.ORIGINAL[stage].items()}
+        return {split: dict(counts) for split, counts in tables.PUBLISHED_COUNTS[stage].items()}
 
-    def fates(self) -> dict[str, dict[str, collections.Counter[str]]]:
-        """How many images of each split and class have each fate: {split: {class: fates}}."""
+    def count_fates(self) -> dict[str, dict[str, collections.Counter[str]]]:
+        """Counts the images of each split and class by fate: {split: {class: {fate: images}}}."""
         result: dict[str, dict[str, collections.Counter[str]]] = {
             split: {label: collections.Counter() for label in self.classes} for split in SPLITS
         }
@@ -78,20 +78,20 @@ class Census:
         return result
 
     def leaks(self) -> tuple[Leaks, Leaks]:
-        """Images of one split that occur in another: among all, and among those kept.
+        """Returns the recorded counts of images that occur in another split too.
 
-        As the finished search for duplicates recorded them.
+        The first counts are those among all images, the second those among kept images.
         """
         found = self.record["dedupe"]["leaks"]
         return found["before"], found["after"]
 
     def groups(self, fate: str) -> list[list[Row]]:
-        """The groups of duplicates in which an image has `fate`, whole, by their first member.
+        """Returns whole groups of duplicates in which an image has `fate`, sorted by first member.
 
-        In each the kept image comes first, the others by path.
+        In each group the kept image comes first, the others follow by path.
         """
         rules = self.record.get("dedupe", {}).get("inputs", {}).get("rules", {})
-        # Which kind of group decides an image's fate is a rule of the preparation.
+        # the policy decides which kind of group determines an image's fate
         strict = rules.get("policy") == "strict"
         members: dict[str, list[Row]] = collections.defaultdict(list)
         for row in self.rows:
@@ -111,13 +111,13 @@ class Census:
 
 
 def read(root: Path, hashes: Mapping[str, str]) -> Census:
-    """What the files in `root` say, without doing any of the preparation.
+    """Reads the facts from the files in `root`, without preparing anything.
 
-    A ledger about other images than these (a new zip was unpacked) counts as none.
+    A ledger about other images (because a new zip was unpacked) is ignored.
 
     Args:
-        root: folder of an unpacked dataset.
-        hashes: path of every original -> its sha256 (`archive.hashes`).
+        root: Folder of an unpacked dataset.
+        hashes: Maps the path of every original to its sha256 (`archive.hash_images`).
     """
     path = root / prepare.RECORD
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

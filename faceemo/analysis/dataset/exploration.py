@@ -1,7 +1,7 @@
-"""The page about a dataset: what is in it, what it looks like, what was left out and why.
+"""Writes the page about a dataset: its counts and images, and which were left out and why.
 
-It shows what the preparation has found out so far and says which stages are missing; it does none
-of them.
+The page shows the results of the preparation so far and names the missing stages; it runs none of
+them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from faceemo.data.source import archive
 
 NAME = "exploration.html"
 
-_STAGES = {  # what is left after each, and what does it
+_STAGES = {  # stage -> (images that remain after it, script that runs it)
     "unpack": ("in the zip", "scripts/explore_data.py"),
     "screen": ("face found", "scripts/detect_faces.py"),
     "dedupe": ("unique", "scripts/remove_duplicates.py"),
@@ -32,10 +32,10 @@ _STAGES = {  # what is left after each, and what does it
 _BRIGHTNESS = charts.Scale(0, 255, (0, 64, 128, 192, 255))
 _CONTRAST = charts.Scale(0, 120, (0, 30, 60, 90, 120))
 _CONFIDENCE = charts.Scale(
-    0.01, 0.99999, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999), bend=charts.log_odds
+    0.01, 0.99999, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999), transform=charts.log_odds
 )
-_ENLARGED = 4  # mean faces: times their side, smoothly, which a browser would not do
-_FULL_DIFFERENCE = 24.0  # grey levels from the mean of the classes that take the full colour
+_ENLARGED = 4  # factor of the mean faces, enlarged smoothly, which a browser would not do
+_FULL_DIFFERENCE = 24.0  # grey levels from the mean of the classes that give the full colour
 
 
 def write(
@@ -44,15 +44,15 @@ def write(
     """Writes the page about the dataset in `root`; returns its path.
 
     Args:
-        root: folder of an unpacked dataset.
-        seed: of what is drawn at random.
-        hashes: `archive.hashes` of the originals, if they are known already.
-        path: of the page; root/exploration.html if None.
+        root: Folder of an unpacked dataset.
+        seed: Seed of the random choices.
+        hashes: Hashes of the originals (`archive.hash_images`), if they are known already.
+        path: Path of the page; root/exploration.html if None.
     """
     folder = root / archive.FOLDER
-    counted = census.read(root, archive.hashes(folder) if hashes is None else hashes)
+    counted = census.read(root, archive.hash_images(folder) if hashes is None else hashes)
     measured = brightness.measure(folder, counted.images)
-    album = galleries.Album(root)
+    page_images = galleries.PageImages(root)
     text = template.render(
         "analysis/dataset/exploration.html.j2",
         title=f"{len(counted.images):,} images",
@@ -62,17 +62,17 @@ def write(
         stages=_STAGES,
         missing=[stage for stage in prepare.STAGES if stage not in counted.stages],
         faces=_mean_faces(counted, measured),
-        key=_key(counted),
-        bars=_bars(counted),
-        table=_table(counted),
-        samples=galleries.samples(album, counted, seed),
-        light_charts=_light(counted, measured),
-        extremes=galleries.extremes(album, counted, measured),
-        detector=_detector(counted),
-        losses=cleaning.losses(counted),
-        leaks=cleaning.leaks(counted),
-        left_out=galleries.left_out(album, counted, seed),
-        fates=cleaning.looks_of_fates(),
+        key=_key_numbers(counted),
+        bars=_make_bars(counted),
+        table=_make_table(counted),
+        samples=galleries.draw_samples(page_images, counted, seed),
+        light_charts=_make_light_charts(counted, measured),
+        extremes=galleries.find_extremes(page_images, counted, measured),
+        detector=_make_detector_chart(counted),
+        removed=cleaning.compute_removed(counted),
+        leaks=cleaning.compute_leaks(counted),
+        left_out=galleries.make_left_out_galleries(page_images, counted, seed),
+        fates=cleaning.fate_styles(),
         seed=seed,
         digest=_digest(root) if counted.rows else None,
     )
@@ -82,23 +82,23 @@ def write(
     return path
 
 
-def _key(counted: Census) -> dict[str, Any]:
-    """The figures at the head of the page."""
+def _key_numbers(counted: Census) -> dict[str, Any]:
+    """Returns the numbers at the head of the page."""
     kept = sum(row.fate == ledger.KEPT for row in counted.rows)
     key: dict[str, Any] = {"images": len(counted.images), "kept": kept}
     key["left_out"] = len(counted.rows) - kept
     if "dedupe" in counted.stages:
         before, after = counted.leaks()
-        of_validation = sum(row.split == "validation" for row in counted.rows)
+        validation_images = sum(row.split == "validation" for row in counted.rows)
         leaked = sum(before["validation in train"]["same dHash"].values())
         key["leaked"] = leaked
-        key["leaked_share"] = leaked / max(of_validation, 1)
+        key["leaked_share"] = leaked / max(validation_images, 1)
         key["leaked_after"] = sum(after["validation in train"]["same dHash"].values())
     return key
 
 
-def _mean_faces(counted: Census, measured: brightness.Looks) -> list[dict[str, Any]]:
-    """Each class's mean face, and where it differs, but for its brightness, from their mean."""
+def _mean_faces(counted: Census, measured: brightness.ImageMeasures) -> list[dict[str, Any]]:
+    """Returns each class's mean face, and its difference from the mean apart from brightness."""
     rows = []
     means = measured.mean_faces
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros((brightness.SIDE,) * 2)
@@ -107,35 +107,35 @@ def _mean_faces(counted: Census, measured: brightness.Looks) -> list[dict[str, A
         row: dict[str, Any] = {"label": label, "count": count, "face": None}
         row["share"] = count / len(counted.images)
         if label in means:
-            row["face"] = _enlarged(np.round(means[label]).astype(np.uint8))
+            row["face"] = _enlarge(np.round(means[label]).astype(np.uint8))
             difference = means[label] - overall
             difference = (difference - difference.mean()) / _FULL_DIFFERENCE
-            row["light"] = _difference(difference, palette.LIGHT)
-            row["dark"] = _difference(difference, palette.DARK)
+            row["light"] = _colour_difference(difference, palette.LIGHT)
+            row["dark"] = _colour_difference(difference, palette.DARK)
         rows.append(row)
     return rows
 
 
-def _difference(difference: np.ndarray, theme: palette.Theme) -> str:
-    """Blue where darker, orange where brighter, the paper's colour where the same; -1 to 1."""
+def _colour_difference(difference: np.ndarray, theme: palette.Theme) -> str:
+    """Colours a difference of -1 (darker, blue) to 1 (brighter, orange); 0 is the paper's colour."""
     colours = [theme.first, theme.paper, theme.second]
-    shades = LinearSegmentedColormap.from_list("difference", colours)
-    return _enlarged((shades((difference + 1) / 2)[..., :3] * 255).round().astype(np.uint8))
+    colormap = LinearSegmentedColormap.from_list("difference", colours)
+    return _enlarge((colormap((difference + 1) / 2)[..., :3] * 255).round().astype(np.uint8))
 
 
-def _enlarged(pixels: np.ndarray) -> str:
+def _enlarge(pixels: np.ndarray) -> str:
     side = _ENLARGED * brightness.SIDE
     picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
     return template.png_uri(template.encode_png(picture))
 
 
-def _bars(counted: Census) -> list[dict[str, Any]]:
-    """Per split and class what is left after each finished stage, as shares of the largest."""
-    counts = {stage: counted.counts(stage) for stage in counted.stages}
+def _make_bars(counted: Census) -> list[dict[str, Any]]:
+    """Counts what remains of each split and class after each stage, as shares of the largest."""
+    counts = {stage: counted.count_images(stage) for stage in counted.stages}
     last = counts[counted.stages[-1]]
     rows = []
     for split in SPLITS:
-        most = max(1, *counts["unpack"][split].values())
+        largest = max(1, *counts["unpack"][split].values())
         total = sum(last[split].values())
         bars = [
             {
@@ -144,7 +144,7 @@ def _bars(counted: Census) -> list[dict[str, Any]]:
                     {
                         "stage": stage,
                         "count": numbers[split][label],
-                        "width": 100 * numbers[split][label] / most,
+                        "width": 100 * numbers[split][label] / largest,
                     }
                     for stage, numbers in counts.items()
                 ],
@@ -156,9 +156,11 @@ def _bars(counted: Census) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(counted: Census) -> list[dict[str, Any]]:
-    """Per split, with its sum first, and class: (here, the original's) after each stage."""
-    both = [(counted.counts(stage), counted.published(stage)) for stage in counted.stages]
+def _make_table(counted: Census) -> list[dict[str, Any]]:
+    """Lists (count here, original count) after each stage, per split, with its sum, and class."""
+    both = [
+        (counted.count_images(stage), counted.published_counts(stage)) for stage in counted.stages
+    ]
 
     def line(name: str, splits: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
         cells = [
@@ -177,16 +179,16 @@ def _table(counted: Census) -> list[dict[str, Any]]:
     return [*rows, line("all", SPLITS, counted.classes)]
 
 
-def _light(counted: Census, measured: brightness.Looks) -> list[dict[str, Any]]:
-    """The distributions of brightness and contrast per class."""
+def _make_light_charts(counted: Census, measured: brightness.ImageMeasures) -> list[dict[str, Any]]:
+    """Computes the distributions of brightness and contrast per class."""
     labels = np.array([path.split("/")[1] for path in measured.paths])
     result = []
     for title, unit, values, scale in (
         ("Brightness", "mean grey level, 0 black to 255 white", measured.brightness, _BRIGHTNESS),
         ("Contrast", "standard deviation of the grey levels", measured.contrast, _CONTRAST),
     ):
-        of_class = {label: values[labels == label] for label in counted.classes}
-        rows, overall = charts.ridges(of_class, scale)
+        by_class = {label: values[labels == label] for label in counted.classes}
+        rows, overall = charts.make_ridges(by_class, scale)
         result.append(
             {
                 "title": title,
@@ -200,8 +202,8 @@ def _light(counted: Census, measured: brightness.Looks) -> list[dict[str, Any]]:
     return result
 
 
-def _detector(counted: Census) -> dict[str, Any] | None:
-    """The distribution of the detector's confidence per class; None before screening."""
+def _make_detector_chart(counted: Census) -> dict[str, Any] | None:
+    """Computes the distribution of the detector's confidence per class; None before screening."""
     if "screen" not in counted.stages:
         return None
     rows = [row for row in counted.rows if row.face_confidence is not None]
@@ -209,11 +211,11 @@ def _detector(counted: Census) -> dict[str, Any] | None:
         label: np.array([row.face_confidence for row in rows if row.label == label], float)
         for label in counted.classes
     }
-    ridges, overall = charts.ridges(values, _CONFIDENCE)
+    ridges, overall = charts.make_ridges(values, _CONFIDENCE)
     below = {label: int((array <= counted.threshold).sum()) for label, array in values.items()}
     return {
         "title": "Confidence of the best face",
-        "unit": "0 to 1, spread out towards both ends",
+        "unit": "0 to 1, on a log-odds scale",
         "rows": ridges,
         "all": overall,
         "marks": _CONFIDENCE.marks(),

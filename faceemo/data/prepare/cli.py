@@ -1,4 +1,4 @@
-"""The command line of the preparation, up to one of its stages."""
+"""The command line of the preparation, which runs it up to one of its stages."""
 
 import argparse
 
@@ -7,17 +7,25 @@ from faceemo.data.ledger import rules
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import prepare
 from faceemo.data.source import selection
+from faceemo.data.source.selection import Selection
 
 
 def run(description: str | None, last: str) -> None:
-    """Reads the arguments and does what is missing up to the stage `last` of `prepare.prepare`."""
+    """Reads the arguments and runs `prepare.prepare` up to the stage `last`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     selection.add_arguments(parser)
-    parser.add_argument("--exact", action="store_true", help="see every image at 300 pixels")
+    parser.add_argument(
+        "--exact", action="store_true", help="detect faces in every image at 300 pixels"
+    )
     rules.add_arguments(parser)
     options = parser.parse_args()
     with errors.reported():
-        judged, asked = Rules.from_options(options), selection.of_options(options)
-        prepare.prepare(options.data_dir, judged, last, selection=asked, exact=options.exact)
+        prepare.prepare(
+            options.data_dir,
+            Rules.from_options(options),
+            last,
+            selection=Selection.from_options(options),
+            exact=options.exact,
+        )

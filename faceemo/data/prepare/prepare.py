@@ -1,9 +1,8 @@
-"""From the zip to the images that training sees: unpack, screen, de-duplicate.
+"""Prepares the images of a source for training: unpack, screen, de-duplicate.
 
-Each stage is done once. It counts as finished when root/preparation.json records it with the
-fingerprint of what it was made from and its output is still there; anything else (a new zip, a
-changed image, another threshold, a stage that was interrupted) redoes it and the stages after it.
-The originals are only ever read.
+Each stage runs once. It is finished if root/preparation.json records it with the fingerprint of its
+inputs and its output is still there; anything else (a new zip, a changed image, another threshold,
+an interruption) repeats it and the stages after it. The originals are never changed.
 """
 
 import collections
@@ -39,13 +38,13 @@ def _without_rules(draw: Callable[[Path, Sequence[Row], Path], None]) -> _Draw:
     return lambda root, rows, rules, path: draw(root, rows, path)
 
 
-# Drawn when their stage is finished: {file: what draws it}.
+# The pictures that are drawn after each stage: {stage: {file name: drawing function}}.
 _PICTURES: dict[str, dict[str, _Draw]] = {
-    "screen": {"faces.png": _without_rules(pictures.faces)},
+    "screen": {"faces.png": _without_rules(pictures.draw_faces)},
     "dedupe": {
-        "kept_and_left_out.png": _without_rules(pictures.fates),
-        "conflicting_labels.png": _without_rules(pictures.conflicts),
-        "leaks.png": leak_picture.draw,
+        "kept_and_left_out.png": _without_rules(pictures.draw_fates),
+        "conflicting_labels.png": _without_rules(pictures.draw_conflicts),
+        "leaks.png": leak_picture.draw_leaks,
     },
 }
 
@@ -58,29 +57,32 @@ def prepare(
     selection: Selection | None = None,
     exact: bool = False,
 ) -> Path:
-    """Does what is missing up to the stage `last` and says what came of it.
+    """Runs the unfinished stages up to `last` and prints their results.
 
     Args:
-        root: the dataset's folder; the images are looked for in it (`sources.find`).
-        rules: what is kept; the original's if None.
-        last: 'unpack', 'screen' or 'dedupe'.
-        selection: source, classes and splits to make; None: as before, at first the defaults.
-        exact: whether the detector sees every image at 300 pixels, as the original's did; without,
-            it settles most at smaller sides (`screen`), with the same fates at the threshold 0.5.
+        root: The dataset's folder, in which the images are searched for if `selection` names no
+            source.
+        rules: Rules by which images are kept; those of the original study if None.
+        last: Last stage to run: 'unpack', 'screen' or 'dedupe'.
+        selection: Source, classes and shares of the splits. None repeats the selection of the
+            previous preparation, or uses the defaults if there was none.
+        exact: Whether the detector sees every image at 300 pixels, as in the original study.
+            Otherwise it decides most images at smaller sides (`face_detector`), with the same fates
+            at the threshold 0.5.
 
     Returns:
         The folder that `last` fills: for 'dedupe' root/unique_images, as <split>/<class>/<image>.
 
     Raises:
-        UserError: if the images are missing, damaged or not laid out as they should be, or the
-            detector cannot be had. The detector is looked for before any long work.
+        UserError: If the images are missing, damaged or not laid out as expected, or the detector
+            cannot be loaded, which is tried before any long work.
     """
     root = Path(root)
     rules = rules or Rules()
     archive.check_present(root, selection)
     with staging.locked(root):
         record = _Record(root)
-        # before the first long stage, not after it
+        # a missing detector must be reported before the first long stage, not after it
         new = last != "unpack" and not measure.Store(root, exact=exact).measurements
         detector = face_detector.Detector(exact=exact) if new else None
         originals = _unpack(root, record, selection)
@@ -91,16 +93,16 @@ def prepare(
             "detector": face_detector.detector_name(exact),
             "threshold": rules.face_threshold,
         }
-        known = record.inputs("screen").get("detector") == inputs["detector"]
-        rows, booked = _measure(root, originals, detector, exact, known)
-        rows = _screen(root, record, inputs, rows, rules, booked)
+        same_detector = record.inputs("screen").get("detector") == inputs["detector"]
+        rows, from_ledger = _measure(root, originals, detector, exact, same_detector)
+        rows = _screen(root, record, inputs, rows, rules, from_ledger)
         if last == "dedupe":
             _dedupe(root, record, rows, rules)
     return root / _FOLDERS[last]
 
 
 class _Record:
-    """root/preparation.json: the finished stages, what they were made from and their counts."""
+    """The file root/preparation.json: the finished stages with their inputs and counts."""
 
     def __init__(self, root: Path):
         self._root = root
@@ -113,33 +115,30 @@ class _Record:
                 raise UserError(
                     expected=f"JSON in {self._path}",
                     found=str(error),
-                    fix="delete it: the preparation starts over, the originals stay",
+                    fix="delete this file: the preparation starts over, the originals stay",
                 ) from error
 
-    def __getitem__(self, stage: str) -> dict[str, Any]:
-        return self._stages[stage]
-
-    def has(self, stage: str) -> bool:
-        """Whether `stage` was finished once and its output has not changed since."""
+    def is_finished(self, stage: str) -> bool:
+        """Returns whether `stage` was finished and its output has not changed since."""
         folder = self._root / _FOLDERS[stage]
         output = self._stages.get(stage, {}).get("output")
-        return output is not None and folder.is_dir() and output == _listing(folder)
+        return output is not None and folder.is_dir() and output == _digest_listing(folder)
 
     def inputs(self, stage: str) -> dict[str, Any]:
-        """What the recorded run of `stage` was made from; empty if there was none."""
+        """Returns the recorded inputs of `stage`; empty if it is not finished."""
         return self._stages.get(stage, {}).get("inputs", {})
 
-    def forget(self, stage: str) -> None:
-        """Takes `stage` and those after it as undone, before any of their files change."""
+    def invalidate(self, stage: str) -> None:
+        """Marks `stage` and those after it as unfinished, before any of their files change."""
         for later in STAGES[STAGES.index(stage) :]:
             self._stages.pop(later, None)
             for name in _PICTURES.get(later, {}):
                 (self._root / PICTURES / name).unlink(missing_ok=True)
         self._write()
 
-    def add(self, stage: str, **facts: Any) -> None:
-        """Takes `stage` as finished."""
-        self._stages[stage] = facts | {"output": _listing(self._root / _FOLDERS[stage])}
+    def finish(self, stage: str, **facts: Any) -> None:
+        """Marks `stage` as finished and records `facts` about it."""
+        self._stages[stage] = facts | {"output": _digest_listing(self._root / _FOLDERS[stage])}
         self._write()
 
     def _write(self) -> None:
@@ -158,12 +157,12 @@ def _unpack(root: Path, record: _Record, selection: Selection | None) -> archive
         split, label, _ = path.split("/")
         counts.setdefault(split, collections.Counter())[label] += 1
     about = {"notes": originals.notes, "left_out": originals.left_out}
-    record.add("unpack", inputs=originals.fingerprint, counts=counts, **about)
+    record.finish("unpack", inputs=originals.fingerprint, counts=counts, **about)
     for note in originals.notes:
         print(f"unpack: {note}")
-    print(f"\nImages in {originals.folder}\n{tables.counts_table('unpack', counts)}")
-    what = "unpacked" if originals.unpacked else "found"
-    _close("unpack", f"{len(originals.images):,} images {what}", originals.folder, started)
+    print(f"\nImages in {originals.folder}\n{tables.format_counts('unpack', counts)}")
+    verb = "unpacked" if originals.unpacked else "found"
+    _print_end("unpack", f"{len(originals.images):,} images {verb}", originals.folder, started)
     return originals
 
 
@@ -172,16 +171,16 @@ def _measure(
     originals: archive.Originals,
     detector: face_detector.Detector | None,
     exact: bool,
-    known: bool,
+    same_detector: bool,
 ) -> tuple[list[Row], bool]:
-    """The rows of the originals with all their measured fields, and whether the ledger had them.
+    """Returns the originals' rows with all measurements, and whether they are the ledger's.
 
-    The ledger's are taken if it is `known` what measured them. What a search for suspect labels
-    has written stays with its image.
+    The ledger's rows are used if the `same_detector` measured exactly these images. Results of a
+    search for suspect labels stay with their images.
     """
-    booked = _booked(root)
-    if known and {row.path: row.sha256 for row in booked} == originals.images:
-        return booked, True
+    old_rows = _read_ledger(root)
+    if same_detector and {row.path: row.sha256 for row in old_rows} == originals.images:
+        return old_rows, True
     started = time.monotonic()
     store = measure.Store(root, exact=exact)
     if missing := set(originals.images.values()) - store.measurements.keys():
@@ -195,7 +194,7 @@ def _measure(
             "label_score": row.label_score,
             "predicted_label": row.predicted_label,
         }
-        for row in booked
+        for row in old_rows
     }
     rows = []
     for path, sha256 in originals.images.items():
@@ -211,12 +210,12 @@ def _measure(
     ], False
 
 
-def _booked(root: Path) -> list[Row]:
-    """The ledger as it is; nothing if there is none, or one that this version cannot read."""
+def _read_ledger(root: Path) -> list[Row]:
+    """Reads the ledger; returns no rows if it is missing or this version cannot read it."""
     try:
         return ledger.read(root)
     except UserError:
-        return []  # what it said is found out again
+        return []  # its measurements are then repeated
 
 
 def _screen(
@@ -225,35 +224,35 @@ def _screen(
     inputs: dict[str, Any],
     rows: list[Row],
     rules: Rules,
-    booked: bool,
+    from_ledger: bool,
 ) -> list[Row]:
     started = time.monotonic()
     judged = judge_faces(rows, rules)
-    if record.has("screen") and record.inputs("screen") == inputs and booked:
+    if record.is_finished("screen") and record.inputs("screen") == inputs and from_ledger:
         found = sum(row.has_face for row in judged)
         print(f"screen: nothing to do, {found:,} with a face in {root / folders.SCREENED}")
-        _draw(root, "screen", judged, rules)
+        _draw_missing_pictures(root, "screen", judged, rules)
         return rows
-    record.forget("screen")
+    record.invalidate("screen")
     folders.fill_screened(root, judged)
     ledger.write(root, judged)
     counts = ledger.count_by_split([row for row in judged if row.has_face])
-    record.add("screen", inputs=inputs, counts=counts)
+    record.finish("screen", inputs=inputs, counts=counts)
     threshold = f"{rules.face_threshold:g}"
     print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
-    print(tables.counts_table("screen", counts))
-    settled = sum(bool(row.face_side) and row.face_side != face_detector.SIDE for row in rows)
-    if rules.face_threshold > face_detector.MAX_CASCADE_THRESHOLD and settled:
+    print(tables.format_counts("screen", counts))
+    smaller = sum(bool(row.face_side) and row.face_side != face_detector.SIDE for row in rows)
+    if rules.face_threshold > face_detector.MAX_CASCADE_THRESHOLD and smaller:
         print(
-            f"  {settled:,} confidences were measured below {face_detector.SIDE} px, where they "
-            f"sufficed for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; --exact "
-            f"measures all at {face_detector.SIDE}"
+            f"  {smaller:,} confidences were measured at less than {face_detector.SIDE} px, which "
+            f"suffices for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; --exact "
+            f"measures all at {face_detector.SIDE} px"
         )
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:
             print(f"  leaves the test split: {row.path} ({row.reason})")
-    _close("screen", _tally(judged), root / folders.SCREENED, started)
-    _draw(root, "screen", judged, rules)
+    _print_end("screen", _format_fates(judged), root / folders.SCREENED, started)
+    _draw_missing_pictures(root, "screen", judged, rules)
     return judged
 
 
@@ -261,10 +260,10 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
     started = time.monotonic()
     inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": vars(rules)}
     judged = judge(rows, rules)
-    if record.has("dedupe") and record.inputs("dedupe") == inputs and judged == rows:
-        print(f"dedupe: nothing to do, {_tally(rows)} in {root / folders.UNIQUE}")
+    if record.is_finished("dedupe") and record.inputs("dedupe") == inputs and judged == rows:
+        print(f"dedupe: nothing to do, {_format_fates(rows)} in {root / folders.UNIQUE}")
     else:
-        record.forget("dedupe")
+        record.invalidate("dedupe")
         folders.fill_unique(root, judged)
         ledger.write(root, judged)
         kept = [row for row in judged if row.fate == ledger.KEPT]
@@ -273,21 +272,21 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
             "before": leaks.count_leaks(judged, rules),
             "after": leaks.count_leaks(kept, rules),
         }
-        record.add("dedupe", inputs=inputs, counts=counts, leaks=found)
+        record.finish("dedupe", inputs=inputs, counts=counts, leaks=found)
         print(f"\nUnique images (policy '{rules.policy}')")
-        print(tables.counts_table("dedupe", counts))
-        print("\nLeaks: images of one split that occur in another (before: all in the zip)")
-        print(tables.leaks_table(found["before"], found["after"]))
+        print(tables.format_counts("dedupe", counts))
+        print("\nLeaks: images of one split that occur in another (before: all originals)")
+        print(tables.format_leaks(found["before"], found["after"]))
         manifest = planted_flaws.read_manifest(root)
         if manifest and rules.policy != KEEP:
             planted = planted_flaws.format_flaws(planted_flaws.count_flaws(judged, manifest))
-            print(f"\nPlanted in this sample, and found\n{planted}")
-        _close("dedupe", _tally(judged), root / folders.UNIQUE, started)
-    _draw(root, "dedupe", judged, rules)
+            print(f"\nFlaws planted in this sample, and found by the preparation\n{planted}")
+        _print_end("dedupe", _format_fates(judged), root / folders.UNIQUE, started)
+    _draw_missing_pictures(root, "dedupe", judged, rules)
 
 
-def _tally(rows: Sequence[Row]) -> str:
-    """'851 kept, 5 no face, 1 unreadable, ...'."""
+def _format_fates(rows: Sequence[Row]) -> str:
+    """Formats the counts of fates: '851 kept, 5 no face, 1 unreadable, ...'."""
     fates = collections.Counter(row.fate for row in rows)
     return ", ".join(
         f"{fates[fate]:,} {fate.replace('_', ' ')}"
@@ -296,8 +295,7 @@ def _tally(rows: Sequence[Row]) -> str:
     )
 
 
-def _draw(root: Path, stage: str, rows: Sequence[Row], rules: Rules) -> None:
-    """Draws the pictures of `stage` that are missing."""
+def _draw_missing_pictures(root: Path, stage: str, rows: Sequence[Row], rules: Rules) -> None:
     for name, draw in _PICTURES[stage].items():
         path = root / PICTURES / name
         if not path.exists():
@@ -305,12 +303,12 @@ def _draw(root: Path, stage: str, rows: Sequence[Row], rules: Rules) -> None:
             print(f"{stage}: picture {path}")
 
 
-def _close(stage: str, what: str, where: Path, started: float) -> None:
-    print(f"{stage}: {what}; {time.monotonic() - started:.0f} s; in {where}")
+def _print_end(stage: str, result: str, folder: Path, started: float) -> None:
+    print(f"{stage}: {result}; {time.monotonic() - started:.0f} s; in {folder}")
 
 
-def _listing(folder: Path) -> str:
-    """One sha256 for the names and sizes of all files below `folder`."""
+def _digest_listing(folder: Path) -> str:
+    """Computes a sha256 of the names and sizes of all files below `folder`."""
     files = (path for path in folder.rglob("*") if path.is_file())
     lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}\n" for path in files)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()

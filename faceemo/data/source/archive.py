@@ -2,7 +2,7 @@
 
 The folder appears only when the last byte is verified, so a kill at any point leaves nothing that
 could pass for finished. The source is only ever read; a user's own folder that already has this
-form is taken where it is.
+form is used in place.
 """
 
 import dataclasses
@@ -17,45 +17,45 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.config import SPLITS
 from faceemo.data.source import layout, sources, splits
-from faceemo.data.source.layout import Place, some
-from faceemo.data.source.selection import Selection, of_record
+from faceemo.data.source.layout import Destination, format_examples
+from faceemo.data.source.selection import Selection
 from faceemo.data.source.sources import FOLDER, ZIP, FolderSource, Source
 from faceemo.errors import UserError
 
-__all__ = ["FOLDER", "ZIP", "Originals", "check_present", "hashes", "originals"]
+__all__ = ["FOLDER", "ZIP", "Originals", "check_present", "ensure_originals", "hash_images"]
 
 Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Originals:
-    """The images in their form and what identifies them."""
+    """The images in their one form, and the record that identifies them."""
 
     folder: Path
     images: dict[str, str]  # path below the folder ('train/happy/7.jpg') -> sha256, by path
-    source: str | None  # sha256 of what they were made from; None if they are the user's own folder
-    within: bool  # whether that lies in the dataset's folder
-    lacking: tuple[str, ...]  # splits that the source does not have
+    source_sha256: str | None  # of the source; None if `folder` is the user's own
+    source_within: bool  # whether the source lies in the dataset's folder
+    missing_splits: tuple[str, ...]  # splits that the source does not have
     selection: Selection
     unpacked: bool = False  # whether this call made the folder
-    notes: tuple[str, ...] = ()  # lines about what was found and what was made of it
+    notes: tuple[str, ...] = ()  # lines for the user: the layout found, classes, splits made
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)  # class -> images
 
     @property
     def fingerprint(self) -> Record:
-        """What the next call needs to recognise them."""
+        """The record by which the next call recognises these originals, as JSON."""
         return {
-            "source": self.source,
-            "within": self.within,
-            "lacking": list(self.lacking),
+            "source": self.source_sha256,
+            "within": self.source_within,
+            "lacking": list(self.missing_splits),
             "images": _digest(self.images),
-        } | self.selection.record(self.lacking)
+        } | self.selection.to_record(self.missing_splits)
 
 
 def check_present(root: Path, selection: Selection | None = None) -> None:
-    """Raises a UserError, which says where to put the images, if there are none.
+    """Raises a UserError that says where to put the images, if there are none.
 
-    Makes `root` where the images are elsewhere.
+    Makes `root` if the images are elsewhere.
     """
     named = selection.source if selection else None
     if named is not None:
@@ -65,73 +65,74 @@ def check_present(root: Path, selection: Selection | None = None) -> None:
         sources.find(root, None, from_within=False)
 
 
-def originals(
+def ensure_originals(
     root: Path, recorded: Record | None = None, selection: Selection | None = None
 ) -> Originals:
-    """The images in root/Facial_emotion_images, made from their source if need be.
+    """Returns the images in root/Facial_emotion_images and makes them from their source if needed.
 
-    A folder without another source is the user's own and is taken as it is. A folder that this
+    A folder without another source is the user's own and is used as it is. A folder that this
     function made is replaced when the source, the classes or the splits to make have changed; any
     other folder is never touched.
 
     Args:
-        root: the dataset's folder.
-        recorded: the `fingerprint` of an earlier call, or None.
-        selection: source, classes and splits to make; None: as recorded, or the defaults.
+        root: The dataset's folder.
+        recorded: The `fingerprint` of an earlier call, or None.
+        selection: Source, classes and splits to make. Default: those of `recorded`, or the
+            defaults of `Selection`.
 
     Raises:
-        UserError: if there is no source or more than one, if it and the folder disagree, or if
+        UserError: If there is no source or more than one, if it and the folder disagree, or if
             either of them is damaged, unsafe or of no known layout.
     """
     recorded = recorded or {}
-    selection = selection or of_record(recorded)
+    selection = selection or Selection.from_record(recorded)
     check_present(root, selection)
     folder = root / FOLDER
     source = sources.find(root, selection.source, from_within=bool(recorded.get("within")))
     if source.path.resolve() == folder.resolve():
-        return _own(folder, selection, recorded)
-    identity = source.sha256()
+        return _use_own_folder(folder, selection, recorded)
+    source_sha256 = source.sha256()
     within = source.path.resolve().is_relative_to(root.resolve())
-    images = hashes(folder) if folder.exists() else None
+    images = hash_images(folder) if folder.exists() else None
     made_here = images is not None and _was_made(images, recorded)
     if images is not None and made_here:
-        lacking = tuple(recorded["lacking"])
-        known = Originals(folder, images, identity, within, lacking, selection)
+        missing = tuple(recorded["lacking"])
+        known = Originals(folder, images, source_sha256, within, missing, selection)
         if recorded == known.fingerprint:
             return known
     plan = _Plan(source, selection)
     if images is not None and not made_here:
         _check_same(folder, images, plan)
-        return plan.done(folder, images, identity, within)
+        return plan.originals(folder, images, source_sha256, within)
     _unpack(plan, folder)
-    return plan.done(folder, hashes(folder), identity, within, unpacked=True)
+    return plan.originals(folder, hash_images(folder), source_sha256, within, unpacked=True)
 
 
-def hashes(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
-    """The sha256 of every image in `folder`, by path below it, sorted.
+def hash_images(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
+    """Computes the sha256 of every image in `folder`, by path below it, sorted.
 
-    Every visible file in a class folder counts as an image; what cannot be decoded is told later.
+    Every visible file in a class folder counts as an image, even if it cannot be decoded.
 
     Args:
-        folder: with <split>/<class>/<image>.
-        classes: if given, only theirs, and train must have images of each.
+        folder: Folder with <split>/<class>/<image>.
+        classes: Classes to hash, each of which must have images in train; () hashes all.
 
     Raises:
-        UserError: if a file is elsewhere, or a class has no image in train.
+        UserError: If a file is elsewhere, or one of `classes` has no image in train.
     """
     files = FolderSource(folder).files
-    strange = [
+    strays = [
         name for name in files if name.count("/") != 2 or name.partition("/")[0] not in SPLITS
     ]
-    if strange:
+    if strays:
         raise UserError(
-            expected=f"{{{','.join(SPLITS)}}}/<class>/<image> in {folder}",
-            found=f"{len(strange):,} that belong nowhere: {some(strange)}",
+            expected=f"all files at {{{','.join(SPLITS)}}}/<class>/<image> in {folder}",
+            found=f"{len(strays):,} files elsewhere: {format_examples(strays)}",
             fix="name the folders exactly so (lower case) and put only images into them",
         )
     if classes:
         files = {name: path for name, path in files.items() if name.split("/")[1] in classes}
-        # preparation may have left nothing of a class elsewhere; no model learns without any
+        # preparation may have left no image of a class in the other splits
         train = [name for name in files if name.startswith("train/")]
         layout.check_complete(str(folder), train, classes)
     # a few large reads at a time would gain nothing: 20,000 files take 0.3 s
@@ -139,43 +140,45 @@ def hashes(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
 
 
 class _Plan:
-    """What becomes of a source: where each of its images goes, and why."""
+    """The target of each image of a source, and notes on how it was chosen."""
 
     def __init__(self, source: Source, selection: Selection):
         self.source, self._selection = source, selection
         found = source.layout()
-        chosen = layout.choose(str(source.path), found, selection.classes, selection.class_map)
-        present = {place.split for place in chosen.places.values()}
-        self.lacking = tuple(split for split in SPLITS if split not in present)
-        moved = _made_splits(source, chosen.places, selection, self.lacking)
+        chosen = layout.select_classes(
+            str(source.path), found, selection.classes, selection.class_map
+        )
+        present = {destination.split for destination in chosen.destinations.values()}
+        self.missing_splits = tuple(split for split in SPLITS if split not in present)
+        moved = _make_splits(source, chosen.destinations, selection, self.missing_splits)
         # path in the source -> path below the folder
-        self.places = {
-            path: place._replace(split=moved.get(path, place.split)).path
-            for path, place in chosen.places.items()
+        self.targets = {
+            path: destination._replace(split=moved.get(path, destination.split)).path
+            for path, destination in chosen.destinations.items()
         }
         self.left_out = chosen.left_out
-        said = [f"{found.form} in {source.path.name}", *found.notes]
-        said += [f"'{name}' is {label}" for name, label in chosen.mapped.items()]
+        notes = [f"{found.form} in {source.path.name}", *found.notes]
+        notes += [f"'{name}' is {label}" for name, label in chosen.renamed.items()]
         if chosen.left_out:
             counts = (f"{name} {count:,}" for name, count in chosen.left_out.items())
-            said.append(f"left out: {', '.join(counts)}")
-        self.notes = ("; ".join(said), *_about_splits(self.lacking, moved, selection))
+            notes.append(f"left out: {', '.join(counts)}")
+        self.notes = ("; ".join(notes), *_notes_on_splits(self.missing_splits, moved, selection))
 
-    def done(
+    def originals(
         self,
         folder: Path,
         images: dict[str, str],
-        identity: str | None,
+        source_sha256: str | None,
         within: bool,
         unpacked: bool = False,
     ) -> Originals:
-        """The originals that the plan leads to."""
+        """Returns the originals after the plan was carried out in `folder`."""
         return Originals(
             folder=folder,
             images=images,
-            source=identity,
-            within=within,
-            lacking=self.lacking,
+            source_sha256=source_sha256,
+            source_within=within,
+            missing_splits=self.missing_splits,
             selection=self._selection,
             unpacked=unpacked,
             notes=self.notes,
@@ -183,31 +186,37 @@ class _Plan:
         )
 
 
-def _made_splits(
-    source: Source, places: dict[str, Place], selection: Selection, lacking: Sequence[str]
+def _make_splits(
+    source: Source,
+    destinations: dict[str, Destination],
+    selection: Selection,
+    missing_splits: Sequence[str],
 ) -> dict[str, str]:
-    """Which images leave train for a split that the source lacks: {path in the source: split}."""
-    shares = selection.shares(lacking)
+    """Chooses train images for the splits that the source lacks: {path in the source: split}."""
+    shares = selection.shares(missing_splits)
     if not shares:
         return {}
-    train = {path: place for path, place in places.items() if place.split == "train"}
-    read = tqdm(source.contents(train), "look for groups", len(train), disable=None, unit="file")
-    groups = splits.look_alikes(read)
+    train = {path: target for path, target in destinations.items() if target.split == "train"}
+    files = source.read_files(train)
+    progress = tqdm(files, "look for groups", len(train), disable=None, unit="file")
+    groups = splits.group_look_alikes(progress)
     members = [splits.Member(path, train[path].label, groups[path]) for path in train]
-    return splits.assign(members, shares, selection.split_seed)
+    return splits.assign_splits(members, shares, selection.split_seed)
 
 
-def _about_splits(lacking: Sequence[str], moved: dict[str, str], selection: Selection) -> list[str]:
-    """Lines about the splits that were made, and about the one that there is not."""
+def _notes_on_splits(
+    missing_splits: Sequence[str], moved: dict[str, str], selection: Selection
+) -> list[str]:
+    """Returns lines on the splits that were made, and on a test split that is missing."""
     lines = []
-    taken = list(moved.values())
-    for split in selection.shares(lacking):
+    made = list(moved.values())
+    for split in selection.shares(missing_splits):
         lines.append(
-            f"{split} is made from train: {taken.count(split):,} images "
+            f"{split} is made from train: {made.count(split):,} images "
             f"({split}_share={getattr(selection, f'{split}_share'):g}), by seed "
             f"{selection.split_seed}, stratified by class, no group of look-alikes cut"
         )
-    if "test" in lacking and "test" not in taken:
+    if "test" in missing_splits and "test" not in made:
         lines.append(
             "there is no test split: --split=test and the leaks of test are unavailable "
             "(test_share=0.1 makes one from train)"
@@ -215,34 +224,39 @@ def _about_splits(lacking: Sequence[str], moved: dict[str, str], selection: Sele
     return lines
 
 
-def _own(folder: Path, selection: Selection, recorded: Record) -> Originals:
-    """The user's folder, if it has the form already; or one made from what is not there now."""
-    source = FolderSource(folder)
-    plan = _Plan(source, selection)
-    elsewhere = sorted(path for path, place in plan.places.items() if path != place)
-    if elsewhere:
+def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Originals:
+    """Returns the images of a folder that has no other source.
+
+    It is the user's own, or was made from a source that is no longer there.
+
+    Raises:
+        UserError: If `selection` asks for other places of its images.
+    """
+    plan = _Plan(FolderSource(folder), selection)
+    misplaced = sorted(path for path, target in plan.targets.items() if path != target)
+    if misplaced:
         raise UserError(
-            expected=f"{folder} with its classes and splits as they are to be",
-            found=f"{len(elsewhere):,} images to be placed elsewhere, {elsewhere[0]!r} at "
-            f"{plan.places[elsewhere[0]]!r}",
+            expected=f"{folder} with the classes and splits that the configuration asks for",
+            found=f"{len(misplaced):,} images that belong elsewhere, {misplaced[0]!r} at "
+            f"{plan.targets[misplaced[0]]!r}",
             fix=f"give the folder another name: {folder} is then made from it, and it is only read",
         )
-    images = {name: sha for name, sha in hashes(folder).items() if name in plan.places}
+    images = {name: sha for name, sha in hash_images(folder).items() if name in plan.targets}
     if _was_made(images, recorded):
-        identity, within, lacking = (recorded[name] for name in ("source", "within", "lacking"))
-        done = plan.done(folder, images, identity, within)
-        return dataclasses.replace(done, lacking=tuple(lacking))
-    return plan.done(folder, images, None, within=False)
+        source_sha256, within, missing = (recorded[key] for key in ("source", "within", "lacking"))
+        made = plan.originals(folder, images, source_sha256, within)
+        return dataclasses.replace(made, missing_splits=tuple(missing))
+    return plan.originals(folder, images, None, within=False)
 
 
 def _was_made(images: dict[str, str], recorded: Record) -> bool:
-    """Whether these are the images that an earlier call made of a source."""
+    """Returns whether an earlier call made these images from a source."""
     return bool(recorded.get("source")) and recorded["images"] == _digest(images)
 
 
 def _unpack(plan: _Plan, folder: Path) -> None:
     """Fills `folder`, replacing it. Dates and permissions of the source are not applied."""
-    total, free = plan.source.total(plan.places), shutil.disk_usage(folder.parent).free
+    total, free = plan.source.total_bytes(plan.targets), shutil.disk_usage(folder.parent).free
     if total > free:
         raise UserError(
             expected=f"{total / 2**20:,.0f} MiB of free disk to unpack {plan.source.path}",
@@ -251,29 +265,31 @@ def _unpack(plan: _Plan, folder: Path) -> None:
         )
     with staging.folder(folder) as partial:
         for split in SPLITS:
-            for label in sorted({place.split("/")[1] for place in plan.places.values()}):
+            for label in sorted({target.split("/")[1] for target in plan.targets.values()}):
                 (partial / split / label).mkdir(parents=True)
-        read = plan.source.contents(plan.places)
-        for path, content in tqdm(read, "unpack", len(plan.places), disable=None, unit="file"):
-            (partial / plan.places[path]).write_bytes(content)
+        files = plan.source.read_files(plan.targets)
+        for path, content in tqdm(files, "unpack", len(plan.targets), disable=None, unit="file"):
+            (partial / plan.targets[path]).write_bytes(content)
 
 
 def _check_same(folder: Path, images: dict[str, str], plan: _Plan) -> None:
-    """Raises a UserError unless `folder` is what the plan leads to."""
+    """Raises a UserError unless `folder` holds the images that the plan would put there."""
     expected = {
-        plan.places[path]: hashlib.sha256(content).hexdigest()
-        for path, content in plan.source.contents(plan.places)
+        plan.targets[path]: hashlib.sha256(content).hexdigest()
+        for path, content in plan.source.read_files(plan.targets)
     }
     differing = sorted({name for name, _ in expected.items() ^ images.items()})
     if differing:
         raise UserError(
             expected=f"the same images in {folder} as in {plan.source.path}",
-            found=f"{len(differing):,} differ or are on one side only: {some(differing)}",
+            found=f"{len(differing):,} differ or are on one side only: "
+            f"{format_examples(differing)}",
             fix=f"move {plan.source.path} away to use the folder as it is, or the folder away to "
             "unpack the source",
         )
 
 
 def _digest(images: dict[str, str]) -> str:
+    """Returns one sha256 of the names and digests of all images."""
     lines = "".join(f"{sha256} {name}\n" for name, sha256 in sorted(images.items()))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()

@@ -13,7 +13,7 @@ from typing import NamedTuple, TextIO
 
 from PIL import Image
 
-from faceemo.data.source.layout import Layout, Place, split_named
+from faceemo.data.source.layout import Destination, Layout, parse_split
 from faceemo.errors import UserError
 
 # The order in which FER2013 numbers its emotions.
@@ -21,25 +21,29 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _MAX_CHARACTERS = 2**24  # of one field: an image of 2000x2000 pixels
 
 
-class Face(NamedTuple):
+class FerRow(NamedTuple):
     """One row of the table."""
 
     row: int
     label: str
-    usage: str  # '' where the table has no such column
+    usage: str  # '' if the table has no such column
     pixels: str  # '70 80 82 ...'
 
     @property
     def name(self) -> str:
-        """Of the file that it becomes."""
+        """The name of the image file that is made from the row."""
         return f"{self.row}.png"
 
 
-def rows(source: str, stream: TextIO) -> Iterator[Face]:
-    """The rows of the table in `stream`, in order.
+def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
+    """Reads the rows of the table in order.
+
+    Args:
+        source: Name of the table, for messages.
+        stream: The open csv.
 
     Raises:
-        UserError: if it is no such table.
+        UserError: If it is no such table.
     """
     csv.field_size_limit(_MAX_CHARACTERS)
     try:
@@ -49,7 +53,7 @@ def rows(source: str, stream: TextIO) -> Iterator[Face]:
             raise UserError(
                 expected=f"the columns emotion, pixels and perhaps Usage in {source}",
                 found=", ".join(header)[:200] or "an empty file",
-                fix="take fer2013.csv or icml_face_data.csv; test.csv has no labels",
+                fix="use fer2013.csv or icml_face_data.csv; test.csv has no labels",
             )
         emotion, pixels = header.index("emotion"), header.index("pixels")
         usage = header.index("usage") if "usage" in header else None
@@ -63,7 +67,7 @@ def rows(source: str, stream: TextIO) -> Iterator[Face]:
             label = fields[emotion].strip()
             if label.isascii() and label.isdigit() and int(label) < len(EMOTIONS):
                 label = EMOTIONS[int(label)]
-            yield Face(
+            yield FerRow(
                 row, label, fields[usage].strip() if usage is not None else "", fields[pixels]
             )
     except (csv.Error, UnicodeDecodeError) as error:
@@ -74,29 +78,36 @@ def rows(source: str, stream: TextIO) -> Iterator[Face]:
         ) from error
 
 
-def layout(source: str, stream: TextIO) -> Layout:
-    """Where the images of the table belong, by the names of their files.
+def read_layout(source: str, stream: TextIO) -> Layout:
+    """Reads the destinations of the table's images, by the names of their files.
+
+    Args:
+        source: Name of the table, for messages.
+        stream: The open csv.
 
     Raises:
-        UserError: if it is no such table, or a Usage or label in it is unknown.
+        UserError: If it is no such table, or a Usage or label in it is unknown.
     """
-    places, usages = {}, set()
-    for face in rows(source, stream):
-        split = split_named(face.usage) if face.usage else "train"
-        if split is None or not face.label:
+    destinations, usages = {}, set()
+    for image in read_rows(source, stream):
+        split = parse_split(image.usage) if image.usage else "train"
+        if split is None or not image.label:
             raise UserError(
                 expected=f"Usage Training, PublicTest or PrivateTest and an emotion in {source}",
-                found=f"Usage '{face.usage}' and emotion '{face.label}' in row {face.row}",
+                found=f"Usage '{image.usage}' and emotion '{image.label}' in row {image.row}",
                 fix="correct that row",
             )
-        usages.add(face.usage)
-        places[face.name] = Place(split, face.label, face.name)
-    splits = [f"{usage} is {split_named(usage)}" for usage in sorted(usages - {""})]
-    return Layout("FER2013's csv, an image per row", places, tuple(splits))
+        usages.add(image.usage)
+        destinations[image.name] = Destination(split, image.label, image.name)
+    splits = [f"{usage} is {parse_split(usage)}" for usage in sorted(usages - {""})]
+    return Layout("FER2013's csv, an image per row", destinations, tuple(splits))
 
 
-def png(pixels: str) -> bytes:
-    """A square grey image of `pixels`; what is none comes back as it is, to be booked as such."""
+def encode_png(pixels: str) -> bytes:
+    """Encodes the pixels of a row as a square grey PNG.
+
+    Pixels that are no square image come back as text, which the ledger records as unreadable.
+    """
     try:
         values = bytes(map(int, pixels.split()))
         side = math.isqrt(len(values))

@@ -1,16 +1,16 @@
-"""What the user wants of the images: where they come from, which classes, which splits to make."""
+"""The user's selection of images: their source, their classes, and the splits to make."""
 
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ml_collections import ConfigDict
 
 from faceemo.config import CLASSES, class_map_of, classes_of, make_config, validate
 
-# The fields of the configuration that are asked for, as the scripts' options too.
+# Fields of the configuration that make a selection; scripts have options of the same names.
 _FIELDS = ("source", "classes", "class_map", "validation_share", "test_share", "split_seed")
 
 
@@ -18,21 +18,66 @@ _FIELDS = ("source", "classes", "class_map", "validation_share", "test_share", "
 class Selection:
     """The part of a configuration that decides which images there are, and in which split."""
 
-    source: Path | None = None  # a zip, a folder or a csv; None looks into the dataset's folder
+    source: Path | None = None  # a zip, a folder or a csv; None searches the dataset's folder
     classes: tuple[str, ...] = CLASSES
     class_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    validation_share: float = 0.1  # of train, where the source has no validation split
-    test_share: float = 0.0  # of train, where the source has no test split; 0 makes none
+    validation_share: float = 0.1  # of train, if the source has no validation split
+    test_share: float = 0.0  # of train, if the source has no test split; 0 makes none
     split_seed: int = 1991921  # of the splits that are made
 
-    def shares(self, lacking: Sequence[str]) -> dict[str, float]:
-        """How much of train goes into each split that the source lacks."""
-        shares = {"validation": self.validation_share, "test": self.test_share}
-        return {split: shares[split] for split in lacking if shares[split]}
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        """Takes the selection from a run's configuration."""
+        return cls(
+            source=Path(config.source) if config.source else None,
+            classes=classes_of(config),
+            class_map=class_map_of(config),
+            validation_share=config.validation_share,
+            test_share=config.test_share,
+            split_seed=config.split_seed,
+        )
 
-    def record(self, lacking: Sequence[str]) -> dict[str, Any]:
-        """What decides about the images of a source that lacks these splits, as JSON."""
-        shares = self.shares(lacking)
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Restores a selection from `to_record`, without the fields that were not needed.
+
+        Returns:
+            The selection; the default for {}.
+        """
+        if "classes" not in record:
+            return cls()
+        made = dict(record["made"])
+        changes = {"split_seed": made.pop("seed")} if made else {}
+        shares = {f"{split}_share": share for split, share in made.items()}
+        classes, class_map = tuple(record["classes"]), record["class_map"]
+        return cls(classes=classes, class_map=class_map, **shares, **changes)
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Self | None:
+        """Takes the selection from a script's options, which `add_arguments` defined.
+
+        Returns:
+            The selection; None if none of the options is given.
+
+        Raises:
+            UserError: If an option is out of its range.
+        """
+        given = {field: getattr(options, field) for field in _FIELDS}
+        given = {field: value for field, value in given.items() if value is not None}
+        if not given:
+            return None
+        config = make_config("vgg16")
+        config.update(given)
+        return cls.from_config(validate(config))
+
+    def shares(self, missing_splits: Sequence[str]) -> dict[str, float]:
+        """Returns the share of train that goes into each split that the source lacks."""
+        shares = {"validation": self.validation_share, "test": self.test_share}
+        return {split: shares[split] for split in missing_splits if shares[split]}
+
+    def to_record(self, missing_splits: Sequence[str]) -> dict[str, Any]:
+        """Returns the settings that affect a source without `missing_splits`, as JSON."""
+        shares = self.shares(missing_splits)
         return {
             "classes": list(self.classes),
             "class_map": dict(self.class_map),
@@ -40,57 +85,21 @@ class Selection:
         }
 
 
-def of_config(config: ConfigDict) -> Selection:
-    """What `config` asks for."""
-    return Selection(
-        source=Path(config.source) if config.source else None,
-        classes=classes_of(config),
-        class_map=class_map_of(config),
-        validation_share=config.validation_share,
-        test_share=config.test_share,
-        split_seed=config.split_seed,
-    )
-
-
-def of_record(record: Mapping[str, Any]) -> Selection:
-    """What a `Selection.record` was made from, as far as it mattered; the defaults for {}."""
-    if "classes" not in record:
-        return Selection()
-    made = dict(record["made"])
-    changes = {"split_seed": made.pop("seed")} if made else {}
-    shares = {f"{split}_share": share for split, share in made.items()}
-    classes, class_map = tuple(record["classes"]), record["class_map"]
-    return Selection(classes=classes, class_map=class_map, **shares, **changes)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Gives a script the options of `of_options`, with the configuration's names."""
+    """Adds the options of `Selection.from_options` to a script, named like the configuration."""
     defaults = make_config("vgg16")
-    group = parser.add_argument_group("the images (default: as they were prepared before)")
+    group = parser.add_argument_group(
+        "selection of the images (default: as they were prepared before)"
+    )
     group.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
     helps = {
-        "source": "the zip, folder or csv, if it is not in data_dir",
-        "classes": f"joined by '+'; at first {defaults.classes}",
-        "class_map": "what the source's names mean: 'happiness=happy+joy=happy'",
-        "validation_share": "of train, where there is no validation split; at first "
+        "source": "zip, folder or csv of the images, if it is not in data_dir",
+        "classes": f"names joined by '+'; for new data {defaults.classes}",
+        "class_map": "meaning of the source's names: 'happiness=happy+joy=happy'",
+        "validation_share": "share of train, if there is no validation split; for new data "
         f"{defaults.validation_share:g}",
-        "test_share": "of train, where there is no test split; at first none",
-        "split_seed": "of the splits that are made so",
+        "test_share": "share of train, if there is no test split; for new data 0, which makes none",
+        "split_seed": "seed of the splits that are made from train",
     }
     for field in _FIELDS:
         group.add_argument(f"--{field}", type=type(defaults[field]), help=helps[field])
-
-
-def of_options(options: argparse.Namespace) -> Selection | None:
-    """What a script's options ask for; None if they ask for nothing in particular.
-
-    Raises:
-        UserError: if one of them is out of its range.
-    """
-    given = {field: getattr(options, field) for field in _FIELDS}
-    given = {field: value for field, value in given.items() if value is not None}
-    if not given:
-        return None
-    config = make_config("vgg16")
-    config.update(given)
-    return of_config(validate(config))

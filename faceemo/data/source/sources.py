@@ -1,4 +1,4 @@
-"""Where the images come from: the user's zip, folder or csv, found and read, never changed."""
+"""Sources of images: the user's zip, folder or csv, found and read, never changed."""
 
 import contextlib
 import functools
@@ -11,78 +11,82 @@ from typing import Protocol, TextIO
 from faceemo.assets.downloads import file_digest
 from faceemo.data.source import fer_csv, zips
 from faceemo.data.source import layout as layouts
-from faceemo.data.source.layout import Layout, some
+from faceemo.data.source.layout import Layout, format_examples
 from faceemo.errors import UserError
 
 FOLDER = "Facial_emotion_images"
 ZIP = f"{FOLDER}.zip"
-RECORD = "preparation.json"  # of a dataset's folder, see `faceemo.data.prepare.prepare`
+RECORD = "preparation.json"  # in a dataset's folder, see `faceemo.data.prepare.prepare`
 
-# What runs leave in a dataset's folder.
+# Folders that runs write in a dataset's folder.
 _OUTPUTS = (FOLDER, "face_detection", "unique_images", "pictures", "tfds", "sample")
-_TABLES = ("fer2013.csv", "icml_face_data.csv")
-_DEPTH = 8  # of folders that are looked into
+_FER_CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+_MAX_DEPTH = 8  # of nested folders
 
 
 class Source(Protocol):
-    """A place that holds images."""
+    """A zip, folder or csv that holds images."""
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Path of the zip, folder or csv."""
         ...
 
     def sha256(self) -> str:
-        """Of all that it holds."""
+        """Computes a sha256 that changes with the images."""
         ...
 
     def layout(self) -> Layout:
-        """What it holds."""
+        """Detects the layout of the images.
+
+        Raises:
+            UserError: If the layout is unknown or ambiguous.
+        """
         ...
 
-    def contents(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """The files of some of the layout's paths, in an order of its own."""
+    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields path and content of some of the layout's images, in the source's order."""
         ...
 
-    def total(self, paths: Collection[str]) -> int:
-        """How many bytes these files have, at the most."""
+    def total_bytes(self, paths: Collection[str]) -> int:
+        """Returns an upper bound of the total size of some images, in bytes."""
         ...
 
 
 def find(root: Path, named: Path | None, from_within: bool) -> Source:
-    """The source of the dataset in `root`.
+    """Finds the source of the dataset in `root`.
 
-    That is the one that is named, or Facial_emotion_images.zip, or the folder of that name, or
-    the only other zip, csv or tree of images in `root`.
+    It is the source that the user named, or Facial_emotion_images.zip, or the folder of that name,
+    or the only other zip, csv or tree of images in `root`.
 
     Args:
-        root: the dataset's folder.
-        named: by the user, or None.
-        from_within: whether the folder Facial_emotion_images was made from another source in
-            `root`; then it is one itself only if no other is left.
+        root: The dataset's folder.
+        named: Path of the source that the user named, or None.
+        from_within: Whether the folder Facial_emotion_images was made from another source in
+            `root`; it is then a source itself only if no other is left.
 
     Raises:
-        UserError: if there is none, or more than one.
+        UserError: If there is no source, or more than one.
     """
     if named is not None:
         if not named.exists():
             raise UserError(
                 expected="a zip, a folder or a csv as the source",
                 found=f"nothing at {named}",
-                fix="correct source",
+                fix="correct --source (--config.source for training)",
             )
-        return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _opened(named)
+        return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _open(named)
     zip_path, folder = root / ZIP, root / FOLDER
     if zip_path.is_file():
-        return _opened(zip_path)
+        return _open(zip_path)
     if folder.is_dir() and not from_within:
         return FolderSource(folder)
-    candidates = _candidates(root) if root.is_dir() else []
+    candidates = _find_candidates(root) if root.is_dir() else []
     if len(candidates) > 1:
         paths = [f"{source.path}" for source in candidates]
         raise UserError(
             expected=f"one source of images in {root}",
-            found=f"{len(candidates)}: {some(paths, 5)}",
+            found=f"{len(candidates)}: {format_examples(paths, 5)}",
             fix="name one of them with --source (--config.source for training)",
         )
     if candidates:
@@ -98,11 +102,11 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
     )
 
 
-def _candidates(root: Path) -> list[Source]:
-    """What in `root` may be a source of images."""
+def _find_candidates(root: Path) -> list[Source]:
+    """Returns the zips and csvs in `root`, and the tree of images, if there is one."""
     files = [path for path in sorted(root.iterdir()) if not zips.is_litter(path.name)]
     ends = (".zip", ".csv")
-    found = [_opened(path) for path in files if path.suffix.casefold() in ends]
+    found = [_open(path) for path in files if path.suffix.casefold() in ends]
     tree = FolderSource(root, _OUTPUTS)
     try:
         if tree.files:
@@ -114,13 +118,13 @@ def _candidates(root: Path) -> list[Source]:
     return found
 
 
-def _opened(path: Path) -> Source:
+def _open(path: Path) -> Source:
     if path.is_dir():
         return FolderSource(path)
     if path.suffix.casefold() == ".csv":
         return CsvSource(path, None)
-    with zips.opened(path) as (_, members):
-        tables = [name for name in members if PurePosixPath(name).name.casefold() in _TABLES]
+    with zips.open_zip(path) as (_, members):
+        tables = [name for name in members if PurePosixPath(name).name.casefold() in _FER_CSV_NAMES]
     return CsvSource(path, tables[0]) if len(tables) == 1 else ZipSource(path)
 
 
@@ -131,32 +135,32 @@ class ZipSource:
         self.path = path
 
     def sha256(self) -> str:
-        """Of the zip."""
+        """Computes the sha256 of the zip."""
         return file_digest(self.path)
 
     def layout(self) -> Layout:
-        """By the names in the zip; copies are known by size and CRC-32.
+        """Detects the layout from the names in the zip; equal size and CRC-32 mean a copy.
 
-        What a damaged name would leave out must not go unread: each is compared with the second
-        record of it that a zip has, at the file itself.
+        A zip records each name twice, and zipfile compares the two when a file is opened. So every
+        file is opened: a damaged name must not silently leave out an image.
         """
-        with zips.opened(self.path) as (archive, members):
+        with zips.open_zip(self.path) as (archive, members):
             for member in members.values():
                 archive.open(member).close()
             marks = {name: (member.file_size, member.CRC) for name, member in members.items()}
         return layouts.detect(str(self.path), marks)
 
-    def contents(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """In the order of the zip."""
-        wanted = set(paths)
-        with zips.opened(self.path) as (archive, members):
+    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields path and content of each image, in the order of the zip."""
+        requested = set(paths)
+        with zips.open_zip(self.path) as (archive, members):
             for name, member in members.items():
-                if name in wanted:
-                    yield name, zips.content(self.path, archive, member)
+                if name in requested:
+                    yield name, zips.read_member(self.path, archive, member)
 
-    def total(self, paths: Collection[str]) -> int:
-        """What the zip says."""
-        with zips.opened(self.path) as (_, members):
+    def total_bytes(self, paths: Collection[str]) -> int:
+        """Returns the total size according to the zip."""
+        with zips.open_zip(self.path) as (_, members):
             return sum(members[name].file_size for name in paths)
 
 
@@ -164,9 +168,9 @@ class FolderSource:
     """Images in folders.
 
     Args:
-        path: of the outermost.
-        outputs: folders in it that are none of the user's. If there are, files beside them are
-            not looked at either: a dataset's folder has several.
+        path: The outermost folder.
+        outputs: Names of folders in it to skip because runs wrote them. If given, files directly in
+            `path` are skipped too: those of a dataset's folder are written by runs as well.
     """
 
     def __init__(self, path: Path, outputs: Collection[str] = ()):
@@ -175,12 +179,12 @@ class FolderSource:
 
     @functools.cached_property
     def files(self) -> dict[str, Path]:
-        """Every visible file by its path below the folder, sorted.
+        """Path of every visible file by its path below the folder, sorted.
 
         Raises:
-            UserError: if something is neither file nor folder, a broken link for example.
+            UserError: If something is neither file nor folder, a broken link for example.
         """
-        found, strange = {}, []
+        found, special = {}, []
 
         def walk(folder: Path, above: tuple[Path, ...], name: str) -> None:
             for path in folder.iterdir():
@@ -192,86 +196,91 @@ class FolderSource:
                 if path.is_file():
                     found[inner] = path
                 elif not path.is_dir():
-                    strange.append(inner)
-                elif len(above) < _DEPTH and not (path / RECORD).exists():
+                    special.append(inner)
+                elif len(above) < _MAX_DEPTH and not (path / RECORD).exists():
                     resolved = path.resolve()
-                    if resolved not in above:  # a link to a folder that it is in
+                    if resolved not in above:  # otherwise it is a link to a folder that contains it
                         walk(path, (*above, resolved), f"{inner}/")
 
         walk(self.path, (), "")
-        if strange:
+        if special:
             raise UserError(
                 expected=f"files and folders in {self.path}",
-                found=f"{len(strange):,} that are neither (broken links, devices): "
-                f"{some(sorted(strange))}",
+                found=f"{len(special):,} that are neither (broken links, devices): "
+                f"{format_examples(sorted(special))}",
                 fix="remove them, or mend the links",
             )
         return dict(sorted(found.items()))
 
     def sha256(self) -> str:
-        """Of the names and contents of all images."""
+        """Computes one sha256 of the names and contents of all images."""
         total = hashlib.sha256()
-        for name in sorted(self.layout().places):
+        for name in sorted(self.layout().destinations):
             line = f"{file_digest(self.files[name])} {name}\n"
             total.update(line.encode(errors="surrogateescape"))
         return total.hexdigest()
 
     def layout(self) -> Layout:
-        """By the names of the folders; copies are known by their sizes."""
+        """Detects the layout from the names of the folders; equal sizes mean a copy."""
         marks = {name: path.stat().st_size for name, path in self.files.items()}
         return layouts.detect(str(self.path), marks)
 
-    def contents(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """In order of name."""
+    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields path and content of each image, in order of path."""
         for name in sorted(paths):
             yield name, self.files[name].read_bytes()
 
-    def total(self, paths: Collection[str]) -> int:
-        """The sum of the files' sizes."""
+    def total_bytes(self, paths: Collection[str]) -> int:
+        """Returns the sum of the files' sizes."""
         return sum(self.files[name].stat().st_size for name in paths)
 
 
 class CsvSource:
-    """FER2013's table, plain or in a zip."""
+    """FER2013's table, plain or in a zip.
+
+    Args:
+        path: The csv or the zip.
+        member: Name of the csv in the zip; None if `path` is the csv.
+    """
 
     def __init__(self, path: Path, member: str | None):
         self.path = path
         self._member = member
 
     def sha256(self) -> str:
-        """Of the file."""
+        """Computes the sha256 of the csv or the zip."""
         return file_digest(self.path)
 
     def layout(self) -> Layout:
-        """By the rows."""
-        with self._stream() as stream:
-            return fer_csv.layout(str(self.path), stream)
+        """Reads the layout from the rows."""
+        with self._open_table() as stream:
+            return fer_csv.read_layout(str(self.path), stream)
 
-    def contents(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """In order of row."""
-        wanted = set(paths)
-        with self._stream() as stream:
-            for face in fer_csv.rows(str(self.path), stream):
-                if face.name in wanted:
-                    yield face.name, fer_csv.png(face.pixels)
+    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields name and PNG of each image, in order of row."""
+        requested = set(paths)
+        with self._open_table() as stream:
+            for image in fer_csv.read_rows(str(self.path), stream):
+                if image.name in requested:
+                    yield image.name, fer_csv.encode_png(image.pixels)
 
-    def total(self, paths: Collection[str]) -> int:
-        """As many bytes as there are pixels, and a PNG's head each; a pixel is two characters."""
-        return len(paths) * 100 + self._size() // 2
+    def total_bytes(self, paths: Collection[str]) -> int:
+        """Estimates a byte per pixel and 100 per PNG; a pixel takes two characters or more."""
+        return len(paths) * 100 + self._table_bytes() // 2
 
-    def _size(self) -> int:
+    def _table_bytes(self) -> int:
         if self._member is None:
             return self.path.stat().st_size
-        with zips.opened(self.path) as (_, members):
+        with zips.open_zip(self.path) as (_, members):
             return members[self._member].file_size
 
     @contextlib.contextmanager
-    def _stream(self) -> Iterator[TextIO]:
+    def _open_table(self) -> Iterator[TextIO]:
         if self._member is None:
             with self.path.open(encoding="utf-8-sig", newline="") as stream:
                 yield stream
             return
-        with zips.opened(self.path) as (archive, members):
+        with zips.open_zip(self.path) as (archive, members):
             binary = archive.open(members[self._member])
             with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
                 yield stream

@@ -1,4 +1,4 @@
-"""Zips from anywhere, read without risk.
+"""Safe reading of zips from untrusted sources.
 
 Every name, kind and size in a zip's directory is checked before anything is read from it.
 """
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from faceemo.data.source.layout import some
+from faceemo.data.source.layout import format_examples
 from faceemo.errors import UserError
 
 # Far above any set of face crops (a million 48x48 JPEGs have 1.6 GB), far below what fills a disk
@@ -22,56 +22,60 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_CSV_BYTES = 8 * 2**30  # read line by line; FER2013's has 301 million
 MAX_TOTAL_BYTES = 64 * 2**30
 MAX_RATIO = 200
-MAX_NAME_BYTES = 255  # what file systems take
+MAX_NAME_BYTES = 255  # the limit of file systems
 
-_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # of macOS and Windows
-# What zipfile and the decompressors raise on damaged input.
-_ERRORS = (
+_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # left by macOS and Windows
+# Raised by zipfile and the decompressors on damaged input.
+_DAMAGE_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(EOFError, NotImplementedError, UnicodeDecodeError),
 )
-# Of an OSError: bzip2 raises it for damaged data, zipfile looks at places before the file's start.
-_NOT_OF_THE_DISK = (None, errno.EINVAL)
+# errno of an OSError that means damage, not a failing disk: bzip2 raises it for damaged data, and
+# zipfile may seek before the file's start.
+_DAMAGE_ERRNOS = (None, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
-    """The archive and its files by name, every one of them safe, litter left out.
+def open_zip(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """Opens a zip after checking its directory, and yields it with its files by name.
+
+    Files that systems leave behind and hidden ones are left out.
 
     Raises:
-        UserError: also from the body: if it is no zip, truncated, damaged, encrypted, too large to
-            be true, or has unsafe or repeated names, links or devices.
+        UserError: If it is no zip, truncated, damaged, encrypted, implausibly large, or has unsafe
+            or repeated names, links or devices; damage is also found in the body of the context.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            yield archive, _members(path, archive)
-    except _ERRORS as error:
-        raise _broken(path, str(error)) from error
+            yield archive, _check_members(path, archive)
+    except _DAMAGE_ERRORS as error:
+        raise _damaged_zip(path, str(error)) from error
     except OSError as error:
-        if error.errno not in _NOT_OF_THE_DISK:
+        if error.errno not in _DAMAGE_ERRNOS:
             raise
-        raise _broken(path, str(error)) from error
+        raise _damaged_zip(path, str(error)) from error
 
 
-def content(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """The bytes of one file; zipfile checks its CRC.
+def read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Reads one file of a zip; zipfile checks its CRC.
 
     Raises:
-        UserError: if it is not as long as the zip says.
+        UserError: If the file is not as long as the zip says.
     """
     result = archive.read(member)
     if len(result) != member.file_size:
-        raise _broken(path, f"'{member.filename}' is not as long as the zip says")
+        raise _damaged_zip(path, f"'{member.filename}' is not as long as the zip says")
     return result
 
 
 def is_litter(name: str) -> bool:
-    """Whether a path is of the kind that systems leave behind, or hidden."""
+    """Returns whether a path is hidden or of the kind that operating systems leave behind."""
     parts = name.split("/")
     return any(part in _LITTER or part.startswith(".") for part in parts)
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _check_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Checks the directory of a zip and returns its files by name, without litter."""
     entries = archive.infolist()
     total = sum(entry.file_size for entry in entries)
     tables = [entry.file_size for entry in entries if entry.filename.casefold().endswith(".csv")]
@@ -83,12 +87,12 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         (total, MAX_TOTAL_BYTES, "bytes unpacked"),
         (total // max(path.stat().st_size, 1), MAX_RATIO, "times its own size unpacked"),
     )
-    for value, limit, what in limits:
+    for value, limit, unit in limits:
         if value > limit:
             raise UserError(
-                expected=f"at most {limit:,} {what} in {path}",
+                expected=f"at most {limit:,} {unit} in {path}",
                 found=f"{value:,}: it may be a zip bomb",
-                fix="get the zip again from its source; if it is right, unpack it yourself and "
+                fix="get the zip again from its source; if you trust it, unpack it yourself and "
                 "move it away",
             )
     unsafe = [entry.orig_filename for entry in entries if _is_unsafe(entry)]
@@ -96,25 +100,25 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         raise UserError(
             expected=f"plain files with relative names in {path}",
             found=f"{len(unsafe):,} unsafe (absolute, '..', backslash or drive, link, device, "
-            f"encrypted): {some(unsafe)}",
+            f"encrypted): {format_examples(unsafe)}",
             fix="do not use this zip; get it again from its source",
         )
-    kept, repeated, seen = {}, [], set()
+    members, repeated, names = {}, [], set()
     for entry in entries:
         if entry.is_dir() or is_litter(entry.filename):
             continue
         # names that differ only in case are one file on macOS and Windows
-        if entry.filename.casefold() in seen:
+        if entry.filename.casefold() in names:
             repeated.append(entry.filename)
-        seen.add(entry.filename.casefold())
-        kept[entry.filename] = entry
+        names.add(entry.filename.casefold())
+        members[entry.filename] = entry
     if repeated:
         raise UserError(
             expected=f"every name once in {path}",
-            found=f"{len(repeated):,} repeated: {some(repeated)}",
+            found=f"{len(repeated):,} repeated: {format_examples(repeated)}",
             fix="pack the zip again, each image once",
         )
-    return kept
+    return members
 
 
 def _is_unsafe(entry: zipfile.ZipInfo) -> bool:
@@ -130,7 +134,7 @@ def _is_unsafe(entry: zipfile.ZipInfo) -> bool:
     )
 
 
-def _broken(path: Path, problem: str) -> UserError:
+def _damaged_zip(path: Path, problem: str) -> UserError:
     with path.open("rb") as stream:
         looks_like_zip = stream.read(2) == b"PK"
     return UserError(

@@ -1,15 +1,14 @@
-"""The pictures of a preparation: drawn, not blank, and the same for the same seed."""
+"""Checks that a preparation draws its pictures, and the same ones for the same seed."""
 
 import numpy as np
 from PIL import Image
 
 from faceemo.data.prepare import pictures, prepare
 from faceemo.data.source import archive
-from tests.support.data.planted import LOOKS, write_zip
+from tests.support.data.planted import NUM_DECODABLE, write_zip
 
 
-def test_pictures(tmp_path, detector):
-    """Drawn, large enough, and not blank; drawn again if deleted."""
+def test_pictures_are_large_not_blank_and_drawn_again_if_deleted(tmp_path, detector):
     root = write_zip(tmp_path / "root")
     prepare.prepare(root)
     folder = root / prepare.PICTURES
@@ -22,13 +21,13 @@ def test_pictures(tmp_path, detector):
     (folder / "faces.png").unlink()
     prepare.prepare(root)
     assert {path.name for path in folder.iterdir()} == drawn
-    assert detector.seen == LOOKS
+    assert detector.num_images == NUM_DECODABLE
 
 
-def test_samples_are_the_same_for_the_same_seed(done, tmp_path):
-    images = archive.hashes(done / archive.FOLDER)
+def test_samples_are_the_same_for_the_same_seed(prepared, tmp_path):
+    images = archive.hash_images(prepared / archive.FOLDER)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        pictures.samples(done / archive.FOLDER, images, seed, tmp_path / f"{name}.png")
+        pictures.draw_samples(prepared / archive.FOLDER, images, seed, tmp_path / f"{name}.png")
     a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)

@@ -1,4 +1,4 @@
-"""The csv gives the pixels and fates of the files; one that is none is told."""
+"""The csv gives the pixels and fates of the files; a bad csv is a clear error."""
 
 import collections
 import json
@@ -14,18 +14,20 @@ from faceemo.data.source import archive, sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
 from tests.support.data import forms
-from tests.support.data.remembering import fates, row_number
+from tests.support.data.remembering import read_fates, row_number
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("caching_detector")
 
 
 @pytest.mark.parametrize(
     "header", [("emotion", "pixels", "Usage"), ("emotion", " Usage", " pixels")]
 )
 @pytest.mark.parametrize("zipped", [False, True])
-def test_the_csv_gives_the_pixels_and_fates_of_the_files(tmp_path, images, usual, header, zipped):
-    good = forms.whole(images)
-    text = forms.table(good, header).encode()
+def test_the_csv_gives_the_pixels_and_fates_of_the_files(
+    tmp_path, images, usual_fates, header, zipped
+):
+    good = forms.decodable(images)
+    text = forms.make_csv(good, header).encode()
     if zipped:
         more = {"train.csv": b"emotion,pixels\n", "fer2013/README": b"words"}
         forms.write_zip(tmp_path / "fer.zip", more | {"fer2013/fer2013.csv": text})
@@ -33,7 +35,7 @@ def test_the_csv_gives_the_pixels_and_fates_of_the_files(tmp_path, images, usual
         forms.write_folder(tmp_path, {"icml_face_data.csv": text})
     prepare.prepare(tmp_path)
     numbers = set(map(row_number, good))
-    assert fates(tmp_path) == {row: usual[row] for row in numbers}
+    assert read_fates(tmp_path) == {row: usual_fates[row] for row in numbers}
     for path, content in good.items():
         split, label, name = path.split("/")
         made = tmp_path / archive.FOLDER / split / label / f"{PurePosixPath(name).stem}.png"
@@ -43,14 +45,14 @@ def test_the_csv_gives_the_pixels_and_fates_of_the_files(tmp_path, images, usual
     assert record["left_out"] == {"angry": max(numbers) + 1 - len(numbers)}
 
 
-def test_a_csv_without_usage_and_with_bad_rows(tmp_path, images):
-    good = forms.whole(forms.without(images, "validation", "test"))
-    lines = forms.table(good, ("emotion", "pixels")).splitlines()
+def test_a_csv_without_usage_and_with_bad_pixels(tmp_path, images):
+    good = forms.decodable(forms.without(images, "validation", "test"))
+    lines = forms.make_csv(good, ("emotion", "pixels")).splitlines()
     bad = {"3,12 13 300 14": "too bright", "3,1 2 3": "not square", "3,": "empty", "3,a b": "text"}
     first = len(lines) - 1
     (tmp_path / "any.csv").write_text("\n".join([*lines, *bad]) + "\n")
     prepare.prepare(tmp_path, selection=Selection(validation_share=0.3))
-    found = fates(tmp_path)
+    found = read_fates(tmp_path)
     assert {found[first + n][2] for n in range(len(bad))} == {ledger.UNREADABLE}
     assert collections.Counter(split for split, _, _ in found.values())["test"] == 0
 
@@ -70,7 +72,7 @@ def test_a_csv_without_usage_and_with_bad_rows(tmp_path, images):
         (b"emotion,pixels,Usage\n3,\xff\xfe,Training\n", "a csv of text"),
     ],
 )
-def test_a_csv_that_is_none_is_told(tmp_path, text, message):
+def test_a_bad_csv_is_a_user_error(tmp_path, text, message):
     (tmp_path / "fer2013.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message):
         prepare.prepare(tmp_path)

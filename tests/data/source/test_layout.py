@@ -1,4 +1,4 @@
-"""Layouts as public sets have them, and those that must be refused rather than guessed."""
+"""Layouts of public sets, and trees that must be refused rather than guessed."""
 
 import pytest
 
@@ -10,7 +10,7 @@ FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
 def files(*patterns, classes=CLASSES, each=2):
-    """Paths by pattern: '{c}' is the class, '{n}' a number that is unique; with a mark each."""
+    """Makes paths from patterns ('{c}': class, '{n}': unique number), each with a unique value."""
     numbers = iter(range(10**6))
     return {
         pattern.format(c=label, n=next(numbers)): f"{pattern} {label} {i}"
@@ -20,13 +20,13 @@ def files(*patterns, classes=CLASSES, each=2):
     }
 
 
-def splits_of(found):
-    return {split: sum(place.split == split for place in found.places.values())
-            for split in {place.split for place in found.places.values()}}  # fmt: skip
+def count_by_split(found):
+    return {split: sum(image.split == split for image in found.destinations.values())
+            for split in {image.split for image in found.destinations.values()}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("patterns", "wanted"),
+    ("patterns", "expected"),
     [
         (("train/{c}/{n}.jpg", "validation/{c}/{n}.jpg", "test/{c}/{n}.jpg"),
          {"train": 8, "validation": 8, "test": 8}),
@@ -41,20 +41,20 @@ def splits_of(found):
         (("faces/all/{c}/{n}.jpg",), {"train": 8}),
     ],
 )  # fmt: skip
-def test_known_layouts(patterns, wanted):
+def test_known_layouts_are_detected(patterns, expected):
     given = files(*patterns)
     found = layout.detect("x.zip", given)
-    assert splits_of(found) == wanted
-    for path, place in found.places.items():
-        assert path.endswith(f"{place.label}/{place.name}")
-    assert set(found.places) == set(given)
+    assert count_by_split(found) == expected
+    for path, image in found.destinations.items():
+        assert path.endswith(f"{image.label}/{image.name}")
+    assert set(found.destinations) == set(given)
 
 
 def test_a_set_that_holds_itself_twice_is_read_once():
     once = files("images/train/{c}/{n}.jpg", "images/validation/{c}/{n}.jpg")
     twice = once | {f"images/{path}": mark for path, mark in once.items()}
     found = layout.detect("x.zip", twice)
-    assert set(found.places) == set(once)
+    assert set(found.destinations) == set(once)
     assert "'images/images/' holds the same once more" in found.notes
     path = next(iter(once))
     with pytest.raises(UserError, match="several sets side by side: 'images/', 'images/images/'"):
@@ -71,15 +71,15 @@ def test_a_set_that_holds_itself_twice_is_read_once():
         (("second/train/happy/7.jpg",), "several sets side by side: '/', 'second/'"),
     ],
 )
-def test_what_is_ambiguous_is_refused_and_shown(more, message):
+def test_an_ambiguous_tree_is_refused_and_shown(more, message):
     given = files("train/{c}/{n}.jpg") | dict.fromkeys(more, "")
     with pytest.raises(UserError) as refusal:
         layout.detect("x.zip", given)
-    words = str(refusal.value)
-    assert message in words
-    assert "<split>/<class>/<image>" in words
-    assert "\n    train/" in words
-    assert f"\n      happy/{'':<32}2 files" in words or "happy/" in words
+    message_shown = str(refusal.value)
+    assert message in message_shown
+    assert "<split>/<class>/<image>" in message_shown
+    assert "\n    train/" in message_shown
+    assert f"\n      happy/{'':<32}2 files" in message_shown or "happy/" in message_shown
 
 
 def test_a_large_tree_is_shown_in_a_few_lines():
@@ -90,51 +90,53 @@ def test_a_large_tree_is_shown_in_a_few_lines():
     assert "more" in str(refusal.value)
 
 
-def test_files_beside_the_folders_are_counted_and_left():
+def test_other_files_beside_the_images_are_counted_and_ignored():
     given = files("train/{c}/{n}.jpg") | {"README.md": "", "train/labels.csv": ""}
     found = layout.detect("x.zip", given)
-    assert not {"README.md", "train/labels.csv"} & set(found.places)
+    assert not {"README.md", "train/labels.csv"} & set(found.destinations)
     assert "2 files that are no images lie beside them" in found.notes
 
 
 def choose(given, classes=CLASSES, **class_map):
-    return layout.choose("x.zip", layout.detect("x.zip", given), classes, class_map)
+    return layout.select_classes("x.zip", layout.detect("x.zip", given), classes, class_map)
 
 
 def test_other_classes_are_left_out_and_counted():
     chosen = choose(files("train/{c}/{n}.jpg", "test/{c}/{n}.jpg", classes=FER))
     assert chosen.left_out == {"angry": 4, "disgust": 4, "fear": 4}
-    assert {place.label for place in chosen.places.values()} == set(CLASSES)
-    assert not chosen.mapped
+    assert {image.label for image in chosen.destinations.values()} == set(CLASSES)
+    assert not chosen.renamed
     seven = choose(files("train/{c}/{n}.jpg", classes=FER), FER)
     assert not seven.left_out
-    assert len(seven.places) == 14
+    assert len(seven.destinations) == 14
 
 
-def test_case_is_no_difference_but_a_synonym_is():
+def test_case_does_not_matter_but_synonyms_need_a_class_map():
     upper = files("train/{c}/{n}.jpg", classes=("Happy", "NEUTRAL", "sad", "Surprise"))
     chosen = choose(upper)
-    assert {place.label for place in chosen.places.values()} == set(CLASSES)
-    assert chosen.mapped == {"Happy": "happy", "NEUTRAL": "neutral", "Surprise": "surprise"}
+    assert {image.label for image in chosen.destinations.values()} == set(CLASSES)
+    assert chosen.renamed == {"Happy": "happy", "NEUTRAL": "neutral", "Surprise": "surprise"}
     synonym = files("train/{c}/{n}.jpg", classes=("happiness", "neutral", "sad", "surprise"))
     with pytest.raises(UserError, match="no image in 'train/happy'; the classes there: happiness"):
         choose(synonym)
     chosen = choose(synonym, happiness="happy")
-    assert chosen.mapped == {"happiness": "happy"}
+    assert chosen.renamed == {"happiness": "happy"}
     assert not chosen.left_out
     with pytest.raises(UserError, match="no 'joy'; there are happiness 2, neutral 2"):
         choose(synonym, happiness="happy", joy="happy")
 
 
-def test_classes_that_become_one_keep_all_their_images():
+def test_merged_classes_keep_all_their_images():
     given = {f"train/{c}/{n}.jpg": "" for c in FER for n in (1, 2)} | {"train/fear/3.jpg": ""}
     chosen = choose(given, ("happy", "negative"), angry="negative", fear="negative")
-    names = sorted(p.name for p in chosen.places.values() if p.label == "negative")
+    names = sorted(
+        image.name for image in chosen.destinations.values() if image.label == "negative"
+    )
     assert names == ["3.jpg", "angry-1.jpg", "angry-2.jpg", "fear-1.jpg", "fear-2.jpg"]
     assert chosen.left_out == {"disgust": 2, "neutral": 2, "sad": 2, "surprise": 2}
 
 
-def test_names_that_differ_in_case_only():
+def test_names_that_differ_in_case_only_are_refused():
     given = files("train/{c}/{n}.jpg") | {"train/happy/A.jpg": "", "train/happy/a.JPG": ""}
     with pytest.raises(UserError, match=r"2 repeated|1 repeated"):
         choose(given)

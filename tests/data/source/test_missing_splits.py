@@ -1,4 +1,4 @@
-"""Splits that a source lacks are made from what it has, or done without."""
+"""Splits that a source lacks are made from train, or stay empty."""
 
 import collections
 import dataclasses
@@ -15,13 +15,13 @@ from faceemo.data.source import sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
 from tests.support.data import forms
-from tests.support.data.remembering import fates
+from tests.support.data.remembering import read_fates
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("caching_detector")
 
 
-def groups_of(rows):
-    """Images that must not be parted: equal bytes or dHash, here by all pairs."""
+def near_pairs(rows):
+    """Yields pairs of rows that must stay in one split: near dHashes, by comparing every pair."""
     for one in rows:
         for other in rows:
             if one.dhash and other.dhash and one.path < other.path:
@@ -38,8 +38,8 @@ def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
         "classes only": lambda: forms.without_splits(images),
     }[form]()
     forms.write_zip(tmp_path / "a" / "x.zip", kept)
-    wanted = Selection(validation_share=0.2)
-    prepare.prepare(tmp_path / "a", selection=wanted)
+    selection = Selection(validation_share=0.2)
+    prepare.prepare(tmp_path / "a", selection=selection)
     words = capsys.readouterr().out
     rows = ledger.read(tmp_path / "a")
     count = collections.Counter(row.split for row in rows)
@@ -53,7 +53,7 @@ def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
             assert 0.1 < share < 0.35
         assert all(
             one.split == other.split
-            for one, other in groups_of([row for row in rows if row.split != "test"])
+            for one, other in near_pairs([row for row in rows if row.split != "test"])
         )
         leaks = json.loads((tmp_path / "a" / sources.RECORD).read_text())["dedupe"]["leaks"]
         for kind in ("same dHash", "near", "mirrored", "any of these"):
@@ -62,15 +62,17 @@ def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
     assert (count["test"] == 0) == (form != "train and test")
     # the same images under the same seed, wherever they come from
     forms.write_folder(tmp_path / "b" / "faces", dict(reversed(kept.items())))
-    prepare.prepare(tmp_path / "b", selection=wanted)
-    assert fates(tmp_path / "b") == fates(tmp_path / "a")
-    other = dataclasses.replace(wanted, split_seed=1)
+    prepare.prepare(tmp_path / "b", selection=selection)
+    assert read_fates(tmp_path / "b") == read_fates(tmp_path / "a")
+    other = dataclasses.replace(selection, split_seed=1)
     prepare.prepare(tmp_path / "b", selection=other)
-    # nothing was made in the one with a validation split: the seed is of no concern
-    assert (fates(tmp_path / "b") == fates(tmp_path / "a")) == (form == "train and validation")
+    # where no split was made the seed does not matter
+    assert (read_fates(tmp_path / "b") == read_fates(tmp_path / "a")) == (
+        form == "train and validation"
+    )
 
 
-def test_a_test_split_on_demand(tmp_path, images):
+def test_a_test_split_is_made_on_demand(tmp_path, images):
     forms.write_zip(tmp_path / "x.zip", forms.without_splits(images))
     prepare.prepare(tmp_path, selection=Selection(validation_share=0.2, test_share=0.2))
     count = collections.Counter(row.split for row in ledger.read(tmp_path))
@@ -79,7 +81,7 @@ def test_a_test_split_on_demand(tmp_path, images):
     assert abs(count["test"] / total - 0.2) < 0.06
 
 
-def test_no_test_split_all_the_way_to_arrays(tmp_path, images):
+def test_a_source_without_test_split_gives_an_empty_one(tmp_path, images):
     forms.write_zip(tmp_path / "x.zip", forms.below(forms.without(images, "test"), "images"))
     prepare.prepare(tmp_path)
     loaded = builder.load(tmp_path, 48)
@@ -89,7 +91,7 @@ def test_no_test_split_all_the_way_to_arrays(tmp_path, images):
 
 
 @pytest.mark.parametrize("gone", ["train/sad", "validation/"])
-def test_what_cleaning_must_leave(tmp_path, images, gone):
+def test_a_class_or_split_emptied_by_cleaning_is_a_user_error(tmp_path, images, gone):
     kept = {path: content for path, content in images.items() if not path.startswith(gone)}
     forms.write_folder(tmp_path / folders.UNIQUE, kept)
     with pytest.raises(UserError, match=gone.rstrip("/")):

@@ -1,4 +1,4 @@
-"""Classes that are asked for: chosen, mapped, ordered, changed, and as the scripts ask."""
+"""The selection of classes: filtered, mapped, ordered, changed, and as options of scripts."""
 
 import argparse
 import collections
@@ -15,9 +15,9 @@ from faceemo.data.source import selection, sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
 from tests.support.data import forms
-from tests.support.data.remembering import fates, row_number
+from tests.support.data.remembering import read_fates, row_number
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("caching_detector")
 
 FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
@@ -32,7 +32,7 @@ FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     ],
 )
 def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, class_map):
-    given = forms.seven(images)
+    given = forms.with_seven_classes(images)
     forms.write_zip(tmp_path / "x.zip", given)
     chosen = Selection(classes=classes, class_map=class_map)
     prepare.prepare(tmp_path, selection=chosen)
@@ -42,7 +42,7 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
         for path in given
         if path.split("/")[1] in meaning
     }
-    assert {number: label for number, (_, label, _) in fates(tmp_path).items()} == truth
+    assert {number: label for number, (_, label, _) in read_fates(tmp_path).items()} == truth
     left = collections.Counter(p.split("/")[1] for p in given if p.split("/")[1] not in meaning)
     assert json.loads((tmp_path / sources.RECORD).read_text())["unpack"]["left_out"] == left
     loaded = builder.load(tmp_path, 48, classes)  # also where cleaning has emptied a class
@@ -53,28 +53,28 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
             assert classes[label] == path.split("/")[1] == truth[row_number(path)]
 
 
-def test_other_classes_replace_what_was_made_and_come_back_the_same(tmp_path, images):
-    forms.write_zip(tmp_path / "x.zip", forms.seven(images))
+def test_other_classes_replace_the_originals_and_the_first_come_back_the_same(tmp_path, images):
+    forms.write_zip(tmp_path / "x.zip", forms.with_seven_classes(images))
     prepare.prepare(tmp_path)
     first = {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")}
     prepare.prepare(tmp_path, selection=Selection(classes=FER))
     assert ledger.list_classes(ledger.read(tmp_path)) == FER
-    prepare.prepare(tmp_path)  # nobody asks for other classes: they stay
+    prepare.prepare(tmp_path)  # without a selection the classes stay
     assert ledger.list_classes(ledger.read(tmp_path)) == FER
     prepare.prepare(tmp_path, selection=Selection())
     assert {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")} == first
 
 
-def test_the_scripts_ask_for_the_same(tmp_path):
+def test_options_and_records_restore_the_selection(tmp_path):
     parser = argparse.ArgumentParser()
     selection.add_arguments(parser)
-    assert selection.of_options(parser.parse_args([])) is None
-    asked = selection.of_options(
+    assert Selection.from_options(parser.parse_args([])) is None
+    selected = Selection.from_options(
         parser.parse_args(["--classes", "sad+happy", "--source", "x.zip", "--test_share", "0.2"])
     )
-    assert asked == Selection(classes=("sad", "happy"), source=Path("x.zip"), test_share=0.2)
-    for lacking in ((), ("test",), ("validation", "test")):
-        record = json.loads(json.dumps(asked.record(lacking)))
-        assert selection.of_record(record).record(lacking) == asked.record(lacking)
+    assert selected == Selection(classes=("sad", "happy"), source=Path("x.zip"), test_share=0.2)
+    for missing in ((), ("test",), ("validation", "test")):
+        record = json.loads(json.dumps(selected.to_record(missing)))
+        assert Selection.from_record(record).to_record(missing) == selected.to_record(missing)
     with pytest.raises(UserError, match="at least two different names"):
-        selection.of_options(parser.parse_args(["--classes", "sad"]))
+        Selection.from_options(parser.parse_args(["--classes", "sad"]))

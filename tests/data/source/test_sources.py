@@ -1,4 +1,4 @@
-"""Every form of a source through the whole preparation: the same images meet the same fates."""
+"""Every form of a source through the whole preparation: equal images get equal fates."""
 
 from pathlib import PurePosixPath
 
@@ -7,9 +7,9 @@ import pytest
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import prepare
 from tests.support.data import forms
-from tests.support.data.remembering import fates
+from tests.support.data.remembering import read_fates
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("caching_detector")
 
 FORMS = {
     "zip of another name": lambda root, i: forms.write_zip(root / "faces.zip", i),
@@ -31,11 +31,11 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_images_meet_the_same_fates(tmp_path, images, usual, form, capsys):
+def test_every_form_gives_the_same_fates(tmp_path, images, usual_fates, form, capsys):
     FORMS[form](tmp_path, images)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     prepare.prepare(tmp_path)
-    assert fates(tmp_path) == usual
+    assert read_fates(tmp_path) == usual_fates
     names = {PurePosixPath(row.path).name for row in ledger.read(tmp_path)}
     assert names <= {PurePosixPath(path).name for path in before} | set(images) | names
     assert {p: p.read_bytes() for p in before} == before  # the source is only read

@@ -1,4 +1,4 @@
-"""Splits made by seed: stratified, whole groups, blind to order; groups against all pairs."""
+"""Splits made by seed: stratified, by whole groups, whatever the order of the images."""
 
 import collections
 import io
@@ -20,7 +20,7 @@ SHARES = {"validation": 0.1}
 
 
 def members(sizes, label="happy"):
-    """A member per image of groups of these sizes."""
+    """Makes one member per image of groups of these sizes."""
     return [
         Member(f"{label}/{group}-{i}.jpg", label, f"{label} {group}")
         for group, size in enumerate(sizes)
@@ -39,16 +39,16 @@ def members(sizes, label="happy"):
     st.integers(0, 100),
     st.randoms(),
 )
-def test_whole_groups_in_proportion_whatever_the_order(sizes, shares, seed, order):
+def test_whole_groups_move_in_proportion_whatever_the_order(sizes, shares, seed, order):
     everything = [m for label, groups in sizes.items() for m in members(groups, label)]
-    moved = splits.assign(everything, shares, seed)
+    moved = splits.assign_splits(everything, shares, seed)
     shuffled = everything[:]
     order.shuffle(shuffled)
-    assert splits.assign(shuffled, shares, seed) == moved
-    went = collections.defaultdict(set)
+    assert splits.assign_splits(shuffled, shares, seed) == moved
+    splits_of = collections.defaultdict(set)
     for member in everything:
-        went[member.group].add(moved.get(member.path, "train"))
-    assert all(len(where) == 1 for where in went.values())
+        splits_of[member.group].add(moved.get(member.path, "train"))
+    assert all(len(found) == 1 for found in splits_of.values())
     for label, groups in sizes.items():
         got = collections.Counter(
             moved.get(m.path, "train") for m in everything if m.label == label
@@ -61,9 +61,9 @@ def test_whole_groups_in_proportion_whatever_the_order(sizes, shares, seed, orde
                 assert abs(got[split] - share * sum(groups)) <= max(groups) / 2 + 0.5
 
 
-def test_the_seed_decides_and_names_do_not_show_through():
+def test_the_choice_depends_on_the_seed_and_not_on_names():
     everything = members([1] * 1000)
-    first, second = (splits.assign(everything, SHARES, seed) for seed in (1, 2))
+    first, second = (splits.assign_splits(everything, SHARES, seed) for seed in (1, 2))
     assert len(first) == len(second) == 100
     # two independent tenths share a tenth of their members
     assert 1 <= len(first.keys() & second.keys()) <= 25
@@ -74,17 +74,19 @@ def test_the_seed_decides_and_names_do_not_show_through():
 def test_a_group_of_two_labels_stays_together():
     mixed = [Member("sad/x.jpg", "sad", "g"), Member("happy/x.jpg", "happy", "g")]
     everything = members([1] * 30, "happy") + members([1] * 30, "sad") + mixed
-    went = {
-        tuple(splits.assign(everything, {"validation": 0.5}, seed).get(m.path) for m in mixed)
+    outcomes = {
+        tuple(
+            splits.assign_splits(everything, {"validation": 0.5}, seed).get(m.path) for m in mixed
+        )
         for seed in range(12)
     }
-    assert went == {(None, None), ("validation", "validation")}
+    assert outcomes == {(None, None), ("validation", "validation")}
 
 
-def test_too_few_to_share():
+def test_too_few_groups_are_a_user_error():
     with pytest.raises(UserError, match="at least 2 different images of sad in train"):
-        splits.assign(members([1, 1]) + members([5], "sad"), SHARES, 0)
-    assert len(splits.assign(members([1, 9]), SHARES, 0)) == 1
+        splits.assign_splits(members([1, 1]) + members([5], "sad"), SHARES, 0)
+    assert len(splits.assign_splits(members([1, 9]), SHARES, 0)) == 1
 
 
 def jpeg(image, quality=92):
@@ -107,7 +109,7 @@ def test_look_alikes_are_found():
         "cut too.jpg": jpeg(face(5))[:300],
         "text.jpg": b"no image",
     }
-    groups = splits.look_alikes(contents.items())
+    groups = splits.group_look_alikes(contents.items())
     together = collections.defaultdict(set)
     for path, group in groups.items():
         together[group].add(path)
@@ -118,4 +120,4 @@ def test_look_alikes_are_found():
         frozenset({"cut.jpg", "cut too.jpg"}),
     }
     shuffled = random.Random(0).sample(sorted(contents.items()), len(contents))
-    assert splits.look_alikes(shuffled) == groups
+    assert splits.group_look_alikes(shuffled) == groups

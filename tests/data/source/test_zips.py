@@ -1,4 +1,4 @@
-"""Everything a zip may have wrong with it: one message and nothing written; litter is ignored."""
+"""Faulty zips: one clear error and nothing written; litter is ignored."""
 
 import io
 import shutil
@@ -31,10 +31,10 @@ def test_litter_and_folder_entries_are_ignored(tmp_path):
         entry(f"{archive.FOLDER}/train/happy/", stat.S_IFDIR | 0o755): b"",
     }
     root = write_zip(tmp_path, GOOD | litter)
-    assert forms.contents(archive.originals(root).folder) == without_top(GOOD)
+    assert forms.read_folder(archive.ensure_originals(root).folder) == without_top(GOOD)
 
 
-def moved(name):
+def rename_one(name):
     files = dict(GOOD)
     files[name] = files.pop(ONE)
     return files
@@ -53,7 +53,10 @@ BAD = {
     "with top folder and without": (GOOD | {"train/happy/7.jpg": b"x"}, "several sets"),
     "wrong split": (GOOD | {f"{archive.FOLDER}/trial/happy/7.jpg": b"x"}, "trial/happy"),
     "one split twice": (GOOD | {f"{archive.FOLDER}/valid/happy/7.jpg": b"x"}, "more than one"),
-    "split twice by case": (moved(f"{archive.FOLDER}/Train/happy/7.jpg"), "for train: .*Train"),
+    "split twice by case": (
+        rename_one(f"{archive.FOLDER}/Train/happy/7.jpg"),
+        "for train: .*Train",
+    ),
     "wrong class instead": (
         {name.replace("sad", "sadness"): content for name, content in GOOD.items()},
         r"no image in 'train/sad'.*sadness 6.*class_map=happiness=happy",
@@ -74,28 +77,28 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_directory(tmp_path, case):
+def test_a_bad_directory_is_refused_and_nothing_written(tmp_path, case):
     files, message = BAD[case]
     root = write_zip(tmp_path / "root", files)
     with pytest.raises(UserError, match=message):
-        archive.originals(root)
+        archive.ensure_originals(root)
     assert [path.name for path in tmp_path.rglob("*")] == ["root", archive.ZIP]  # nothing written
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_same_name_twice(tmp_path):
+def test_a_name_that_occurs_twice_is_refused(tmp_path):
     root = write_zip(tmp_path, GOOD)
     with zipfile.ZipFile(root / archive.ZIP, "a") as target:
         target.writestr(ONE, b"another")
     with pytest.raises(UserError, match="repeated"):
-        archive.originals(root)
+        archive.ensure_originals(root)
 
 
-def test_bomb_by_ratio(tmp_path):
+def test_a_bomb_is_refused_by_its_ratio(tmp_path):
     files = GOOD | {f"{archive.FOLDER}/train/happy/8.jpg": bytes(20 * 2**20)}
     root = write_zip(tmp_path, files, zipfile.ZIP_DEFLATED)
     with pytest.raises(UserError, match=f"at most {zips.MAX_RATIO} times .* bomb"):
-        archive.originals(root)
+        archive.ensure_originals(root)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +109,14 @@ def test_bomb_by_ratio(tmp_path):
         ("MAX_TOTAL_BYTES", 3000, "bytes unpacked"),
     ],
 )
-def test_bomb_by_limit(tmp_path, monkeypatch, limit, value, message):
+def test_a_bomb_is_refused_by_its_size(tmp_path, monkeypatch, limit, value, message):
     root = write_zip(tmp_path, GOOD)
     monkeypatch.setattr(zips, limit, value)
     with pytest.raises(UserError, match=message):
-        archive.originals(root)
+        archive.ensure_originals(root)
 
 
-def test_understated_size_does_not_pass(tmp_path):
+def test_an_understated_size_is_refused(tmp_path):
     """The zip says 10 bytes; the compressed data holds a megabyte."""
     name = f"{archive.FOLDER}/train/happy/8.jpg"
     root = write_zip(tmp_path, GOOD | {name: bytes(2**20)}, zipfile.ZIP_DEFLATED)
@@ -123,39 +126,39 @@ def test_understated_size_does_not_pass(tmp_path):
     content[at - 22 : at - 18] = (10).to_bytes(4, "little")
     (root / archive.ZIP).write_bytes(content)
     with pytest.raises(UserError, match="undamaged"):
-        archive.originals(root)
+        archive.ensure_originals(root)
     assert not (root / archive.FOLDER).exists()
 
 
-def test_crc_error_names_the_file(tmp_path):
+def test_a_crc_error_names_the_file(tmp_path):
     root = write_zip(tmp_path, GOOD)
     content = (root / archive.ZIP).read_bytes()
     damaged = content.replace(b"test sad 12", b"test sad 13", 1)
     (root / archive.ZIP).write_bytes(damaged)
     with pytest.raises(UserError, match=r"CRC.*test/sad/12\.jpg"):
-        archive.originals(root)
+        archive.ensure_originals(root)
     assert [path.name for path in root.iterdir()] == [archive.ZIP]
 
 
-def test_encrypted(tmp_path):
+def test_an_encrypted_zip_is_refused(tmp_path):
     root = write_zip(tmp_path, GOOD)
     content = bytearray((root / archive.ZIP).read_bytes())
     at = content.index(b"PK\x01\x02")
     content[at + 8] |= 1
     (root / archive.ZIP).write_bytes(content)
     with pytest.raises(UserError, match="encrypted"):
-        archive.originals(root)
+        archive.ensure_originals(root)
 
 
-def test_not_a_zip(tmp_path):
+def test_a_file_that_is_no_zip_is_refused(tmp_path):
     (tmp_path / archive.ZIP).write_bytes(b"<html>not found</html>")
     with pytest.raises(UserError, match="no zip file"):
-        archive.originals(tmp_path)
+        archive.ensure_originals(tmp_path)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
 def test_damage_anywhere_is_a_user_error(tmp_path, method):
-    """A flipped or missing byte gives one clear error, or files that are right all the same."""
+    """A flipped or missing byte gives one clear error, or files that are still right."""
     pristine = (write_zip(tmp_path, GOOD, method) / archive.ZIP).read_bytes()
     rng = np.random.default_rng(3)
     refused = 0
@@ -167,18 +170,18 @@ def test_damage_anywhere_is_a_user_error(tmp_path, method):
             del content[rng.integers(len(content)) :]
         (tmp_path / archive.ZIP).write_bytes(content)
         try:
-            folder = archive.originals(tmp_path).folder
+            folder = archive.ensure_originals(tmp_path).folder
         except UserError:
             refused += 1
             assert not (tmp_path / archive.FOLDER).exists()
             continue
         # a flipped letter of a name goes unnoticed; a flipped letter of a file does not
-        assert sorted(forms.contents(folder).values()) == sorted(GOOD.values())
+        assert sorted(forms.read_folder(folder).values()) == sorted(GOOD.values())
         shutil.rmtree(folder)
     assert 75 < refused < 150
 
 
-def test_limits_leave_room_for_real_sets():
+def test_the_limits_admit_real_sets():
     """A million 48x48 JPEGs of 1.6 kB, stored, must pass."""
     assert zips.MAX_FILES > 1_000_000
     assert zips.MAX_TOTAL_BYTES > 1_000_000 * 1600

@@ -1,4 +1,4 @@
-"""A small zip with nothing wrong, for tests that spoil it or replace it."""
+"""A small valid zip, for tests that spoil or replace it."""
 
 import zipfile
 
@@ -16,7 +16,7 @@ ONE = f"{archive.FOLDER}/train/happy/7.jpg"
 
 
 def write_zip(root, files=GOOD, method=zipfile.ZIP_STORED):
-    """Puts the zip into the folder `root`, which it returns; a key may be a ZipInfo."""
+    """Writes the zip into the folder `root` and returns `root`; a key may be a ZipInfo."""
     forms.write_zip(root / archive.ZIP, files, method)
     return root
 

@@ -1,10 +1,11 @@
-"""Works on folders in processes that are killed in the midst of it.
+"""Unpacks or prepares folders in processes that are killed on the way.
 
     python -m tests.support.data.killed unpack|prepare ROOT AFTER [ROOT AFTER ...]
 
-Each folder has a process of its own, killed at its AFTER-th change of the disk: before it, or half
-way through if it is a write. Forked, because importing takes seconds. Prints what the work says,
-'changes N' if it came to its end, and 'ended CODE', negative for a signal.
+Each folder has its own process, which is killed at its change number AFTER of the disk: before the
+change, or half way through it if it is a write. The processes are forked, because imports take
+seconds. Prints the output of the work, 'changes N' if it ended, and 'ended CODE', where the code is
+negative for a signal.
 """
 
 import os
@@ -32,7 +33,7 @@ CHANGES = (
 
 
 def start(work, runs):
-    """Starts it for pairs of (root, after)."""
+    """Starts this module for pairs (root, after) and returns the process."""
     words = [str(word) for pair in runs for word in pair]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.data.killed", work, *words],
@@ -44,7 +45,7 @@ def start(work, runs):
 
 
 def run(work, runs):
-    """What it says of each: 'changes N' and 'ended CODE'."""
+    """Runs this module for pairs (root, after); returns its lines 'changes N' and 'ended CODE'."""
     process = start(work, runs)
     try:
         output, errors = process.communicate(timeout=300)
@@ -55,7 +56,7 @@ def run(work, runs):
 
 
 def count_changes(last):
-    """Kills this process at its change number `last`; gives a function that tells the number."""
+    """Makes this process kill itself at change number `last`; returns a function for the count."""
     changes = 0
 
     def counted(function):
@@ -77,15 +78,15 @@ def count_changes(last):
 
 
 def prepare_planted(root):
-    """With the stand-in for the detector, in many small batches, without pictures."""
+    """Prepares with the stand-in detector, in many small batches, without pictures."""
     measure._BATCH_SIZE = 4
-    face_detector.Detector = planted.StandIn
-    planted.draw_nothing()
+    face_detector.Detector = planted.StandInDetector
+    planted.stub_pictures()
     prepare.prepare(root)
 
 
 def main(work, *words):
-    work = {"unpack": archive.originals, "prepare": prepare_planted}[work]
+    work = {"unpack": archive.ensure_originals, "prepare": prepare_planted}[work]
     for root, after in zip(words[::2], words[1::2], strict=True):
         child = os.fork()
         if not child:
