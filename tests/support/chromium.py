@@ -1,6 +1,6 @@
-"""A page as Chromium shows it: its errors, its requests, what is where on it.
+"""Opens pages in headless Chromium and inspects them: console errors, requests, layout.
 
-Chromium is driven through its own debugging protocol over a pipe, which needs no other package.
+The DevTools protocol over a pipe controls Chromium, so that no further package is needed.
 """
 
 import contextlib
@@ -16,12 +16,17 @@ PROGRAM = next(
 
 
 class Page:
-    """One tab. `trouble` collects errors and warnings of the console, `requests` all addresses."""
+    """A browser tab.
+
+    Attributes:
+        console_errors: Texts of all errors and warnings on the console.
+        requests: Addresses of all requests.
+    """
 
     def __init__(self, read, write):
         self._read, self._write = read, write
-        self._count, self._rest, self._session = 0, b"", None
-        self.trouble, self.requests, self._loaded = [], [], False
+        self._count, self._buffer, self._session = 0, b"", None
+        self.console_errors, self.requests, self._loaded = [], [], False
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -29,21 +34,21 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method, **parameters):
-        """Sends a command and waits for its answer; events on the way are noted."""
+        """Sends a command of the protocol and returns its result; handles events meanwhile."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._next()
-            if answer.get("id") == self._count:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
+            reply = self._receive()
+            if reply.get("id") == self._count:
+                if "error" in reply:
+                    raise RuntimeError(f"{method}: {reply['error']}")
+                return reply["result"]
 
     def evaluate(self, script):
-        """The value of a JavaScript expression in the page."""
+        """Returns the value of a JavaScript expression in the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         return result["result"].get("value")
 
@@ -51,48 +56,48 @@ class Page:
         """Waits until a JavaScript expression is true in the page; returns its value."""
         end = time.monotonic() + seconds
         while not (value := self.evaluate(script)):
-            assert time.monotonic() < end, f"still not: {script}"
+            assert time.monotonic() < end, f"still false after {seconds} s: {script}"
             time.sleep(0.05)
         return value
 
-    def choose(self, selector, path):
-        """Gives a file to an <input type="file">."""
+    def choose_file(self, selector, path):
+        """Chooses a file in an <input type="file">."""
         found = self.call("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
         self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
 
     def open(self, path, *, width=1200, height=900, dark=False):
-        """Loads a file or an address, at a width in CSS pixels, and waits until it is there."""
-        look = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[look])
+        """Loads a file (a Path) or a URL (a string) and waits for it; sizes are in CSS pixels."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
         self._loaded = False
         self.call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         while not self._loaded:
-            self._next()
+            self._receive()
 
-    def follow(self, selector):
-        """Clicks the first link that the selector finds and waits until its page is there."""
+    def click_link(self, selector):
+        """Clicks the first link that the selector matches and waits for its page."""
         self._loaded = False
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
         while not self._loaded:
-            self._next()
+            self._receive()
 
-    def _next(self):
-        while b"\0" not in self._rest:
+    def _receive(self):
+        while b"\0" not in self._buffer:
             read = os.read(self._read, 1 << 20)
             if not read:
-                raise RuntimeError("Chromium ended")
-            self._rest += read
-        message, _, self._rest = self._rest.partition(b"\0")
+                raise RuntimeError("Chromium exited")
+            self._buffer += read
+        message, _, self._buffer = self._buffer.partition(b"\0")
         message = json.loads(message)
         method, parameters = message.get("method"), message.get("params", {})
         if method == "Log.entryAdded":
-            self.trouble.append(parameters["entry"]["text"])
+            self.console_errors.append(parameters["entry"]["text"])
         elif method == "Runtime.exceptionThrown":
-            self.trouble.append(parameters["exceptionDetails"]["text"])
+            self.console_errors.append(parameters["exceptionDetails"]["text"])
         elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning"):
-            self.trouble.append(str(parameters["args"]))
+            self.console_errors.append(str(parameters["args"]))
         elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Page.loadEventFired":
@@ -101,17 +106,19 @@ class Page:
 
 
 @contextlib.contextmanager
-def page(profile, *more):
-    """A tab of a fresh Chromium, whose profile goes into the folder `profile`.
+def open_page(profile, *more_options):
+    """Starts Chromium and yields a tab.
 
-    `more` are options of its command line.
+    Args:
+        profile: Folder for the profile.
+        more_options: Further options of the command line.
     """
     to_read, to_write = os.pipe()  # commands
-    from_read, from_write = os.pipe()  # answers
+    from_read, from_write = os.pipe()  # replies
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
                "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={profile}",
-               "--disable-background-networking", "--no-first-run", *more]  # fmt: skip
-    # Chromium takes commands on descriptor 3 and answers on 4, whatever ours are.
+               "--disable-background-networking", "--no-first-run", *more_options]  # fmt: skip
+    # Chromium reads commands from descriptor 3 and writes replies to 4.
     script = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
     process = subprocess.Popen(
         ["bash", "-c", script, PROGRAM, *options],
@@ -124,7 +131,7 @@ def page(profile, *more):
     try:
         yield Page(from_read, to_write)
     finally:
-        os.close(to_write)  # Chromium ends with its pipe
+        os.close(to_write)  # Chromium exits when its pipe is closed
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -15,54 +15,58 @@ from starlette.requests import ClientDisconnect
 import faceemo
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.serve import pages, upload
-from faceemo.inference.serve.errors import Refused, busy
-from faceemo.inference.serve.heatmaps import MOST
+from faceemo.inference.serve.errors import ApiError, make_busy_error
+from faceemo.inference.serve.heatmaps import MAX_HEATMAPS
 from faceemo.inference.serve.limits import Limits
-from faceemo.inference.serve.middleware import LOOPBACK, Guard
-from faceemo.inference.serve.model_info import about
-from faceemo.inference.serve.schemas import About, Answer, Health, Problem
+from faceemo.inference.serve.middleware import LOOPBACK_HOSTS, SecurityMiddleware
+from faceemo.inference.serve.model_info import make_model_info
+from faceemo.inference.serve.schemas import ErrorResponse, Health, ModelInfo, PredictResponse
 from faceemo.inference.serve.worker import Worker
 
-_GONE = 499  # by custom; nobody reads it
-_FILE = {"type": "string", "format": "binary", "description": "A picture."}
-_FORM = {"type": "object", "required": [upload.FIELD], "properties": {upload.FIELD: _FILE}}
-_STATUSES = {
-    400: "not a form with one file",
-    403: "asked by a page of another site",
-    408: "it arrived too slowly",
-    413: "too many bytes or pixels",
-    415: "no picture, by its content",
-    421: "asked by a name that is not this server's",
-    422: "damaged, or options that are none",
-    503: "too many who ask, or too slow an answer; Retry-After says when to come back",
-}  # fmt: skip
+_CLIENT_CLOSED_REQUEST = 499  # a convention; nobody receives it
+_FILE_SCHEMA = {"type": "string", "format": "binary", "description": "The image."}
+_FORM_SCHEMA = {
+    "type": "object",
+    "required": [upload.FIELD],
+    "properties": {upload.FIELD: _FILE_SCHEMA},
+}
+_ERRORS = {
+    400: "the request is not a form with exactly one file",
+    403: "a page of another site sent the request",
+    408: "the upload took too long",
+    413: "the file has too many bytes, or the image too many pixels",
+    415: "the content of the file is not an image in an accepted format",
+    421: "the host name is not one of this server's",
+    422: "the image is damaged, or a query parameter is invalid",
+    503: "the server is busy, or took too long; Retry-After says when to try again",
+}
 
 
 def make_app(
     predictor: Predictor,
     limits: Limits | None = None,
     *,
-    names: Collection[str] = LOOPBACK,
-    numbers: bool = False,
+    allowed_hosts: Collection[str] = LOOPBACK_HOSTS,
+    allow_ip_hosts: bool = False,
     summary: Mapping[str, Any] | None = None,
     source: str | None = None,
     worker: Worker | None = None,
-) -> Guard:
-    """The whole server but its socket.
+) -> SecurityMiddleware:
+    """Makes the app, behind its middleware.
 
     Args:
-        predictor: that the app alone uses from now on.
-        limits: of requests; the usual ones if None.
-        names: of hosts that it answers as, like `numbers`, see `Guard`.
-        numbers: whether as any IP address too.
-        summary: of the run, see `about.read_summary`.
-        source: of its images, see `about.read_source`.
-        worker: that answers, if the caller has one that is warm already.
+        predictor: The predictor; nothing else may use it from now on.
+        limits: Limits on requests; the default ones if None.
+        allowed_hosts: Hosts that a request may name, see `SecurityMiddleware`.
+        allow_ip_hosts: Whether a request may name any IP address too.
+        summary: Results of the run, see `model_info.read_summary`.
+        source: Source of the training images, see `model_info.read_source`.
+        worker: A worker of `predictor` to use, such as one that is warmed up; a new one if None.
     """
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
-    facts = about(predictor.trained, limits, summary or {}, source)
-    rooms = _Rooms()
+    info = make_model_info(predictor.trained, limits, summary or {}, source)
+    active = _ActiveRequests()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,134 +77,150 @@ def make_app(
     app = FastAPI(
         title="faceemo",
         version=faceemo.__version__,
-        description="What the faces in a picture express, by a trained network.",
-        docs_url=None,  # it would fetch scripts from elsewhere
+        description="Predicts the emotions of the faces in an image.",
+        docs_url=None,  # that page would load scripts from another site
         redoc_url=None,
-        redirect_slashes=False,  # it would lead to whatever the request calls this host
+        redirect_slashes=False,  # redirects would go to whatever host the request names
         lifespan=lifespan,
     )
-    _tell_problems(app)
+    _add_error_handlers(app)
 
     @app.post(
         "/api/predict",
-        summary="Say what the faces in a picture express",
-        responses={code: {"model": Problem, "description": d} for code, d in _STATUSES.items()},
-        openapi_extra={"requestBody": {"content": {"multipart/form-data": {"schema": _FORM}}}},
+        summary="Predict the emotion of every face in an image",
+        responses={
+            status: {"model": ErrorResponse, "description": text}
+            for status, text in _ERRORS.items()
+        },
+        openapi_extra={
+            "requestBody": {"content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}
+        },
     )
     async def predict(
         request: Request,
         heat: Annotated[
-            bool, Query(description=f"Whether maps of the {MOST} largest faces are made.")
+            bool,
+            Query(description=f"Whether heatmaps of the {MAX_HEATMAPS} largest faces are made."),
         ] = False,
         crops: Annotated[
-            bool, Query(description="Whether the picture is a face as it is: none is searched.")
+            bool,
+            Query(description="Whether the whole image is one face, so that none is searched for."),
         ] = False,
-    ) -> Answer:
-        if max(rooms.inside, worker.waiting) >= limits.places:
-            await upload.drop(request)
-            raise busy(f"{limits.places} requests that wait already")
-        with rooms.taken():
-            content = await upload.read(request, limits)
+    ) -> PredictResponse:
+        if max(active.count, worker.queue_size) >= limits.max_requests:
+            await upload.drain(request)
+            raise make_busy_error(f"{limits.max_requests} requests in progress")
+        with active.counted():
+            content = await upload.read_upload(request, limits)
             future = worker.submit(content, crops=crops, heat=heat)
-            return await _answered(future, request, limits.answer_seconds)
+            return await _wait_for_response(future, request, limits.response_timeout)
 
-    @app.get("/api/model", summary="Tell what answers")
-    async def model() -> About:
-        return facts
+    @app.get("/api/model", summary="Describe the network that makes the predictions")
+    async def model() -> ModelInfo:
+        return info
 
-    @app.get("/api/health", summary="Tell whether it can answer")
+    @app.get("/api/health", summary="Report the state of the server")
     async def health() -> Health:
-        return Health(status="ok", requests=rooms.inside, places=limits.places)
+        return Health(status="ok", requests=active.count, places=limits.max_requests)
 
-    for address, file in pages.made(facts, app.openapi()).items():
-        app.add_api_route(address, _sender(file), include_in_schema=False)
-    return Guard(app, names, numbers=numbers)
+    for path, file in pages.make_static_files(info, app.openapi()).items():
+        app.add_api_route(path, _make_static_handler(file), include_in_schema=False)
+    return SecurityMiddleware(app, allowed_hosts, allow_ip_hosts=allow_ip_hosts)
 
 
-class _Rooms:
-    """How many requests are inside; only the event loop's thread asks."""
+class _ActiveRequests:
+    """The number of requests in progress; only the event loop's thread uses it."""
 
     def __init__(self):
-        self.inside = 0
+        self.count = 0
 
     @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        """A place, for a while."""
-        self.inside += 1
+    def counted(self) -> Iterator[None]:
+        """Counts a request while the context is open."""
+        self.count += 1
         try:
             yield
         finally:
-            self.inside -= 1
+            self.count -= 1
 
 
-async def _answered(future: Future[Answer], request: Request, seconds: float) -> Answer:
-    """The worker's answer, unless it takes too long or the client is gone."""
-    answer = asyncio.wrap_future(future)
-    gone = asyncio.ensure_future(request.receive())
+async def _wait_for_response(
+    future: Future[PredictResponse], request: Request, timeout: float
+) -> PredictResponse:
+    """Waits for the worker's response.
+
+    Raises:
+        ApiError: If it takes longer than `timeout` seconds, or the worker refused the image.
+        ClientDisconnect: If the client closes the connection meanwhile.
+    """
+    response = asyncio.wrap_future(future)
+    disconnect = asyncio.ensure_future(request.receive())
     try:
-        await asyncio.wait({answer, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        if gone.done():
+        await asyncio.wait(
+            {response, disconnect}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        if response.done():
+            return response.result()
+        if disconnect.done():
             raise ClientDisconnect
-        raise busy(f"none after {seconds:g} seconds")
+        raise make_busy_error(f"no result after {timeout:g} seconds")
     finally:
-        answer.cancel()  # the worker then leaves it out, if it has not begun
-        gone.cancel()
+        response.cancel()  # the worker then skips the job if it has not begun it
+        disconnect.cancel()
 
 
-def _sender(file: pages.File):
+def _make_static_handler(file: pages.StaticFile):
     async def send() -> Response:
-        return Response(file.content, headers={"Content-Type": file.kind})
+        return Response(file.content, headers={"Content-Type": file.content_type})
 
     return send
 
 
-def _tell_problems(app: FastAPI) -> None:
-    """Gives every error the one form."""
+def _add_error_handlers(app: FastAPI) -> None:
+    """Makes every error an `ErrorResponse`."""
 
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refused)
+    async def handle_api_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
         return JSONResponse(error.body, error.status, error.headers)
 
-    async def http(request: Request, error: Exception) -> Response:
+    async def handle_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        told = Refused(
+        body = ApiError(
             error.status_code,
             "no_such_address",
-            expected="an address that /api lists, asked as it says there",
+            expected="a method and path that /api lists",
             found=f"{request.method} {request.scope['path'][:80]}",
-            fix="correct it",
-        )
-        return JSONResponse(told.body, error.status_code, error.headers)
+            fix="correct the method or the path",
+        ).body
+        return JSONResponse(body, error.status_code, error.headers)
 
-    async def options(_: Request, error: Exception) -> Response:
+    async def handle_validation_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        wrong = ", ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
-        told = Refused(
+        details = ", ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        body = ApiError(
             422,
             "malformed",
-            expected="the options that /api lists",
-            found=wrong[:200],
+            expected="query parameters as /api describes them",
+            found=details[:200],
             fix="correct them",
-        )
-        return JSONResponse(told.body, told.status)
+        ).body
+        return JSONResponse(body, 422)
 
-    async def gone(_: Request, error: Exception) -> Response:
-        return Response(status_code=_GONE)
+    async def handle_disconnect(_: Request, error: Exception) -> Response:
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
-    async def bug(_: Request, error: Exception) -> Response:
-        told = Refused(
+    async def handle_bug(_: Request, error: Exception) -> Response:
+        body = ApiError(
             500,
             "bug",
-            expected="an answer",
+            expected="a request without an internal error",
             found=f"{type(error).__name__} in faceemo",
-            fix="report it; the server's terminal shows where it happened",
-        )
-        return JSONResponse(told.body, told.status)
+            fix="report it as a bug, with the traceback on the server's terminal",
+        ).body
+        return JSONResponse(body, 500)
 
-    app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, options)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(Exception, bug)
+    app.add_exception_handler(ApiError, handle_api_error)
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(RequestValidationError, handle_validation_error)
+    app.add_exception_handler(ClientDisconnect, handle_disconnect)
+    app.add_exception_handler(Exception, handle_bug)

@@ -1,23 +1,23 @@
-"""How much one request, and all of them together, may ask of the server."""
+"""Bounds on one request, and on all requests together."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """All are checked before the work that they bound is begun.
+    """Bounds that are checked before the work that they limit begins.
 
     Attributes:
-        bytes: of an uploaded picture.
-        pixels: of a picture, by its header. One stands in memory eight times while it is decoded.
-        upload_seconds: in which a request has to arrive.
-        answer_seconds: in which it has to be answered from then on.
-        places: requests that are received, wait or are answered, each of which may hold a picture
-            in memory; who comes then is asked to come back.
+        max_bytes: Size of an uploaded file.
+        max_pixels: Pixels of an image, by its header. Decoding holds it in memory eight times.
+        upload_timeout: Seconds within which a request has to arrive.
+        response_timeout: Seconds from its arrival within which it has to be answered.
+        max_requests: Number of requests that are being received, waiting or processed at the same
+            time, each of which may hold an image in memory. Further ones are refused as busy.
     """
 
-    bytes: int = 10 * 2**20
-    pixels: int = 25_000_000
-    upload_seconds: float = 30.0
-    answer_seconds: float = 30.0
-    places: int = 32
+    max_bytes: int = 10 * 2**20
+    max_pixels: int = 25_000_000
+    upload_timeout: float = 30.0
+    response_timeout: float = 30.0
+    max_requests: int = 32

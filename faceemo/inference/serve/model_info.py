@@ -45,9 +45,7 @@ def make_model_info(
         unsure_below=UNSURE_BELOW,
         face_threshold=config.face_threshold,
         validation=score,
-        limits=UploadLimits(
-            bytes=limits.max_bytes, pixels=limits.max_pixels, formats=FORMAT_NAMES
-        ),
+        limits=UploadLimits(bytes=limits.max_bytes, pixels=limits.max_pixels, formats=FORMAT_NAMES),
         version=faceemo.__version__,
     )
 

@@ -127,7 +127,7 @@ class ModelInfo(BaseModel):
     validation: ValidationScore | None = Field(
         description="Validation results; null if none are stored with the network."
     )
-    limits: UploadLimits = Field(description="Limits on an uploaded image.")
+    limits: UploadLimits = Field(description="Limits on the images that it accepts.")
     version: str = Field(description="Version of faceemo.")
 
 

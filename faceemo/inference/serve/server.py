@@ -1,4 +1,4 @@
-"""From a run to a server that listens, until somebody ends it."""
+"""Starts the server for a trained network and runs it until Ctrl-C."""
 
 import contextlib
 import errno
@@ -17,14 +17,13 @@ from faceemo.errors import UserError
 if TYPE_CHECKING:
     import uvicorn
 
-    from faceemo.inference.serve.middleware import Guard
+    from faceemo.inference.serve.middleware import SecurityMiddleware
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart")
-# Seconds for connections to end when the server does.
-_CLOSING = 5
-_HEADERS = 16 * 2**10  # bytes of a request's headers
-# Connections for each request that has a place: others wait, look at pages or are told to wait.
-_CONNECTIONS = 8
+_SHUTDOWN_TIMEOUT = 5  # seconds for open connections when the server stops
+_MAX_HEADER_BYTES = 16 * 2**10
+# Open connections per active request: the others wait, load pages or are refused as busy.
+_CONNECTIONS_PER_REQUEST = 8
 
 
 def serve(
@@ -32,36 +31,36 @@ def serve(
     *,
     host: str,
     port: int,
-    names: Sequence[str],
-    mib: float,
-    megapixels: float,
-    seconds: float,
-    places: int,
+    extra_hosts: Sequence[str],
+    max_mib: float,
+    max_megapixels: float,
+    timeout: float,
+    max_requests: int,
 ) -> None:
-    """Serves a trained network; returns when Ctrl-C ends it.
+    """Serves a trained network; returns after Ctrl-C.
 
     Args:
-        run: its folder, or a file of `faceemo.train.checkpoint.trained_model`.
-        host: name or number of the address to listen at.
-        port: 0 takes one that is free.
-        names: see `names_of`.
-        mib: of an uploaded picture, at the most.
-        megapixels: likewise.
-        seconds: in which a picture must have arrived, and be answered from then on.
-        places: of `Limits`.
+        run: The run's folder, or a file of `faceemo.train.checkpoint.trained_model`.
+        host: Name or IP address to listen at.
+        port: Port to listen at; 0 takes a free one.
+        extra_hosts: Host names that requests may name too, see `find_allowed_hosts`.
+        max_mib: Maximum size of an uploaded file, MiB.
+        max_megapixels: Maximum size of an uploaded image, megapixels.
+        timeout: Seconds within which an upload must arrive, and then be answered.
+        max_requests: Maximum number of requests in progress, see `Limits`.
 
     Raises:
-        UserError: if packages are missing, the run cannot be read, or the address not be had.
+        UserError: If packages are missing, the run cannot be read, or the address cannot be used.
     """
-    _check_installed()
-    if Image.MAX_IMAGE_PIXELS and megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
+    _check_packages()
+    if Image.MAX_IMAGE_PIXELS and max_megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
         raise UserError(
             expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
-            found=f"{megapixels:g}",
-            fix="give less: Pillow, which decodes, takes more for an attack",
+            found=f"{max_megapixels:g}",
+            fix="give less: Pillow, which decodes images, takes a larger one for an attack",
         )
-    with listening(host, port) as bound:
-        # Only here, because each takes seconds, which a mistake need not wait for.
+    with bind_socket(host, port) as bound:
+        # Imported late, as this takes seconds that a mistake in the options need not cost.
         from faceemo.inference import predictor
         from faceemo.inference.serve.app import make_app
         from faceemo.inference.serve.limits import Limits
@@ -69,133 +68,142 @@ def serve(
         from faceemo.inference.serve.worker import Worker
 
         limits = Limits(
-            bytes=round(mib * 2**20),
-            pixels=round(megapixels * 1e6),
-            upload_seconds=seconds,
-            answer_seconds=seconds,
-            places=places,
+            max_bytes=round(max_mib * 2**20),
+            max_pixels=round(max_megapixels * 1e6),
+            upload_timeout=timeout,
+            response_timeout=timeout,
+            max_requests=max_requests,
         )
-        print(f"faceemo: getting {run} ready ...", file=sys.stderr)
+        print(f"faceemo: loading {run} ...", file=sys.stderr)
         loaded = predictor.load(run)
         worker = Worker(loaded, limits)
-        worker.warm()
-        called, numbers = names_of(bound, host, names)
+        worker.warm_up()
+        allowed_hosts, allow_ip_hosts = find_allowed_hosts(bound, host, extra_hosts)
         app = make_app(
             loaded,
             limits,
-            names=called,
-            numbers=numbers,
+            allowed_hosts=allowed_hosts,
+            allow_ip_hosts=allow_ip_hosts,
             summary=read_summary(run),
             source=read_source(run),
             worker=worker,
         )
-        print(f"faceemo: serving {run} at {address(bound)} (Ctrl-C ends it)", flush=True)
+        print(f"faceemo: serving {run} at {format_url(bound)} (Ctrl-C stops it)", flush=True)
         if not is_loopback(bound):
             print(
-                "faceemo: warning: everybody who can reach this machine can use it: there is no "
-                "login, and pictures travel unencrypted",
+                "faceemo: warning: everyone who can reach this machine can use the server: it has "
+                "no login, and images are sent unencrypted",
                 file=sys.stderr,
             )
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended everything by then
-            running(app, limits.places).run(sockets=[bound])
-        print("faceemo: ended", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down by then
+            make_server(app, limits.max_requests).run(sockets=[bound])
+        print("faceemo: server stopped", flush=True)
 
 
-def running(app: "Guard", places: int, log_level: str = "warning") -> "uvicorn.Server":
-    """What serves an app on sockets.
+def make_server(
+    app: "SecurityMiddleware", max_requests: int, log_level: str = "warning"
+) -> "uvicorn.Server":
+    """Makes the uvicorn server for an app.
 
     Args:
-        app: of `app.make_app`.
-        places: of `Limits`.
-        log_level: of uvicorn.
+        app: The app, see `app.make_app`.
+        max_requests: Maximum number of requests in progress, see `Limits`.
+        log_level: Log level of uvicorn.
     """
     import uvicorn
 
-    from faceemo.inference.serve.timeouts import Impatient
+    from faceemo.inference.serve.timeouts import TimeoutProtocol
 
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=Impatient,
+            http=TimeoutProtocol,
             log_level=log_level,
             access_log=False,
             server_header=False,
             proxy_headers=False,
             ws="none",
-            h11_max_incomplete_event_size=_HEADERS,
-            limit_concurrency=_CONNECTIONS * places,
-            timeout_graceful_shutdown=_CLOSING,
+            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+            limit_concurrency=_CONNECTIONS_PER_REQUEST * max_requests,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
         )
     )
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address, before anything else is done.
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens at an address.
 
     Raises:
-        UserError: if it cannot be.
+        UserError: If the address is unknown, in use or not permitted.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
         raise UserError(
             expected="an address of this machine as --host",
             found=f"'{host}' ({error.strerror or error})",
-            fix="give 127.0.0.1 for this machine alone, or 0.0.0.0 for all who can reach it",
+            fix="give 127.0.0.1 for this machine alone, or 0.0.0.0 for everyone who can reach it",
         ) from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind(place)
+        bound.bind(address)
         bound.listen()
     except OSError as error:
         bound.close()
         fix = {
-            errno.EADDRINUSE: "end the program that uses it, or give another --port (0: any)",
-            errno.EACCES: "give a --port from 1024 on",
+            errno.EADDRINUSE: "stop the program that uses it, or give another --port (0 for any)",
+            errno.EACCES: "give a --port of 1024 or higher",
         }.get(error.errno or 0, "give --host 127.0.0.1, or an address that this machine has")
         raise UserError(
-            expected=f"port {port} of {host} to be free and allowed", found=f"{error.strerror}",
+            expected=f"port {port} of {host} to be free and allowed",
+            found=f"{error.strerror}",
             fix=fix,
-        ) from error  # fmt: skip
+        ) from error
     return bound
 
 
-def address(bound: socket.socket) -> str:
-    """What to give to a browser."""
-    return f"http://{_number(bound)}:{bound.getsockname()[1]}/"
+def format_url(bound: socket.socket) -> str:
+    """Returns the URL of a listening socket."""
+    return f"http://{_format_host(bound)}:{bound.getsockname()[1]}/"
 
 
-def names_of(bound: socket.socket, host: str, names: Sequence[str]) -> tuple[set[str], bool]:
-    """As which hosts the server answers, and whether as any IP address too, see `Guard`.
+def find_allowed_hosts(
+    bound: socket.socket, host: str, extra_hosts: Sequence[str]
+) -> tuple[set[str], bool]:
+    """Returns `allowed_hosts` and `allow_ip_hosts` of `SecurityMiddleware`.
+
+    This machine's name and any IP address are allowed only if other machines can reach the socket
+    and the user gave no `extra_hosts`.
 
     Args:
-        bound: where it listens.
-        host: by which the user called that.
-        names: that the user added; one that others can reach is called by the name of this machine
-            and by numbers only without them.
+        bound: The listening socket.
+        host: Host that the user gave for it.
+        extra_hosts: Further names that the user gave.
     """
-    from faceemo.inference.serve.middleware import LOOPBACK
+    from faceemo.inference.serve.middleware import LOOPBACK_HOSTS
 
-    plain = not names and not is_loopback(bound)
-    own = {socket.gethostname()} if plain else set()
-    return {name.lower() for name in (*LOOPBACK, _number(bound), host, *own, *names)}, plain
+    is_open = not extra_hosts and not is_loopback(bound)
+    names = [*LOOPBACK_HOSTS, _format_host(bound), host, *extra_hosts]
+    names += [socket.gethostname()] if is_open else []
+    return {name.lower() for name in names}, is_open
 
 
 def is_loopback(bound: socket.socket) -> bool:
-    """Whether only this machine reaches it."""
+    """Returns whether only this machine can reach a socket."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def _number(bound: socket.socket) -> str:
-    """Where it listens, as it stands in a URL."""
+def _format_host(bound: socket.socket) -> str:
+    """Returns the IP address of a socket as in a URL: IPv6 in brackets."""
     host = bound.getsockname()[0]
     return f"[{host}]" if bound.family == socket.AF_INET6 else host
 
 
-def _check_installed() -> None:
+def _check_packages() -> None:
+    """Raises a `UserError` if the packages of the extra 'serve' are not installed."""
     missing = []
     for name in _PACKAGES:
         try:
@@ -206,5 +214,5 @@ def _check_installed() -> None:
         raise UserError(
             expected="the packages of the extra 'serve'",
             found=f"no {', '.join(missing)}",
-            fix="from the checkout, pip install -e '.[serve]'",
+            fix="in the checkout, run pip install -e '.[serve]'",
         )

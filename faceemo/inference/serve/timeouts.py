@@ -1,74 +1,76 @@
-"""A client must soon say what it wants and take what it gets: uvicorn waits for both for ever."""
+"""Timeouts for slow clients; uvicorn by itself waits for them for ever."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from faceemo.inference.serve.middleware import CROWDED
+from faceemo.inference.serve.middleware import TOO_MANY_CONNECTIONS
 
 
-class Impatient(H11Protocol):
-    """Ends a connection whose client does not ask, asks too slowly, or does not read.
+class TimeoutProtocol(H11Protocol):
+    """Closes a connection whose client sends no request, sends it too slowly, or does not read.
 
-    What comes on too many connections the app refuses, in its own form, not uvicorn: see `CROWDED`.
+    Requests that come while too many connections are open are marked `TOO_MANY_CONNECTIONS`, so
+    that the app can refuse them with an error of the API, which uvicorn would not do.
     """
 
-    seconds = 10.0  # for the head of a request
-    unread_seconds = 30.0  # for what was answered to be taken
+    header_timeout = 10.0  # seconds for the headers of a request to arrive
+    write_timeout = 30.0  # seconds for the client to read what was sent
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
-        self._most, self.limit_concurrency = self.limit_concurrency, None
-        self._late: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
+        self._max_connections, self.limit_concurrency = self.limit_concurrency, None
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """As of asyncio; the first head is expected from now on."""
+        """Starts the timeout for the first headers."""
         super().connection_made(transport)
-        self._expect()
+        self._start_header_timer()
 
     def data_received(self, data: bytes) -> None:
-        """As of asyncio."""
-        crowded = self._most is not None and len(self.connections) > self._most
-        self.app_state = self.app_state | {CROWDED: crowded}
+        """Marks the request if too many connections are open."""
+        limit = self._max_connections
+        exceeded = limit is not None and len(self.connections) > limit
+        self.app_state = self.app_state | {TOO_MANY_CONNECTIONS: exceeded}
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """As of uvicorn; the next head is expected from now on."""
+        """Starts the timeout for the headers of the next request."""
         super().on_response_complete()
-        self._expect()
+        self._start_header_timer()
 
     def pause_writing(self) -> None:
-        """As of asyncio; the client must read, or it is gone."""
+        """Starts the timeout for the client to read."""
         super().pause_writing()
-        self._abort_later()
+        self._start_write_timer()
 
     def resume_writing(self) -> None:
-        """As of asyncio."""
+        """Stops the timeout for the client to read."""
         super().resume_writing()
-        if not self.transport.is_closing():  # which takes all of it to be read
-            _cancel(self._unread)
+        if not self.transport.is_closing():  # which waits until the client has read everything
+            _cancel(self._write_timer)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As of asyncio."""
-        _cancel(self._late)
-        _cancel(self._unread)
+        """Stops all timeouts."""
+        _cancel(self._header_timer)
+        _cancel(self._write_timer)
         super().connection_lost(exc)
 
-    def _expect(self) -> None:
-        _cancel(self._late)
-        self._late = self.loop.call_later(self.seconds, self._give_up)
+    def _start_header_timer(self) -> None:
+        _cancel(self._header_timer)
+        self._header_timer = self.loop.call_later(self.header_timeout, self._close_if_idle)
 
-    def _give_up(self) -> None:
+    def _close_if_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
-            # It ends when all is sent, which takes somebody who reads.
+            # The connection ends once everything is sent, for which the client has to read.
             self.transport.close()
-            self._abort_later()
+            self._start_write_timer()
 
-    def _abort_later(self) -> None:
-        _cancel(self._unread)
-        self._unread = self.loop.call_later(self.unread_seconds, self.transport.abort)
+    def _start_write_timer(self) -> None:
+        _cancel(self._write_timer)
+        self._write_timer = self.loop.call_later(self.write_timeout, self.transport.abort)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

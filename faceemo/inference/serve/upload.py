@@ -1,4 +1,4 @@
-"""An uploaded file, received into memory and never onto the disk, within limits."""
+"""Receives an uploaded file into memory, never onto the disk, within limits."""
 
 import asyncio
 import contextlib
@@ -9,122 +9,130 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from faceemo.inference.serve.errors import Refused
+from faceemo.inference.serve.errors import ApiError
 from faceemo.inference.serve.limits import Limits
 
-FIELD = "file"
-_FRAME = 16 * 2**10  # bytes of a multipart request beside the file
-_LINGER = 2.0  # seconds for what a refused request still sends
-# What is wrong with a request is told to who sent it, not to the terminal.
+FIELD = "file"  # the form field that holds the image
+_FORM_OVERHEAD = 16 * 2**10  # bytes of a multipart request beside the file
+_DRAIN_SECONDS = 2.0  # for the rest of a refused request
+# Malformed requests are reported to the client, not on the terminal.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
-async def read(request: Request, limits: Limits) -> bytes:
-    """The content of the one file of a multipart request.
+async def read_upload(request: Request, limits: Limits) -> bytes:
+    """Returns the content of the one file in a multipart request.
 
     Raises:
-        Refused: if it is too large, too slow, or another kind of request.
-        ClientDisconnect: if it breaks off.
+        ApiError: If the request is too large, too slow, or not a form with one file.
+        ClientDisconnect: If the client closes the connection before its request is complete.
     """
     body = _Body(request, limits)
     try:
-        async with asyncio.timeout(limits.upload_seconds):
-            return await _file(request, body, limits)
-    except Refused:
-        if not body.complete:
-            await drop(request)
+        async with asyncio.timeout(limits.upload_timeout):
+            return await _read_file(request, body, limits)
+    except ApiError:
+        if not body.is_complete:
+            await drain(request)
         raise
     except TimeoutError:
-        raise Refused(
+        raise ApiError(
             408,
             "slow_upload",
-            expected=f"a picture that arrives within {limits.upload_seconds:g} seconds",
-            found="a part of one",
-            fix="send it over a faster connection, or a smaller one",
+            expected=f"an upload that arrives within {limits.upload_timeout:g} seconds",
+            found="only a part of it",
+            fix="use a faster connection, or send a smaller image",
         ) from None
 
 
-async def drop(request: Request) -> None:
-    """Reads what is left of a request that is refused, for a while.
+async def drain(request: Request) -> None:
+    """Reads and discards the rest of a refused request, for at most `_DRAIN_SECONDS`.
 
-    To close the connection at once would take the refusal from the client too (RFC 9112, 9.6).
+    If the connection were closed at once, the client might not get the response (RFC 9112, 9.6).
     """
     with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
-        async with asyncio.timeout(_LINGER):
+        async with asyncio.timeout(_DRAIN_SECONDS):
             while (await request.receive()).get("more_body"):
                 pass
 
 
 class _Body:
-    """A request's body, up to a limit."""
+    """The body of a request, read up to the size limit."""
 
     def __init__(self, request: Request, limits: Limits):
         self._request, self._limits = request, limits
-        self.complete = False
+        self.is_complete = False
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """What the client says of its length is not relied on, but taken at its word."""
-        most = self._limits.bytes + _FRAME
-        said = self._request.headers.get("content-length", "")
-        if said.isdecimal() and len(said) < 20 and int(said) > most:
-            raise too_large(self._limits, f"{int(said):,} bytes")
+        """Yields the body in chunks.
+
+        A Content-Length above the limit is refused at once; one below it proves nothing, so that
+        the bytes are counted too.
+
+        Raises:
+            ApiError: If the body is too large.
+            ClientDisconnect: If the client closes the connection.
+        """
+        max_bytes = self._limits.max_bytes + _FORM_OVERHEAD
+        declared = self._request.headers.get("content-length", "")
+        if declared.isdecimal() and len(declared) < 20 and int(declared) > max_bytes:
+            raise _make_too_large_error(self._limits, f"{int(declared):,} bytes")
         received = 0
-        # by message, not by `stream`, which tells of the last one only when asked for another: a
-        # form that is wrong from its start is never asked for more
-        while not self.complete:
+        # Reads messages, not `Request.stream`, which notices the end of a body only when asked for
+        # a chunk after the last; the parser of a malformed form stops before that.
+        while not self.is_complete:
             message = await self._request.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            self.complete = not message.get("more_body", False)
+            self.is_complete = not message.get("more_body", False)
             chunk = message.get("body", b"")
             received += len(chunk)
-            if received > most:
-                raise too_large(self._limits, "more")
+            if received > max_bytes:
+                raise _make_too_large_error(self._limits, "a larger file")
             yield chunk
 
 
-async def _file(request: Request, body: _Body, limits: Limits) -> bytes:
-    kind = request.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise _malformed(f"the content type '{kind[:80]}'")
+async def _read_file(request: Request, body: _Body, limits: Limits) -> bytes:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise _make_malformed_error(f"the content type '{content_type[:80]}'")
     parser = MultiPartParser(
         request.headers, body.chunks(), max_files=1, max_fields=4, max_part_size=1024
     )
     # Never reached, so that nothing is spooled to a file.
-    parser.spool_max_size = limits.bytes + _FRAME
+    parser.spool_max_size = limits.max_bytes + _FORM_OVERHEAD
     try:
         form: FormData = await parser.parse()
     except (MultiPartException, UnicodeError, ValueError) as error:
-        raise _malformed(getattr(error, "message", type(error).__name__).rstrip(".")) from None
+        reason = getattr(error, "message", type(error).__name__)
+        raise _make_malformed_error(reason.rstrip(".")) from None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(form.close)
         file = form.get(FIELD)
         if not isinstance(file, UploadFile):
-            raise _malformed(f"the fields {sorted(form.keys())}" if form else "an empty form")
+            raise _make_malformed_error(f"the fields {sorted(form)}" if form else "an empty form")
         content = await file.read()
-    if len(content) > limits.bytes:
-        raise too_large(limits, f"{len(content):,} bytes")
+    if len(content) > limits.max_bytes:
+        raise _make_too_large_error(limits, f"{len(content):,} bytes")
     if not content:
-        raise _malformed("an empty file")
+        raise _make_malformed_error("an empty file")
     return content
 
 
-def too_large(limits: Limits, found: str) -> Refused:
-    """The refusal of too many bytes."""
-    return Refused(
+def _make_too_large_error(limits: Limits, found: str) -> ApiError:
+    return ApiError(
         413,
         "too_many_bytes",
-        expected=f"a picture of at most {limits.bytes / 2**20:g} MiB",
+        expected=f"an image file of at most {limits.max_bytes / 2**20:g} MiB",
         found=found,
-        fix="make it smaller, or save it as JPEG",
+        fix="scale the image down, or save it as JPEG",
     )
 
 
-def _malformed(found: str) -> Refused:
-    return Refused(
+def _make_malformed_error(found: str) -> ApiError:
+    return ApiError(
         400,
         "malformed",
-        expected=f"a form (multipart/form-data) with one picture as '{FIELD}'",
+        expected=f"a form (multipart/form-data) with one image file in the field '{FIELD}'",
         found=found,
         fix=f"send it as `curl -F {FIELD}=@face.jpg` does",
     )

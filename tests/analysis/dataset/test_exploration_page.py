@@ -1,4 +1,4 @@
-"""The page about a dataset in a browser: whole, safe, the same again, and without complaint."""
+"""The page about a dataset: self-contained, safe, reproducible, and without errors in a browser."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ def test_page_needs_nothing_else(prepared):
         Image.open(io.BytesIO(data)).load()
 
 
-def test_same_inputs_give_the_same_page_and_the_seed_draws(prepared, tmp_path):
+def test_same_inputs_give_the_same_page_and_another_seed_other_images(prepared, tmp_path):
     first = (prepared / exploration.NAME).read_bytes()
     again = exploration.write(prepared, SEED, path=tmp_path / "again.html")
     other = exploration.write(prepared, SEED + 1, path=tmp_path / "other.html")
@@ -49,9 +49,9 @@ def test_file_names_are_text(unpacked, tmp_path):
 
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
-def test_chromium_has_nothing_to_complain_about(prepared, unpacked, tmp_path):
-    """No error, no request but for the page, nothing wider than the screen, light and dark."""
-    with chromium.page(tmp_path / "profile") as page:
+def test_page_has_no_error_in_chromium(prepared, unpacked, tmp_path):
+    """No error, no request except the page, and nothing wider than the screen, light and dark."""
+    with chromium.open_page(tmp_path / "profile") as page:
         papers = set()
         for root in (unpacked, prepared):
             for width in (360, 1200):
@@ -63,7 +63,7 @@ def test_chromium_has_nothing_to_complain_about(prepared, unpacked, tmp_path):
                     papers.add(
                         (dark, page.evaluate("getComputedStyle(document.body).backgroundColor"))
                     )
-        assert page.trouble == []
+        assert page.console_errors == []
         assert {a for a in page.requests if not a.startswith("data:")} == {
             (root / exploration.NAME).as_uri() for root in (unpacked, prepared)
         }
@@ -71,11 +71,11 @@ def test_chromium_has_nothing_to_complain_about(prepared, unpacked, tmp_path):
 
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
-def test_chromium_test_would_see_trouble(tmp_path):
-    """The test above is worth something: this page has an error and a request."""
+def test_chromium_reports_errors_and_requests(tmp_path):
+    """The test above can fail: this page has an error and a request."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://127.0.0.1:9/x.png'><script>throw new Error('no')</script>")
-    with chromium.page(tmp_path / "profile") as page:
+    with chromium.open_page(tmp_path / "profile") as page:
         page.open(bad)
-        assert len(page.trouble) == 2
+        assert len(page.console_errors) == 2
         assert any("127.0.0.1" in address for address in page.requests)

@@ -1,4 +1,4 @@
-"""What the API answers is what the predictor answers; and it is described."""
+"""Responses of the API: the predictor's predictions, facts about the model, the description."""
 
 import asyncio
 import base64
@@ -10,113 +10,121 @@ from PIL import Image
 
 from faceemo.analysis import card
 from faceemo.inference.serve import examples
-from faceemo.inference.serve.heatmaps import png_of
+from faceemo.inference.serve.heatmaps import encode_heatmap
 from faceemo.inference.serve.model_info import read_source
 from tests.support.data.faces import face, odd_files
-from tests.support.inference.asking import asking, crop, form, photo, read, wall
+from tests.support.inference.asking import (
+    crop_png,
+    decode_pixels,
+    make_form,
+    open_api,
+    photo_png,
+    wall_png,
+)
 
 
 @pytest.fixture(scope="module")
-def server(predictor):
-    with asking(predictor) as asker:
-        yield asker
+def api(predictor):
+    with open_api(predictor) as api:
+        yield api
 
 
-def same(told, wanted):
-    """Whether a face of the API is a `Prediction`."""
-    assert (told["status"], told["label"]) == (wanted.status, wanted.label)
-    assert told["leaning"] == wanted.leaning
-    assert told["probability"] == max(told["probabilities"].values())
-    assert told["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-6)
-    assert told["box"] == (list(wanted.box) if wanted.box else None)
-    assert told["face_confidence"] == wanted.face_confidence
+def assert_same(face, prediction):
+    """Compares a face of the API with a `Prediction`."""
+    assert (face["status"], face["label"]) == (prediction.status, prediction.label)
+    assert face["leaning"] == prediction.leaning
+    assert face["probability"] == max(face["probabilities"].values())
+    assert face["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-6)
+    assert face["box"] == (list(prediction.box) if prediction.box else None)
+    assert face["face_confidence"] == prediction.face_confidence
 
 
 @pytest.mark.parametrize("name", ["photo", "crop", *odd_files()])
-def test_a_file_is_answered_as_by_the_predictor(server, predictor, tmp_path, name):
-    content = {"photo": photo(), "crop": crop(4), **odd_files()}[name]
-    path = tmp_path / f"picture.{name.rpartition('.')[2]}"
+def test_an_image_gets_the_predictions_of_the_predictor(api, predictor, tmp_path, name):
+    content = {"photo": photo_png(), "crop": crop_png(4), **odd_files()}[name]
+    path = tmp_path / f"image.{name.rpartition('.')[2]}"
     path.write_bytes(content)
     for crops in (False, True):
-        wanted = predictor.predict(path, crops=crops)
-        answer = server.predict(content, f"?crops={crops}")
-        assert answer.status_code == 200
-        told = answer.json()
-        faces = [one for one in wanted if one.status != "no_face"]
-        assert told["status"] == ("ok" if faces else "no_face")
-        assert len(told["faces"]) == len(faces)
-        for one, other in zip(told["faces"], faces, strict=True):
-            same(one, other)
+        expected = predictor.predict(path, crops=crops)
+        response = api.predict(content, f"?crops={crops}")
+        assert response.status_code == 200
+        body = response.json()
+        faces = [one for one in expected if one.status != "no_face"]
+        assert body["status"] == ("ok" if faces else "no_face")
+        assert len(body["faces"]) == len(faces)
+        for one, other in zip(body["faces"], faces, strict=True):
+            assert_same(one, other)
             assert one["heat"] is None
         with Image.open(path) as image:
             size = image.size[:: -1 if name == "turned.jpg" else 1]
-        assert (told["width"], told["height"]) == size
+        assert (body["width"], body["height"]) == size
 
 
-def test_no_face_is_no_answer_about_one(server):
-    told = server.predict(wall(), "?heat=true").json()
-    assert (told["status"], told["faces"]) == ("no_face", [])
+def test_an_image_without_a_face_has_no_predictions(api):
+    body = api.predict(wall_png(), "?heat=true").json()
+    assert (body["status"], body["faces"]) == ("no_face", [])
 
 
-def test_the_region_is_what_the_network_was_shown(server, predictor):
-    pixels = read(photo()).astype(int)
-    for one in server.predict(photo()).json()["faces"]:
+def test_the_region_is_the_input_of_the_network(api, predictor):
+    pixels = decode_pixels(photo_png()).astype(int)
+    for one in api.predict(photo_png()).json()["faces"]:
         left, top, right, bottom = map(int, one["region"])
         square = Image.fromarray(pixels[top:bottom, left:right].astype(np.uint8))
-        shown = np.asarray(square.resize((48, 48), Image.Resampling.BILINEAR))
-        (row,) = predictor.probabilities(shown[None])
+        crop = np.asarray(square.resize((48, 48), Image.Resampling.BILINEAR))
+        (row,) = predictor.probabilities(crop[None])
         assert list(one["probabilities"].values()) == pytest.approx(row.tolist(), abs=1e-5)
-    (whole,) = server.predict(crop(2)).json()["faces"]
+    (whole,) = api.predict(crop_png(2)).json()["faces"]
     assert whole["region"] == [0, 0, 48, 48]
 
 
-def test_the_heat_map_is_a_picture_of_the_evidence(server):
-    (one,) = server.predict(crop(3), "?heat=true").json()["faces"]
+def test_the_heatmap_is_opaque_where_the_evidence_is(api):
+    (one,) = api.predict(crop_png(3), "?heat=true").json()["faces"]
     kind, _, data = one["heat"].partition(",")
     assert kind == "data:image/png;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         assert (image.mode, image.size) == ("RGBA", (96, 96))
     heat = np.array([[0, 0], [0.2, 1]], np.float32)
-    opaque = read(png_of(heat))[..., 3].astype(int)
+    opaque = decode_pixels(encode_heatmap(heat))[..., 3].astype(int)
     assert np.unravel_index(opaque.argmax(), opaque.shape) > (48, 48)
     assert opaque[:20, :20].max() == 0
     assert 0 < opaque[-1, 0] < opaque[-1, -1]
 
 
-def test_many_at_once_get_each_its_own(server, predictor):
+def test_concurrent_requests_get_their_own_predictions(api, predictor):
     seeds = range(24)
 
-    async def all_of_them():
-        async with server.client() as client:
+    async def send_all():
+        async with api.make_client() as client:
             posts = (
-                client.post("/api/predict?crops=true", files=form(crop(seed))) for seed in seeds
+                client.post("/api/predict?crops=true", files=make_form(crop_png(seed)))
+                for seed in seeds
             )
             return await asyncio.gather(*posts)
 
-    wanted = predictor.predict([face(seed) for seed in seeds], crops=True)
-    for answer, one in zip(asyncio.run(all_of_them()), wanted, strict=True):
-        assert answer.status_code == 200
-        same(answer.json()["faces"][0], one)
+    expected = predictor.predict([face(seed) for seed in seeds], crops=True)
+    for response, one in zip(asyncio.run(send_all()), expected, strict=True):
+        assert response.status_code == 200
+        assert_same(response.json()["faces"][0], one)
 
 
-def test_what_answers_is_told(predictor):
+def test_the_model_is_described(predictor):
     summary = {
         "val_accuracy": 0.6,
         "val_accuracy_interval": [0.5, 0.7],
         "majority_baseline": 0.3,
     }
-    with asking(predictor, summary=summary) as asker:
-        told = asker.get("/api/model").json()
-        page = asker.get("/").text
-    assert told["classes"] == list(predictor.classes)
-    assert told["validation"]["interval"] == [0.5, 0.7]
-    assert told["temperature"] == predictor.trained.temperature
+    with open_api(predictor, summary=summary) as api:
+        body = api.get("/api/model").json()
+        page = api.get("/").text
+    assert body["classes"] == list(predictor.classes)
+    assert body["validation"]["interval"] == [0.5, 0.7]
+    assert body["temperature"] == predictor.trained.temperature
     assert "60%" in page
     assert "50 to 70%" in page
     assert "are calibrated" in page
 
 
-def test_whose_the_training_images_were_is_told_if_anybody_said_so(predictor, tmp_path):
+def test_the_source_of_the_training_images_is_stated_if_it_is_known(predictor, tmp_path):
     root, run = tmp_path / "data", tmp_path / "run"
     root.mkdir(), run.mkdir()
     config = {"dataset": "folder", "source": "", "data_dir": "data"}
@@ -127,33 +135,35 @@ def test_whose_the_training_images_were_is_told_if_anybody_said_so(predictor, tm
     source = read_source(run)
     assert source == "The [AB] set: \\ faces, by_nobody."
     assert read_source(run / "model.npz") == source
-    for told, wanted in ((source, source), (None, "images of its user")):
-        with asking(predictor, source=told) as asker:
-            assert asker.get("/api/model").json()["trained_on"] == wanted
+    for given, expected in ((source, source), (None, "images supplied by its user")):
+        with open_api(predictor, source=given) as api:
+            assert api.get("/api/model").json()["trained_on"] == expected
 
 
-def test_health_counts_who_is_inside(server):
-    assert server.get("/api/health").json() == {"status": "ok", "requests": 0, "places": 32}
+def test_health_counts_the_active_requests(api):
+    assert api.get("/api/health").json() == {"status": "ok", "requests": 0, "places": 32}
 
 
-def test_the_api_is_described_without_another_address(server):
-    described = server.get("/openapi.json").json()
-    operation = described["paths"]["/api/predict"]["post"]
+def test_the_api_page_describes_everything_without_other_sites(api):
+    openapi = api.get("/openapi.json").json()
+    operation = openapi["paths"]["/api/predict"]["post"]
     body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert body["required"] == ["file"]
     assert {"200", "413", "415", "503"} <= operation["responses"].keys()
-    page = server.get("/api").text
-    for name, schema in described["components"]["schemas"].items():
+    page = api.get("/api").text
+    for name, schema in openapi["components"]["schemas"].items():
         assert f'id="{name}"' in page
-        for field, of in schema.get("properties", {}).items():
+        for field, description in schema.get("properties", {}).items():
             assert f"<code>{field}</code>" in page
-            assert of.get("description"), f"{name}.{field} is not explained"
+            assert description.get("description"), f"{name}.{field} has no description"
     assert "<script" not in page
-    assert server.get("/docs").status_code == 404
+    assert api.get("/docs").status_code == 404
 
 
-def test_the_examples_have_the_faces_that_they_promise(server):
-    counts = {one.name: len(server.predict(one.png).json()["faces"]) for one in examples.drawn()}
+def test_the_examples_have_the_stated_number_of_faces(api):
+    counts = {
+        one.name: len(api.predict(one.png).json()["faces"]) for one in examples.make_examples()
+    }
     assert counts.pop("three.png") == 3
     assert counts.pop("none.png") == 0
     assert set(counts.values()) == {1}

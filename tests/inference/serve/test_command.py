@@ -1,4 +1,4 @@
-"""The command: what it refuses before it begins, and a whole process from its start to Ctrl-C."""
+"""The command `faceemo serve`: its error messages, and a process from its start to Ctrl-C."""
 
 import contextlib
 import http.client
@@ -17,23 +17,24 @@ from faceemo.inference.serve import server
 from tests.support.data.faces import face, jpeg
 
 START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-KIND = {"Content-Type": "multipart/form-data; boundary=x"}
+HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-def refusal(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
+def read_error(capsys, *arguments):
+    """Runs the command, which must fail with exit code 2, and returns what it wrote to stderr."""
+    with pytest.raises(SystemExit) as exit_info:
         cli.main(["serve", "no run is needed", *arguments])
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "Traceback" not in printed.err
     return printed.err
 
 
-def test_a_port_in_use_is_one_clear_message(capsys):
+def test_a_port_in_use_gets_one_message(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        message = refusal(capsys, "--port", port)
+        message = read_error(capsys, "--port", port)
     assert f"expected port {port} of 127.0.0.1" in message
     assert "another --port" in message
 
@@ -50,29 +51,29 @@ def test_a_port_in_use_is_one_clear_message(capsys):
         (["--port", "0"], "run's folder"),
     ],
 )
-def test_mistakes_get_one_message(capsys, arguments, words):
-    assert words in refusal(capsys, *arguments)
+def test_wrong_options_get_one_message(capsys, arguments, words):
+    assert words in read_error(capsys, *arguments)
 
 
-def test_a_missing_extra_is_told(capsys, monkeypatch):
+def test_a_missing_extra_gets_one_message(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    message = refusal(capsys, "--port", "0")
+    message = read_error(capsys, "--port", "0")
     assert "no uvicorn" in message
     assert "pip install -e '.[serve]'" in message
 
 
-def test_addresses_are_those_of_a_browser():
-    with server.listening("127.0.0.1", 0) as bound:
+def test_the_url_is_that_of_the_socket():
+    with server.bind_socket("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
-        assert server.address(bound) == f"http://127.0.0.1:{port}/"
+        assert server.format_url(bound) == f"http://127.0.0.1:{port}/"
         assert server.is_loopback(bound)
-    with server.listening("0.0.0.0", 0) as bound:
+    with server.bind_socket("0.0.0.0", 0) as bound:
         assert not server.is_loopback(bound)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0"])
-def test_a_process_serves_until_ctrl_c(network, host):
+def test_the_process_serves_until_ctrl_c(network, host):
     process = subprocess.Popen(
         [sys.executable, "-m", "faceemo.inference.cli", "serve", str(network), "--port", "0",
          "--host", host, "--max-mib", "0.5"],
@@ -81,25 +82,27 @@ def test_a_process_serves_until_ctrl_c(network, host):
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        address = next(word for word in line.split() if word.startswith("http://"))
-        place = urllib.parse.urlsplit(address).netloc
-        with contextlib.closing(http.client.HTTPConnection(place, timeout=120)) as line:
-            line.request("POST", "/api/predict", START + jpeg(face(3)) + b"\r\n--x--\r\n", KIND)
-            answer = line.getresponse()
-            assert len(json.loads(answer.read())["faces"]) == 1
-            assert "server" not in answer.headers
-            line.request("GET", "/", headers={"Host": "evil.example"})
-            answer = line.getresponse()
-            assert answer.status == 421
-            answer.read()
-            # Refused while more is sent, without a length: the refusal arrives all the same.
-            pieces = itertools.chain([START], (bytes(2**16) for _ in range(300)))
-            line.request("POST", "/api/predict", pieces, KIND, encode_chunked=True)
-            assert line.getresponse().status == 413
+        url = next(word for word in line.split() if word.startswith("http://"))
+        netloc = urllib.parse.urlsplit(url).netloc
+        with contextlib.closing(http.client.HTTPConnection(netloc, timeout=120)) as connection:
+            connection.request(
+                "POST", "/api/predict", START + jpeg(face(3)) + b"\r\n--x--\r\n", HEADERS
+            )
+            response = connection.getresponse()
+            assert len(json.loads(response.read())["faces"]) == 1
+            assert "server" not in response.headers
+            connection.request("GET", "/", headers={"Host": "evil.example"})
+            response = connection.getresponse()
+            assert response.status == 421
+            response.read()
+            # A refusal must arrive although the client is still sending a body of unknown length.
+            chunks = itertools.chain([START], (bytes(2**16) for _ in range(300)))
+            connection.request("POST", "/api/predict", chunks, HEADERS, encode_chunked=True)
+            assert connection.getresponse().status == 413
     finally:
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "ended" in rest
+    assert "server stopped" in output
     assert "Traceback" not in errors
     assert ("no login" in errors) == (host == "0.0.0.0")

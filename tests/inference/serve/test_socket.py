@@ -1,4 +1,4 @@
-"""The server on a real socket: by which names it is asked, whom it drops, and what it opens."""
+"""The server on a real socket: allowed hosts, timeouts, and the files that it opens."""
 
 import contextlib
 import http.client
@@ -13,17 +13,17 @@ import pytest
 
 from faceemo.errors import UserError
 from faceemo.inference.serve import server
-from faceemo.inference.serve.middleware import LOOPBACK, Guard
-from faceemo.inference.serve.timeouts import Impatient
-from tests.support.inference.asking import asking
-from tests.support.inference.serving import running
+from faceemo.inference.serve.middleware import LOOPBACK_HOSTS, SecurityMiddleware
+from faceemo.inference.serve.timeouts import TimeoutProtocol
+from tests.support.inference.asking import open_api
+from tests.support.inference.serving import serve_app
 
-PATIENT = 60  # seconds for what happens at once
+TIMEOUT = 60  # seconds; far more than the events that tests wait for take
 REQUEST = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def answering(size):
-    """An app that answers so many bytes."""
+def make_app(size):
+    """Makes an app whose responses have a body of `size` bytes."""
 
     async def app(scope, receive, send):
         if scope["type"] == "http":
@@ -33,128 +33,132 @@ def answering(size):
     return app
 
 
-def asked(address, path="/", **headers):
-    """The answer to a GET: its status, headers and body."""
-    place = urllib.parse.urlsplit(address)
-    line = http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENT)
-    with contextlib.closing(line):
-        line.request("GET", path, headers=headers)
-        answer = line.getresponse()
-        return answer.status, answer.headers, answer.read()
+def get(url, path="/", **headers):
+    """Sends a GET request; returns status, headers and body."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
 
 
 @contextlib.contextmanager
-def connected(address, **options):
-    place = urllib.parse.urlsplit(address)
-    with socket.socket() as line:
+def connect(url, **options):
+    """Opens a connection with socket options, such as SO_RCVBUF=4096."""
+    parts = urllib.parse.urlsplit(url)
+    with socket.socket() as connection:
         for name, value in options.items():
-            line.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
-        line.settimeout(PATIENT)
-        line.connect((place.hostname, place.port))
-        yield line
+            connection.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
+        connection.settimeout(TIMEOUT)
+        connection.connect((parts.hostname, parts.port))
+        yield connection
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.2", "localhost", "::1", "0.0.0.0", "::", socket.gethostname()]
 )
 @pytest.mark.parametrize("added", [[], ["demo.example"]])
-def test_the_address_that_is_printed_answers(host, added):
+def test_the_printed_url_works(host, added):
     try:
-        bound = server.listening(host, 0)
+        bound = server.bind_socket(host, 0)
     except UserError as error:
         pytest.skip(str(error))
-    names, numbers = server.names_of(bound, host, added)
-    with running(Guard(answering(9), names, numbers=numbers), bound) as address:
+    allowed_hosts, allow_ip_hosts = server.find_allowed_hosts(bound, host, added)
+    with serve_app(
+        SecurityMiddleware(make_app(9), allowed_hosts, allow_ip_hosts=allow_ip_hosts), bound
+    ) as address:
         port = urllib.parse.urlsplit(address).port
-        assert asked(address)[0] == 200
+        assert get(address)[0] == 200
         hosts = {host if ":" not in host else f"[{host}]": 200, "evil.example": 421}
         hosts |= {"localhost": 200, "demo.example": 200 if added else 421}
         if not server.is_loopback(bound):
             hosts |= {"192.0.2.7": 421 if added else 200}
         for name, status in hosts.items():
-            assert asked(address, Host=f"{name}:{port}")[0] == status, name
+            assert get(address, Host=f"{name}:{port}")[0] == status, name
 
 
 @pytest.mark.parametrize(("requests", "size"), [(2000, 2**20), (1, 48 * 2**10)])
-def test_who_does_not_read_is_dropped(monkeypatch, requests, size):
-    """Whether the server waits to write more answers, or is done with a little left and closes."""
+def test_a_client_that_does_not_read_is_disconnected(monkeypatch, requests, size):
+    """Either while the server waits to send more, or when it closes with a little left to send."""
     ended = threading.Event()
-    lost = Impatient.connection_lost
-    monkeypatch.setattr(Impatient, "seconds", 0.3)
-    monkeypatch.setattr(Impatient, "unread_seconds", 0.3)
-    monkeypatch.setattr(Impatient, "connection_lost", lambda *given: (ended.set(), lost(*given)))
-    bound = server.listening("127.0.0.1", 0)
+    connection_lost = TimeoutProtocol.connection_lost
+    monkeypatch.setattr(TimeoutProtocol, "header_timeout", 0.3)
+    monkeypatch.setattr(TimeoutProtocol, "write_timeout", 0.3)
+    monkeypatch.setattr(
+        TimeoutProtocol, "connection_lost", lambda *args: (ended.set(), connection_lost(*args))
+    )
+    bound = server.bind_socket("127.0.0.1", 0)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of each connection
-    app = Guard(answering(size), LOOPBACK)
-    with running(app, bound) as address, connected(address, SO_RCVBUF=4096) as line:
-        line.setblocking(False)
+    app = SecurityMiddleware(make_app(size), LOOPBACK_HOSTS)
+    with serve_app(app, bound) as address, connect(address, SO_RCVBUF=4096) as connection:
+        connection.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            line.sendall(REQUEST % b"/" * requests)
-        assert ended.wait(PATIENT), "the connection is still held"
+            connection.sendall(REQUEST % b"/" * requests)
+        assert ended.wait(TIMEOUT), "the connection is still open"
 
 
-def test_who_reads_slowly_gets_all(monkeypatch):
-    monkeypatch.setattr(Impatient, "seconds", 0.2)
-    app = Guard(answering(2**23), LOOPBACK)
-    with running(app) as address, connected(address, SO_RCVBUF=4096) as line:
-        line.sendall(REQUEST % b"/")
+def test_a_client_that_reads_slowly_gets_everything(monkeypatch):
+    monkeypatch.setattr(TimeoutProtocol, "header_timeout", 0.2)
+    app = SecurityMiddleware(make_app(2**23), LOOPBACK_HOSTS)
+    with serve_app(app) as address, connect(address, SO_RCVBUF=4096) as connection:
+        connection.sendall(REQUEST % b"/")
         received = 0
-        while piece := line.recv(2**14):
-            received += len(piece)
+        while chunk := connection.recv(2**14):
+            received += len(chunk)
             time.sleep(0.001)
         assert received > 2**23
 
 
-def test_too_many_connections_are_told_in_the_form_of_the_api(predictor):
-    with asking(predictor) as asker, running(asker.app, places=1) as address:
-        most = server._CONNECTIONS
+def test_too_many_connections_get_an_error_of_the_api(predictor):
+    with open_api(predictor) as api, serve_app(api.app, max_requests=1) as address:
         with contextlib.ExitStack() as stack:
-            for _ in range(most):
-                line = stack.enter_context(connected(address))
-                line.sendall(REQUEST % b"/api/health")
-                assert b" 200 " in line.recv(2**16)
-            status, headers, body = asked(address, "/api/health")
+            for _ in range(server._CONNECTIONS_PER_REQUEST):
+                connection = stack.enter_context(connect(address))
+                connection.sendall(REQUEST % b"/api/health")
+                assert b" 200 " in connection.recv(2**16)
+            status, headers, body = get(address, "/api/health")
             assert status == 503
             assert json.loads(body)["error"] == "busy"
             assert int(headers["Retry-After"]) > 0
             assert "default-src 'none'" in headers["Content-Security-Policy"]
-        end = time.monotonic() + PATIENT
-        while asked(address, "/api/health")[0] != 200:
+        end = time.monotonic() + TIMEOUT
+        while get(address, "/api/health")[0] != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
 
 
-OPENED = None  # a list while files that are opened are to be told
+OPENED_FILES = None  # a list while opened files are recorded
 
 
-def _hear(event, arguments):
-    if event == "open" and OPENED is not None:
-        OPENED.append(arguments[0])
+def _record_open(event, arguments):
+    if event == "open" and OPENED_FILES is not None:
+        OPENED_FILES.append(arguments[0])
 
 
 @pytest.fixture(scope="module")
-def raw(predictor):
-    """Sends bytes and returns the answer and which files were opened meanwhile, however."""
-    global OPENED
-    sys.addaudithook(_hear)  # of the interpreter itself, whoever opens; it cannot be taken away
-    with asking(predictor) as asker, running(asker.app) as address:
+def send_raw(predictor):
+    """Yields a function that sends bytes and returns the response and all files opened for it."""
+    global OPENED_FILES
+    sys.addaudithook(_record_open)  # sees every open of this interpreter; cannot be removed
+    with open_api(predictor) as api, serve_app(api.app) as address:
 
         def send(request):
-            with connected(address) as line:
-                line.sendall(request)
-                line.shutdown(socket.SHUT_WR)
-                return b"".join(iter(lambda: line.recv(2**16), b""))
+            with connect(address) as connection:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: connection.recv(2**16), b""))
 
-        def watched(request):
-            global OPENED
-            send(request)  # whatever is imported late is now
-            OPENED = []
+        def send_and_record(request):
+            global OPENED_FILES
+            send(request)  # so that late imports are done
+            OPENED_FILES = []
             try:
-                return send(request), list(OPENED)
+                return send(request), list(OPENED_FILES)
             finally:
-                OPENED = None
+                OPENED_FILES = None
 
-        yield watched
+        yield send_and_record
 
 
 @pytest.mark.parametrize(
@@ -177,27 +181,27 @@ def raw(predictor):
         "http://localhost/etc/passwd",
     ],
 )
-def test_no_file_of_the_machine_is_read(raw, path):
-    """As raw bytes: clients of a library tidy a path up before they send it."""
-    answer, opened = raw(REQUEST % path.encode())
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b'"no_such_address"' in answer
+def test_no_other_file_is_read(send_raw, path):
+    """Sent as raw bytes, as HTTP libraries normalise a path before they send it."""
+    response, opened = send_raw(REQUEST % path.encode())
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert b'"no_such_address"' in response
     assert opened == []
 
 
-def test_what_is_opened_would_be_heard(raw, tmp_path):
-    global OPENED
+def test_opened_files_are_recorded(send_raw, tmp_path):
+    global OPENED_FILES
     (tmp_path / "file").touch()
-    OPENED = []
+    OPENED_FILES = []
     try:
         (tmp_path / "file").read_bytes()
-        assert str(tmp_path / "file") in OPENED
+        assert str(tmp_path / "file") in OPENED_FILES
     finally:
-        OPENED = None
+        OPENED_FILES = None
 
 
-def test_a_page_is_answered_without_a_file(raw):
+def test_pages_are_sent_without_opening_a_file(send_raw):
     for path in (b"/", b"/demo.js", b"/examples/happy.png"):
-        answer, opened = raw(REQUEST % path)
-        assert answer.startswith(b"HTTP/1.1 200 ")
+        response, opened = send_raw(REQUEST % path)
+        assert response.startswith(b"HTTP/1.1 200 ")
         assert opened == []

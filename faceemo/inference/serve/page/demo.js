@@ -1,300 +1,302 @@
 "use strict";
-// Pictures go to /api/predict as they are; what comes back is drawn over them. No other address is asked.
+// Sends photos to /api/predict as they are and draws the response over them. No other site is contacted.
 
-const at = (id) => document.getElementById(id);
-const most = Number(at("demo").dataset.bytes);
-let asking = null; // AbortController of the request that is under way
-let address = ""; // of the picture that is shown
-let stream = null; // of the camera
+const byId = (id) => document.getElementById(id);
+const maxBytes = Number(byId("demo").dataset.maxBytes);
+let request = null; // AbortController of the latest request
+let photoUrl = ""; // blob: URL of the photo that is shown
+let stream = null; // MediaStream of the camera
 
 const percent = (share) => `${Math.round(100 * share)}%`;
-const number = (count) => count.toLocaleString("en");
+const formatCount = (count) => count.toLocaleString("en");
 
-function made(tag, kind, text) {
+function makeElement(tag, className, text) {
   const element = document.createElement(tag);
-  if (kind) element.className = kind;
+  if (className) element.className = className;
   if (text !== undefined) element.textContent = text;
   return element;
 }
 
-function tell(text, waiting = false) {
-  at("status").textContent = text;
-  at("status").classList.toggle("waiting", waiting);
+function showStatus(text, waiting = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("waiting", waiting);
 }
 
-function refuse({ expected, found, fix }) {
-  tell("");
-  const bold = made("strong", "", "Fix:");
-  at("problem").replaceChildren(`Expected ${expected}; found ${found}. `, bold, ` ${fix}.`);
-  at("problem").hidden = false;
+function showProblem({ expected, found, fix }) {
+  showStatus("");
+  const bold = makeElement("strong", "", "Fix:");
+  byId("problem").replaceChildren(`Expected ${expected}; found ${found}. `, bold, ` ${fix}.`);
+  byId("problem").hidden = false;
 }
 
-function miss() {
-  refuse({
-    expected: "an answer from the server",
+function showNoResponse() {
+  showProblem({
+    expected: "a response from the server",
     found: "none",
-    fix: "see whether `faceemo serve` still runs, and try again",
+    fix: "check that `faceemo serve` is still running, and try again",
   });
 }
 
-function clear() {
-  at("problem").hidden = at("expect").hidden = true;
-  for (const id of ["faces", "boxes", "heats"]) at(id).replaceChildren();
+function clearResults() {
+  byId("problem").hidden = byId("expect").hidden = true;
+  for (const id of ["faces", "boxes", "heatmaps"]) byId(id).replaceChildren();
 }
 
-// The picture itself -----------------------------------------------------------------------------
+// The photo --------------------------------------------------------------------------------------
 
-function invite() {
-  at("shown").hidden = true;
-  at("invitation").hidden = false;
-  at("stage").classList.remove("full");
+function showDropHint() {
+  byId("preview").hidden = true;
+  byId("drop-hint").hidden = false;
+  byId("stage").classList.remove("full");
 }
 
-function show(blob, name) {
-  URL.revokeObjectURL(address);
-  address = URL.createObjectURL(blob);
-  const picture = at("picture");
-  picture.alt = name;
-  picture.onload = () => {
-    at("shown").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
-    at("shown").hidden = false;
+function showPhoto(blob, caption) {
+  URL.revokeObjectURL(photoUrl);
+  photoUrl = URL.createObjectURL(blob);
+  const photo = byId("photo");
+  photo.alt = caption;
+  photo.onload = () => {
+    byId("preview").style.setProperty("--ratio", photo.naturalWidth / photo.naturalHeight);
+    byId("preview").hidden = false;
   };
-  picture.onerror = invite; // the server then says what is wrong with it
-  picture.src = address;
-  at("invitation").hidden = true;
-  at("stage").classList.add("full");
+  photo.onerror = showDropHint; // the server's response then says what is wrong with the file
+  photo.src = photoUrl;
+  byId("drop-hint").hidden = true;
+  byId("stage").classList.add("full");
 }
 
-// `given` is a Blob, or the promise of one.
-async function look(given, name) {
-  asking?.abort();
-  const mine = (asking = new AbortController());
+// Shows a photo and its predictions. `photo` is a Blob, or the promise of one.
+async function predict(photo, caption) {
+  request?.abort();
+  const { signal } = (request = new AbortController());
   closeCamera();
-  clear();
-  let blob, answer, body;
+  clearResults();
+  let blob, response, body;
   try {
-    blob = await given;
+    blob = await photo;
   } catch (error) {
-    if (mine.signal.aborted) return; // another picture is under way
-    invite();
-    return miss();
+    if (signal.aborted) return; // a later photo replaces this one
+    showDropHint();
+    return showNoResponse();
   }
-  if (mine.signal.aborted) return;
-  if (blob.size > most) {
-    invite();
-    return refuse({
-      expected: `a picture of at most ${number(most)} bytes`,
-      found: `${number(blob.size)}`,
-      fix: "make it smaller, or save it as JPEG",
+  if (signal.aborted) return;
+  if (blob.size > maxBytes) {
+    showDropHint();
+    return showProblem({
+      expected: `an image file of at most ${formatCount(maxBytes)} bytes`,
+      found: `${formatCount(blob.size)} bytes`,
+      fix: "scale the image down, or save it as JPEG",
     });
   }
-  show(blob, name);
-  tell("Looking …", true);
+  showPhoto(blob, caption);
+  showStatus("Predicting …", true);
   const form = new FormData();
-  form.append("file", blob, "picture");
+  form.append("file", blob, "photo");
   try {
-    answer = await fetch("/api/predict?heat=true", { method: "POST", body: form, signal: mine.signal });
-    body = await answer.json();
+    response = await fetch("/api/predict?heat=true", { method: "POST", body: form, signal });
+    body = await response.json();
   } catch (error) {
-    if (!mine.signal.aborted) miss();
+    if (!signal.aborted) showNoResponse();
     return;
   }
-  if (mine.signal.aborted) return;
-  if (answer.ok) draw(body);
-  else refuse(body);
+  if (signal.aborted) return;
+  if (response.ok) showPredictions(body);
+  else showProblem(body);
 }
 
-// What was found ---------------------------------------------------------------------------------
+// The predictions --------------------------------------------------------------------------------
 
-function sentence(face) {
-  const said = `${face.leaning}, ${percent(face.probability)}`;
-  return face.status === "ok" ? said : `unsure, leans to ${said}`;
+function describe(face) {
+  const leaning = `${face.leaning}, ${percent(face.probability)}`;
+  return face.status === "ok" ? leaning : `unsure, most probably ${leaning}`;
 }
 
-function draw(answer) {
-  const count = answer.faces.length;
-  if (!count) return tell("No face was found, so nothing is said about one.");
-  const each = answer.faces.map((face, index) => (count > 1 ? `${index + 1}: ${sentence(face)}` : sentence(face)));
-  tell(count > 1 ? `${count} faces` : "One face");
-  at("heat-few").textContent = answer.without_heat ? ` Only the ${count - answer.without_heat} largest faces have a map.` : "";
-  const spoken = made("span", "aside", `. ${each.join(". ")}.`);
-  at("status").append(spoken);
-  answer.faces.forEach((face, index) => {
-    const label = count > 1 ? `${index + 1} ` : "";
-    at("faces").append(card(face, index, count));
-    if (face.box) at("boxes").append(box(face, index, label, answer));
-    if (face.heat) at("heats").append(heat(face, answer));
+function showPredictions(response) {
+  const count = response.faces.length;
+  if (!count) return showStatus("No face was detected, so nothing is predicted.");
+  const lines = response.faces.map((face, index) => (count > 1 ? `${index + 1}: ${describe(face)}` : describe(face)));
+  showStatus(count > 1 ? `${count} faces` : "One face");
+  const withHeat = count - response.without_heat;
+  byId("heat-few").textContent = response.without_heat ? ` Only the ${withHeat} largest faces have a heatmap.` : "";
+  byId("status").append(makeElement("span", "visually-hidden", `. ${lines.join(". ")}.`)); // for screen readers
+  response.faces.forEach((face, index) => {
+    const prefix = count > 1 ? `${index + 1} ` : "";
+    byId("faces").append(makeCard(face, index, count));
+    if (face.box) byId("boxes").append(makeBox(face, index, prefix, response));
+    if (face.heat) byId("heatmaps").append(makeHeatmap(face, response));
   });
-  shorten([...document.querySelectorAll(".box span")]);
+  shortenLabels([...document.querySelectorAll(".box span")]);
 }
 
-// Labels that cover each other keep the face's number alone.
-function shorten(labels) {
+// Reduces labels that cover each other to the number of the face.
+function shortenLabels(labels) {
   const areas = labels.map((label) => label.getBoundingClientRect());
-  const meet = (one, other) => one !== other && one.left < other.right && other.left < one.right &&
+  const overlap = (one, other) => one !== other && one.left < other.right && other.left < one.right &&
     one.top < other.bottom && other.top < one.bottom;
   labels.forEach((label, index) => {
-    if (areas.some((area) => meet(areas[index], area))) label.textContent = `${index + 1}`;
+    if (areas.some((area) => overlap(areas[index], area))) label.textContent = `${index + 1}`;
   });
 }
 
-function place(element, [left, top, right, bottom], { width, height }) {
+function setPosition(element, [left, top, right, bottom], { width, height }) {
   element.style.left = `${(100 * left) / width}%`;
   element.style.top = `${(100 * top) / height}%`;
   element.style.width = `${(100 * (right - left)) / width}%`;
   element.style.height = `${(100 * (bottom - top)) / height}%`;
 }
 
-function box(face, index, label, answer) {
-  const { width, height } = answer;
+function makeBox(face, index, prefix, response) {
+  const { width, height } = response;
   const [left, top, right, bottom] = face.box;
-  const inside = [Math.max(left, 0), Math.max(top, 0), Math.min(right, width), Math.min(bottom, height)];
-  const button = made("button", `box ${face.status === "ok" ? "sure" : "unsure"}`);
+  const clipped = [Math.max(left, 0), Math.max(top, 0), Math.min(right, width), Math.min(bottom, height)];
+  const button = makeElement("button", `box ${face.status === "ok" ? "sure" : "unsure"}`);
   button.type = "button";
-  button.classList.toggle("inside", inside[1] < 0.1 * height);
-  button.classList.toggle("rightmost", inside[0] > 0.7 * width);
-  const short = face.status === "ok" ? `${face.leaning} ${percent(face.probability)}` : "unsure";
-  button.append(made("span", "", label + short));
-  button.setAttribute("aria-label", `Face ${index + 1}: ${sentence(face)}`);
-  button.onclick = () => mark(index, true);
-  button.onfocus = button.onmouseenter = () => mark(index, false);
-  place(button, inside, answer);
+  button.classList.toggle("inside", clipped[1] < 0.1 * height);
+  button.classList.toggle("rightmost", clipped[0] > 0.7 * width);
+  const label = face.status === "ok" ? `${face.leaning} ${percent(face.probability)}` : "unsure";
+  button.append(makeElement("span", "", prefix + label));
+  button.setAttribute("aria-label", `Face ${index + 1}: ${describe(face)}`);
+  button.onclick = () => markFace(index, true);
+  button.onfocus = button.onmouseenter = () => markFace(index, false);
+  setPosition(button, clipped, response);
   return button;
 }
 
-function heat(face, answer) {
-  const image = made("img");
+function makeHeatmap(face, response) {
+  const image = makeElement("img");
   image.alt = "";
   image.src = face.heat;
-  place(image, face.region, answer);
+  setPosition(image, face.region, response);
   return image;
 }
 
-function card(face, index, count) {
-  const item = made("li", face.status === "ok" ? "sure" : "unsure");
-  const heading = made("h3", "", face.status === "ok" ? face.label : "unsure");
-  if (count > 1) heading.append(made("span", "muted", `face ${index + 1} of ${count}`));
+function makeCard(face, index, count) {
+  const item = makeElement("li", face.status === "ok" ? "sure" : "unsure");
+  const heading = makeElement("h3", "", face.status === "ok" ? face.label : "unsure");
+  if (count > 1) heading.append(makeElement("span", "muted", `face ${index + 1} of ${count}`));
   item.append(heading);
   if (face.status !== "ok") {
-    item.append(made("p", "muted small", `More likely wrong than right: it leans to ${face.leaning}.`));
+    const text = `The most probable emotion, ${face.leaning}, is more likely wrong than right.`;
+    item.append(makeElement("p", "muted small", text));
   }
-  const bars = made("ul", "bars");
-  bars.setAttribute("aria-label", "Calibrated probabilities");
+  const bars = makeElement("ul", "bars");
+  bars.setAttribute("aria-label", "Probabilities");
   for (const [name, share] of Object.entries(face.probabilities)) {
-    const row = made("li", name === face.leaning ? "first" : "");
-    const track = made("span", "track");
-    const fill = made("span");
+    const row = makeElement("li", name === face.leaning ? "first" : "");
+    const track = makeElement("span", "track");
+    const fill = makeElement("span");
     track.setAttribute("aria-hidden", "true");
     fill.style.width = `${100 * share}%`;
     track.append(fill);
-    row.append(made("span", "", name), track, made("span", "value", percent(share)));
+    row.append(makeElement("span", "", name), track, makeElement("span", "value", percent(share)));
     bars.append(row);
   }
   item.append(bars);
-  item.onmouseenter = () => mark(index, false);
+  item.onmouseenter = () => markFace(index, false);
   return item;
 }
 
-function mark(index, scroll) {
-  for (const list of [at("faces"), at("boxes")]) {
-    [...list.children].forEach((one, place) => one.classList.toggle("marked", place === index));
+function markFace(index, scroll) {
+  for (const list of [byId("faces"), byId("boxes")]) {
+    [...list.children].forEach((child, position) => child.classList.toggle("marked", position === index));
   }
-  if (scroll) at("faces").children[index].scrollIntoView({ block: "nearest" });
+  if (scroll) byId("faces").children[index].scrollIntoView({ block: "nearest" });
 }
 
 // The camera -------------------------------------------------------------------------------------
 
-function controls(filming) {
-  for (const id of ["snap", "stop", "live"]) at(id).hidden = !filming;
-  at("camera").hidden = filming;
+function showCamera(visible) {
+  for (const id of ["snap", "stop", "live"]) byId(id).hidden = !visible;
+  byId("camera").hidden = visible;
 }
 
 function closeCamera() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
-  at("video").srcObject = null;
-  controls(false);
+  byId("video").srcObject = null;
+  showCamera(false);
 }
 
 async function openCamera() {
-  const before = asking;
+  const before = request;
   let opened;
-  at("camera").disabled = true; // a second click would open a second one
+  byId("camera").disabled = true; // a second click would open a second stream
   try {
-    if (!navigator.mediaDevices) throw new Error("a page that browsers give no camera to");
+    if (!navigator.mediaDevices) throw new Error("an address for which browsers block the camera");
     opened = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
   } catch (error) {
-    return refuse({
+    return showProblem({
       expected: "a camera that this page may use",
       found: error.message || error.name,
-      fix: "allow it in the browser; it takes the address http://localhost, or https",
+      fix: "allow the camera in the browser; it must have opened this page at http://localhost, or by https",
     });
   } finally {
-    at("camera").disabled = false;
+    byId("camera").disabled = false;
   }
   stream = opened;
-  if (before !== asking) return closeCamera(); // a picture was given meanwhile
-  asking?.abort();
-  clear();
-  tell("The camera is on.");
-  at("shown").hidden = at("invitation").hidden = true;
-  const video = at("video");
+  if (before !== request) return closeCamera(); // a photo was chosen meanwhile
+  request?.abort();
+  clearResults();
+  showStatus("The camera is on.");
+  byId("preview").hidden = byId("drop-hint").hidden = true;
+  const video = byId("video");
   video.srcObject = stream;
   await video.play();
-  at("live").style.setProperty("--ratio", video.videoWidth / video.videoHeight);
-  controls(true);
-  at("snap").focus();
+  byId("live").style.setProperty("--ratio", video.videoWidth / video.videoHeight);
+  showCamera(true);
+  byId("snap").focus();
 }
 
-function snap() {
-  const video = at("video");
-  const canvas = made("canvas");
+function takePhoto() {
+  const video = byId("video");
+  const canvas = makeElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => look(blob, "the picture that the camera took"), "image/jpeg", 0.95);
-  at("camera").hidden = false;
-  at("camera").focus();
+  canvas.toBlob((blob) => predict(blob, "the photo taken with the camera"), "image/jpeg", 0.95);
+  byId("camera").hidden = false;
+  byId("camera").focus();
 }
 
-// What people do ---------------------------------------------------------------------------------
+// Events -----------------------------------------------------------------------------------------
 
-function given(files) {
+function predictFile(files) {
   const [file] = files;
-  if (file) return look(file, file.name || "the pasted picture");
-  refuse({ expected: "a picture", found: "something else", fix: "save it as a file and choose that" });
+  if (file) return predict(file, file.name || "the pasted photo");
+  showProblem({ expected: "an image file", found: "something else", fix: "save the image as a file and choose that" });
 }
 
-at("file").onchange = (event) => {
-  if (event.target.files.length) given(event.target.files);
+byId("file").onchange = (event) => {
+  if (event.target.files.length) predictFile(event.target.files);
   event.target.value = ""; // so that the same file can be chosen again
 };
-at("camera").onclick = openCamera;
-at("snap").onclick = snap;
-at("stop").onclick = () => {
+byId("camera").onclick = openCamera;
+byId("snap").onclick = takePhoto;
+byId("stop").onclick = () => {
   closeCamera();
-  tell("No picture yet.");
-  invite();
-  at("camera").focus();
+  showStatus("No photo yet.");
+  showDropHint();
+  byId("camera").focus();
 };
-at("heat").onchange = (event) => {
-  at("heats").hidden = at("heat-note").hidden = !event.target.checked;
+byId("heat").onchange = (event) => {
+  byId("heatmaps").hidden = byId("heat-note").hidden = !event.target.checked;
 };
 for (const button of document.querySelectorAll(".example")) {
-  button.onclick = () => look(fetch(button.dataset.address).then((answer) => answer.blob()), button.dataset.name);
+  const { address, caption } = button.dataset;
+  button.onclick = () => predict(fetch(address).then((response) => response.blob()), caption);
 }
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) given(event.clipboardData.files);
+  if (event.clipboardData.files.length) predictFile(event.clipboardData.files);
 });
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
-  at("stage").classList.add("over");
+  byId("stage").classList.add("over");
 });
 document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) at("stage").classList.remove("over");
+  if (!event.relatedTarget) byId("stage").classList.remove("over");
 });
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  at("stage").classList.remove("over");
-  given(event.dataTransfer.files);
+  byId("stage").classList.remove("over");
+  predictFile(event.dataTransfer.files);
 });
