@@ -104,7 +104,7 @@ def make_app(
         ] = False,
         crops: Annotated[
             bool,
-            Query(description="Whether the whole image is one face, so that none is searched for."),
+            Query(description="Whether the whole image is one face: no other is searched for."),
         ] = False,
     ) -> PredictResponse:
         if max(active.count, worker.queue_size) >= limits.max_requests:

@@ -19,7 +19,8 @@ class FacePrediction(BaseModel):
     leaning: str = Field(description="The most probable emotion, whatever the status.")
     probability: float = Field(description="Probability of the leaning, 0 to 1.")
     probabilities: dict[str, float] = Field(
-        description="Probability of every class, calibrated on the validation split; they sum to 1."
+        description="Probabilities of all classes, which sum to 1; calibrated on the validation "
+        "split unless the temperature of the network is 1."
     )
     box: tuple[float, float, float, float] | None = Field(
         description="Bounding box of the face: left, top, right, bottom, in pixels of the upright "
@@ -135,7 +136,7 @@ class Health(BaseModel):
     """The state of the server."""
 
     status: Literal["ok"] = Field(
-        description="Always 'ok': a server that is not sends no response."
+        description="Always 'ok': a server that has failed does not respond."
     )
     requests: int = Field(description="Requests that are being received, waiting or processed.")
     places: int = Field(description="Maximum number of such requests.")

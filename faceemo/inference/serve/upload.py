@@ -77,8 +77,8 @@ class _Body:
         if declared.isdecimal() and len(declared) < 20 and int(declared) > max_bytes:
             raise _make_too_large_error(self._limits, f"{int(declared):,} bytes")
         received = 0
-        # Reads messages, not `Request.stream`, which notices the end of a body only when asked for
-        # a chunk after the last; the parser of a malformed form stops before that.
+        # Reads messages, not `request.stream()`, which notices the end of a body only when asked
+        # for a chunk after the last; the parser of a malformed form stops before that.
         while not self.is_complete:
             message = await self._request.receive()
             if message["type"] == "http.disconnect":
