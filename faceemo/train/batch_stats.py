@@ -32,8 +32,8 @@ from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 from faceemo.train.steps import plain_inputs, training_inputs
 
-# `estimate_batch_stats` looks at so many batches of so many images.
-BATCHES, BATCH = 16, 32
+# Number and size of the batches from which missing statistics are estimated.
+_BATCHES, _BATCH_SIZE = 16, 32
 _MEAN, _VARIANCE = "moving_mean", "moving_variance"
 
 
@@ -79,7 +79,9 @@ def estimate_batch_stats(config: ConfigDict, start: Start, split: Split) -> Star
 
     batches = [
         measure_inputs(variables["params"], variables["batch_stats"], split.images[rows])
-        for rows in np.linspace(0, len(split) - 1, BATCHES * BATCH, dtype=int).reshape(BATCHES, -1)
+        for rows in np.linspace(0, len(split) - 1, _BATCHES * _BATCH_SIZE, dtype=int).reshape(
+            _BATCHES, -1
+        )
     ]
     params, statistics = _flatten(variables["params"]), _flatten(variables["batch_stats"])
     for name, epsilon in epsilons.items():

@@ -1,4 +1,4 @@
-"""From a configuration to its optimiser, its first state and its steps on all devices."""
+"""Builds the optimiser, the first state and the steps that a configuration describes."""
 
 from collections.abc import Callable
 from typing import Any

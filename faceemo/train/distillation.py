@@ -52,7 +52,7 @@ class Teacher:
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-    """The teachers of a run, and how they share in its loss.
+    """The teachers of a run and their part in its loss.
 
     Attributes:
         teachers: One or more networks, whose probabilities are averaged.

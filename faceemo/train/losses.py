@@ -1,4 +1,4 @@
-"""The losses of training, validation and distillation: functions of logits, one value per image."""
+"""The losses of training, validation and distillation, as pure functions of logits."""
 
 from collections.abc import Sequence
 

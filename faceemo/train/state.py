@@ -10,7 +10,7 @@ import optax
 
 @flax.struct.dataclass
 class TrainState:
-    """Arrays only; the step functions close over the model and the optimiser.
+    """The state of a run, arrays alone; the steps close over the model and the optimiser.
 
     Attributes:
         step: int32 scalar, number of optimiser steps taken.

@@ -29,9 +29,9 @@ _COLLAPSED = 0.1
 _GAIN = 0.1
 # Number of images to compare, spread evenly over a split.
 _SAMPLE = 64
-# Largest ratio of two splits' contrasts, and largest distance of their means as a share of the range
-# of pixels. Scaling twice makes a contrast 255 times smaller; shifts, zooms, rotations and photos of
-# another day stay well within both.
+# Largest ratio of two splits' contrasts, and largest distance of their means as a share of the
+# pixels' range. Scaling twice makes a contrast 255 times smaller; shifts, zooms, rotations and
+# photos of another day stay well within both.
 _CONTRAST, _DISTANCE = 4.0, 0.35
 
 

@@ -1,4 +1,4 @@
-"""A second process loads what the first one compiled, and computes the same."""
+"""A second process loads the programs that the first one compiled, and computes the same."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 from tests.support.places import REPOSITORY
 
-# Prints how many programs were found on disk, and the bits of a result.
+# Prints the number of programs found on disk, and the bits of a result.
 PROGRAM = """
 import json, jax
 from faceemo.train import compile_cache
@@ -22,7 +22,7 @@ print(json.dumps([found.count("/jax/compilation_cache/cache_hits"), float(value.
 """
 
 
-def start(**environment):
+def compile_in_process(**environment):
     inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -38,15 +38,15 @@ def start(**environment):
 
 
 def test_a_second_start_finds_every_program_and_the_same_numbers(tmp_path):
-    hits, value = start(FACEEMO_CACHE=str(tmp_path))
+    hits, value = compile_in_process(FACEEMO_CACHE=str(tmp_path))
     assert hits == 0
-    again, same = start(FACEEMO_CACHE=str(tmp_path))
+    again, same = compile_in_process(FACEEMO_CACHE=str(tmp_path))
     assert again > 0
     assert same == value
     assert {path.name for path in tmp_path.iterdir()} == {"compiled"}
 
 
-def test_a_folder_that_the_user_names_is_used_instead(tmp_path):
+def test_a_folder_set_by_the_user_is_used_instead(tmp_path):
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    start(FACEEMO_CACHE=str(ours), JAX_COMPILATION_CACHE_DIR=str(theirs))
+    compile_in_process(FACEEMO_CACHE=str(ours), JAX_COMPILATION_CACHE_DIR=str(theirs))
     assert not ours.exists()

@@ -1,4 +1,4 @@
-"""Distillation does what its paper says, on the very looks that the student is trained on."""
+"""Distillation follows its paper, on the very inputs that the student is trained on."""
 
 import dataclasses
 import json
@@ -19,16 +19,16 @@ from faceemo.train.checkpoint.provenance import check_inherited_images, make_rec
 from faceemo.train.distillation import Distillation, make_distillation
 from faceemo.train.losses import distillation_loss
 from tests.support.inference import networks
-from tests.support.train.recipe_steps import batch_of, teacher, train
+from tests.support.train.recipe_steps import make_batch, make_teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 from tests.test_main import command
 
 
-def moved(distillation, **recipe):
-    """How far three steps of plain gradient descent move the parameters; and the last loss."""
+def train_plainly(distillation, **recipe):
+    """Takes three steps of plain gradient descent; returns the largest change and the last loss."""
     recipe = {"mixing": Mixing(0.4, 1.0), "erasing": 0.7, "label_smoothing": 0.1} | recipe
     start, states, sums = train(
-        batch_of(6),
+        make_batch(6),
         devices=2,
         noise=0,
         optimizer=lambda param_labels: optax.multi_transform(
@@ -42,18 +42,18 @@ def moved(distillation, **recipe):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_who_is_taught_by_itself_alone_learns_nothing(temperature):
-    """Only if it sees, image by image, exactly what the teacher does."""
-    still, _ = moved(Distillation([teacher(0)], 1.0, temperature))
-    halfway, _ = moved(Distillation([teacher(0)], 0.5, temperature))
-    alone, _ = moved(None)
+def test_a_network_that_only_teaches_itself_does_not_change(temperature):
+    """This holds only if it gets exactly the teacher's inputs, image by image."""
+    still, _ = train_plainly(Distillation([make_teacher(0)], 1.0, temperature))
+    halfway, _ = train_plainly(Distillation([make_teacher(0)], 0.5, temperature))
+    alone, _ = train_plainly(None)
     assert still < 1e-6
     assert halfway == pytest.approx(alone / 2, rel=0.2)
     assert alone > 1e-3
 
 
-def test_loss_and_gradient_are_the_papers():
-    """Against SciPy: cross-entropy of softened answers, whose gradient is T (q - p)."""
+def test_loss_and_gradient_are_those_of_the_paper():
+    """SciPy computes the cross-entropy of softened probabilities; its gradient is T (q - p)."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(5, 4)).astype(np.float32)
     theirs = rng.normal(size=(2, 5, 4))
@@ -69,20 +69,20 @@ def test_loss_and_gradient_are_the_papers():
     np.testing.assert_allclose(gradient, temperature * (found - soft), atol=1e-5)
 
 
-def test_several_teachers_answer_with_one_voice_each_at_its_own_size():
-    teachers = [teacher(1), teacher(2, size=48)]
-    asked = []
+def test_probabilities_of_several_teachers_are_averaged_each_at_its_own_size():
+    teachers = [make_teacher(1), make_teacher(2, size=48)]
+    calls = []
 
     def make_inputs(model, spec):
-        asked.append((model.image_size, spec))
+        calls.append((model.image_size, spec))
         size = model.image_size
         rows = np.random.default_rng(size).normal(size=(3, size, size, 3))
         return rows.astype(np.float32)
 
-    answers = Distillation(teachers, 0.5, 2.0).predict(make_inputs)
-    assert asked == [(32, GREY), (48, GREY)]
+    probabilities = Distillation(teachers, 0.5, 2.0).predict(make_inputs)
+    assert calls == [(32, GREY), (48, GREY)]
     each = [np.asarray(Distillation([one], 0.5, 2.0).predict(make_inputs)) for one in teachers]
-    np.testing.assert_allclose(answers, np.mean(each, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(probabilities, np.mean(each, axis=0), rtol=1e-6)
     assert np.abs(each[0] - each[1]).max() > 1e-2
 
 
@@ -91,12 +91,12 @@ def file(tmp_path_factory):
     return networks.write(tmp_path_factory.mktemp("teacher"), "mobilenet")
 
 
-def test_without_one_there_is_none():
+def test_without_a_teacher_there_is_no_distillation():
     assert make_distillation(tiny_config(), ()) is None
     assert make_distillation(tiny_config(teacher="+"), ()) is None
 
 
-def test_it_is_read_from_a_file_or_its_folder(file):
+def test_a_teacher_is_read_from_a_file_or_its_folder(file):
     config = tiny_config(teacher=f"{file}+{file.parent}", teacher_share=0.25)
     distillation = make_distillation(config, ("happy", "neutral", "sad", "surprise"))
     assert distillation is not None
@@ -123,7 +123,7 @@ def test_a_wrong_field_is_named(arg, message):
         make_config("mobilenet", f"7,{arg}")
 
 
-def test_features_are_not_kept_where_a_teacher_must_see_images():
+def test_features_are_not_cached_if_a_teacher_needs_images():
     model = type("Model", (), {"trained": {"head"}})()
     config = make_config("mobilenet", "0")
     assert feature_cache._pays(config, model, 10)
@@ -131,28 +131,28 @@ def test_features_are_not_kept_where_a_teacher_must_see_images():
     assert not feature_cache._pays(config, model, 10)
 
 
-def test_what_a_teacher_saw_counts():
+def test_a_teachers_training_images_count_as_inherited():
     splits = make_splits()
     weights = {"source": "none", "sha256": None}
     first = make_recipe(tiny_config(), GREY, weights, splits)
     record = {"source": "there.npz", "sha256": "0", "trained": first}
-    taught = make_recipe(tiny_config(), GREY, weights, splits, [record])
-    assert check_inherited_images(taught) is None
+    student = make_recipe(tiny_config(), GREY, weights, splits, [record])
+    assert check_inherited_images(student) is None
     pixels = splits["train"].images.copy()
     pixels[0, 0, 0] ^= 1
     others = splits | {"train": dataclasses.replace(splits["train"], images=pixels)}
     assert "this run learns from there.npz" in str(
         check_inherited_images(make_recipe(tiny_config(), GREY, weights, others, [record]))
     )
-    # and what its own teacher saw
-    deep = {"source": "deep.npz", "sha256": "1", "trained": taught | {"data": {"train": "other"}}}
+    # So do those of its own teacher.
+    deep = {"source": "deep.npz", "sha256": "1", "trained": student | {"data": {"train": "other"}}}
     between = deep | {"trained": deep["trained"] | {"data": first["data"], "teachers": [deep]}}
     assert check_inherited_images(make_recipe(tiny_config(), GREY, weights, splits, [between]))
 
 
 @pytest.mark.slow
-def test_a_run_that_is_taught_says_so_and_is_refused_another_teacher(file, tmp_path):
-    """The command: trained, evaluated, named in the card."""
+def test_a_run_names_its_teacher_and_refuses_another(file, tmp_path):
+    """By the command: the run is trained and evaluated, and its card names the teacher."""
     sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
     config = f"configs/mobilenet.py:0,image_size=32,weights=none,epochs=1,teacher={file}"
     options = (
@@ -166,7 +166,9 @@ def test_a_run_that_is_taught_says_so_and_is_refused_another_teacher(file, tmp_p
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert [one["source"] for one in summary["teachers"]] == [str(file)]
     text = (tmp_path / "r" / card.NAME).read_text()
-    assert text.count(f"{file.parent.name}/{file.name}") == 3  # a teacher, warned of, a field
+    assert (
+        text.count(f"{file.parent.name}/{file.name}") == 3
+    )  # as a teacher, in a warning, in a field
     assert str(file.parent.parent) not in text
     assert command(*options, "--mode=evaluate", "--split=validation").returncode == 0
     other = networks.write(tmp_path, "mobilenet", seed=1)

@@ -1,4 +1,4 @@
-"""The average of the weights is TensorFlow's, and statistics go with it."""
+"""The average of the parameters follows TensorFlow's formula and includes batch statistics."""
 
 import dataclasses
 
@@ -8,13 +8,13 @@ import optax
 
 from faceemo.train import ema
 from faceemo.train.state import TrainState
-from tests.support.train.recipe_steps import batch_of, train
+from tests.support.train.recipe_steps import make_batch, train
 
 
-def test_the_average_is_tensorflows_formula():
-    """Over the very parameters that training without an average goes through."""
-    start, plain, _ = train(batch_of(8), devices=1, steps=30)
-    _, states, _ = train(batch_of(8), devices=1, steps=30, ema=0.6)
+def test_the_average_follows_tensorflows_formula():
+    """The averaged parameters are those of the same training without an average."""
+    start, plain, _ = train(make_batch(8), devices=1, steps=30)
+    _, states, _ = train(make_batch(8), devices=1, steps=30, ema=0.6)
     mean = np.asarray(start.params["head"]["predictions"]["kernel"], np.float64)
     limited = 0
     for number, (one, other) in enumerate(zip(plain, states, strict=True), start=1):
@@ -25,7 +25,7 @@ def test_the_average_is_tensorflows_formula():
         mean = decay * mean + (1 - decay) * leaf
         averaged = ema.use_ema(other).params["head"]["predictions"]["kernel"]
         np.testing.assert_allclose(averaged, mean, rtol=1e-5, atol=1e-7)
-    assert 5 < limited < 20, "both arms of the minimum"
+    assert 5 < limited < 20, "both branches of the minimum occur"
 
 
 def test_statistics_are_averaged_where_they_train_and_can_be_replaced():

@@ -1,4 +1,4 @@
-"""Cached features: the same training as without, to the bit; never stale, never half a file."""
+"""Training with cached features is the same to the bit; no file is stale or half written."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, tiny_c
 OPTIONS = {"augmentation": "none", "unfreeze": "0", "epochs": 3, "patience": 0}
 
 
-class Trunk(nn.Module):
+class TinyBackbone(nn.Module):
     dtype: np.dtype = np.dtype("float32")
 
     @nn.compact
@@ -46,7 +46,7 @@ def make_model(pooling="average", trained=("head",), dtype="float32", classes=4)
         ),
         trained=frozenset(trained),
         preprocessing=GREY,
-        backbone=Trunk(np.dtype(dtype)),
+        backbone=TinyBackbone(np.dtype(dtype)),
         head=Head(classes, pooling, (("fc1", 9),), 0.3, np.dtype(dtype)),
     )
 
@@ -66,7 +66,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("changes", [{}, {"class_weights": "balanced", "ema": 0.9}])
 @pytest.mark.parametrize("pooling", ["average", "flatten"])
-def test_history_and_parameters_are_those_of_training_without(tmp_path, capsys, pooling, changes):
+def test_history_and_parameters_are_the_same_without_cache(tmp_path, capsys, pooling, changes):
     model = make_model(pooling)
     plain = fit(tmp_path / "plain", model, cache_features="off", **changes)
     assert not files(tmp_path)
@@ -80,8 +80,8 @@ def test_history_and_parameters_are_those_of_training_without(tmp_path, capsys, 
 
 
 @pytest.mark.parametrize("classes", [("calm", "tense"), tuple("abcdefg")])
-def test_other_classes_are_weighted_and_named_as_without(tmp_path, classes):
-    """A bias that answers the last class only: the watchdog has to call it by its name."""
+def test_other_classes_are_weighted_and_named_as_without_cache(tmp_path, classes):
+    """The head's bias predicts only the last class, and the watchdog has to name it."""
     splits = {
         name: dataclasses.replace(
             split, labels=np.arange(len(split), dtype=np.int32) % len(classes), classes=classes
@@ -102,7 +102,7 @@ def test_other_classes_are_weighted_and_named_as_without(tmp_path, classes):
     assert f"100% of the predictions are '{classes[-1]}'" in runs[1][0]["warning"]
 
 
-def test_features_are_the_size_that_the_head_takes(tmp_path):
+def test_features_have_the_size_of_the_heads_inputs(tmp_path):
     fit(tmp_path / "one", make_model("average"))
     assert {np.load(path).shape for path in files(tmp_path)} == {(70, 1, 1, 7), (30, 1, 1, 7)}
     fit(tmp_path / "two", make_model("flatten"))
@@ -127,18 +127,18 @@ def test_the_head_learns_from_features(tmp_path):
         {"steps_per_epoch": 1},
     ],
 )
-def test_nothing_is_kept_where_images_differ_or_it_would_not_pay(tmp_path, changes):
+def test_nothing_is_cached_if_images_differ_or_it_would_not_pay(tmp_path, changes):
     fit(tmp_path / "run", **changes)
     assert not files(tmp_path)
 
 
-def test_nothing_is_kept_where_a_block_trains(tmp_path):
+def test_nothing_is_cached_if_a_block_trains(tmp_path):
     fit(tmp_path / "run", make_model(trained=("top", "head")))
     assert not files(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["byte", "short", "record", "no record"])
-def test_a_damaged_file_is_computed_anew(tmp_path, capsys, damage):
+def test_a_damaged_file_is_computed_again(tmp_path, capsys, damage):
     whole = fit(tmp_path / "one")
     path = max(files(tmp_path), key=lambda path: path.stat().st_size)
     content, record = path.read_bytes(), path.with_suffix(".json")
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path, capsys, damage):
     assert path.read_bytes() == content
 
 
-def test_other_images_weights_sizes_or_types_are_other_files(tmp_path):
+def test_other_images_weights_or_types_are_other_files(tmp_path):
     fit(tmp_path / "base")
     assert len(files(tmp_path)) == 2
     other = make_splits()
@@ -175,8 +175,8 @@ def test_other_images_weights_sizes_or_types_are_other_files(tmp_path):
     assert {row["dtype"] for row in settings} == {"float32", "bfloat16"}
 
 
-def test_another_cut_of_the_batches_or_line_of_code_is_another_file(tmp_path, monkeypatch):
-    """The sums of a product may depend on how many rows there are, and on every device."""
+def test_another_batch_size_or_line_of_code_is_another_file(tmp_path, monkeypatch):
+    """The sums of a matrix product may depend on its number of rows and on the device."""
     fit(tmp_path / "base")
     fit(tmp_path / "batches", batch_size=18)
     assert len(files(tmp_path)) == 4
@@ -204,14 +204,14 @@ def test_a_changed_file_at_any_depth_of_models_is_another_file(tmp_path, monkeyp
     assert len(files(tmp_path)) == 4
 
 
-def test_half_precision_survives_the_disk(tmp_path):
+def test_half_precision_features_are_stored_exactly(tmp_path):
     model = make_model(dtype="bfloat16")
     runs = [fit(tmp_path / name, model) for name in ("one", "two")]
     off = fit(tmp_path / "off", model, cache_features="off")
     assert results(runs[0]) == results(runs[1]) == results(off)
 
 
-def test_too_much_for_the_memory_is_said_and_not_kept(tmp_path, capsys, monkeypatch):
+def test_features_too_large_for_memory_are_reported_and_not_cached(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(feature_cache, "MAX_BYTES", 100 * 7 * 4 - 1)
     fit(tmp_path / "run")
     assert not files(tmp_path)
@@ -232,14 +232,14 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, capsys, monkeypatch):
     assert not list((tmp_path / "data" / "features").glob("*"))
 
 
-def test_a_run_goes_on_with_the_cache_that_it_began_without(tmp_path):
-    """The field says nothing about what is trained: the workdir is not refused."""
+def test_a_run_resumes_with_a_cache_that_it_started_without(tmp_path):
+    """The field does not change what is trained, so the workdir is not refused."""
     straight = fit(tmp_path / "straight")
     fit(tmp_path / "run", epochs=1, cache_features="off")
     assert results(fit(tmp_path / "run")) == results(straight)
 
 
-def test_a_finished_run_computes_none(tmp_path, capsys):
+def test_a_finished_run_computes_no_features(tmp_path, capsys):
     whole = fit(tmp_path / "run")
     for path in files(tmp_path):
         path.unlink()
@@ -249,8 +249,8 @@ def test_a_finished_run_computes_none(tmp_path, capsys):
     assert not files(tmp_path)
 
 
-def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):
-    """Counted where it is called: no step of training or validation contains it."""
+def test_the_backbone_runs_once_per_image(tmp_path, monkeypatch):
+    """Its calls are counted: no step of training or validation contains it."""
     calls = []
     real = Model.features
 
@@ -264,7 +264,7 @@ def test_the_trunk_runs_once_per_image(tmp_path, monkeypatch):
     config = tiny_config(data_dir=str(tmp_path / "data"), **OPTIONS)
     start = make_start(model, variables=variables)
     setup = feature_cache.cache_features(config, start, make_splits())
-    assert set(calls) == {"Trunk"}
+    assert set(calls) == {"TinyBackbone"}
     calls.clear()
     jax.eval_shape(setup.model.apply, variables["params"], {}, np.zeros((2, 1, 1, 7)))
     assert calls == ["IdentityBackbone"]

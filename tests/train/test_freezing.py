@@ -1,4 +1,4 @@
-"""Freezing: what the labels say is what the optimiser does."""
+"""The optimiser and the plan follow the labels of the freeze tree."""
 
 import jax
 import jax.numpy as jnp
@@ -32,24 +32,24 @@ def test_labels_follow_the_trained_blocks():
         ((*MODEL.blocks, Block("again", "head/.*")), "head/predictions/kernel.*again"),
     ],
 )
-def test_a_leaf_that_not_exactly_one_block_claims_is_an_error(blocks, message):
+def test_a_leaf_that_is_not_in_exactly_one_block_is_an_error(blocks, message):
     with pytest.raises(ValueError, match=message):
         freezing.label_leaves(blocks, MODEL.trained, PARAMS)
 
 
-def test_a_block_that_claims_nothing_is_an_error():
+def test_a_block_without_parameters_is_an_error():
     model = make_model()
     model.blocks = (*model.blocks, Block("ghost", "backbone/ghost/.*"))
     with pytest.raises(ValueError, match="ghost"):
         freezing.label_params(model, PARAMS)
 
 
-def test_a_trained_name_that_is_no_block_is_an_error():
+def test_an_unknown_trained_block_is_an_error():
     with pytest.raises(ValueError, match="tpo"):
         freezing.label_params(make_model(trained=("tpo", "head")), PARAMS)
 
 
-def test_adam_moves_what_trains_and_has_no_state_for_the_rest():
+def test_adam_moves_leaves_that_train_and_has_no_state_for_others():
     optimizer = freezing.make_optimizer(0.1, PARAM_LABELS)
     state = optimizer.init(PARAMS)
     trained = sum(
@@ -64,7 +64,9 @@ def test_adam_moves_what_trains_and_has_no_state_for_the_rest():
 
 
 def test_adams_epsilon_is_where_keras_has_it():
-    """Step 1, by hand: lr * sqrt(1 - b2) * g / (sqrt(1 - b2) * g + eps), for a g as small as eps.
+    """Compares step 1 with a computation by hand.
+
+    It is lr * sqrt(1 - b2) * g / (sqrt(1 - b2) * g + eps), for a g as small as eps.
 
     optax's own Adam would give 0.5; tests/models/test_adam_step.py compares with Keras itself.
     """
@@ -98,7 +100,7 @@ def test_the_plan_counts_every_parameter_once():
     assert freezing.format_plan(rows).splitlines()[-1].split() == ["total", "64", "65"]
 
 
-def test_the_audit_sees_a_single_flipped_bit_in_a_frozen_leaf():
+def test_the_audit_finds_a_single_flipped_bit_in_a_frozen_leaf():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = jax.tree.map(np.array, PARAMS["backbone"]["low"])
     assert "4 of 4 moved" in freezing.audit(PARAM_LABELS, PARAMS, after)
@@ -107,7 +109,7 @@ def test_the_audit_sees_a_single_flipped_bit_in_a_frozen_leaf():
         freezing.audit(PARAM_LABELS, PARAMS, after)
 
 
-def test_the_audit_names_what_should_have_moved():
+def test_the_audit_names_trained_leaves_that_did_not_move():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = PARAMS["backbone"]["low"]
     after["head"]["predictions"]["bias"] = PARAMS["head"]["predictions"]["bias"]

@@ -1,4 +1,4 @@
-"""A folder has one run at a time, and none once its process is gone, however it went."""
+"""A folder is locked by one run at a time, until its process ends, however it ends."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from faceemo.errors import UserError
 from faceemo.train import loop
 from tests.train.test_loop import fit
 
-# Holds the folder as a run does, until it is killed.
+# Locks the folder as a run does, until it is killed.
 _HOLDER = """
 import sys, time
 from pathlib import Path
@@ -33,11 +33,11 @@ def test_a_second_run_is_refused_and_removes_nothing_of_the_first(tmp_path):
             assert saving.is_dir()
         finally:
             holder.kill()
-    assert len(fit(tmp_path / "run", epochs=1)[0]) == 1, "nothing is left of a killed one's claim"
+    assert len(fit(tmp_path / "run", epochs=1)[0]) == 1, "a killed run leaves no lock"
     assert not saving.exists()
 
 
-def test_a_run_that_failed_has_given_its_folder_back(tmp_path, monkeypatch):
+def test_a_failed_run_releases_its_lock(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise OSError
 

@@ -1,4 +1,4 @@
-"""The loop: resuming, stopping, keeping the best, refusing what cannot go on."""
+"""The training loop resumes, stops, keeps the best weights and refuses other runs' folders."""
 
 import json
 import shutil
@@ -57,14 +57,14 @@ def straight(tmp_path_factory):
     return workdir, *fit(workdir, epochs=4, patience=0)
 
 
-def test_it_learns(straight):
+def test_training_learns(straight):
     _, history, _ = straight
     assert len(history) == 4
     assert history[-1]["validation/accuracy"] > 0.5
     assert history[-1]["train/loss"] < history[0]["train/loss"]
 
 
-def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path):
+def test_resume_equals_straight_through(straight, tmp_path):
     workdir, history, _ = straight
     for epochs in (1, 3, 4):
         again, _ = fit(tmp_path / "run", epochs=epochs, patience=0)
@@ -72,15 +72,15 @@ def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path):
     assert_identical(workdir, tmp_path / "run")
 
 
-def test_a_finished_run_does_nothing_more(straight, tmp_path):
+def test_a_finished_run_trains_no_further(straight, tmp_path):
     workdir, history, _ = straight
     shutil.copytree(workdir, tmp_path / "copy")
     again, _ = fit(tmp_path / "copy", epochs=4, patience=0)
     assert again == history
 
 
-def test_the_best_checkpoint_answers_as_it_did_in_its_epoch(straight):
-    """Restored weights give the very validation accuracy and loss that training recorded."""
+def test_the_best_checkpoint_predicts_as_it_did_in_its_epoch(straight):
+    """Restored weights give the validation accuracy and loss that training recorded."""
     _, history, checkpoints = straight
     variables, upto = checkpoints.restore_best()
     best = loop.best_epoch(history)
@@ -113,8 +113,8 @@ def test_metrics_reach_tensorboard(straight):
     rows = events.Tensors("validation/accuracy")
     values = [np.frombuffer(row.tensor_proto.tensor_content, np.float32) for row in rows]
     assert [row.step for row in rows] == [5, 10, 15, 20]
-    wanted = [row["validation/accuracy"] for row in history]
-    np.testing.assert_allclose(np.concatenate(values), wanted, rtol=1e-6)
+    expected = [row["validation/accuracy"] for row in history]
+    np.testing.assert_allclose(np.concatenate(values), expected, rtol=1e-6)
 
 
 def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_crash_in_an_epoch_loses_no_finished_one(straight, tmp_path, monkeypat
     assert results(again) == results(history)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was(tmp_path):
+def test_a_non_finite_loss_stops_the_run_and_keeps_its_checkpoints(tmp_path):
     fit(tmp_path / "run", epochs=1)
     model = make_model(noise=0.2)
     sane = model.apply
@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was(tmp_path):
     assert len(fit(tmp_path / "run", epochs=1)[0]) == 1
 
 
-def test_another_runs_workdir_is_refused_with_the_difference(straight, tmp_path):
+def test_the_workdir_of_another_run_is_refused_with_the_difference(straight, tmp_path):
     workdir, _, _ = straight
     shutil.copytree(workdir, tmp_path / "copy")
     with pytest.raises(UserError, match=r"config\.learning_rate=0\.03 .*0\.5"):
@@ -174,7 +174,7 @@ def test_another_runs_workdir_is_refused_with_the_difference(straight, tmp_path)
         fit(tmp_path / "copy", splits=other)
 
 
-def test_the_recipe_travels_with_every_checkpoint(straight):
+def test_every_checkpoint_holds_the_recipe(straight):
     workdir, _, _ = straight
     recipe = find_recipe(workdir)
     assert recipe["preprocessing"] == json.loads(json.dumps(GREY.to_dict()))
@@ -186,13 +186,13 @@ def test_the_recipe_travels_with_every_checkpoint(straight):
         assert manager.restore(int(step.name), args=args).recipe == recipe
 
 
-def test_evaluating_before_training_says_what_to_do(tmp_path):
+def test_evaluating_before_training_is_refused_with_the_fix(tmp_path):
     checkpoints = Checkpoints(tmp_path, {"config": tiny_config().to_dict()})
     with pytest.raises(UserError, match="--mode=train"):
         checkpoints.restore_best()
 
 
-def test_a_run_older_than_a_field_had_its_default(straight, tmp_path):
+def test_a_run_older_than_a_field_has_its_default(straight, tmp_path):
     workdir, history, _ = straight
     shutil.copytree(workdir, tmp_path / "copy")
     metadata = tmp_path / "copy" / "frozen" / "0" / "recipe" / "metadata"

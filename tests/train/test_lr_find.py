@@ -1,4 +1,4 @@
-"""The range test finds where training works, on curves with a known answer and in earnest."""
+"""The range test suggests a rate that works, on known curves and in training."""
 
 import numpy as np
 import pytest
@@ -7,21 +7,21 @@ from faceemo.data.augment.mixing import training_batches
 from faceemo.errors import UserError
 from faceemo.train import build_steps, freezing, lr_find, parallel
 from faceemo.train.distillation import Distillation
-from tests.support.train.recipe_steps import teacher
+from tests.support.train.recipe_steps import make_teacher
 from tests.support.train.tiny import GREY, make_model, make_split, make_start, tiny_config
 
 RATES = np.geomspace(1e-7, 1, 120)
 
 
-def test_the_steepest_fall_is_found_on_a_curve_that_is_known():
-    """A logistic fall about 1e-3, then a rise from 1e-1 on: steepest in the middle."""
+def test_the_steepest_fall_of_a_known_curve_is_found():
+    """The curve falls logistically about 1e-3 and rises from 1e-1 on: steepest in the middle."""
     place = np.log10(RATES)
     loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3))) + np.exp(6 * (place + 0.5))
     test = lr_find.RangeTest.from_losses(RATES, loss, loss)
     assert 10**-3.15 < test.suggestion < 10**-2.85
 
 
-def test_losses_that_are_not_finite_do_not_count():
+def test_non_finite_losses_do_not_count():
     place = np.log10(RATES)
     loss = 1 - 0.8 / (1 + np.exp(-4 * (place + 3)))
     loss[100:] = np.nan
@@ -29,26 +29,26 @@ def test_losses_that_are_not_finite_do_not_count():
 
 
 @pytest.mark.parametrize("loss", [np.linspace(1, 2, 120), np.full(120, np.nan), np.ones(3)])
-def test_a_loss_that_never_falls_is_said(loss):
+def test_a_loss_that_never_falls_is_refused(loss):
     with pytest.raises(UserError, match="falls"):
         lr_find.RangeTest.from_losses(RATES[: len(loss)], loss, loss)
 
 
 @pytest.fixture(scope="module")
-def tested():
+def result():
     config = tiny_config(mixup=0.2, learning_rate=1.0)
     return lr_find.range_test(config, make_start(make_model()), make_split(70, 0))
 
 
-def test_rates_grow_by_one_factor_and_the_average_is_corrected_for_its_start(tested):
-    np.testing.assert_allclose(tested.rates, RATES[: len(tested.rates)], rtol=1e-9)
+def test_rates_grow_by_one_factor_and_the_average_is_corrected_for_its_start(result):
+    np.testing.assert_allclose(result.rates, RATES[: len(result.rates)], rtol=1e-9)
     mean = 0.0
-    for step, (loss, smoothed) in enumerate(zip(tested.losses, tested.smoothed, strict=True), 1):
+    for step, (loss, smoothed) in enumerate(zip(result.losses, result.smoothed, strict=True), 1):
         mean += 0.1 * (loss - mean)
         assert smoothed == pytest.approx(mean / (1 - 0.9**step))
 
 
-def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
+def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(result):
     def loss_after(rate, steps=30):
         config, model, train = tiny_config(), make_model(), make_split(70, 0)
         variables = model.init(0)
@@ -66,14 +66,14 @@ def test_the_suggestion_trains_and_a_hundredth_of_it_does_not(tested):
         last = np.array(totals[-5:]).sum(0)
         return last[0] / last[1]
 
-    assert 1e-3 < tested.suggestion < 1
-    assert loss_after(tested.suggestion) < 0.8 * loss_after(tested.suggestion / 100)
+    assert 1e-3 < result.suggestion < 1
+    assert loss_after(result.suggestion) < 0.8 * loss_after(result.suggestion / 100)
 
 
-def test_the_table_names_the_suggestion(tested):
-    rows = tested.format_table().splitlines()
+def test_the_table_names_the_suggestion(result):
+    rows = result.format_table().splitlines()
     (suggested,) = [row for row in rows if "suggested" in row]
-    assert float(suggested.split()[0]) == pytest.approx(tested.suggestion, rel=0.1)
+    assert float(suggested.split()[0]) == pytest.approx(result.suggestion, rel=0.1)
     assert 8 < len(rows) < 18
 
 
@@ -82,7 +82,7 @@ def test_a_teacher_has_its_share_of_the_loss():
         start, train = make_start(make_model()), make_split(70, 0)
         return lr_find.range_test(tiny_config(), start, train, distillation).losses[0]
 
-    labels, answers = first_loss(None), first_loss(Distillation([teacher(1)], 1.0, 1.0))
-    assert abs(labels - answers) > 1e-3
-    both = first_loss(Distillation([teacher(1)], 0.25, 1.0))
-    assert both == pytest.approx(0.75 * labels + 0.25 * answers, abs=1e-5)
+    labels, teacher = first_loss(None), first_loss(Distillation([make_teacher(1)], 1.0, 1.0))
+    assert abs(labels - teacher) > 1e-3
+    both = first_loss(Distillation([make_teacher(1)], 0.25, 1.0))
+    assert both == pytest.approx(0.75 * labels + 0.25 * teacher, abs=1e-5)

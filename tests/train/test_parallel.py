@@ -1,4 +1,4 @@
-"""Devices, processes and their number do not change what is learned."""
+"""The number of devices and of processes does not change the result of training."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from faceemo.train.interrupt import EXIT_CODE
 from tests.support.train.processes import finish, free_port, results, run, start, stored
 from tests.support.train.tiny import make_split
 
-# 70 images in batches of 18: no number of devices divides 18, 70 or both but 1 and 2.
+# 70 images in batches of 18: only 1 and 2 devices divide both 70 and 18.
 RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
 
 
@@ -34,7 +34,7 @@ def test_a_batch_that_does_not_divide_is_padded_as_batches_are():
     jax.tree.map(np.testing.assert_array_equal, kept, batch)
 
 
-def two(folder, changes, *, devices=1):
+def start_two(folder, changes, *, devices=1):
     """Starts a run in two processes, each with a folder of its own."""
     port = free_port()
     return [
@@ -57,14 +57,14 @@ def single(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [2, 4])
-def test_so_many_devices_train_like_one(single, tmp_path, devices):
+def test_several_devices_train_like_one(single, tmp_path, devices):
     history = run(tmp_path / "run", RUN, devices=devices)["history"]
     np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_checkpoints_move_between_device_counts(single, tmp_path):
-    """Epoch by epoch on 4, 1 and 2 devices."""
+def test_a_run_resumes_on_another_number_of_devices(single, tmp_path):
+    """Its epochs are trained on 4, 1 and 2 devices."""
     for epochs, devices in ((1, 4), (2, 1), (3, 2)):
         history = run(tmp_path / "run", RUN | {"epochs": epochs}, devices=devices)["history"]
     np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
@@ -75,10 +75,10 @@ def test_checkpoints_move_between_device_counts(single, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_like_one_and_the_first_alone_writes(single, tmp_path):
-    """With one device each, then going on with two each; the second has no disk in common."""
+def test_two_processes_train_like_one_and_only_the_first_writes(single, tmp_path):
+    """They start with one device each and resume with two, in folders of their own."""
     for epochs, devices in ((2, 1), (3, 2)):
-        processes = two(tmp_path, RUN | {"epochs": epochs}, devices=devices)
+        processes = start_two(tmp_path, RUN | {"epochs": epochs}, devices=devices)
         (code, output, errors), (other, second, more) = finish(*processes)
         assert (code, other) == (0, 0), errors + more
     assert "continues after epoch 2" in output
@@ -89,9 +89,9 @@ def test_two_processes_train_like_one_and_the_first_alone_writes(single, tmp_pat
 
 
 @pytest.mark.slow
-def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
-    finish(*two(tmp_path, RUN | {"epochs": 1}))
-    for code, _, errors in finish(*two(tmp_path, RUN | {"epochs": 1, "learning_rate": 0.5})):
+def test_an_error_of_the_first_process_ends_all(single, tmp_path):
+    finish(*start_two(tmp_path, RUN | {"epochs": 1}))
+    for code, _, errors in finish(*start_two(tmp_path, RUN | {"epochs": 1, "learning_rate": 0.5})):
         assert code == 2
         assert "learning_rate=0.03" in errors
         assert "Traceback" not in errors
@@ -102,7 +102,7 @@ def test_an_error_of_the_first_process_is_everyones(single, tmp_path):
     ("change", "named"),
     [
         ({"seed": 3, "batch_size": 20}, "config.batch_size, config.seed"),
-        # whose recipe has one field more: the length of the schedule
+        # Its recipe has one more field, the length of the schedule.
         ({"schedule": "cosine"}, "config.schedule, sets of fields"),
     ],
 )
@@ -120,8 +120,8 @@ def test_processes_of_different_runs_are_refused(tmp_path, change, named):
 
 
 @pytest.mark.slow
-def test_one_of_two_processes_is_asked_to_stop_and_both_do(tmp_path):
-    processes = two(tmp_path, {"epochs": 5000, "patience": 0})
+def test_a_signal_to_one_of_two_processes_stops_both(tmp_path):
+    processes = start_two(tmp_path, {"epochs": 5000, "patience": 0})
     limit = time.monotonic() + 120
     while not (tmp_path / "process0" / "best").is_dir() and time.monotonic() < limit:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Whole runs with every recipe on: resumed exactly, the average validated and kept."""
+"""Whole runs with all options of a recipe: they resume exactly and keep the validated average."""
 
 import signal
 
@@ -29,12 +29,12 @@ RECIPE = {
     "ema": 0.9,
     "checkpoint_every_steps": 2,
 }
-# What in it says nothing about a step.
+# Its fields that do not change a step.
 _LENGTHS = ("epochs", "patience", "checkpoint_every_steps")
 
 
-def model(policy):
-    """Recalibration knows the real BatchNorm's momentum; there, all blocks train."""
+def make_policy_model(policy):
+    """A model for a BatchNorm policy; recalibration needs real BatchNorm in blocks that train."""
     if policy == "recalibrate":
         return test_feature_cache.make_model(trained=("low", "top", "head"))
     return make_model(noise=0.2, statistics=True)
@@ -42,18 +42,18 @@ def model(policy):
 
 @pytest.fixture(scope="module", params=["keras", "recalibrate"])
 def straight(request, tmp_path_factory):
-    """A run without a break: its folder, what it returned, its options."""
+    """An uninterrupted run: its folder, history, checkpoints and options."""
     workdir = tmp_path_factory.mktemp("recipe") / "run"
     options = RECIPE | {"bn_policy": request.param}
-    return workdir, *fit(workdir, model(request.param), **options), options
+    return workdir, *fit(workdir, make_policy_model(request.param), **options), options
 
 
-def test_it_learns(straight):
+def test_training_learns(straight):
     _, history, _, _ = straight
     assert history[-1]["validation/accuracy"] > 0.5
 
 
-def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path, monkeypatch):
+def test_resume_equals_straight_through(straight, tmp_path, monkeypatch):
     workdir, history, _, options = straight
     predict, calls = loop.predict_split, []
 
@@ -66,15 +66,15 @@ def test_resumed_is_straight_through_bit_for_bit(straight, tmp_path, monkeypatch
     monkeypatch.setattr(loop, "predict_split", crash)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            fit(tmp_path / "run", model(options["bn_policy"]), **options)
-    again, _ = fit(tmp_path / "run", model(options["bn_policy"]), **options)
+            fit(tmp_path / "run", make_policy_model(options["bn_policy"]), **options)
+    again, _ = fit(tmp_path / "run", make_policy_model(options["bn_policy"]), **options)
     assert len(calls) == 6
     assert results(again) == results(history)
     assert_identical(workdir, tmp_path / "run")
 
 
-def asked_to_stop(make):
-    """`make`, whose step is called once: SIGTERM comes meanwhile."""
+def signal_in_step(make):
+    """Wraps `make` so that SIGTERM arrives in the first call of its step; a second call fails."""
 
     def made(*arguments):
         step, signals = make(*arguments), iter([signal.SIGTERM])
@@ -88,18 +88,18 @@ def asked_to_stop(make):
     return made
 
 
-def test_stopped_between_training_and_its_checkpoint_it_goes_on(straight, tmp_path, monkeypatch):
-    """In the middle of recalibration, then of validation: the epoch's steps are saved."""
+def test_a_run_stopped_between_steps_and_validation_resumes(straight, tmp_path, monkeypatch):
+    """It stops during recalibration, then during validation: the epoch's steps are saved."""
     workdir, history, _, options = straight
     recalibrates = options["bn_policy"] == "recalibrate"
     for phase in ["build_moments_step"] * recalibrates + ["build_eval_step"]:
         with monkeypatch.context() as patch:
-            patch.setattr(build_steps, phase, asked_to_stop(getattr(build_steps, phase)))
+            patch.setattr(build_steps, phase, signal_in_step(getattr(build_steps, phase)))
             with pytest.raises(interrupt.Stopped):
-                fit(tmp_path / "run", model(options["bn_policy"]), **options)
+                fit(tmp_path / "run", make_policy_model(options["bn_policy"]), **options)
         assert max(int(path.name) for path in (tmp_path / "run" / "latest").glob("[0-9]*")) == 5
-        assert not (tmp_path / "run" / "best").exists(), "it has not been validated"
-    again, _ = fit(tmp_path / "run", model(options["bn_policy"]), **options)
+        assert not (tmp_path / "run" / "best").exists(), "the epoch has not been validated"
+    again, _ = fit(tmp_path / "run", make_policy_model(options["bn_policy"]), **options)
     assert results(again) == results(history)
     assert_identical(workdir, tmp_path / "run")
 
@@ -110,7 +110,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
     copies = parallel.replicate(variables)
     validation = make_splits()["validation"]
     logits = predict_split(
-        build_steps.build_eval_step(model(options["bn_policy"]), GREY),
+        build_steps.build_eval_step(make_policy_model(options["bn_policy"]), GREY),
         copies["params"],
         copies["batch_stats"],
         validation,
@@ -123,8 +123,8 @@ def test_the_best_checkpoint_holds_the_average_that_was_validated(straight):
     assert values["loss"] == pytest.approx(row["validation/loss"], rel=1e-5)
 
 
-def test_best_holds_the_average_of_the_parameters_and_latest_both(tmp_path):
-    """After one epoch, which is the best so far whatever it reached."""
+def test_best_holds_the_average_and_latest_also_the_parameters(tmp_path):
+    """The first epoch is the best so far, whatever its accuracy."""
     fit(tmp_path / "run", **RECIPE | {"epochs": 1})
     best, latest = (stored(tmp_path / "run" / folder) for folder in ("best", "latest"))
     kernel = "['params']['head']['predictions']['kernel']"
@@ -135,7 +135,7 @@ def test_best_holds_the_average_of_the_parameters_and_latest_both(tmp_path):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """What two epochs without any recipe come to."""
+    """The history of two epochs without options."""
     return results(fit(tmp_path_factory.mktemp("plain") / "run", epochs=2, patience=0)[0])
 
 
@@ -147,7 +147,7 @@ def plain(tmp_path_factory):
         *((field, value) for field, value in RECIPE.items() if field not in _LENGTHS),
     ],
 )
-def test_a_field_reaches_the_step(tmp_path, plain, field, value):
+def test_every_field_reaches_the_step(tmp_path, plain, field, value):
     history, _ = fit(tmp_path / "run", epochs=2, patience=0, **{field: value})
     assert [row["step"] for row in results(history)] == [row["step"] for row in plain]
     assert results(history) != plain
@@ -156,4 +156,4 @@ def test_a_field_reaches_the_step(tmp_path, plain, field, value):
 def test_a_run_whose_schedule_ends_is_not_prolonged(straight):
     workdir, _, _, options = straight
     with pytest.raises(UserError, match=r"schedule_epochs=4 .this run: 6"):
-        fit(workdir, model(options["bn_policy"]), **(options | {"epochs": 6}))
+        fit(workdir, make_policy_model(options["bn_policy"]), **(options | {"epochs": 6}))

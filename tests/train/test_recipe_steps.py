@@ -1,4 +1,4 @@
-"""A step with all of a recipe off changes no bit; with all of it on it is right on any devices."""
+"""All options off: the step equals the plain one to the bit; all on: any devices train alike."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from faceemo.train import ema, freezing
 from faceemo.train.distillation import Distillation
 from faceemo.train.state import TrainState
 from tests.support.train.plain_step import make_plain_optimizer, make_plain_step
-from tests.support.train.recipe_steps import WEIGHTS, batch_of, run, teacher, train
+from tests.support.train.recipe_steps import WEIGHTS, make_batch, make_teacher, run, train
 from tests.support.train.tiny import GREY, make_model
 
 EVERYTHING = {
@@ -16,7 +16,7 @@ EVERYTHING = {
     "mixing": Mixing(0.4, 1.0),
     "label_smoothing": 0.1,
     "erasing": 0.7,
-    "distillation": Distillation([teacher(1), teacher(2, size=48)], 0.6, 2.0),
+    "distillation": Distillation([make_teacher(1), make_teacher(2, size=48)], 0.6, 2.0),
     "optimizer": lambda param_labels: freezing.make_optimizer(
         lambda count: 0.01 / (1 + count),
         param_labels,
@@ -28,8 +28,8 @@ EVERYTHING = {
 }
 
 
-def test_with_everything_off_no_bit_differs_from_the_step_that_knew_nothing_of_it():
-    batch = batch_of(7)
+def test_with_everything_off_the_step_equals_the_plain_one_to_the_bit():
+    batch = make_batch(7)
     start, states, sums = train(batch, devices=2)
     model = make_model(noise=0.5)
     param_labels = freezing.label_params(model, start.params)
@@ -37,7 +37,7 @@ def test_with_everything_off_no_bit_differs_from_the_step_that_knew_nothing_of_i
     plain = make_plain_step(model, optimizer, param_labels, GREY, "mid", WEIGHTS, "batch")
     begin = TrainState.create({"params": start.params, "batch_stats": {}}, optimizer, seed=5)
     others, other_sums = run(plain, begin, batch, 2)
-    # What the step says besides is for the watchdog.
+    # The other sums are for the watchdog.
     sums = {name: sums[name] for name in other_sums}
     ours, theirs = (states, sums), (others, other_sums)
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
@@ -50,21 +50,21 @@ def assert_close(tree, other):
 
 
 def test_with_everything_on_two_devices_train_like_one():
-    _, one, sums = train(batch_of(8), devices=1, **EVERYTHING)
-    _, two, other = train(batch_of(8), devices=2, **EVERYTHING)
+    _, one, sums = train(make_batch(8), devices=1, **EVERYTHING)
+    _, two, other = train(make_batch(8), devices=2, **EVERYTHING)
     assert_close(
         ((one[-1].params, one[-1].average), sums), ((two[-1].params, two[-1].average), other)
     )
 
 
 def test_with_everything_on_padding_does_not_train():
-    _, padded, sums = train(batch_of(5), devices=2, **EVERYTHING)
-    _, alone, other = train(batch_of(5, size=5), devices=1, **EVERYTHING)
+    _, padded, sums = train(make_batch(5), devices=2, **EVERYTHING)
+    _, alone, other = train(make_batch(5, size=5), devices=1, **EVERYTHING)
     assert_close((padded[-1].params, sums), (alone[-1].params, other))
 
 
 def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
-    start, states, _ = train(batch_of(8), devices=2, **EVERYTHING)
+    start, states, _ = train(make_batch(8), devices=2, **EVERYTHING)
     low = states[-1].params["backbone"]["low"]
     for before, after in zip(
         jax.tree.leaves(start.params["backbone"]["low"]), jax.tree.leaves(low), strict=True
@@ -78,10 +78,10 @@ def test_with_everything_on_frozen_leaves_keep_every_bit_and_have_no_average():
         assert (averaged != states[-1].params["head"]["predictions"][name]).all()
 
 
-def test_each_of_them_changes_the_training():
-    """None is passed on to nothing."""
-    _, plain, _ = train(batch_of(8), devices=1)
+def test_each_option_changes_the_training():
+    """None is ignored."""
+    _, plain, _ = train(make_batch(8), devices=1)
     for name, value in EVERYTHING.items():
-        _, states, _ = train(batch_of(8), devices=1, **{name: value})
+        _, states, _ = train(make_batch(8), devices=1, **{name: value})
         shown = ema.use_ema(states[-1]).params["head"]["predictions"]["kernel"]
         assert (shown != plain[-1].params["head"]["predictions"]["kernel"]).any(), name

@@ -1,4 +1,4 @@
-"""Schedule, optimiser and loss of the recipes: Keras's own, or by hand what Keras has not."""
+"""Schedules, optimisers and losses equal Keras's; the others are computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def keras(tmp_path_factory):
 
 
 def keras_schedule(keras):
-    """Ours with the oracle's settings, 5 epochs of 5 steps."""
+    """Our schedule with the oracle's settings: 5 epochs of 5 steps."""
     peak, warmup, total, _, _ = keras["settings"]
     config = tiny_config(
         learning_rate=float(peak), schedule="cosine", epochs=5, warmup_epochs=float(warmup) / 5
@@ -31,24 +31,24 @@ def keras_schedule(keras):
     return make_schedule(config, 5)
 
 
-def test_the_schedule_is_keras_cosine_with_warm_up(keras):
+def test_the_schedule_equals_keras_cosine_with_warm_up(keras):
     schedule = keras_schedule(keras)
     ours = [schedule(jnp.int32(step)) for step in range(25)]
     np.testing.assert_allclose(ours, keras["rates"], rtol=1e-4)
 
 
-def test_schedules_without_the_one_or_the_other():
+def test_schedules_without_cosine_or_without_warm_up():
     rate = make_schedule(tiny_config(learning_rate=0.5), 10)
-    assert rate == 0.5, "a plain number: nothing is computed where nothing changes"
+    assert rate == 0.5, "a constant rate is a plain number, so that no step computes it"
     warm = make_schedule(tiny_config(learning_rate=0.5, warmup_epochs=0.4), 10)
     np.testing.assert_allclose([warm(t) for t in range(6)], [0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
     cosine = make_schedule(tiny_config(learning_rate=0.5, schedule="cosine", epochs=2), 10)
-    wanted = 0.25 * (1 + np.cos(np.pi * np.arange(20) / 20))
-    np.testing.assert_allclose([cosine(t) for t in range(20)], wanted, rtol=1e-5)
+    expected = 0.25 * (1 + np.cos(np.pi * np.arange(20) / 20))
+    np.testing.assert_allclose([cosine(t) for t in range(20)], expected, rtol=1e-5)
 
 
-def test_adamw_and_clipping_are_keras_step_after_step(keras):
-    """Under the schedule, in float64; the bias does not decay, a frozen leaf does not count."""
+def test_adamw_and_clipping_equal_keras_step_by_step(keras):
+    """With the schedule, in float64; the bias does not decay and a frozen leaf does not count."""
     _, _, _, decay, clip = keras["settings"]
     param_labels = {"layer": {"kernel": "train", "bias": "train"}, "still": {"kernel": "freeze"}}
     with jax.enable_x64(True):
@@ -63,7 +63,7 @@ def test_adamw_and_clipping_are_keras_step_after_step(keras):
                 "kernel": jnp.asarray(keras["kernel_gradients"][step]),
                 "bias": jnp.asarray(keras["bias_gradients"][step, 0]),
             }
-            # If it counted, all others would be clipped to nothing.
+            # If the frozen leaf counted, all others would be clipped to nothing.
             gradients = {"layer": gradients, "still": {"kernel": jnp.full(2, 1e9)}}
             updates, opt_state = optimizer.update(gradients, opt_state, params)
             params = freezing.map_trained(jnp.add, param_labels, params, updates)
@@ -74,7 +74,7 @@ def test_adamw_and_clipping_are_keras_step_after_step(keras):
         np.testing.assert_array_equal(params["still"]["kernel"], 1)
 
 
-def test_smoothed_losses_are_keras(keras):
+def test_smoothed_losses_equal_keras(keras):
     logits, labels = jnp.asarray(keras["logits"], jnp.float32), keras["labels"]
     for smoothing in (0.0, 0.1, 0.4):
         ours = [np.asarray(cross_entropy(logits, jnp.asarray(row), smoothing)) for row in labels]
@@ -84,7 +84,7 @@ def test_smoothed_losses_are_keras(keras):
 
 
 def test_each_block_steps_by_its_own_learning_rate():
-    """Adam's first step is the learning rate whatever the gradient: 1, 1/2, 1/4 from the head."""
+    """Adam's first step is the learning rate, for any gradient: 1, 1/2, 1/4 from the head down."""
     model = make_model(trained=("low", "top", "head"))
     params = model.init(0)["params"]
     param_labels = freezing.label_params(model, params)

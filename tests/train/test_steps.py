@@ -1,4 +1,4 @@
-"""The step: arithmetic against scikit-learn, indifference to devices, padding and order."""
+"""The step agrees with scikit-learn and does not depend on devices, padding or order."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
 
 def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), steps=1):
-    """Some steps on one batch, cut over so many devices; the first copy of everything."""
+    """Trains on one batch, cut over `devices`; returns the first state, the last, and its sums."""
     model = make_model(noise=noise)
     variables = model.init(0)
     param_labels = freezing.label_params(model, variables["params"])
@@ -43,7 +43,7 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     return start, *first
 
 
-def batch_of(n, size=8):
+def make_batch(n, size=8):
     return next(epoch_batches(make_split(n, 3), size))
 
 
@@ -52,14 +52,14 @@ def assert_close(tree, other):
 
 
 def test_two_devices_train_like_one():
-    batch = batch_of(8)
+    batch = make_batch(8)
     _, one, sums = run(batch, devices=1, steps=3)
     _, two, other = run(batch, devices=2, steps=3)
     assert_close((one.params, sums), (two.params, other))
 
 
-def test_the_step_takes_the_memory_of_the_state_that_it_is_given():
-    """Parameters, frozen ones too, statistics and moments are in memory once."""
+def test_the_step_reuses_the_memory_of_its_state():
+    """Parameters, frozen ones included, statistics and moments are in memory only once."""
     model, config = make_model(), tiny_config()
     variables = model.init(0)
     variable_labels = freezing.label_variables(model, variables)
@@ -69,20 +69,20 @@ def test_the_step_takes_the_memory_of_the_state_that_it_is_given():
     before = parallel.replicate(
         build_steps.build_state(config, variables, optimizer, variable_labels)
     )
-    step(before, parallel.shard(batch_of(8)), 0)
+    step(before, parallel.shard(make_batch(8)), 0)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
 
 
 def test_padding_does_not_train():
-    """Five images in a batch of eight, one device holding one image, against five alone."""
-    _, padded, sums = run(batch_of(5), devices=2)
-    _, alone, other = run(batch_of(5, size=5), devices=1)
+    """Compares five images in a batch of eight, one of them alone on its device, with five."""
+    _, padded, sums = run(make_batch(5), devices=2)
+    _, alone, other = run(make_batch(5, size=5), devices=1)
     assert sums["count"] == 5
     assert_close((padded.params, sums), (alone.params, other))
 
 
 def test_frozen_leaves_stay_bit_identical_and_trained_ones_move():
-    start, end, _ = run(batch_of(8), devices=2, steps=3)
+    start, end, _ = run(make_batch(8), devices=2, steps=3)
     for before, after in zip(
         jax.tree.leaves(start.params["backbone"]["low"]),
         jax.tree.leaves(end.params["backbone"]["low"]),
@@ -98,7 +98,7 @@ def test_frozen_leaves_stay_bit_identical_and_trained_ones_move():
 
 
 def test_weighted_loss_is_divided_by_images_not_by_weights():
-    batch, weights = batch_of(7), np.array([0.5, 2.0, 1.0, 3.0])
+    batch, weights = make_batch(7), np.array([0.5, 2.0, 1.0, 3.0])
     start, _, sums = run(batch, devices=2, augmentation="none", noise=0.0, weights=weights)
     logits = make_eval_step(make_model(), GREY)(start.params, {}, jnp.asarray(batch.images))[:7]
     labels = batch.labels[:7]
@@ -130,7 +130,7 @@ def test_balanced_weights_without_a_class_name_it():
 
 def test_randomness_comes_from_key_epoch_and_index():
     """The same batch in another order of rows gives the same update."""
-    batch = batch_of(8)
+    batch = make_batch(8)
     order = np.random.default_rng(0).permutation(8)
     shuffled = jax.tree.map(lambda leaf: leaf[order], batch)
     _, one, _ = run(batch, devices=1)

@@ -1,4 +1,4 @@
-"""Every watchdog, on a run that really has the fault; and silent on those that have not."""
+"""Every watchdog reports runs that really have its fault, and no others."""
 
 import dataclasses
 import json
@@ -38,8 +38,8 @@ def altered(model, change):
     return model
 
 
-def test_a_loss_that_is_not_finite_is_named_with_its_epoch_and_step(tmp_path):
-    """One white image breaks the loss; its place in the epoch's order is the oracle."""
+def test_a_non_finite_loss_is_reported_with_its_epoch_and_step(tmp_path):
+    """One white image breaks the loss; its place in the epoch's order gives the step."""
     splits = make_splits()
     splits["train"].images[41] = 255
     place = int(np.flatnonzero(epoch_order(70, tiny_config().seed, 0) == 41)[0]) // 16 + 1
@@ -61,8 +61,8 @@ def test_a_loss_that_is_not_finite_is_named_with_its_epoch_and_step(tmp_path):
     assert max(saved, default=0) == place - 1, "nothing broken is saved"
 
 
-def test_gradients_that_are_not_finite_are_told_from_the_loss(tmp_path):
-    """The root of zero: fine forwards, without a slope backwards."""
+def test_non_finite_gradients_are_distinguished_from_a_non_finite_loss(tmp_path):
+    """The square root of zero is finite, and its derivative is not."""
 
     def rooted(logits, params, inputs):
         del inputs
@@ -73,8 +73,8 @@ def test_gradients_that_are_not_finite_are_told_from_the_loss(tmp_path):
     assert not (tmp_path / "run" / "latest").exists()
 
 
-def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, monkeypatch, capsys):
-    """A head with a bias for 'neutral' that its learning rate cannot undo."""
+def test_predicting_only_one_class_is_warned_of_in_log_and_report(tmp_path, monkeypatch, capsys):
+    """The head has a bias for 'neutral' that its learning rate cannot undo."""
     model, config = make_model(), tiny_config(epochs=1, learning_rate=1e-6)
     variables = model.init(0)
     bias = variables["params"]["head"]["predictions"]["bias"]
@@ -86,7 +86,7 @@ def test_a_run_that_answers_one_class_is_told_so_in_log_and_report(tmp_path, mon
     )
     monkeypatch.setattr(run.data, "load", lambda config: splits)
     monkeypatch.setattr(run.ledger, "read", lambda root: [])
-    # it has no convolution, so that the report's heat is over the image itself
+    # The model has no convolution, so the report's heatmap is that of the image itself.
     model.last_map = lambda params, statistics, inputs: inputs
     model.logits_from_map = lambda params, inputs: model.apply(params, {}, inputs)[0]
     run.train(config, tmp_path / "run")
@@ -106,36 +106,36 @@ def test_a_run_that_learns_gets_no_warning(tmp_path, capsys):
     assert "warning" not in capsys.readouterr().err
 
 
-def test_the_cause_of_a_collapse_depends_on_what_training_shows():
+def test_the_cause_of_a_collapse_depends_on_training_accuracy():
     labels = np.arange(40) % 4
     logits = np.eye(4)[np.zeros(40, int)]
 
-    def said(train_accuracy, moving):
+    def warn(train_accuracy, moving):
         return watchdog.detect_collapse(
             logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving
         )
 
-    assert "bn_policy=recalibrate" in said(0.8, True)
-    assert "validation images differ" in said(0.8, False)
-    assert "learning_rate" in said(0.26, True)
-    # A fifth of the answers elsewhere is no collapse, however bad they are.
+    assert "bn_policy=recalibrate" in warn(0.8, True)
+    assert "validation images differ" in warn(0.8, False)
+    assert "learning_rate" in warn(0.26, True)
+    # A fifth of the predictions elsewhere is no collapse, however wrong they are.
     mixed = np.eye(4)[np.where(np.arange(40) % 5, 0, 1)]
     assert watchdog.detect_collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
 
 
 @pytest.mark.parametrize(
-    ("rare", "answered", "collapsed"),
+    ("rare", "predicted", "collapsed"),
     [
         (20, 20, False),  # perfect
-        (20, 3, False),  # most of the rare class are missed: weak, and no constant
+        (20, 3, False),  # misses most of the rare class: weak, but not constant
         (20, 0, True),
         (20, 1, True),
-        (500, 20, True),  # right in each of the few other answers: accuracy 0.52 for 0.5
+        (500, 20, True),  # is right in each of its few other predictions: accuracy 0.52 for 0.5
     ],
 )
-def test_answers_as_uneven_as_the_labels_are_no_collapse(rare, answered, collapsed):
+def test_predictions_as_uneven_as_the_labels_are_no_collapse(rare, predicted, collapsed):
     labels = (np.arange(1000) < rare).astype(int)
-    logits = np.eye(2)[(np.arange(1000) < answered).astype(int)]
+    logits = np.eye(2)[(np.arange(1000) < predicted).astype(int)]
     warning = watchdog.detect_collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
     assert bool(warning) == collapsed
 
@@ -143,8 +143,8 @@ def test_answers_as_uneven_as_the_labels_are_no_collapse(rare, answered, collaps
 @pytest.mark.parametrize(
     ("policy", "cause"), [("keras", "moving statistics lag.*recalibrate"), ("frozen", "overflow")]
 )
-def test_answers_that_are_not_finite_end_the_run_and_are_never_the_best(tmp_path, policy, cause):
-    """In validation alone: losses and gradients are what they should be."""
+def test_non_finite_logits_end_the_run_and_are_never_the_best(tmp_path, policy, cause):
+    """Only validation has them: losses and gradients are finite."""
     model = make_model(statistics=True)
     sane = model.apply
 
@@ -160,8 +160,8 @@ def test_answers_that_are_not_finite_end_the_run_and_are_never_the_best(tmp_path
     assert [path.name for path in (tmp_path / "run" / "best").iterdir()] == ["5"]
 
 
-def faces(kind, seed):
-    """Splits of various looks: uint8 [100, 16, 16]."""
+def make_faces(kind, seed):
+    """Splits of various brightness and contrast: uint8 [100, 16, 16]."""
     split = make_split(100, seed)
     values = split.images.astype(np.float64)
     values = {
@@ -174,7 +174,7 @@ def faces(kind, seed):
     return Split(values.astype(np.uint8), split.labels, split.paths)
 
 
-def look(splits, level, preprocessing):
+def check_pixels(splits, level, preprocessing):
     start, state = make_start(make_model()), TrainState(0, {}, {}, (), jax.random.PRNGKey(0))
     start = dataclasses.replace(start, preprocessing=preprocessing)
     watchdog.refuse_unlike_pixels(splits, state, start, level)
@@ -183,34 +183,38 @@ def look(splits, level, preprocessing):
 @pytest.mark.parametrize("level", AUGMENTATIONS)
 @pytest.mark.parametrize("kind", ["plain", "dull", "dark", "bright", "half constant"])
 def test_no_level_trips_the_range_check(level, kind):
-    look({"train": faces(kind, 0), "validation": faces(kind, 1)}, level, BGR_MEAN)
+    check_pixels({"train": make_faces(kind, 0), "validation": make_faces(kind, 1)}, level, BGR_MEAN)
 
 
 @pytest.mark.parametrize("spec", [HED, PLUS_MINUS_ONE, IDENTITY])
 def test_no_preprocessing_trips_the_range_check(spec):
-    look({"train": faces("bright", 0), "validation": faces("bright", 1)}, "high", spec)
+    check_pixels(
+        {"train": make_faces("bright", 0), "validation": make_faces("bright", 1)}, "high", spec
+    )
 
 
 @pytest.mark.parametrize("level", ["none", "mid", "high"])
 @pytest.mark.parametrize("kind", ["plain", "dark"])
 @pytest.mark.parametrize("spec", [BGR_MEAN, PLUS_MINUS_ONE])
-def test_the_originals_double_scaling_trips_it(level, kind, spec, monkeypatch):
-    """Augmented images, divided by 255 before preprocessing scales them."""
+def test_the_originals_double_scaling_trips_the_range_check(level, kind, spec, monkeypatch):
+    """Augmented images are divided by 255 before preprocessing scales them."""
     real = steps.augment
     monkeypatch.setattr(steps, "augment", lambda *arguments: real(*arguments) / 255)
     with pytest.raises(UserError, match="scaled or shifted twice"):
-        look({"train": faces(kind, 0), "validation": faces(kind, 1)}, level, spec)
+        check_pixels({"train": make_faces(kind, 0), "validation": make_faces(kind, 1)}, level, spec)
 
 
-def test_a_mean_subtracted_twice_trips_it(monkeypatch):
+def test_a_mean_subtracted_twice_trips_the_range_check(monkeypatch):
     real = steps.augment
     monkeypatch.setattr(steps, "augment", lambda *arguments: real(*arguments) - 115)
     with pytest.raises(UserError, match="scaled or shifted twice"):
-        look({"train": faces("plain", 0), "validation": faces("plain", 1)}, "mid", BGR_MEAN)
+        check_pixels(
+            {"train": make_faces("plain", 0), "validation": make_faces("plain", 1)}, "mid", BGR_MEAN
+        )
 
 
-def test_the_range_check_sees_what_the_step_is_given(tmp_path, monkeypatch):
-    """A second scaling where both get their inputs: refused, and trained on if it were not."""
+def test_the_range_check_uses_the_inputs_of_the_step(tmp_path, monkeypatch):
+    """A second scaling where both get their inputs is refused, and changes training otherwise."""
     history, _ = fit(tmp_path / "plain", epochs=1)
     real = steps.training_inputs
 
@@ -227,8 +231,8 @@ def test_the_range_check_sees_what_the_step_is_given(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("victim", ["train", "validation"])
-def test_files_of_another_range_are_told_from_code_that_scales(tmp_path, victim):
-    """One split stored as 0 and 1, on the way through a whole run."""
+def test_files_of_another_range_are_distinguished_from_code_that_scales(tmp_path, victim):
+    """One split is stored as 0 and 1, in a whole run."""
     splits = make_splits()
     ruined = (splits[victim].images // 128).astype(np.uint8)
     splits[victim] = dataclasses.replace(splits[victim], images=ruined)
@@ -248,7 +252,7 @@ def test_files_of_another_range_are_told_from_code_that_scales(tmp_path, victim)
         ),
     ],
 )
-def test_labels_that_are_not_the_class_lists_end_the_run(tmp_path, change, message):
+def test_labels_that_contradict_the_class_list_end_the_run(tmp_path, change, message):
     splits = make_splits()
     paths = tuple(f"train/sad/{n}.jpg" for n in range(70))
     splits["train"] = dataclasses.replace(splits["train"], **{"paths": paths} | change)
@@ -256,7 +260,7 @@ def test_labels_that_are_not_the_class_lists_end_the_run(tmp_path, change, messa
         fit(tmp_path / "run", splits=splits)
 
 
-def test_another_order_of_classes_is_named():
+def test_another_order_of_classes_is_refused():
     split = Split(
         np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("train/a/1.jpg", "train/b/2.jpg")
     )

@@ -1,8 +1,8 @@
-"""Run as a program: what Keras makes of the recipes' pieces, for the tests to compare with.
+"""Program: Keras's learning rates, optimiser steps and losses, for the tests to compare with.
 
 python keras_recipes.py FOLDER
 
-Nothing of faceemo is used.
+It imports nothing from faceemo.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The training step of the study alone, as it was before any recipe: what 'off' has to equal."""
+"""The training step of the study, before any recipe: the expected result with all options off."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Runs of the tiny model in processes of their own (`run_tiny`), with a time limit."""
+"""Runs of the tiny model in processes of their own (see `run_tiny`), with a time limit."""
 
 import json
 import os
@@ -16,7 +16,7 @@ LIMIT = 240
 
 
 def start(workdir, changes, *, devices=1, options=()):
-    """Starts `run_tiny` on so many CPU devices."""
+    """Starts `run_tiny` in a process with `devices` CPU devices."""
     command = [
         sys.executable,
         "-m",
@@ -36,7 +36,7 @@ def start(workdir, changes, *, devices=1, options=()):
 
 
 def finish(*processes):
-    """Waits for all; returns (return code, standard output, standard error) of each."""
+    """Waits for all processes; returns (exit code, standard output, standard error) of each."""
     try:
         pairs = [process.communicate(timeout=LIMIT) for process in processes]
     finally:
@@ -46,7 +46,7 @@ def finish(*processes):
 
 
 def run(workdir, changes, **options):
-    """A run to its end: what `run_tiny` prints."""
+    """Runs `run_tiny` to its end; returns the JSON that it prints."""
     ((code, output, errors),) = finish(start(workdir, changes, **options))
     assert code == 0, errors
     return json.loads(output.splitlines()[-1])
@@ -59,12 +59,12 @@ def free_port():
 
 
 def results(history):
-    """What training computed, without how long it took."""
+    """Returns the rows of a history without their times."""
     return [{k: v for k, v in row.items() if "second" not in k} for row in history]
 
 
 def stored(folder):
-    """Every array in the checkpoints of WORKDIR/latest or WORKDIR/best, read by Orbax alone."""
+    """Reads every array in the checkpoints of WORKDIR/latest or WORKDIR/best with Orbax alone."""
     found = {}
     for step in folder.iterdir():
         for item in ("weights", "training") if step.name.isdecimal() else ():
@@ -76,7 +76,7 @@ def stored(folder):
 
 
 def assert_identical(one, two):
-    """Both runs' folders hold the same checkpoints, bit for bit."""
+    """Asserts that two runs' folders hold the same checkpoints, bit for bit."""
     for series in ("latest", "best", "frozen"):
         left, right = stored(one / series), stored(two / series)
         assert left.keys() == right.keys()

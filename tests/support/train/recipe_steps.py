@@ -1,4 +1,4 @@
-"""Some training steps of the tiny model with any part of a recipe, on any number of devices."""
+"""Training steps of the tiny model with any option of a recipe, on any number of devices."""
 
 import types
 from typing import Any
@@ -19,7 +19,7 @@ WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
 
 
 def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, noise=0.5, **recipe):
-    """Some steps on one batch, cut over so many devices; the first copy of the states."""
+    """Trains on one batch, cut over `devices`; returns the first state, those after, last sums."""
     model = make_model(noise=noise)
     variables = model.init(0)
     variable_labels = freezing.label_variables(model, variables)
@@ -46,7 +46,7 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
 
 
 def run(step, start, batch, devices, steps=3):
-    """The states after each step, and the last sums."""
+    """Runs steps; returns the first device's states after each step, and its last sums."""
     mapped = jax.pmap(
         step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
     )
@@ -59,18 +59,18 @@ def run(step, start, batch, devices, steps=3):
     return states, jax.tree.map(lambda leaf: np.asarray(leaf)[0], sums)
 
 
-def teacher(seed, size=SIZE):
-    """The tiny model, of other random variables and at another size, as one that teaches."""
+def make_teacher(seed, size=SIZE):
+    """A teacher: the tiny model with the random variables of `seed`, at another size."""
     model = make_model()
     model.image_size = size
     network: Any = types.SimpleNamespace(
-        build=lambda: model, variables=model.init(seed), preprocessing=GREY
+        model=model, variables=model.init(seed), preprocessing=GREY
     )
     return Teacher("somewhere", "0" * 64, network)
 
 
-def batch_of(n, size=8):
-    """The first n of eight images, which are so many in a set of eight."""
+def make_batch(n, size=8):
+    """A batch of the first n of eight images, padded to `size`."""
     split = make_split(8, 3)
     index = np.arange(n, dtype=np.int32)
     rows = (split.images[index], split.labels[index], np.ones(n, np.float32), index)

@@ -1,10 +1,10 @@
-"""Trains the tiny model in a process of its own, which may kill itself on the way.
+"""Program: trains the tiny model, and may kill itself on the way.
 
     python -m tests.support.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37]
         [--process 0 --port P]
 
-Prints {'history', 'files', 'batches'} as JSON in its last line; `files` and `batches` count what
---kill can name: operations on files in WORKDIR, and batches.
+Prints {'history', 'files', 'batches'} as JSON in its last line. `files` counts the operations on
+files in WORKDIR, `batches` the batches; --kill names the number of either at which to die.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main():
         count("batch")
         return real(batch)
 
-    # TensorFlow takes most of a start, and what it writes is nothing that a run goes on from.
+    # TensorFlow takes most of the time of a start, and no run resumes from what it writes.
     for module in ("clu.metric_writers", "clu.periodic_actions"):
         sys.modules[module] = mock.MagicMock()
     sys.addaudithook(audit)

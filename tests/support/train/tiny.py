@@ -1,4 +1,4 @@
-"""A model of a hundred parameters behind the interface of the big ones, so that loops run in ms."""
+"""A model of a hundred parameters with the interface of the real ones, so that loops run in ms."""
 
 import types
 
@@ -17,9 +17,10 @@ GREY = Preprocessing(reverse_channels=False, scale=1 / 127.5, mean=(1.0, 1.0, 1.
 
 
 def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
-    """Three layers in three blocks; `noise` is a dropout whose draws come from the images' keys.
+    """A model of three layers in three blocks.
 
-    With `statistics`, the features lose their mean: the batch's in training, else a moving one.
+    `noise` is a dropout rate, drawn from the images' keys. With `statistics`, the features' mean is
+    subtracted: the batch's in training mode, otherwise a moving average.
     """
 
     def init(seed):
@@ -73,12 +74,12 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
 
 
 def make_start(model, seed=0, variables=None):
-    """The model with random initial variables, or with those given."""
+    """The start of a run: the model with random variables of `seed`, or with those given."""
     return Start(model, variables or model.init(seed), GREY, {"source": "none"})
 
 
 def make_split(n, seed):
-    """Noise whose upper and lower half tell the class, mirrored or not."""
+    """Noise images whose upper and lower halves show the class, mirrored or not."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, n).astype(np.int32)
     images = rng.integers(60, 120, (n, 16, 16))

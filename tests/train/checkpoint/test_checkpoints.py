@@ -1,4 +1,4 @@
-"""Checkpoints are what was saved, or are not used; nothing that was there gets lost."""
+"""Only checkpoints that are as they were saved are used, and no checkpoint is lost."""
 
 import re
 import resource
@@ -25,7 +25,7 @@ from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 from tests.train.test_loop import fit
 
-# TensorStore goes on reading after the first error, and calls an event loop that is gone by then.
+# TensorStore goes on reading after the first error, and calls an event loop that has ended by then.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
 )
@@ -34,13 +34,13 @@ RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002}
 
 
 def train(workdir, **changes):
-    """A run of a model so wide that its leaves are more than Orbax keeps in a checked index."""
+    """Trains a model so wide that Orbax stores its leaves outside the index, which it checks."""
     return fit(workdir, model=make_model(noise=0.2, width=300), **RUN | changes)
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """A run of three epochs that has two checkpoints in `best`; its folder and its history."""
+    """A run of three epochs with two checkpoints in `best`: its folder and its history."""
     workdir = tmp_path_factory.mktemp("three") / "run"
     history, _ = train(workdir)
     assert len(list((workdir / "best").glob("[0-9]*"))) == 2
@@ -58,7 +58,7 @@ def numbers(folder):
 
 
 def flip(place):
-    """Flips one bit of an array's data in a checkpoint, where Orbax restores it without a word."""
+    """Flips a bit of an array in a checkpoint, in a place where Orbax restores it without error."""
     files = [path for path in place.glob("weights/**/d/*") if path.is_file()]
     data = max(files, key=lambda path: path.stat().st_size)
     before, content = restored(place), data.read_bytes()
@@ -70,7 +70,7 @@ def flip(place):
             continue
         if any(after[name].tobytes() != before[name].tobytes() for name in before):
             return
-    raise AssertionError("Orbax has seen every flipped bit")
+    raise AssertionError("Orbax noticed every flipped bit")
 
 
 def restored(place):
@@ -78,7 +78,7 @@ def restored(place):
 
 
 def test_a_flipped_bit_that_orbax_restores_is_found(copy, three, capsys):
-    """The run goes back one checkpoint, says so, and ends as if nothing had happened."""
+    """The run resumes from the checkpoint before, warns, and ends with the same result."""
     newest = numbers(copy / "latest")[-1]
     flip(copy / "latest" / str(newest))
     history, _ = train(copy)
@@ -102,7 +102,7 @@ def test_a_changed_record_is_found(copy, capsys, victim):
     train(copy)
     said = capsys.readouterr()
     found = f"latest/{newest} is damaged" in said.err
-    # Training does not read that recipe as long as the one beside the frozen leaves is sound.
+    # Training does not read this recipe while the one beside the frozen leaves is intact.
     assert found or victim == "recipe/metadata"
     assert ("continues after epoch 2" in said.out) == found
 
@@ -116,7 +116,7 @@ def test_a_lost_file_is_found(copy, capsys):
     assert "continues after epoch 2" in said.out
 
 
-def test_without_a_sound_one_nothing_is_trained_over(copy):
+def test_without_an_intact_checkpoint_training_is_refused(copy):
     for number in numbers(copy / "latest"):
         flip(copy / "latest" / str(number))
     with pytest.raises(UserError, match="remove that folder to train from the start"):
@@ -143,20 +143,22 @@ def test_damaged_frozen_leaves_are_written_again_by_training(copy, three, capsys
     assert_identical(copy, three[0])
 
 
-def test_leftovers_of_killed_saves_go_and_nothing_else(copy):
+def test_leftovers_of_killed_saves_are_removed_and_nothing_else(copy):
     for name in ("latest", "best"):
         leftover = copy / name / "99.orbax-checkpoint-tmp-1" / "weights"
         leftover.mkdir(parents=True)
         (copy / name / "mine.txt").write_text("stays")
     Checkpoints(copy, recipe()).restore_best()
-    assert list(copy.glob("*/*tmp*")), "who only reads removes nothing: another may be writing"
+    assert list(copy.glob("*/*tmp*")), (
+        "reading removes nothing, because another process may be writing"
+    )
     train(copy)
     assert not list(copy.glob("*/*tmp*"))
     assert len(list(copy.glob("*/mine.txt"))) == 2
 
 
-def test_a_full_disk_loses_nothing_that_was_there(copy, three, monkeypatch):
-    """The system itself refuses to write: files may not grow beyond so many bytes."""
+def test_a_full_disk_loses_no_checkpoint(copy, three, monkeypatch):
+    """The operating system refuses to write: files may not grow beyond 600 bytes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     save = ocp.CheckpointManager.save
 
@@ -199,8 +201,8 @@ def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch
         train(copy, epochs=4)
 
 
-def test_what_a_killed_epoch_left_in_best_does_not_count(copy, three):
-    """Killed between the two saves of an epoch: best is of an epoch that latest does not have."""
+def test_the_best_weights_of_a_killed_epoch_do_not_count(copy, three):
+    """Killed between the two saves of an epoch, a run has weights of an epoch after its latest."""
     last = max(numbers(copy / "latest"))
     shutil.rmtree(copy / "latest" / str(last))
     history, checkpoints = train(copy)
@@ -209,7 +211,7 @@ def test_what_a_killed_epoch_left_in_best_does_not_count(copy, three):
 
 
 @pytest.mark.parametrize("lost", [[], ["weights"], ["history"]])
-def test_without_its_digest_none_is_used_whatever_else_it_lacks(copy, three, capsys, lost):
+def test_a_checkpoint_without_its_digest_is_not_used(copy, three, capsys, lost):
     newest = numbers(copy / "latest")[-1]
     for item in ["digest", *lost]:
         shutil.rmtree(copy / "latest" / str(newest) / item)
@@ -248,7 +250,7 @@ def test_digests_see_dtype_shape_name_and_value():
     assert find_differences(seal, digest_items(base, {}), {"w"}) == ["digest"]
 
 
-def test_names_survive_what_orbax_makes_of_a_tuple(tmp_path):
+def test_names_of_leaves_are_the_same_after_orbax_restores_tuples(tmp_path):
     import optax
 
     state = optax.adam(1e-3).init({"k": np.ones(3, np.float32)})

@@ -16,7 +16,7 @@ from faceemo.experiments import finals
 from faceemo.models.preprocessing import IDENTITY
 from faceemo.models.weights import npz
 from faceemo.train import parallel
-from faceemo.train.build_steps import evaluation_step
+from faceemo.train.build_steps import build_eval_step
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.temperature import CALIBRATION
 from faceemo.train.checkpoint.trained_model import TrainedModel
@@ -42,7 +42,7 @@ def path(run):
 
 def predict_logits(model, preprocessing, variables):
     copies = parallel.replicate(variables)
-    step = evaluation_step(model, preprocessing)
+    step = build_eval_step(model, preprocessing)
     split = make_splits()["test"]
     return predict_split(step, copies["params"], copies["batch_stats"], split, 8, name="test")
 
