@@ -1,11 +1,11 @@
-"""What in an image an answer rests on: how far its probability falls when a place is covered."""
+"""Occlusion maps: how far a class's probability falls when a part of the image is covered."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 
-def fall(
+def compute_occlusion_map(
     probabilities: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
     chosen: int,
@@ -13,37 +13,41 @@ def fall(
     patch: int,
     stride: int,
 ) -> np.ndarray:
-    """Slides a patch of the image's mean grey over it.
+    """Measures the fall of a class's probability while a grey patch slides over the image.
+
+    The patch has the image's mean grey level.
 
     Args:
-        probabilities: uint8 [N, S, S] -> [N, C], each image by itself.
-        image: uint8 [S, S].
-        chosen: the class, 0 to C - 1.
-        patch: side of the patch, 1 to S pixels.
-        stride: pixels between its places, 1 to `patch`; the last ones lie at the edge.
+        probabilities: Maps images uint8 [N, S, S] to probabilities [N, C], each image separately.
+        image: Image uint8 [S, S].
+        chosen: The class, 0 to C - 1.
+        patch: Side of the patch, 1 to S pixels.
+        stride: Distance between positions of the patch, 1 to `patch` pixels; the last positions
+            are at the edge.
 
     Returns:
-        float32 [S, S], -1..1: of each pixel, the mean over the patches that cover it of the
-        probability without a patch less that with it. Negative where covering helps.
+        float32 [S, S], -1..1: for each pixel, the probability without a patch minus the mean
+        probability over the patches that cover the pixel. Negative values mean that covering the
+        pixel raises the probability.
 
     Source: M. D. Zeiler and R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV
     2014, section 4.2.
     """
-    places = list(_places(image.shape[0], patch, stride))
-    covered = np.repeat(image[None], len(places) + 1, axis=0)
+    corners = list(_list_corners(image.shape[0], patch, stride))
+    covered = np.repeat(image[None], len(corners) + 1, axis=0)
     grey = np.uint8(round(float(image.mean())))
-    for one, (top, left) in zip(covered[1:], places, strict=True):
-        one[top : top + patch, left : left + patch] = grey
+    for copy, (top, left) in zip(covered[1:], corners, strict=True):
+        copy[top : top + patch, left : left + patch] = grey
     whole, *rest = probabilities(covered)[:, chosen].astype(np.float64)
     total, count = np.zeros(image.shape), np.zeros(image.shape)
-    for (top, left), left_over in zip(places, rest, strict=True):
-        under = np.s_[top : top + patch, left : left + patch]
-        total[under] += whole - left_over
-        count[under] += 1
+    for (top, left), remaining in zip(corners, rest, strict=True):
+        region = np.s_[top : top + patch, left : left + patch]
+        total[region] += whole - remaining
+        count[region] += 1
     return (total / count).astype(np.float32)
 
 
-def _places(side: int, patch: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Top left corners."""
+def _list_corners(side: int, patch: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Lists the top left corners of the patch."""
     starts = sorted({*range(0, side - patch, stride), side - patch})
     return ((top, left) for top in starts for left in starts)

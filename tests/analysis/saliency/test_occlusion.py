@@ -1,13 +1,13 @@
-"""Occlusion against covering one place after the other by hand, and where a model looks."""
+"""Occlusion maps against covering each place by hand, and against a model with a known region."""
 
 import numpy as np
 import pytest
 
-from faceemo.analysis.saliency.occlusion import fall
+from faceemo.analysis.saliency.occlusion import compute_occlusion_map
 
 
-def looks_at(rows, columns):
-    """A model whose first class is the brightness of a region, times 1 / 255."""
+def make_region_model(rows, columns):
+    """Makes a model whose first class has the brightness of a region, times 1 / 255."""
 
     def probabilities(images):
         share = images[:, rows, columns].mean(axis=(1, 2)) / 255
@@ -16,16 +16,20 @@ def looks_at(rows, columns):
     return probabilities
 
 
-def test_only_what_the_model_looks_at_matters():
+def test_only_the_region_that_the_model_uses_matters():
     image = np.full((24, 24), 20, np.uint8)
     image[4:10, 12:20] = 220
-    found = fall(looks_at(slice(4, 10), slice(12, 20)), image, 0, patch=4, stride=1)
+    found = compute_occlusion_map(
+        make_region_model(slice(4, 10), slice(12, 20)), image, 0, patch=4, stride=1
+    )
     touched = np.zeros((24, 24), bool)
     touched[4 - 3 : 10 + 3, 12 - 3 : 20 + 3] = True
     assert (found[~touched] == 0).all()
     assert found[5:9, 14:18].min() > 2 * found[touched & (image < 100)].mean() > 0
-    # of the other class it is the rise
-    other = fall(looks_at(slice(4, 10), slice(12, 20)), image, 1, patch=4, stride=1)
+    # the probability of the other class rises
+    other = compute_occlusion_map(
+        make_region_model(slice(4, 10), slice(12, 20)), image, 1, patch=4, stride=1
+    )
     np.testing.assert_allclose(other, -found, atol=1e-6)
 
 
@@ -54,8 +58,10 @@ def test_each_pixel_is_the_mean_of_the_patches_over_it(side, patch, stride):
             for row in range(top, top + patch):
                 for column in range(left, left + patch):
                     values[row][column].append(change)
-    wanted = [[np.mean(values[row][column]) for column in range(side)] for row in range(side)]
+    expected = [[np.mean(values[row][column]) for column in range(side)] for row in range(side)]
     np.testing.assert_allclose(
-        fall(probabilities, image, 2, patch=patch, stride=stride), wanted, atol=1e-6
+        compute_occlusion_map(probabilities, image, 2, patch=patch, stride=stride),
+        expected,
+        atol=1e-6,
     )
     np.testing.assert_array_equal(image, before)

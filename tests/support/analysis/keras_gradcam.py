@@ -1,8 +1,8 @@
-"""Run as a program: Grad-CAM by Keras and TensorFlow's GradientTape, for the test to compare with.
+"""Computes Grad-CAM with Keras and TensorFlow's GradientTape, as a reference for the test.
 
 python keras_gradcam.py RESULTS.npz
 
-VGG16 at 64 pixels with its head, every weight random. Nothing of faceemo is used.
+The network is VGG16 at 64 pixels with its head and random weights. Nothing of faceemo is used.
 """
 
 import os
@@ -22,13 +22,15 @@ MEAN = (103.939, 116.779, 123.68)  # blue, green, red
 
 
 def main(results: str) -> None:
-    trunk = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
-    hidden = layers.Flatten()(trunk.output)
+    backbone = keras.applications.VGG16(
+        include_top=False, weights=None, input_shape=(SIDE, SIDE, 3)
+    )
+    hidden = layers.Flatten()(backbone.output)
     for name in ("fc1", "fc2"):
         hidden = layers.Dense(4096, activation="relu", name=name)(hidden)
     logits = layers.Dense(4, name="predictions")(hidden)
-    seen = trunk.get_layer("block5_conv3").output
-    model = keras.Model(trunk.input, [seen, logits])
+    last_map = backbone.get_layer("block5_conv3").output
+    model = keras.Model(backbone.input, [last_map, logits])
     for weight in model.weights:
         shape = weight.shape
         scale = np.sqrt(2 / np.prod(shape[:-1])) if len(shape) > 1 else 0.1
@@ -39,18 +41,18 @@ def main(results: str) -> None:
     classes = np.array([0, 1, 2, 3, 0])
     inputs = images[..., None].astype(np.float32) - np.array(MEAN, np.float32)
     with tf.GradientTape() as tape:
-        found, answers = model(inputs, training=False)
-        tape.watch(found)
-        # from the map on once more: what was computed before it was watched leaves no trace
-        tail = trunk.get_layer("block5_pool")(found)
+        feature_map, logits = model(inputs, training=False)
+        tape.watch(feature_map)
+        # computed again from the map, because the tape records nothing from before `watch`
+        tail = backbone.get_layer("block5_pool")(feature_map)
         tail = tf.reshape(tail, (COUNT, -1))
         for name in ("fc1", "fc2", "predictions"):
             tail = model.get_layer(name)(tail)
         chosen = tf.reduce_sum(tf.gather(tail, classes, batch_dims=1))
-    np.testing.assert_allclose(tail, answers, rtol=1e-4, atol=1e-4)
-    gradient = tape.gradient(chosen, found).numpy().astype(np.float64)
+    np.testing.assert_allclose(tail, logits, rtol=1e-4, atol=1e-4)
+    gradient = tape.gradient(chosen, feature_map).numpy().astype(np.float64)
     weights = gradient.mean(axis=(1, 2))
-    heat = np.maximum((found.numpy() * weights[:, None, None]).sum(axis=-1), 0)
+    heat = np.maximum((feature_map.numpy() * weights[:, None, None]).sum(axis=-1), 0)
     np.savez(results, images=images, classes=classes, heat=heat, **stored)
 
 
