@@ -1,15 +1,15 @@
-"""Finds labels that are probably wrong, and shows the images; leaves nothing out by itself.
+"""Finds labels that are probably wrong and shows their images on a page; leaves out none by itself.
 
     python scripts/find_suspect_labels.py --data_dir data
     python scripts/find_suspect_labels.py --data_dir data --arch vgg16 --weights imagenet
     python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/vgg16-7
 
-Predicts every screened image by a model that never saw its label (logistic regression, out of
-fold, on the image's oriented gradients), writes label_score and predicted_label into
-data/ledger.jsonl, and data/suspect_labels.html to look at. Images are only left out if you ask for
-it (--drop_below), and never those of validation and test. With
---arch a frozen pretrained backbone judges along; with --workdir that of a finished run: it has
-learnt the labels of the train images, so only the others are judged.
+Predicts every screened image with a model that was not trained on its label: logistic regression on
+the image's oriented gradients, out of fold. Writes label_score and predicted_label into
+data/ledger.jsonl, and the page data/suspect_labels.html. Images are left out only with
+--drop_below, and never from validation and test. With --arch the features of a frozen pretrained
+backbone are used as well; with --workdir those of a finished run's backbone, which was trained on
+the labels of the training images, so that only the other images are judged.
 """
 
 import argparse
@@ -21,33 +21,50 @@ from faceemo.config import ARCHS
 
 
 def main() -> None:
-    """Reads the arguments, searches, says where the page is."""
+    """Searches for suspect labels and prints the path of the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
-    parser.add_argument("--workdir", type=Path, help="of a finished run")
-    parser.add_argument("--arch", choices=ARCHS, help="of a pretrained backbone")
-    parser.add_argument("--weights", default="imagenet", help="as in training; default: imagenet")
-    parser.add_argument("--image_size", type=int, default=96, help="pixels; default: 96")
-    parser.add_argument("--folds", type=int, default=suspects.FOLDS, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1991921, help="of the folds; %(default)s")
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        default=Path("data"),
+        help="folder of the prepared data (default: %(default)s)",
+    )
+    parser.add_argument("--workdir", type=Path, help="folder of a finished run")
+    parser.add_argument("--arch", choices=ARCHS, help="a pretrained backbone")
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        help="its weights, as the field `weights` of a run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--image_size", type=int, default=96, help="its input, pixels (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folds", type=int, default=suspects.FOLDS, help="number of folds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1991921, help="seed of the folds (default: %(default)s)"
+    )
     parser.add_argument(
         "--drop_below",
         type=float,
         metavar="SCORE",
-        help="also leave out train images whose label is less probable, 0 to below 1; 0 takes "
-        "them back in; default: leave the images as they are. A training judges by its own fields: "
-        "give it suspect_below=SCORE too, or they are back",
+        help="also leave out training images whose label has a probability below SCORE, from 0 to "
+        "below 1; 0 takes all back in (default: change nothing). A training run prepares the data "
+        "by its own fields: give it suspect_below=SCORE too, otherwise the images come back",
     )
     options = parser.parse_args()
     with errors.reported():
-        source = None
+        backbone = None
         if options.workdir:
-            source = embeddings.trained(options.workdir)
+            backbone = embeddings.load_trained(options.workdir)
         elif options.arch:
-            source = embeddings.pretrained(options.arch, options.weights, options.image_size)
-        page = label_search.find(options.data_dir, options.seed, source=source, folds=options.folds)
+            backbone = embeddings.load_pretrained(options.arch, options.weights, options.image_size)
+        page = label_search.find(
+            options.data_dir, options.seed, backbone=backbone, folds=options.folds
+        )
         if options.drop_below is not None:
             label_search.leave_out(options.data_dir, options.drop_below)
         print(f"page    {page}")

@@ -1,18 +1,18 @@
-"""What edges an image has where: features of a face that no label and no download went into."""
+"""Histograms of oriented gradients: features that need neither labels nor pretrained weights."""
 
 import cv2
 import numpy as np
 
-SIDE = 48  # pixels: FER2013's, to which others are resized
-# Windows of 2x2 cells that step by a cell, 9 directions in each cell: once fine, once coarse.
+SIDE = 48  # pixels: the side of FER2013's images; others are resized to it
+# Windows of 2x2 cells move by one cell; each cell has 9 directions, at a fine and a coarse scale.
 _CELLS = (8, 6)  # pixels
 _DIRECTIONS = 9
 
 
 def describe(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients: float32 [N, 2664] of uint8 images [N, S, S].
+    """Computes features float32 [N, 2664] of uint8 images [N, S, S].
 
-    Source: N. Dalal and B. Triggs, CVPR 2005, by OpenCV.
+    Source: N. Dalal and B. Triggs, CVPR 2005, as implemented by OpenCV.
     """
     descriptors = [
         cv2.HOGDescriptor(
@@ -24,5 +24,7 @@ def describe(images: np.ndarray) -> np.ndarray:
     for image in images:
         if image.shape != (SIDE, SIDE):
             image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        rows.append(np.concatenate([np.ravel(one.compute(image)) for one in descriptors]))
+        rows.append(
+            np.concatenate([np.ravel(descriptor.compute(image)) for descriptor in descriptors])
+        )
     return np.stack(rows).astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""The page about suspect labels: how many of which kind there are, and the strongest of each."""
+"""Writes the page about suspect labels: their number by label and predicted class, and examples."""
 
 import collections
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from faceemo import staging
-from faceemo.analysis.dataset.galleries import Album
+from faceemo.analysis.dataset.galleries import PageImages
 from faceemo.analysis.labels.suspects import Verdict
 from faceemo.analysis.theme import template
 from faceemo.analysis.theme.matrix import matrix_cells
@@ -17,7 +17,7 @@ from faceemo.data.ledger.ledger import Row
 from faceemo.data.sample import sample
 
 NAME = "suspect_labels.html"
-SHOWN = 24  # images per pair of labels
+IMAGES_PER_PAIR = 24
 
 
 def write(
@@ -28,28 +28,28 @@ def write(
     about: str,
     folds: int,
 ) -> Path:
-    """Writes root/suspect_labels.html about the images that are kept.
+    """Writes root/suspect_labels.html about the images that are kept; returns its path.
 
     Args:
-        root: folder of the dataset.
-        rows: the ledger, with the verdict booked.
-        judged: the N rows that `verdict` is about.
-        verdict: what was found.
-        about: what predicted, in words.
-        folds: out of how many folds.
+        root: Folder of the dataset.
+        rows: The ledger, with the scores added.
+        judged: The N rows that `verdict` is about.
+        verdict: Result of the search.
+        about: Description of the features that the predictions are based on.
+        folds: Number of folds.
     """
-    album = Album(root)
+    page_images = PageImages(root)
     kept = np.array([row.fate == ledger.KEPT for row in judged])
     suspects = [int(index) for index in verdict.suspects if kept[index]]
-    pairs = _pairs(album, judged, verdict, suspects)
+    pairs = _list_pairs(page_images, judged, verdict, suspects)
     counts = np.diag(np.bincount(verdict.labels[kept], minlength=len(verdict.classes)))
     for index in suspects:
         counts[verdict.labels[index], verdict.labels[index]] -= 1
         counts[verdict.labels[index], verdict.predicted[index]] += 1
-    agreed = float((verdict.predicted == verdict.labels)[kept].mean()) if kept.any() else None
+    agreement = float((verdict.predicted == verdict.labels)[kept].mean()) if kept.any() else None
     support = np.bincount(verdict.labels[kept], minlength=len(verdict.classes))
-    most = int(support.argmax())
-    majority = verdict.classes[most], float(support[most] / max(kept.sum(), 1))
+    largest = int(support.argmax())
+    majority = verdict.classes[largest], float(support[largest] / max(kept.sum(), 1))
     text = template.render(
         "analysis/labels/suspects.html.j2",
         title=f"{len(suspects):,} suspect labels",
@@ -58,7 +58,7 @@ def write(
         classes=verdict.classes,
         kept=int(kept.sum()),
         suspects=len(suspects),
-        agreed=agreed,
+        agreement=agreement,
         majority=majority,
         estimated=float(1 - np.trace(verdict.joint)),
         about=about,
@@ -67,10 +67,10 @@ def write(
         matrix=matrix_cells(
             verdict.classes,
             counts.tolist(),
-            lambda label, other: _link(verdict, label, other) if label != other else None,
+            lambda label, other: _pair_id(verdict, label, other) if label != other else None,
         ),
         pairs=pairs,
-        conflicts=_conflicts(album, rows),
+        conflicts=_list_conflicts(page_images, rows),
     )
     path = root / NAME
     with staging.file(path) as partial:
@@ -78,10 +78,10 @@ def write(
     return path
 
 
-def _pairs(
-    album: Album, judged: Sequence[Row], verdict: Verdict, suspects: Sequence[int]
+def _list_pairs(
+    page_images: PageImages, judged: Sequence[Row], verdict: Verdict, suspects: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """The suspects by (label, predicted class), the most frequent pair first."""
+    """Lists the suspects by (label, predicted class), the most frequent pair first."""
     members: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
     for index in suspects:  # the least probable label first
         members[int(verdict.labels[index]), int(verdict.predicted[index])].append(index)
@@ -89,11 +89,11 @@ def _pairs(
     for (label, other), indexes in sorted(members.items(), key=lambda item: -len(item[1])):
         images = [
             {
-                **album.picture(judged[index].path),
+                **page_images.load(judged[index].path),
                 "score": float(verdict.scores[index]),
                 "rival": float(verdict.probabilities[index, other]),
             }
-            for index in indexes[:SHOWN]
+            for index in indexes[:IMAGES_PER_PAIR]
         ]
         names = verdict.classes[label], verdict.classes[other]
         pairs.append(
@@ -101,19 +101,19 @@ def _pairs(
                 "label": names[0],
                 "other": names[1],
                 "count": len(indexes),
-                "link": _link(verdict, label, other),
+                "id": _pair_id(verdict, label, other),
                 "images": images,
             }
         )
     return pairs
 
 
-def _link(verdict: Verdict, label: int, other: int) -> str:
+def _pair_id(verdict: Verdict, label: int, other: int) -> str:
     return f"{verdict.classes[label]}-{verdict.classes[other]}"
 
 
-def _conflicts(album: Album, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
-    """The groups of look-alikes with different labels, with each one's score."""
+def _list_conflicts(page_images: PageImages, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
+    """Lists the groups of duplicates with different labels, with the score of each image."""
     groups: dict[str, list[Row]] = collections.defaultdict(list)
     for row in rows:
         if row.fate == ledger.CONFLICT and row.label_score is not None:
@@ -121,7 +121,7 @@ def _conflicts(album: Album, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
     return [
         [
             {
-                **album.picture(row.path),
+                **page_images.load(row.path),
                 "score": row.label_score,
                 "predicted": row.predicted_label,
                 "name": PurePosixPath(row.path).name,

@@ -1,4 +1,4 @@
-"""Suspect labels: planted ones are found, nothing leaks over the folds, nothing is left out."""
+"""Suspect labels: planted ones are found, no duplicate crosses folds, no image is left out."""
 
 import dataclasses
 import html
@@ -20,7 +20,7 @@ from faceemo.errors import UserError
 
 
 def plant(labels, count, seed):
-    """`labels` with `count` of them wrong, and which."""
+    """Returns labels of which `count` are wrong, and the set of their indexes."""
     rng = np.random.default_rng(seed)
     wrong = rng.choice(len(labels), count, replace=False)
     planted = labels.copy()
@@ -28,8 +28,8 @@ def plant(labels, count, seed):
     return planted, set(wrong.tolist())
 
 
-def found_at(order, wrong):
-    """The share of the first k that are planted, k being their number: precision and recall."""
+def recall_at_k(order, wrong):
+    """Returns the share of planted labels among the first k, where k is their number."""
     return len(wrong & set(order[: len(wrong)].tolist())) / len(wrong)
 
 
@@ -47,32 +47,32 @@ def test_planted_labels_are_found_among_clouds():
     names = np.array(CLASSES)[given]
     verdict = suspects.judge([points], names.tolist(), [str(i) for i in range(600)], 7)
     assert verdict.classes == CLASSES
-    assert found_at(np.argsort(verdict.scores), wrong) > 0.8  # chance: 0.1
+    assert recall_at_k(np.argsort(verdict.scores), wrong) > 0.8  # chance: 0.1
     assert len(wrong & set(verdict.suspects.tolist())) / len(verdict.suspects) > 0.8
     right = [i for i in wrong if i in set(verdict.suspects.tolist())]
     assert (verdict.predicted[right] == truth[right]).mean() > 0.9
     assert np.all(np.diff(verdict.scores[verdict.suspects]) >= 0)
-    # 10% are wrong; the estimate is made of predictions that err themselves
+    # 10% are wrong; the estimate relies on predictions that contain errors
     assert 0.05 < 1 - np.trace(verdict.joint) < 0.15
     np.testing.assert_allclose(verdict.joint.sum(), 1)
     np.testing.assert_allclose(verdict.probabilities.sum(axis=1), 1)
 
 
 def test_duplicates_never_judge_each_other():
-    """Pure noise in identical pairs: whoever sees a twin is right, all others guess."""
+    """In noise of identical pairs, only a model that was trained on the twin can be right."""
     rng = np.random.default_rng(3)
     points = np.repeat(rng.normal(size=(300, 250)) * 3, 2, axis=0)
     labels = np.repeat(rng.integers(0, 4, 300), 2)
 
     def accuracy(groups):
-        found = suspects.out_of_fold([points], labels, groups, 0, 5)
+        found = suspects.predict_out_of_fold([points], labels, groups, 0, 5)
         return (found.argmax(axis=1) == labels).mean()
 
     assert accuracy([f"pair {i // 2}" for i in range(600)]) < 0.35
     assert accuracy([f"alone {i}" for i in range(600)]) > 0.6  # the test can see a leak
 
 
-def test_same_seed_same_verdict():
+def test_same_seed_gives_the_same_verdict():
     points, labels = clouds(5, n=200)
     names = np.array(CLASSES)[labels].tolist()
     groups = [str(i) for i in range(200)]
@@ -97,13 +97,13 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """A backbone that needs no download."""
-    return embeddings.pretrained("vgg16", "none", 32)
+    """A backbone with random weights, which needs no download."""
+    return embeddings.load_pretrained("vgg16", "none", 32)
 
 
-def test_search_books_every_face_and_leaves_all_in(prepared, drawn, capsys):
+def test_search_scores_every_face_and_leaves_none_out(prepared, drawn, capsys):
     before = ledger.read(prepared)
-    page = label_search.find(prepared, 1, source=drawn, folds=3)
+    page = label_search.find(prepared, 1, backbone=drawn, folds=3)
     after = ledger.read(prepared)
     assert "nothing is left out" in capsys.readouterr().out
     for old, new in zip(before, after, strict=True):
@@ -124,12 +124,12 @@ def test_search_books_every_face_and_leaves_all_in(prepared, drawn, capsys):
     scores = {row.path: row.label_score for row in after}
     for path, score in shown.items():
         assert f"{scores[html.unescape(path)]:.3f}" == score
-    again = label_search.find(prepared, 1, source=drawn, folds=3)
+    again = label_search.find(prepared, 1, backbone=drawn, folds=3)
     assert again.read_text("utf-8") == text
     assert ledger.read(prepared) == after
 
 
-def test_leaving_out_is_asked_for_and_can_be_undone(prepared):
+def test_leave_out_can_be_undone(prepared):
     label_search.find(prepared, 1, folds=3)
     whole = {row.path: row for row in ledger.read(prepared)}
     label_search.leave_out(prepared, 0.2)
@@ -149,34 +149,36 @@ def test_leaving_out_is_asked_for_and_can_be_undone(prepared):
     assert all((prepared / "unique_images" / path).exists() for path in gone)
 
 
-def test_nothing_is_left_out_of_what_is_not_prepared(tmp_path):
+def test_leave_out_refuses_an_unprepared_dataset(tmp_path):
     with pytest.raises(UserError, match="remove_duplicates"):
         label_search.leave_out(tmp_path, 0.1)
 
 
-def test_a_trained_backbone_does_not_judge_what_it_learnt(prepared, drawn):
+def test_trained_backbone_does_not_judge_train_images(prepared, drawn):
     rows = ledger.read(prepared)
-    learnt = dataclasses.replace(drawn, saw_labels=True)
-    splits = {row.split for row in label_search.judgeable(rows, learnt)}
+    trained = dataclasses.replace(drawn, saw_labels=True)
+    splits = {row.split for row in label_search.select_judgeable(rows, trained)}
     assert splits == {"validation", "test"}
-    with pytest.raises(UserError, match="leave --workdir out"):
-        label_search.judgeable([row for row in rows if row.split == "train"], learnt)
+    with pytest.raises(UserError, match="omit --workdir"):
+        label_search.select_judgeable([row for row in rows if row.split == "train"], trained)
 
 
-def test_no_run_no_features(tmp_path):
+def test_missing_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="trained run"):
-        embeddings.trained(tmp_path)
+        embeddings.load_trained(tmp_path)
 
 
 def test_features_do_not_depend_on_the_batch(drawn):
     images = np.random.default_rng(0).integers(0, 256, (70, SIDE, SIDE), np.uint8)
-    found = embeddings.extract(drawn, images)
+    found = embeddings.extract_features(drawn, images)
     assert found.shape == (70, 512)  # 32 pixels are one place on VGG16's map
-    np.testing.assert_allclose(embeddings.extract(drawn, images[65:]), found[65:], atol=1e-5)
+    np.testing.assert_allclose(
+        embeddings.extract_features(drawn, images[65:]), found[65:], atol=1e-5
+    )
 
 
 def test_planted_labels_are_found_among_drawn_faces():
-    """Chance finds a tenth: recall and precision at k are then 0.1."""
+    """By chance, recall and precision at k would be 0.1."""
     rng = np.random.default_rng(11)
     truth = np.arange(480) % len(CLASSES)
     faces = np.stack([draw_face(rng, CLASSES[label]) for label in truth]).astype(np.uint8)
@@ -184,7 +186,7 @@ def test_planted_labels_are_found_among_drawn_faces():
     found = hog.describe(faces)
     names = np.array(CLASSES)[given].tolist()
     verdict = suspects.judge([found], names, [str(i) for i in range(len(truth))], 3)
-    at_k = found_at(np.argsort(verdict.scores), wrong)
+    at_k = recall_at_k(np.argsort(verdict.scores), wrong)
     among = set(verdict.suspects.tolist())
     precision, recall = len(wrong & among) / len(among), len(wrong & among) / len(wrong)
     print(json.dumps({"at k": at_k, "precision": precision, "recall": recall,
@@ -194,7 +196,7 @@ def test_planted_labels_are_found_among_drawn_faces():
     assert recall > 0.55  # 0.71
 
 
-def test_page_says_when_there_are_none(prepared):
+def test_page_says_if_there_are_no_suspects(prepared):
     rows = [row for row in ledger.read(prepared) if row.fate == ledger.KEPT]
     labels = np.array([CLASSES.index(row.label) for row in rows])
     sure = np.eye(len(CLASSES))[labels]
