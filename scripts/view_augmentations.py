@@ -51,7 +51,7 @@ def main() -> None:
         subtitle = f"one training image per emotion from {root}"
         if arguments.dataset == "sample":
             subtitle = f"drawings, not photographs: {subtitle}"
-        figure = augmentation_sheet.augmentation_sheet(
+        figure = augmentation_sheet.draw_augmentation_sheet(
             images, arguments.seed, classes=classes, subtitle=subtitle
         )
         out = arguments.out or root / "pictures" / "augmentations.png"

@@ -6,16 +6,16 @@ from faceemo.data.sample import sample
 from tests.support.analysis.exploration_page import SEED
 
 
-def drawn(root):
-    """A root with a drawn zip, few images in it."""
+def write_sample(root):
+    """Writes a small zip of drawn images into `root`."""
     sample.write_zip(root, 5, {"train": 24, "validation": 12, "test": 8})
     return root
 
 
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory):
-    """A root that is unpacked and no more, with the page about it; to be read only."""
-    root = drawn(tmp_path_factory.mktemp("unpacked"))
+    """A root that is unpacked but not screened, with the page about it. Tests only read it."""
+    root = write_sample(tmp_path_factory.mktemp("unpacked"))
     prepare.prepare(root, last="unpack")
     exploration.write(root, SEED)
     return root
@@ -23,8 +23,8 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A root that is prepared, with the page about it; to be read only."""
-    root = drawn(tmp_path_factory.mktemp("prepared"))
+    """A root that is prepared, with the page about it. Tests only read it."""
+    root = write_sample(tmp_path_factory.mktemp("prepared"))
     prepare.prepare(root)
     exploration.write(root, SEED)
     return root

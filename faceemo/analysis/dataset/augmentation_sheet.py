@@ -1,4 +1,4 @@
-"""The sheet of augmentations: what training does to a face, from the code that training runs."""
+"""Draws the sheet of augmentations, made by the code that training runs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,23 +15,26 @@ from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
 from faceemo.data.augment import augment
 from faceemo.errors import UserError
 
-SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling shows
+SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling is visible
 DRAWS = 3  # random draws per level
 
 
 def choose_images(
     root: Path, seed: int, native_size: int = 48, classes: Sequence[str] = CLASSES
 ) -> np.ndarray:
-    """One prepared training image per class, drawn by seed: uint8 [C, native_size, native_size].
+    """Chooses one prepared train image per class at random.
 
     Args:
-        root: folder of the dataset.
-        seed: of the choice.
-        native_size: side at which images are stored, pixels.
+        root: Folder of the dataset.
+        seed: Seed of the choice.
+        native_size: Side at which images are stored, pixels.
         classes: C names.
 
+    Returns:
+        Images uint8 [C, native_size, native_size].
+
     Raises:
-        UserError: if a class has no prepared image.
+        UserError: If a class has no prepared image.
     """
     rng = np.random.default_rng(seed)
     chosen = []
@@ -66,7 +69,7 @@ def widest_limits(levels: Iterable[Augmentation]) -> Augmentation:
     )
 
 
-def transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Array]]:
+def make_transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Array]]:
     """Returns each transform alone and at its limit, by the words above its column.
 
     Every function takes uint8 [B, H, W] and returns float32 [B, SIDE, SIDE] in 0..255.
@@ -74,11 +77,11 @@ def transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Arra
     shift, zoom, angle = limits.shift, limits.zoom, limits.rotation
 
     def geometry(**changes) -> Callable[[jax.Array], jax.Array]:
-        still = {"shift_x": 0.0, "shift_y": 0.0, "zoom_x": 1.0, "zoom_y": 1.0}
-        still |= {"flip": False, "degrees": 0.0} | changes
+        fields = {"shift_x": 0.0, "shift_y": 0.0, "zoom_x": 1.0, "zoom_y": 1.0}
+        fields |= {"flip": False, "degrees": 0.0} | changes
 
         def apply(images: jax.Array) -> jax.Array:
-            draws = {name: jnp.full(len(images), value) for name, value in still.items()}
+            draws = {name: jnp.full(len(images), value) for name, value in fields.items()}
             return augment.resample(images, augment.affine(**draws), SIDE)
 
         return apply
@@ -106,7 +109,7 @@ def transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Arra
     }
 
 
-def augmentation_sheet(
+def draw_augmentation_sheet(
     images: np.ndarray,
     seed: int,
     *,
@@ -114,19 +117,19 @@ def augmentation_sheet(
     subtitle: str = "",
     theme: palette.Theme = palette.LIGHT,
 ) -> Figure:
-    """A row per class: each transform at its maximum, then random draws of each level.
+    """Draws a row per class: each transform at its maximum, then random draws of each level.
 
     Args:
-        images: uint8 [C, S, S], one per class.
-        seed: of the draws.
+        images: One image per class, uint8 [C, S, S].
+        seed: Seed of the draws.
         classes: C names, in the same order.
-        subtitle: which images they are.
-        theme: colours.
+        subtitle: Description of the images.
+        theme: Colours.
     """
     source = jnp.asarray(images)
     alone = {
         head: np.asarray(apply(source))
-        for head, apply in transforms(widest_limits(AUGMENTATIONS.values())).items()
+        for head, apply in make_transforms(widest_limits(AUGMENTATIONS.values())).items()
     }
     groups: list[tuple[str, list[tuple[str, np.ndarray]]]] = [
         ("one transform at its maximum", list(alone.items()))
@@ -157,8 +160,8 @@ def _draw(
     with style.use_theme(theme):
         figure = style.make_figure(width, height, theme, "Augmentations", subtitle, grid=False)
 
-        def write(text: str, x: float, y: float, **look) -> None:
-            figure.text(x / width, 1 - y / height, text, **look)
+        def write(text: str, x: float, y: float, **properties) -> None:
+            figure.text(x / width, 1 - y / height, text, **properties)
 
         for row, name in enumerate(classes):
             write(name, 0.1, top + (row + 0.5) * cell, va="center")

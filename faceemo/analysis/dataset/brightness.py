@@ -1,4 +1,4 @@
-"""What the images of each class look like on the whole: mean face, brightness, contrast."""
+"""Measures brightness and contrast of images, and the mean face of each class."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from tqdm import tqdm
 
 from faceemo.data.measure.decode import decode
 
-SIDE = 48  # pixels of a mean face: what FER2013's images have
+SIDE = 48  # pixels of a mean face: the side of FER2013's images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Looks:
-    """Measures of N images; an image that does not decode has NaN everywhere.
+class ImageMeasures:
+    """Measures of N images; an image that cannot be decoded has NaN everywhere.
 
     Attributes:
-        paths: of N images.
-        brightness: float32 [N], the mean grey level, 0 (black) to 255 (white).
-        contrast: float32 [N], the standard deviation of the grey levels, 0 (one grey) to 127.5.
-        mean_faces: class -> float64 [SIDE, SIDE], 0..255, over its images that decode; a class
-            without any is missing.
+        paths: Paths of the N images.
+        brightness: Mean grey level float32 [N], 0 (black) to 255 (white).
+        contrast: Standard deviation of the grey levels float32 [N], 0 (one grey) to 127.5.
+        mean_faces: Maps a class to the mean of its images, float64 [SIDE, SIDE], 0..255; a class
+            without an image that can be decoded is missing.
     """
 
     paths: tuple[str, ...]
@@ -31,18 +31,18 @@ class Looks:
     mean_faces: dict[str, np.ndarray]
 
 
-def measure(folder: Path, paths: Sequence[str]) -> Looks:
-    """Reads every image once; the memory needed does not grow with their size.
+def measure(folder: Path, paths: Sequence[str]) -> ImageMeasures:
+    """Measures every image; the memory needed does not grow with their number.
 
     Args:
-        folder: that holds them.
-        paths: below it, as <split>/<class>/<image>.
+        folder: Folder of the images.
+        paths: Paths below it, as <split>/<class>/<image>.
     """
     brightness = np.full(len(paths), np.nan, np.float32)
     contrast = brightness.copy()
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
-    for index, path in enumerate(tqdm(paths, "looks", disable=None)):
+    for index, path in enumerate(tqdm(paths, "brightness", disable=None)):
         grey = read(folder / path)
         if grey is None:
             continue
@@ -53,10 +53,10 @@ def measure(folder: Path, paths: Sequence[str]) -> Looks:
         sums[label] = sums.get(label, 0.0) + grey.astype(np.float64)
         counts[label] = counts.get(label, 0) + 1
     means = {label: total / counts[label] for label, total in sums.items()}
-    return Looks(tuple(paths), brightness, contrast, means)
+    return ImageMeasures(tuple(paths), brightness, contrast, means)
 
 
 def read(path: Path) -> np.ndarray | None:
-    """The grey pixels of a file, uint8 [H, W], as training sees them; None if it has none."""
+    """Reads the grey pixels of a file, uint8 [H, W], as training does; None if undecodable."""
     pixels = decode(path.read_bytes()).pixels
     return pixels.grey if pixels else None

@@ -48,7 +48,7 @@ class Census:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the original project's published counts apply to these images."""
+        """True if the original project's published counts apply to these images."""
         return not self.drawn and set(self.classes) == set(CLASSES)
 
     def count_images(self, stage: str) -> Counts:

@@ -1,7 +1,7 @@
-"""The geometry of a page's charts: distributions and bars, as shares of the room they get.
+"""Computes the geometry of a page's charts: distributions and bars, as shares of their width.
 
-The page draws them with SVG and CSS in its own colours, so that they follow its light and dark
-dress and its width, and their words stay words.
+The page draws them with SVG and CSS, so that they follow its theme and width and their text stays
+text.
 """
 
 import dataclasses
@@ -20,27 +20,27 @@ class Scale:
     """A horizontal axis.
 
     Attributes:
-        low: value at its left end; smaller ones are drawn there.
-        high: value at its right end; larger ones are drawn there.
-        ticks: values that it names.
-        form: how it writes them, a format specification.
-        bend: increasing function after which it is linear.
+        low: Value at the left end; smaller values are drawn there.
+        high: Value at the right end; larger values are drawn there.
+        ticks: Values with a label.
+        form: Format specification of the labels.
+        transform: Increasing function; the axis is linear in its result.
     """
 
     low: float
     high: float
     ticks: tuple[float, ...]
     form: str = "g"
-    bend: Callable[[np.ndarray], np.ndarray] = np.asarray
+    transform: Callable[[np.ndarray], np.ndarray] = np.asarray
 
     def place(self, values: np.ndarray | float) -> np.ndarray:
-        """Where `values` lie, 0 (left end) to 100 (right end)."""
-        low, high = self.bend(np.array([self.low, self.high]))
-        bent = self.bend(np.clip(values, self.low, self.high))
-        return 100 * (bent - low) / (high - low)
+        """Returns the positions of `values`, 0 (left end) to 100 (right end)."""
+        low, high = self.transform(np.array([self.low, self.high]))
+        transformed = self.transform(np.clip(values, self.low, self.high))
+        return 100 * (transformed - low) / (high - low)
 
     def marks(self) -> list[tuple[float, str]]:
-        """(place, words) of the ticks."""
+        """Returns (position, label) of each tick."""
         places = self.place(np.array(self.ticks))
         return [
             (float(place), format(tick, self.form).removeprefix("0") or "0")
@@ -51,38 +51,41 @@ class Scale:
 
 
 def log_odds(values: np.ndarray) -> np.ndarray:
-    """For `Scale.bend`: spreads what crowds near 0 and near 1. Values within (0, 1)."""
+    """Returns the log odds of values in (0, 1): a `Scale.transform` that spreads both ends."""
     return np.log(values / (1 - np.asarray(values)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Ridge:
-    """One class's distribution, to be drawn in a box of BINS x 100.
+    """One class's distribution, drawn in a box of BINS x 100.
 
     Attributes:
-        name: of the class.
-        count: how many values there are.
-        points: of the density's edge, for an SVG polyline.
-        median: the middle value; None without any.
-        middle: its place, 0 to 100.
+        name: Name of the class.
+        count: Number of values.
+        points: Points of an SVG polyline along the density.
+        median: Median; None without values.
+        median_place: Position of the median, 0 to 100.
     """
 
     name: str
     count: int
     points: str
     median: float | None
-    middle: float
+    median_place: float
 
 
-def ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ridge], str]:
-    """The distributions of several classes at one scale, and the edge of them all together.
+def make_ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ridge], str]:
+    """Computes the distributions of several classes at one scale.
 
-    Each has the same area, so that shapes compare whatever the counts; the highest point of any is
-    at the top of its box. Values that are NaN are left out.
+    All have the same area, so that shapes can be compared whatever the counts; the highest point of
+    any is at the top of its box. NaN values are left out.
 
     Args:
-        values: class -> float [n].
-        scale: of the axis.
+        values: Maps a class to its values, float [n].
+        scale: The axis.
+
+    Returns:
+        The classes' distributions, and the points of all values together.
     """
     finite = {name: array[np.isfinite(array)] for name, array in values.items()}
     together = np.concatenate([*finite.values(), np.empty(0)])
@@ -92,21 +95,21 @@ def ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ridge],
     rows = []
     for name, array in finite.items():
         median = float(np.median(array)) if array.size else None
-        middle = 0.0 if median is None else float(scale.place(median))
-        rows.append(Ridge(name, array.size, _points(densities[name] / top), median, middle))
+        place = 0.0 if median is None else float(scale.place(median))
+        rows.append(Ridge(name, array.size, _points(densities[name] / top), median, place))
     return rows, _points(overall / top)
 
 
 def _density(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """Smoothed shares of the values per bin: float64 [BINS]."""
+    """Computes smoothed shares of the values per bin, float64 [BINS]."""
     counts, _ = np.histogram(scale.place(values), bins=BINS, range=(0, 100))
     shares = counts / max(values.size, 1)
-    # reflected at the ends: what is smoothed over them would else be lost
+    # reflected at the ends; otherwise density that is smoothed over an end would be lost
     return ndimage.gaussian_filter1d(shares, _SMOOTHING, mode="reflect")
 
 
 def _points(heights: np.ndarray) -> str:
-    """Points of an SVG polyline for `heights`, 0 to 1, in a box of BINS x 100; y points down."""
+    """Returns an SVG polyline of `heights`, 0..1, in a box of BINS x 100; y points down."""
     points = [(0.0, heights[0]), *((i + 0.5, h) for i, h in enumerate(heights))]
     points.append((float(BINS), heights[-1]))
     return " ".join(f"{x:g},{100 * (1 - h):.1f}" for x, h in points)
@@ -117,9 +120,9 @@ class Piece:
     """A part of a stacked bar.
 
     Attributes:
-        width: share of the room, 0 to 100.
-        colour: in CSS.
-        words: what it stands for, with its number.
+        width: Share of the available width, 0 to 100.
+        colour: Colour in CSS.
+        words: Label with the number.
     """
 
     width: float
@@ -127,26 +130,26 @@ class Piece:
     words: str
 
 
-def stack(
-    counts: Mapping[str, int], total: int, widest: float, looks: Mapping[str, tuple[str, str]]
+def make_stack(
+    counts: Mapping[str, int], total: int, widest: float, styles: Mapping[str, tuple[str, str]]
 ) -> list[Piece]:
-    """A stacked bar of `counts` as shares of `total`, empty parts left out.
+    """Makes a stacked bar of `counts` as shares of `total`, leaving out empty parts.
 
     Args:
-        counts: key -> number.
-        total: what they are shares of.
-        widest: the share that takes all the room.
-        looks: key -> (colour, words), in the order of the parts.
+        counts: Maps a key to a number.
+        total: Number that the shares refer to.
+        widest: Share that takes the full width.
+        styles: Maps a key to (colour, words), in the order of the parts.
     """
     return [
         Piece(100 * counts[key] / (total * widest), colour, f"{words} {counts[key]:,}")
-        for key, (colour, words) in looks.items()
+        for key, (colour, words) in styles.items()
         if counts.get(key)
     ]
 
 
-def ceiling(shares: Sequence[float]) -> float:
-    """A round share no smaller than any of `shares`: where an axis may end; above 0."""
+def round_up(shares: Sequence[float]) -> float:
+    """Returns a round share above 0, no smaller than any of `shares`, for the end of an axis."""
     largest = max(0.001, *shares)
     unit = 10 ** math.floor(math.log10(largest))
     return next(step * unit for step in (1, 2, 3, 5, 10) if step * unit >= largest * 0.9999)

@@ -1,4 +1,4 @@
-"""What cleaning a dataset costs and mends, class by class, as bars for a page."""
+"""Computes the share of each class that cleaning left out, and its leaks, as bars for a page."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from faceemo.data.prepare import pictures
 from faceemo.data.prepare.sheet import BLUE, INK
 
 
-def looks_of_fates() -> dict[str, tuple[str, str]]:
-    """Colour in CSS and words of each fate, as in the PNGs of the preparation."""
+def fate_styles() -> dict[str, tuple[str, str]]:
+    """Returns (CSS colour, words) of each fate, as in the preparation's PNGs."""
     themed = {BLUE: "var(--first)", INK: "var(--ink)"}
     return {
         fate: (themed.get(colour, colour), words)
@@ -20,64 +20,73 @@ def looks_of_fates() -> dict[str, tuple[str, str]]:
     }
 
 
-def losses(counted: Census) -> dict[str, Any] | None:
-    """Per split and class the share that each reason cost, here and in the original."""
+def compute_removed(counted: Census) -> dict[str, Any] | None:
+    """Computes the share of each split and class left out for each reason; None before screening.
+
+    The shares are those of this dataset and, if they apply, of the original project.
+    """
     if "screen" not in counted.stages:
         return None
-    colours = looks_of_fates()
-    lost = {fate: look for fate, look in colours.items() if fate != ledger.KEPT}
+    styles = fate_styles()
+    removed = {fate: style for fate, style in styles.items() if fate != ledger.KEPT}
     originals = {
-        ledger.NO_FACE: colours[ledger.NO_FACE],
-        ledger.DUPLICATE: (colours[ledger.DUPLICATE][0], "duplicate or conflicting"),
+        ledger.NO_FACE: styles[ledger.NO_FACE],
+        ledger.DUPLICATE: (styles[ledger.DUPLICATE][0], "duplicate or conflicting"),
     }
     splits: dict[str, list[dict[str, Any]]] = {}
-    for split, classes in counted.fates().items():
+    for split, classes in counted.count_fates().items():
         splits[split] = []
         for label, fates in classes.items():
-            bars = [_loss("here", fates, fates.total(), lost)]
-            if counted.comparable:
-                bars.append(_loss("original", *_published(counted, split, label), originals))
+            bars = [_make_bar("here", fates, fates.total(), removed)]
+            if counted.is_comparable:
+                bars.append(
+                    _make_bar("original", *_published_removed(counted, split, label), originals)
+                )
             splits[split].append({"label": label, "bars": bars})
     everything = [bar for rows in splits.values() for row in rows for bar in row["bars"]]
-    widest = charts.ceiling([bar["share"] or 0 for bar in everything])
+    widest = charts.round_up([bar["share"] or 0 for bar in everything])
     for bar in everything:
-        bar["pieces"] = charts.stack(bar["counts"], max(bar["total"], 1), widest, bar["look"])
+        bar["pieces"] = charts.make_stack(
+            bar["counts"], max(bar["total"], 1), widest, bar["styles"]
+        )
     present = {row.fate for row in counted.rows}
-    legend = [look for fate, look in lost.items() if fate in present]
+    legend = [style for fate, style in removed.items() if fate in present]
     return {"splits": splits, "widest": widest, "legend": legend}
 
 
-def _published(counted: Census, split: str, label: str) -> tuple[dict[str, int], int]:
-    """What the original lost to the stages that are done here, and of how many images."""
+def _published_removed(counted: Census, split: str, label: str) -> tuple[dict[str, int], int]:
+    """Returns the original's {fate: images} for the stages finished here, and its total."""
     left = [
-        stage[split][label] for stage in map(counted.published, counted.stages) if stage is not None
+        stage[split][label]
+        for stage in map(counted.published_counts, counted.stages)
+        if stage is not None
     ]
     fates = (ledger.NO_FACE, ledger.DUPLICATE)
-    lost = [before - after for before, after in itertools.pairwise(left)]
-    return dict(zip(fates, lost, strict=False)), left[0]
+    removed = [before - after for before, after in itertools.pairwise(left)]
+    return dict(zip(fates, removed, strict=False)), left[0]
 
 
-def _loss(
-    whose: str, counts: Mapping[str, int], total: int, look: Mapping[str, tuple[str, str]]
+def _make_bar(
+    whose: str, counts: Mapping[str, int], total: int, styles: Mapping[str, tuple[str, str]]
 ) -> dict[str, Any]:
-    out = sum(counts.get(fate, 0) for fate in look)
+    out = sum(counts.get(fate, 0) for fate in styles)
     share = out / total if total else None
-    return {"whose": whose, "counts": counts, "total": total, "look": look, "share": share}
+    return {"whose": whose, "counts": counts, "total": total, "styles": styles, "share": share}
 
 
-def leaks(counted: Census) -> dict[str, Any] | None:
-    """Per pair of splits and class how many images occur in the other; None before hashing."""
+def compute_leaks(counted: Census) -> dict[str, Any] | None:
+    """Counts the images of each class that occur in two splits; None before the search for them."""
     if "dedupe" not in counted.stages:
         return None
     before, after = counted.leaks()
-    totals = counted.counts("unpack")
+    totals = counted.count_images("unpack")
     shares = [
         numbers.get(label, 0) / max(totals[pair.split(" in ")[0]][label], 1)
         for pair, sames in before.items()
         for numbers in sames.values()
         for label in counted.classes
     ]
-    widest = charts.ceiling(shares)
+    widest = charts.round_up(shares)
     pairs = []
     for pair, sames in before.items():
         searched = pair.split(" in ")[0]

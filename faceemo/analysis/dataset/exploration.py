@@ -117,7 +117,7 @@ def _mean_faces(counted: Census, measured: brightness.ImageMeasures) -> list[dic
 
 
 def _colour_difference(difference: np.ndarray, theme: palette.Theme) -> str:
-    """Colours a difference of -1 (darker, blue) to 1 (brighter, orange); 0 is the paper's colour."""
+    """Colours a difference from -1 (darker, blue) to 1 (brighter, orange); 0 is the paper's."""
     colours = [theme.first, theme.paper, theme.second]
     colormap = LinearSegmentedColormap.from_list("difference", colours)
     return _enlarge((colormap((difference + 1) / 2)[..., :3] * 255).round().astype(np.uint8))

@@ -1,3 +1,5 @@
+"""The sheet of augmentations: chosen images, transforms, and the script."""
+
 import subprocess
 import sys
 
@@ -17,7 +19,7 @@ SCRIPT = SCRIPTS / "view_augmentations.py"
 
 @pytest.fixture
 def root(tmp_path):
-    """Ten prepared images per class; those of class c have the mean brightness 40 + 50 c."""
+    """Makes ten prepared images per class; class c has the mean brightness 40 + 50 c."""
     rng = np.random.default_rng(0)
     for index, name in enumerate(CLASSES):
         folder = tmp_path / "unique_images" / "train" / name
@@ -55,7 +57,7 @@ def test_missing_data_is_a_clear_message(root):
 
 def test_each_column_is_its_transform(root):
     images = jnp.asarray(augmentation_sheet.choose_images(root, 0))
-    columns = augmentation_sheet.transforms(AUGMENTATIONS["high"])
+    columns = augmentation_sheet.make_transforms(AUGMENTATIONS["high"])
     results = {head.split("\n")[0] + head.split("\n")[1]: apply(images)
                for head, apply in columns.items()}  # fmt: skip
     original = np.asarray(enlarge(images, augmentation_sheet.SIDE))
@@ -71,7 +73,7 @@ def test_each_column_is_its_transform(root):
 
 def test_sheet_has_a_row_per_class_and_a_column_per_transform_and_draw(root):
     images = augmentation_sheet.choose_images(root, 0)
-    figure = augmentation_sheet.augmentation_sheet(images, 0)
+    figure = augmentation_sheet.draw_augmentation_sheet(images, 0)
     shown = np.stack([axes.images[0].get_array() for axes in figure.axes])
     assert len(shown) == 4 * (8 + 3 * augmentation_sheet.DRAWS)
     draws = shown[4 * 8 :]

@@ -1,4 +1,4 @@
-"""Ridges, scales and axes tell the numbers that they are drawn from."""
+"""Distributions, scales and axes against the numbers that they are drawn from."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_ridges_have_equal_areas_and_true_medians():
         "none": np.array([]),
     }
     values["few"][:5] = np.nan
-    rows, _ = charts.ridges(values, exploration._BRIGHTNESS)
+    rows, _ = charts.make_ridges(values, exploration._BRIGHTNESS)
 
     def area(row):
         heights = [100 - float(point.split(",")[1]) for point in row.points.split()[1:-1]]
@@ -26,16 +26,16 @@ def test_ridges_have_equal_areas_and_true_medians():
     assert area(few) == pytest.approx(area(many), rel=0.01)
     assert (few.count, many.count, none.count) == (45, 5000, 0)
     assert (area(none), none.median) == (0, None)
-    assert many.middle == pytest.approx(100 * np.median(values["many"]) / 255)
+    assert many.median_place == pytest.approx(100 * np.median(values["many"]) / 255)
 
 
 def test_confidence_scale_spreads_both_ends():
-    places = {words: place for place, words in exploration._CONFIDENCE.marks()}
+    places = {label: place for place, label in exploration._CONFIDENCE.marks()}
     assert list(places) == [".01", ".1", ".5", ".9", ".99", ".999", ".9999"]
     assert places[".99"] - places[".9"] == pytest.approx(places[".1"] - places[".01"])
     assert exploration._CONFIDENCE.place(np.array([0.0, 1.0])).tolist() == [0, 100]
 
 
 @pytest.mark.parametrize(("share", "end"), [(0.237, 0.3), (0.3, 0.3), (0.0, 0.001), (0.011, 0.02)])
-def test_ceiling_is_round_and_above(share, end):
-    assert charts.ceiling([share]) == pytest.approx(end)
+def test_round_up_is_round_and_not_below(share, end):
+    assert charts.round_up([share]) == pytest.approx(end)

@@ -13,16 +13,16 @@ from faceemo.config import CLASSES, SPLITS
 from faceemo.data.prepare import tables
 from faceemo.data.sample import sample
 from faceemo.data.source import archive
-from tests.support.analysis.exploration_page import SEED, Page, opened
+from tests.support.analysis.exploration_page import SEED, Page, open_image
 
 
-def booked(root):
-    """The ledger without the code that reads it."""
+def read_ledger_lines(root):
+    """Reads the ledger without faceemo's code."""
     return [json.loads(line) for line in (root / "ledger.jsonl").read_text().splitlines()]
 
 
 def expected_table(root, columns):
-    """Rows of the table of counts, from counters by stage."""
+    """Computes the rows of the table of counts from counters by stage."""
 
     def row(name, splits, labels):
         return [name, *(f"{sum(c[s, x] for s in splits for x in labels):,}" for c in columns)]
@@ -34,14 +34,14 @@ def expected_table(root, columns):
     return [*rows, row("all", SPLITS, CLASSES)]
 
 
-def of_files(folder):
+def count_files(folder):
     return collections.Counter(path.parts[-3:-1] for path in folder.glob("*/*/*"))
 
 
 def test_counts_are_those_of_the_folders(prepared):
-    """Each stage's numbers equal the files that it left on disk, counted by themselves."""
+    """Each stage's numbers equal the number of files that it left on disk."""
     stages = [
-        of_files(prepared / folder)
+        count_files(prepared / folder)
         for folder in (archive.FOLDER, "face_detection/high_confidence_images", "unique_images")
     ]
     assert Page(prepared).rows[2:] == expected_table(prepared, stages)
@@ -49,13 +49,13 @@ def test_counts_are_those_of_the_folders(prepared):
     assert totals[0] > totals[1] > totals[2]
 
 
-def test_fates_and_shares_are_the_ledgers(prepared):
-    rows, page = booked(prepared), Page(prepared)
+def test_fates_and_shares_agree_with_the_ledger(prepared):
+    rows, page = read_ledger_lines(prepared), Page(prepared)
     kept = sum(row["fate"] == "kept" for row in rows)
     assert f"Kept{kept:,}{kept / len(rows):.1%} of all" in page.text
     assert f"Left out{len(rows) - kept:,}" in page.text
     fates = collections.Counter(row["fate"] for row in rows)
-    gone = page.section("Left out, and why", "Made by")
+    gone = page.section("Examples of images left out", "Made by")
     for fate, words in (
         ("no_face", "No face"),
         ("unreadable", "Unreadable"),
@@ -63,7 +63,7 @@ def test_fates_and_shares_are_the_ledgers(prepared):
         ("conflict", "Conflicting labels"),
     ):
         assert f"{words} {fates[fate]:,} images" in gone
-    costs = page.section("What cleaning costs", "Leaks between")
+    costs = page.section("Images left out per class", "Leaks between")
     for split in SPLITS:
         for label in CLASSES:
             here = [row for row in rows if (row["split"], row["label"]) == (split, label)]
@@ -73,8 +73,8 @@ def test_fates_and_shares_are_the_ledgers(prepared):
     assert ", ".join(f"{label} {low[label]}" for label in CLASSES) in page.text
 
 
-def test_leaks_are_those_of_the_files(prepared):
-    """Counted from the images themselves: bytes, and imagehash's dHash, before and after."""
+def test_leaks_agree_with_the_files(prepared):
+    """The test counts equal bytes and equal dHashes (imagehash) in the files, before and after."""
 
     def twins(folder, searched, other, measure):
         def of(split):
@@ -82,14 +82,14 @@ def test_leaks_are_those_of_the_files(prepared):
             for path in (prepared / folder / split).glob("*/*"):
                 try:
                     found[measure(path)].append(path.parent.name)
-                except OSError:  # the truncated ones have no hash
+                except OSError:  # truncated files have no hash
                     continue
             return found
 
         here, there = of(searched), of(other)
         return collections.Counter(x for key in here if key in there for x in here[key])
 
-    text = Page(prepared).section("Leaks between the splits", "Left out, and why")
+    text = Page(prepared).section("Leaks between the splits", "Examples of images left out")
     for pair, end in (("validation in train", "test in train"), ("test in train", "test in val")):
         searched, other = pair.split(" in ")
         part = text[text.index(pair) : text.index(end)]
@@ -102,12 +102,12 @@ def test_leaks_are_those_of_the_files(prepared):
                 [twins(folder, searched, other, measure)[label]
                  for folder in (archive.FOLDER, "unique_images")]
                 for measure in (lambda path: hashlib.sha256(path.read_bytes()).hexdigest(),
-                                lambda path: str(imagehash.dhash(opened(path))))
+                                lambda path: str(imagehash.dhash(open_image(path))))
             )  # fmt: skip
             assert [int(number) for number in said.groups()] == [*bytes_, *hashes]
 
 
-def test_originals_numbers_stand_beside_photographs_only(prepared, unpacked, tmp_path):
+def test_original_numbers_are_shown_for_photographs_only(prepared, unpacked, tmp_path):
     assert "original" not in Page(prepared).text
     root = tmp_path / "photographs"
     shutil.copytree(unpacked, root)
@@ -116,23 +116,23 @@ def test_originals_numbers_stand_beside_photographs_only(prepared, unpacked, tmp
     cells = [row[2] for row in Page(root).rows[2:-1]]
     published = [
         number
-        for of_class in tables.ORIGINAL["unpack"].values()
+        for of_class in tables.PUBLISHED_COUNTS["unpack"].values()
         for number in (sum(of_class.values()), *of_class.values())
     ]
     assert cells == [f"{number:,}" for number in published]
 
 
-def test_what_is_not_done_is_said_to_be_missing(unpacked, prepared, tmp_path):
+def test_page_names_missing_stages(unpacked, prepared, tmp_path):
     page = Page(unpacked)
     assert "Not done yet: screening for faces (python scripts/detect_faces.py)" in page.text
-    assert page.rows[2:] == expected_table(unpacked, [of_files(unpacked / archive.FOLDER)])
-    for absent in ("What cleaning costs", "Leaks between", "Kept", "The face detector"):
+    assert page.rows[2:] == expected_table(unpacked, [count_files(unpacked / archive.FOLDER)])
+    for absent in ("Images left out per class", "Leaks between", "Kept", "The face detector"):
         assert absent not in page.text
     assert "Not done yet" not in Page(prepared).text
-    # A ledger about other images says nothing about these.
+    # a ledger about other images is ignored
     root = tmp_path / "other"
     shutil.copytree(prepared, root)
     next((root / archive.FOLDER / "train" / "sad").iterdir()).unlink()
     exploration.write(root, SEED)
     assert Page(root).text.count("Not done yet") == 1
-    assert "What cleaning costs" not in Page(root).text
+    assert "Images left out per class" not in Page(root).text

@@ -39,7 +39,7 @@ def test_the_studys_variants_use_every_level():
 
 
 def test_the_sheet_shows_every_level_that_draws():
-    figure = augmentation_sheet.augmentation_sheet(make_split(4, 0).images, 0)
+    figure = augmentation_sheet.draw_augmentation_sheet(make_split(4, 0).images, 0)
     titles = [text.get_text() for text in figure.texts]
     shown = [title.removesuffix(", drawn") for title in titles if title.endswith(", drawn")]
     assert shown == [name for name, limits in AUGMENTATIONS.items() if limits != Augmentation()]

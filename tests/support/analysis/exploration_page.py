@@ -1,4 +1,4 @@
-"""The page about a dataset as a reader has it, and the files that it is about."""
+"""Parses the page about a dataset, and opens the images that it shows."""
 
 import html.parser
 import io
@@ -10,13 +10,13 @@ from faceemo.analysis.dataset import exploration
 SEED = 3
 
 
-def opened(path):
-    """A file as Pillow sees it; from memory, so that a truncated one leaves nothing open."""
+def open_image(path):
+    """Opens an image with Pillow, from memory so that a truncated file is not left open."""
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
 class Page(html.parser.HTMLParser):
-    """Visible text, images' addresses, and tables as lists of rows."""
+    """A page's visible text, its images' addresses, and its tables as lists of rows."""
 
     def __init__(self, root):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Fixtures of predictions and of a history, for reports and for what compares runs."""
+"""Fixtures of predictions and a history, for tests of reports and comparisons."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from faceemo.config import CLASSES
 
 
 def make(n=120, seed=0, paths=None, side=48):
-    """Unequal classes, about two thirds right, every pair of classes confused now and then."""
+    """Makes predictions with unequal classes, about two thirds right, and all pairs confused."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(4, size=n, p=[0.4, 0.3, 0.2, 0.1]).astype(np.int32)
     logits = rng.normal(size=(n, 4)) * 1.5 + 2 * np.eye(4)[labels]
