@@ -1,3 +1,5 @@
+"""Scores of predictions against scikit-learn and SciPy, and refusal of malformed predictions."""
+
 import dataclasses
 import json
 import math
@@ -17,7 +19,7 @@ def changed(predictions, **fields):
     return dataclasses.replace(predictions, **fields)
 
 
-def test_numbers_are_scikit_learns(predictions):
+def test_scores_agree_with_scikit_learn(predictions):
     found = compute_scores(predictions)
     labels, predicted = predictions.labels, predictions.probabilities.argmax(1)
     assert 0.5 < found["accuracy"] < 0.95  # neither trivial
@@ -32,13 +34,13 @@ def test_numbers_are_scikit_learns(predictions):
         for measure, theirs_name in (("precision",) * 2, ("recall",) * 2, ("f1", "f1-score")):
             assert ours[measure] == pytest.approx(theirs[theirs_name])
         assert ours["support"] == theirs["support"]
-    # in float64 and renormalised, or log_loss objects to float32's rounding
+    # float64 and renormalised, because log_loss objects to float32 rounding
     exact = predictions.probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
     assert found["loss"] == pytest.approx(metrics.log_loss(labels, exact), rel=1e-6)
 
 
-def test_interval_and_baseline(predictions):
+def test_accuracy_interval_and_majority_baseline(predictions):
     found = compute_scores(predictions)
     right = int((predictions.probabilities.argmax(1) == predictions.labels).sum())
     oracle = binomtest(right, len(predictions.labels)).proportion_ci(method="wilson")
@@ -85,7 +87,7 @@ def test_probability_zero_for_the_truth_gives_a_finite_loss(predictions):
     assert found["accuracy_interval"] == pytest.approx([0, z / (len(sure) + z)])
 
 
-def test_confusions_partition_the_mistakes(predictions):
+def test_confused_pairs_partition_the_mistakes(predictions):
     pairs = find_confused_pairs(predictions)
     predicted = predictions.probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != predictions.labels)
@@ -129,6 +131,6 @@ def _nan(predictions):
         (lambda p: {"probabilities": p.probabilities * 2}, "sum to 1"),
     ],
 )
-def test_malformed_predictions_are_one_clear_message(predictions, fields, message):
+def test_malformed_predictions_are_refused(predictions, fields, message):
     with pytest.raises(UserError, match=message):
         changed(predictions, **fields(predictions))

@@ -1,4 +1,4 @@
-"""Groups of answers against published intervals and scikit-learn; files that are no answers."""
+"""Scores of groups against published intervals and scikit-learn; malformed files are refused."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from faceemo.errors import UserError
 HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
 
 
-def test_the_baseline_is_scikit_learns_dummy():
+def test_baseline_agrees_with_scikit_learns_dummy():
     labels = np.random.default_rng(0).choice(["sad", "happy", "neutral"], 50, p=[0.5, 0.3, 0.2])
     dummy = DummyClassifier(strategy="most_frequent").fit(labels, labels)
     found = predictions_csv.score([(label, "happy") for label in labels])
@@ -21,25 +21,26 @@ def test_the_baseline_is_scikit_learns_dummy():
     assert found.accuracy == (labels == "happy").mean()
 
 
-@pytest.mark.parametrize("answered", [["sad", "happy"], ["sad", "happy", "calm"], ["sad"]])
-@pytest.mark.parametrize("shown", [["sad", "happy"], ["sad", "happy", "angry"], ["sad"]])
-def test_macro_f1_is_scikit_learns_whoever_knows_more_classes(shown, answered):
+@pytest.mark.parametrize("predicted_classes", [["sad", "happy"], ["sad", "happy", "calm"], ["sad"]])
+@pytest.mark.parametrize("label_classes", [["sad", "happy"], ["sad", "happy", "angry"], ["sad"]])
+def test_macro_f1_agrees_with_scikit_learn_if_classes_differ(label_classes, predicted_classes):
     """A group is scored like a whole split (`predictions.compute_scores`)."""
     rng = np.random.default_rng(3)
-    labels, said = rng.choice(shown, 60).tolist(), rng.choice(answered, 60).tolist()
-    oracle = metrics.f1_score(labels, said, average="macro", zero_division=0)
-    found = predictions_csv.score(list(zip(labels, said, strict=True))).macro_f1
+    labels = rng.choice(label_classes, 60).tolist()
+    predicted = rng.choice(predicted_classes, 60).tolist()
+    oracle = metrics.f1_score(labels, predicted, average="macro", zero_division=0)
+    found = predictions_csv.score(list(zip(labels, predicted, strict=True))).macro_f1
     assert found == pytest.approx(oracle)
     names = ("angry", "calm", "happy", "sad", "surprise")
     places = np.array([names.index(name) for name in labels], np.int32)
-    sure = np.eye(5, dtype=np.float32)[[names.index(name) for name in said]]
+    sure = np.eye(5, dtype=np.float32)[[names.index(name) for name in predicted]]
     images, paths = np.zeros((60, 8, 8), np.uint8), tuple(map(str, range(60)))
     split = predictions.Predictions(sure, places, paths, images, names)
     assert predictions.compute_scores(split)["macro_f1"] == pytest.approx(oracle)
 
 
-def test_difference_has_the_published_interval():
-    """Newcombe's table II, case (a): 56 of 70 less 48 of 80 is 0.2, from 0.0524 to 0.3339."""
+def test_accuracy_difference_has_the_published_interval():
+    """Newcombe's table II, case (a): 56 of 70 minus 48 of 80 is 0.2, from 0.0524 to 0.3339."""
 
     def score(right, total):
         interval = stats.binomtest(right, total).proportion_ci(method="wilson")

@@ -1,4 +1,4 @@
-"""Scores on seen and unseen images against counts made by hand; the command from end to end."""
+"""Scores on seen and unseen images against counts by hand, and the command from end to end."""
 
 import subprocess
 import sys
@@ -17,20 +17,20 @@ HEADER = "path,label,predicted,happy,neutral,sad,surprise\n"
 
 
 def predictions():
-    """100 seen images, 90 right; 50 unseen, 30 right; 2 twins, 1 right."""
-    answers, seen = {}, {}
+    """Makes 100 seen images, 90 right; 50 unseen, 30 right; 2 with a seen twin, 1 right."""
+    predicted, seen = {}, {}
     for number in range(152):
         group = "seen" if number < 100 else "unseen" if number < 150 else "twin seen"
         right = number < 90 or 100 <= number < 130 or number == 150
         label = "sad" if number % 2 else "happy"
         other = "happy" if number % 2 else "sad"
         path = f"validation/{label}/{number}.jpg"
-        answers[path] = (label, label if right else other)
+        predicted[path] = (label, label if right else other)
         seen[path] = group
-    return answers, seen
+    return predicted, seen
 
 
-def test_scores():
+def test_scores_of_each_group():
     found = seen_images.score_groups(*predictions())
     assert {group: (score.right, score.images) for group, score in found.items()} == {
         "all": (121, 152),
@@ -43,14 +43,14 @@ def test_scores():
     assert found["seen"].macro_f1 == pytest.approx(0.9, abs=1e-3)  # 5 of each class are wrong
 
 
-def test_empty_groups_are_left_out_and_unknown_images_told():
-    answers, seen = predictions()
-    assert list(seen_images.score_groups(answers, dict.fromkeys(seen, "unseen"))) == [
+def test_empty_groups_are_left_out_and_unknown_images_refused():
+    predicted, seen = predictions()
+    assert list(seen_images.score_groups(predicted, dict.fromkeys(seen, "unseen"))) == [
         "all",
         "unseen",
     ]
     with pytest.raises(UserError, match="--data_dir"):
-        seen_images.score_groups(answers, {})
+        seen_images.score_groups(predicted, {})
 
 
 def run(*options):
@@ -58,11 +58,11 @@ def run(*options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_the_command(tmp_path):
-    answers, _ = predictions()
-    ledger.write(tmp_path, [row(path) for path in answers])
+def test_command_prints_scores_of_seen_and_unseen_images(tmp_path):
+    predicted, _ = predictions()
+    ledger.write(tmp_path, [row(path) for path in predicted])
     table = tmp_path / "predictions.csv"
-    lines = [f"{path},{label},{answer},1,0,0,0\n" for path, (label, answer) in answers.items()]
+    lines = [f"{path},{label},{other},1,0,0,0\n" for path, (label, other) in predicted.items()]
     table.write_text(HEADER + "".join(lines))
     done = run("--data_dir", tmp_path, "--rows", "0-99", "--predictions", table)
     assert done.returncode == 0, done.stderr

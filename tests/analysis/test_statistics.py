@@ -1,3 +1,5 @@
+"""Intervals and tests against SciPy, statsmodels, scikit-learn and published examples."""
+
 import statistics
 
 import numpy as np
@@ -19,7 +21,7 @@ from faceemo.analysis.statistics import (
 
 
 @given(st.data())
-def test_wilson_is_scipys(data):
+def test_wilson_interval_agrees_with_scipy(data):
     total = data.draw(st.integers(1, 20_000))
     successes = data.draw(st.integers(0, total))
     confidence = data.draw(st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -29,58 +31,63 @@ def test_wilson_is_scipys(data):
     assert 0 <= low <= successes / total <= high <= 1
 
 
-def test_the_published_test_result():
-    """100 right of 126, the size of the original's test set (computed by hand)."""
+def test_wilson_interval_of_the_published_result():
+    """The original's test set: 100 right of 126 (computed by hand)."""
     low, high = wilson_interval(100, 126)
     assert (round(low, 4), round(high, 4)) == (0.7148, 0.8551)
 
 
 @pytest.mark.parametrize("arguments", [(0, 0), (-1, 5), (6, 5), (1, 5, 1.0), (1, 5, 0.0)])
-def test_bad_arguments(arguments):
+def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="successes"):
         wilson_interval(*arguments)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
-def test_f1s_interval_is_jaccards_wilson_interval(right, missed, wrongly):
-    if right + missed + wrongly == 0:
+def test_f1_interval_is_computed_from_jaccards_wilson_interval(right, missed, wrong):
+    if right + missed + wrong == 0:
         return
-    low, high = f1_interval(right, right + missed, right + wrongly)
-    ends = proportion.proportion_confint(right, right + missed + wrongly, method="wilson")
+    low, high = f1_interval(right, right + missed, right + wrong)
+    ends = proportion.proportion_confint(right, right + missed + wrong, method="wilson")
     assert (low, high) == pytest.approx([2 * end / (1 + end) for end in ends], abs=1e-9)
-    assert low <= 2 * right / (2 * right + missed + wrongly) <= high
+    assert low <= 2 * right / (2 * right + missed + wrong) <= high
 
 
-def test_f1s_interval_covers_as_often_as_it_says():
-    """Of 4,000 samples of 60 images whose class has a true F1 of 0.6, 95% within 1.5 points."""
+def test_f1_interval_has_its_nominal_coverage():
+    """The true F1 is 0.6; 95% of 4,000 intervals hold it, within 1.5 points."""
     rng = np.random.default_rng(0)
-    shares = [0.3, 0.25, 0.15, 0.3]  # right, missed, wrongly given, none of it: F1 = 0.6/(0.6+0.4)
+    shares = [
+        0.3,
+        0.25,
+        0.15,
+        0.3,
+    ]  # true positive, missed, wrongly predicted, neither: F1 = 0.6 / (0.6 + 0.4)
     inside = 0
-    for right, missed, wrongly, _ in rng.multinomial(60, shares, 4000):
-        low, high = f1_interval(right, right + missed, right + wrongly)
+    for right, missed, wrong, _ in rng.multinomial(60, shares, 4000):
+        low, high = f1_interval(right, right + missed, right + wrong)
         inside += low <= 0.6 <= high
     assert inside / 4000 == pytest.approx(0.95, abs=0.015)
 
 
-def test_macro_f1s_interval_is_scipys_bootstrap_of_scikit_learns_score():
+def test_macro_f1_interval_agrees_with_scipys_bootstrap():
     rng = np.random.default_rng(1)
     labels = rng.choice(4, 150, p=[0.5, 0.25, 0.2, 0.05])
-    answers = np.where(rng.random(150) < 0.6, labels, rng.integers(0, 4, 150))
+    predicted = np.where(rng.random(150) < 0.6, labels, rng.integers(0, 4, 150))
 
-    def score(labels, answers):
-        return metrics.f1_score(labels, answers, average="macro", zero_division=0)
+    def score(labels, predicted):
+        return metrics.f1_score(labels, predicted, average="macro", zero_division=0)
 
     oracle = stats.bootstrap(
-        (labels, answers), score, paired=True, vectorized=False, method="percentile",
+        (labels, predicted), score, paired=True, vectorized=False, method="percentile",
         n_resamples=1500, rng=2,
     ).confidence_interval  # fmt: skip
-    found = macro_f1_interval(metrics.confusion_matrix(labels, answers), draws=6000)
+    found = macro_f1_interval(metrics.confusion_matrix(labels, predicted), draws=6000)
     assert found == pytest.approx(tuple(oracle), abs=0.012)
-    assert found[0] < score(labels, answers) < found[1]
+    assert found[0] < score(labels, predicted) < found[1]
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
-def test_mcnemar_is_statsmodels(first, second):
+def test_mcnemar_agrees_with_statsmodels(first, second):
     p, method = PairedCounts(100, first, second, 30).mcnemar()
     exact = first + second < 25
     table = [[100, first], [second, 30]]
@@ -98,11 +105,11 @@ def test_difference_of_matched_proportions():
     gap, low, high = PairedCounts(both=794, first=150, second=86, neither=570).difference()
     assert (-gap, -high, -low) == pytest.approx((0.040, 0.040 - 0.0187, 0.040 + 0.0187), abs=2e-4)
     assert PairedCounts(0, 1, 0, 0).difference()[1] == -1
-    turned = PairedCounts(both=794, first=86, second=150, neither=570).difference()
-    assert turned == pytest.approx((-gap, -high, -low))
+    reversed_counts = PairedCounts(both=794, first=86, second=150, neither=570).difference()
+    assert reversed_counts == pytest.approx((-gap, -high, -low))
 
 
-def test_the_interval_of_a_difference_covers_as_often_as_it_says():
+def test_interval_of_a_difference_has_its_nominal_coverage():
     rng = np.random.default_rng(0)
     inside = 0
     for counts in rng.multinomial(80, [0.6, 0.05, 0.15, 0.2], 4000):
@@ -112,7 +119,7 @@ def test_the_interval_of_a_difference_covers_as_often_as_it_says():
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
-def test_spread_over_seeds(values):
+def test_summarize_seeds_agrees_with_statsmodels(values):
     mean, deviation, (low, high) = summarize_seeds(values)
     assert mean == pytest.approx(np.mean(values))
     assert deviation == pytest.approx(statistics.stdev(values), abs=1e-12)
@@ -120,6 +127,6 @@ def test_spread_over_seeds(values):
     assert (low, high) == pytest.approx(oracle, abs=1e-9)
 
 
-def test_one_seed_has_no_spread():
+def test_one_seed_is_refused():
     with pytest.raises(ValueError, match="two seeds"):
         summarize_seeds([0.5])

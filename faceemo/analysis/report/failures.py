@@ -42,7 +42,7 @@ def make_cells(predictions: Predictions, extras: GalleryExtras) -> list[dict[str
     Returns:
         For each cell: id, true, predicted, count, support (images of the true class), folder and
         images; for each image: source, heat (or None), path, name, probability (of the predicted
-        class), of_true (probability of the true class), loss, label_score (or None). A cell has at
+        class), true_probability (of the true class), loss, label_score (or None). A cell has at
         most 24 images, fewer if there are many classes, in descending order of loss.
     """
     predicted, loss = predictions.predicted, cross_entropies(predictions)
@@ -85,7 +85,7 @@ def _list_images(
             "path": predictions.paths[index],
             "name": name,
             "probability": float(predictions.confidence[index]),
-            "of_true": float(predictions.probabilities[index, predictions.labels[index]]),
+            "true_probability": float(predictions.probabilities[index, predictions.labels[index]]),
             "loss": float(loss[index]),
             "label_score": extras.label_scores.get(predictions.paths[index]),
         }

@@ -1,7 +1,7 @@
 """Draws the learning curve: accuracy or loss per epoch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -10,7 +10,7 @@ from faceemo.analysis.theme import palette, style
 
 
 def draw_learning_curve(
-    history: Sequence[Mapping[str, float]],
+    history: Sequence[dict[str, float]],
     measure: str,
     *,
     best_epoch: int | None = None,

@@ -29,7 +29,7 @@ def write(
     *,
     split: str,
     predictions: Predictions,
-    history: Sequence[Mapping[str, float]],
+    history: Sequence[dict[str, float]],
     summary: Mapping[str, Any],
     slices: Sequence[Mapping[str, Any]] = (),
     fitted: Mapping[str, Any] | None = None,

@@ -33,7 +33,7 @@ class Results:
 
     split: str
     predictions: Predictions
-    history: Sequence[Mapping[str, float]]
+    history: Sequence[dict[str, float]]
     summary: Mapping[str, Any]
     slices: Sequence[Mapping[str, Any]] = ()
     fitted: Mapping[str, Any] | None = None
@@ -51,7 +51,7 @@ class Results:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether the images are drawings, which every figure and the page then say."""
+        """True if the images are drawings, which every figure and the page then say."""
         return self._field("dataset") == "sample"
 
     @property

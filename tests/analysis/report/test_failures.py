@@ -63,7 +63,7 @@ def test_images_are_in_order_of_loss_with_all_their_numbers(cells, predictions):
             label = predictions.labels[index]
             assert image["loss"] == pytest.approx(log_loss([label], row, labels=range(4)), rel=1e-5)
             assert image["probability"] == predictions.probabilities[index].max()
-            assert image["of_true"] == predictions.probabilities[index, label]
+            assert image["true_probability"] == predictions.probabilities[index, label]
             assert image["label_score"] == (0.125 if index % 2 == 0 else None)
             assert image["path"].endswith(image["name"])
             opaque = alpha(image["heat"])

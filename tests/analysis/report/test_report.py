@@ -86,7 +86,7 @@ def test_every_figure_is_a_file_and_the_page_shows_those_with_a_section(written)
     folder, tags = written.parent, Page(written).tags
     assert {path.stem for path in folder.glob("*.png")} == set(figures.FIGURES)
     sections = {attributes.get("id") for tag, attributes in tags if tag == "section"}
-    pictures, section = {}, None
+    pictures, section, dark = {}, None, b""
     for tag, attributes in tags:
         if tag == "section":
             section = attributes.get("id")
