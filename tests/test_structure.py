@@ -102,8 +102,15 @@ def definitions():
     for folder in ("faceemo", "scripts", "configs"):
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_property(
+                    node
+                ):
                     yield path.relative_to(REPOSITORY), node
+
+
+def is_property(function):
+    """Returns whether a function is read like an attribute, and so is described like one."""
+    return any("property" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 def test_docstrings_of_functions_begin_with_a_verb():

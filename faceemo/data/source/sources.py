@@ -4,7 +4,7 @@ import contextlib
 import functools
 import hashlib
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TextIO
 
@@ -105,8 +105,7 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
 def _find_candidates(root: Path) -> list[Source]:
     """Returns the zips and csvs in `root`, and the tree of images, if there is one."""
     files = [path for path in sorted(root.iterdir()) if not zips.is_litter(path.name)]
-    ends = (".zip", ".csv")
-    found = [_open(path) for path in files if path.suffix.casefold() in ends]
+    found = [_open(path) for path in files if path.suffix.casefold() in FORMATS]
     tree = FolderSource(root, _OUTPUTS)
     try:
         if tree.files:
@@ -119,13 +118,28 @@ def _find_candidates(root: Path) -> list[Source]:
 
 
 def _open(path: Path) -> Source:
-    if path.is_dir():
-        return FolderSource(path)
-    if path.suffix.casefold() == ".csv":
-        return CsvSource(path, None)
+    """Opens a folder or a file; a file with an unknown ending is taken for a zip."""
+    return (
+        FolderSource(path)
+        if path.is_dir()
+        else FORMATS.get(path.suffix.casefold(), _open_zip)(path)
+    )
+
+
+def _open_csv(path: Path) -> Source:
+    return CsvSource(path, None)
+
+
+def _open_zip(path: Path) -> Source:
+    """Opens a zip, or FER2013's table in it."""
     with zips.open_zip(path) as (_, members):
         tables = [name for name in members if PurePosixPath(name).name.casefold() in _FER_CSV_NAMES]
     return CsvSource(path, tables[0]) if len(tables) == 1 else ZipSource(path)
+
+
+# Function that opens a file, by its ending. A new format is a class like those below, in a module
+# of its own, and a row here.
+FORMATS: dict[str, Callable[[Path], Source]] = {".csv": _open_csv, ".zip": _open_zip}
 
 
 class ZipSource:
