@@ -1,9 +1,10 @@
-"""Opens the test split, once, for runs whose choice is made; writes down that it did.
+"""Evaluates finished runs on the test split, once, and records that it was opened.
 
     python scripts/test_unseen.py checkpoints/final/vgg16-7 checkpoints/final/efficientnetb0-9
 
-Restores each run's best epoch, writes WORKDIR/report/test and WORKDIR/test_opened.json. A run whose
-test split was opened before is refused: what is chosen by a test result is not tested any more.
+Run it after all choices are made. It restores each run's best epoch and writes WORKDIR/report/test
+and WORKDIR/test_opened.json. A run whose test split was opened before is refused: a model chosen by
+its test result has no unbiased test result any more.
 """
 
 import argparse
@@ -16,8 +17,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR")
-    parser.add_argument("--again", action="store_true", help="open it again, which is recorded too")
+    parser.add_argument(
+        "workdirs", nargs="+", type=Path, metavar="WORKDIR", help="folder of a finished run"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="open the test split again; recorded too"
+    )
     options = parser.parse_args()
     with errors.reported():
         for workdir in options.workdirs:

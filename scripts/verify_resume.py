@@ -1,10 +1,11 @@
-"""Proves on your own configuration that a killed run ends like one that never stopped.
+"""Checks on your configuration that an interrupted run ends exactly like one without interruption.
 
     python scripts/verify_resume.py --kills 5 --config configs/vgg16.py:7,image_size=48 ...
 
-Trains straight through; then again in another folder, killed by SIGKILL at random points (every
-other time inside a save), interrupted once by SIGTERM, and started again each time. Compares what
-the two runs have learned, bit for bit. What is not named below goes to `python -m faceemo.main`.
+Trains straight through; then in a second folder, where the run is killed by SIGKILL at random
+points (every other time during a save), interrupted once by SIGTERM, and resumed each time.
+Compares the checkpoints and metrics of the two runs bit for bit. All other arguments go to
+`python -m faceemo.main`.
 """
 
 import argparse
@@ -17,14 +18,21 @@ from faceemo.experiments import resume_proof
 
 
 def main() -> None:
-    """Reads the arguments, runs the proof, prints the verdict; exit code 1 if it fails."""
+    """Runs the check and prints the verdict; the exit code is 1 if the runs differ."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=4, help="by SIGKILL (default: 4)")
-    parser.add_argument("--seed", type=int, default=0, help="of the points in time")
-    parser.add_argument("--every", type=int, default=5, help="steps between checkpoints")
-    parser.add_argument("--keep", type=Path, help="keep both runs in this (new or empty) folder")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=4,
+        help="number of times that SIGKILL is sent (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random points in time")
+    parser.add_argument(
+        "--every", type=int, default=5, help="steps between checkpoints (default: %(default)s)"
+    )
+    parser.add_argument("--keep", type=Path, help="new or empty folder in which both runs are kept")
     arguments, rest = parser.parse_known_args()
     with errors.reported():
         folder = arguments.keep or Path(tempfile.mkdtemp(prefix="faceemo-resume-"))

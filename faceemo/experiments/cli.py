@@ -1,4 +1,4 @@
-"""The command line of many runs: what the scripts that train them have in common."""
+"""The command line that scripts/sweep.py and scripts/train_final.py share."""
 
 import argparse
 import signal
@@ -10,48 +10,70 @@ from faceemo.experiments import leaderboard, sweep
 from faceemo.experiments.sweep import Run
 
 
-def parser(description: str | None, root: Path) -> argparse.ArgumentParser:
-    """Takes --seeds, --overrides and --root, whose default is given; a script adds its own."""
-    made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    made.add_argument("--seeds", type=int, default=1, help="how many, from the config's seed on")
-    made.add_argument("--overrides", default="", help="field=value pairs, separated by commas")
-    made.add_argument("--root", type=Path, default=root)
-    return made
-
-
-def run(
-    root: Path,
-    configs: Path,
-    plan: Callable[[], Sequence[Run]],
-    then: Callable[[Run], str] | None = None,
-) -> int:
-    """Trains what is not finished, writes the leaderboard, says what failed.
+def make_parser(description: str | None, root: Path) -> argparse.ArgumentParser:
+    """Makes a parser with --seeds, --overrides and --root, to which a script adds its own options.
 
     Args:
-        root: folder of the sweep.
-        configs: folder with a configuration file per backbone.
-        plan: makes the runs; what is wrong with the arguments is said as its error.
-        then: what is done with each finished run at the end, and its line about that.
+        description: Shown by --help.
+        root: Default of --root, the folder of the sweep.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="seeds per model, counted up from the configuration's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--overrides",
+        default="",
+        metavar="FIELD=VALUE,...",
+        help="configuration fields to set in every run",
+    )
+    parser.add_argument(
+        "--root", type=Path, default=root, help="folder of the sweep (default: %(default)s)"
+    )
+    return parser
+
+
+def run_sweep(
+    root: Path,
+    configs: Path,
+    plan_runs: Callable[[], Sequence[Run]],
+    on_finished: Callable[[Run], str] | None = None,
+) -> int:
+    """Trains all unfinished runs, writes the leaderboard and lists the failures.
+
+    Args:
+        root: Folder of the sweep.
+        configs: Folder with one configuration file per backbone.
+        plan_runs: Makes the runs. It is called here so that its `UserError` about wrong arguments
+            is reported like every other.
+        on_finished: Called at the end with each finished run; returns a line to print. A
+            `UserError` of it counts as a failure of the run.
 
     Returns:
-        the exit code: 1 if a run failed, or `then` did for one.
+        The exit code: 0, 1 if a run failed, or 130 after an interruption.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with errors.reported():
-        runs = plan()
+        runs = plan_runs()
         try:
-            failed = sweep.sweep(runs, root, configs)
-            lines = _each(then, runs, failed) if then else []
+            failed = sweep.train_runs(runs, root, configs)
+            lines = _process_finished(on_finished, runs, failed) if on_finished else []
         except KeyboardInterrupt:
-            print("\nstopped; the run under way has saved, the same command goes on")
+            print(
+                "\nThe sweep was interrupted. The current run has saved its state; give the same "
+                "command again to continue."
+            )
             return 128 + signal.SIGINT
         print()
-        rows = leaderboard.read(root) if any(run.finished() for run in runs) else []
+        rows = leaderboard.read_rows(root) if any(run.is_finished() for run in runs) else []
         if rows:
             page = leaderboard.write(root, rows, failed)
-            print(f"{leaderboard.table(rows)}\n")
+            print(f"{leaderboard.format_table(rows)}\n")
             print(f"leaderboard {page}\n            {page.with_suffix('.csv')}")
         for line in lines:
             print(line)
@@ -60,14 +82,16 @@ def run(
     return 1 if failed else 0
 
 
-def _each(then: Callable[[Run], str], runs: Sequence[Run], failed: dict[str, str]) -> list[str]:
-    """The lines about the finished runs; adds to `failed` what was refused."""
+def _process_finished(
+    on_finished: Callable[[Run], str], runs: Sequence[Run], failed: dict[str, str]
+) -> list[str]:
+    """Returns the lines of `on_finished`; adds its errors to `failed`."""
     lines = []
     for run in runs:
         if run.name in failed:
             continue
         try:
-            lines.append(then(run))
+            lines.append(on_finished(run))
         except errors.UserError as error:
             failed[run.name] = str(error)
     return lines

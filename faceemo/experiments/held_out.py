@@ -1,4 +1,4 @@
-"""The test split is opened once, and that it was is on record."""
+"""The record of when a run's test split was opened, which should happen once."""
 
 import datetime
 import json
@@ -7,35 +7,35 @@ from pathlib import Path
 from faceemo import staging
 from faceemo.errors import UserError
 
-NAME = "test_opened.json"
+NAME = "test_opened.json"  # a list of times, ISO 8601
 _REPORT = Path("report", "test", "index.html")
 
 
-def record(workdir: Path) -> None:
-    """Writes down that the test split of a run is opened now; before anything of it is seen."""
+def record_opening(workdir: Path) -> None:
+    """Records that the run's test split is opened now. Call it before the split is read."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with staging.file(workdir / NAME) as partial:
-        partial.write_text(json.dumps([*_openings(workdir), now]) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps([*_read_openings(workdir), now]) + "\n", encoding="utf-8")
 
 
-def refuse_again(workdir: Path) -> None:
+def refuse_reopening(workdir: Path) -> None:
     """Refuses a run whose test split was opened before.
 
     Raises:
-        UserError: if so, also where nothing but a report tells of it.
+        UserError: If there is a record of it, or a report on the test split without a record.
     """
-    opened, report = _openings(workdir), workdir / _REPORT
-    if not opened and not report.is_file():
+    openings, report = _read_openings(workdir), workdir / _REPORT
+    if not openings and not report.is_file():
         return
-    when = f" on {', '.join(opened)}" if opened else ""
-    what = f"{report} holds the result" if report.is_file() else "no report was finished"
+    when = f" on {', '.join(openings)}" if openings else ""
+    outcome = f"its report is {report}" if report.is_file() else "no report was finished"
     raise UserError(
-        expected=f"a run whose test split is unseen in {workdir}",
-        found=f"that it was opened{when} ({what})",
-        fix="read that report; --again opens it once more, and notes that",
+        expected=f"a run in {workdir} whose test split has not been opened",
+        found=f"one whose test split was opened{when} ({outcome})",
+        fix="read that report, or give --again to open the test split once more (recorded too)",
     )
 
 
-def _openings(workdir: Path) -> list[str]:
+def _read_openings(workdir: Path) -> list[str]:
     path = workdir / NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

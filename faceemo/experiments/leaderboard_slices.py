@@ -1,4 +1,4 @@
-"""The slices of a sweep's runs side by side: what each way of dividing the images shows of each."""
+"""The accuracy of a sweep's runs on slices of the validation images, side by side."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_RECORDS = Path("report", "validation")
+_REPORT = Path("report", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,9 +14,10 @@ class Line:
     """One run in a `Comparison`.
 
     Attributes:
-        name: of the run's folder.
-        slices: of `slices.scores`, in the order of the columns.
-        difference: accuracy of the leaked less that of the others, low, high; None without both.
+        name: Name of the run's folder.
+        slices: One record of `slices.scores` per column of the comparison.
+        difference: Accuracy on leaked images minus that on the others, with its lower and upper
+            limit; None unless the slices are these two.
     """
 
     name: str
@@ -26,13 +27,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One way to divide the same images, and how the runs did.
+    """The runs' scores on the same images, sliced in one way.
 
     Attributes:
-        by: what divides them.
-        about: what that means, a sentence.
-        columns: (name, images) of each slice.
-        lines: a run each, in the order asked for.
+        by: Name of the property that divides the images.
+        about: Sentence that explains the property.
+        columns: (name, number of images) of each slice.
+        lines: One line per run, in the order of the leaderboard.
     """
 
     by: str
@@ -41,36 +42,39 @@ class Comparison:
     lines: tuple[Line, ...]
 
 
-def read(root: Path, names: Sequence[str]) -> tuple[list[Comparison], list[str]]:
-    """The comparisons of all runs that recorded slices, and the runs that did not.
+def read_comparisons(root: Path, names: Sequence[str]) -> tuple[list[Comparison], list[str]]:
+    """Reads the slices of all runs.
 
-    Runs stand in one comparison only if they saw the same validation images, and divided them into
-    the same slices.
+    Only runs that were evaluated on the same validation images, divided into the same slices, share
+    a comparison.
 
     Args:
-        root: folder of the sweep.
-        names: of the runs' folders, in the order of the board.
+        root: Folder of the sweep.
+        names: Names of the runs' folders, in the order of the leaderboard.
+
+    Returns:
+        The comparisons, and the names of the runs without recorded slices.
     """
     groups: dict[tuple, tuple[str, list[Line]]] = {}
-    without = []
+    without_slices = []
     for name in names:
-        path = root / name / _RECORDS / "slices.json"
-        if not path.is_file():  # of an older faceemo
-            without.append(name)
+        path = root / name / _REPORT / "slices.json"
+        if not path.is_file():  # the report was written by an older faceemo
+            without_slices.append(name)
             continue
-        images = _json(root / name / "summary.json").get("data", {}).get("validation")
-        for cut in _json(path):
+        images = _read_json(root / name / "summary.json").get("data", {}).get("validation")
+        for cut in _read_json(path):
             columns = tuple((part["name"], part["images"]) for part in cut["slices"])
             difference = tuple(cut["difference"]) if "difference" in cut else None
             line = Line(name, tuple(cut["slices"]), difference)
             groups.setdefault((cut["by"], columns, images), (cut["about"], []))[1].append(line)
-    found = [
+    comparisons = [
         Comparison(by, about, columns, tuple(lines))
         for (by, columns, _), (about, lines) in groups.items()
     ]
-    order = list(dict.fromkeys(comparison.by for comparison in found))
-    return sorted(found, key=lambda comparison: order.index(comparison.by)), without
+    order = list(dict.fromkeys(comparison.by for comparison in comparisons))
+    return sorted(comparisons, key=lambda comparison: order.index(comparison.by)), without_slices
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a run sets otherwise than its variant, and which runs differ in nothing but the seed."""
+"""The settings in which a run differs from its variant, and groups of runs over seeds."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -7,7 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 from faceemo.config import MAY_DIFFER, make_config
 
-_SILENT = MAY_DIFFER - {"patience"} | {"seed"}  # they shape no training, or vary it
+# Fields that do not distinguish one recipe from another: they do not affect training, or are the
+# seed.
+_NOT_IN_RECIPE = MAY_DIFFER - {"patience"} | {"seed"}
 
 
 class Seeded(Protocol):
@@ -15,65 +17,71 @@ class Seeded(Protocol):
 
     @property
     def recipe(self) -> str | None:
-        """Of `recipe`; None where it is not known."""
+        """Text from `format_recipe`, or None if unknown."""
 
     @property
     def seed(self) -> int | None:
-        """Of initial weights, data order and augmentation."""
+        """Seed of initial weights, data order and augmentation, or None if unknown."""
 
 
 _Run = TypeVar("_Run", bound=Seeded)
 
 
-def changed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a run's configuration that differ from its variant's, with their values.
+def changed_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns {field: value} where a run's configuration differs from its variant's.
 
-    What an older faceemo's run does not name had the variant's value, and what this one does not
-    know is left out.
+    Fields that are missing, as in runs of an older faceemo, had the variant's value. Fields that
+    this version does not have are left out.
     """
-    plain = make_config(config["arch"], str(config["variant"])).to_dict()
+    variant = make_config(config["arch"], str(config["variant"])).to_dict()
     return {
         field: value
         for field, value in sorted(config.items())
-        if field in plain and value != plain[field]
+        if field in variant and value != variant[field]
     }
 
 
-def changes(config: Mapping[str, Any]) -> str:
-    """Of `changed` what shapes training, without the seed: 'image_size=48,policy=strict'."""
-    found = changed(config).items()
-    return ",".join(f"{field}={value}" for field, value in found if field not in _SILENT)
+def format_changes(config: Mapping[str, Any]) -> str:
+    """Formats the changed fields that affect training, without the seed.
+
+    Returns:
+        Pairs joined by commas, such as 'image_size=48,policy=strict'; '' if there are none.
+    """
+    changed = changed_fields(config).items()
+    return ",".join(f"{field}={value}" for field, value in changed if field not in _NOT_IN_RECIPE)
 
 
-def split(text: str) -> list[str]:
-    """'image_size=48,policy=strict' as its pairs; a value may hold commas."""
-    return re.split(r",(?=\w+=)", text) if text else []
+def split_changes(changes: str) -> list[str]:
+    """Splits the text of `format_changes` into 'field=value' pairs; a value may contain commas."""
+    return re.split(r",(?=\w+=)", changes) if changes else []
 
 
-def recipe(model: str, text: str) -> str:
-    """What runs have in common that differ in the seed alone.
+def format_recipe(model: str, changes: str) -> str:
+    """Formats what runs that differ only in the seed have in common.
 
     Args:
-        model: backbone and variant, 'vgg16:7'.
-        text: of `changes`.
+        model: Backbone and variant, such as 'vgg16:7'.
+        changes: Text from `format_changes`.
     """
-    return ",".join(filter(None, (model, text)))
+    return ",".join(filter(None, (model, changes)))
 
 
-def seeds(runs: Iterable[_Run]) -> dict[str, dict[int | None, list[_Run]]]:
-    """The runs by recipe, and those of each by seed; without those whose recipe is not known."""
-    found: dict[str, dict[int | None, list[_Run]]] = {}
+def group_by_seed(runs: Iterable[_Run]) -> dict[str, dict[int | None, list[_Run]]]:
+    """Groups runs as {recipe: {seed: [run]}}; runs of unknown recipe are left out."""
+    groups: dict[str, dict[int | None, list[_Run]]] = {}
     for run in runs:
         if run.recipe is not None:
-            found.setdefault(run.recipe, {}).setdefault(run.seed, []).append(run)
-    return found
+            groups.setdefault(run.recipe, {}).setdefault(run.seed, []).append(run)
+    return groups
 
 
-def per_seed(runs: Mapping[Any, Iterable[_Run]], value: Callable[[_Run], float]) -> list[float]:
-    """One value for each seed: two runs of the same seed tell of no spread, and count as one.
+def mean_per_seed(
+    runs: Mapping[Any, Iterable[_Run]], metric: Callable[[_Run], float]
+) -> list[float]:
+    """Returns one value per seed, so that repeated runs of one seed do not count as spread.
 
     Args:
-        runs: of one recipe, by seed.
-        value: of a run.
+        runs: Runs of one recipe by seed, from `group_by_seed`.
+        metric: Returns the value of a run; it is averaged over runs of the same seed.
     """
-    return [fmean(map(value, same)) for same in runs.values()]
+    return [fmean(map(metric, same_seed)) for same_seed in runs.values()]

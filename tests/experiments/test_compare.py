@@ -1,4 +1,4 @@
-"""The comparison of runs: its numbers, whom it refuses, the command from end to end."""
+"""Tests of the comparison of runs: its numbers, what it refuses, the command end to end."""
 
 import json
 import subprocess
@@ -16,35 +16,35 @@ SCRIPT = SCRIPTS / "compare_runs.py"
 LABELS = ["happy", "sad", "sad", "neutral"] * 50
 
 
-def store(folder, answers, labels=LABELS, seed=None, **config):
-    """A run's folder with one answer per label."""
+def write_run(folder, predicted, labels=LABELS, seed=None, **config):
+    """Writes a run's folder with one prediction per label."""
     report = folder / "report" / "validation"
     report.mkdir(parents=True)
     lines = [f"validation/x/{i}.jpg,{pair[0]},{pair[1]}\n"
-             for i, pair in enumerate(zip(labels, answers, strict=True))]  # fmt: skip
+             for i, pair in enumerate(zip(labels, predicted, strict=True))]  # fmt: skip
     (report / "predictions.csv").write_text("path,label,predicted\n" + "".join(lines))
     config = {"arch": "vgg16", "variant": 7, "seed": seed} | config
     (folder / "summary.json").write_text(json.dumps({"config": config}))
     return folder
 
 
-def wrong(every):
-    """Answers of which each `every`-th is wrong."""
+def with_errors(every):
+    """Makes predictions of which each `every`-th is wrong."""
     return ["sad" if i % every == 0 and label != "sad" else "happy" if i % every == 0 else label
             for i, label in enumerate(LABELS)]  # fmt: skip
 
 
-def test_counts_and_p_are_statsmodels(tmp_path):
-    runs = [compare.read(store(tmp_path / name, wrong(every)), "validation")
+def test_counts_and_p_value_equal_those_of_statsmodels(tmp_path):
+    runs = [compare.read_run(write_run(tmp_path / name, with_errors(every)), "validation")
             for name, every in (("a", 3), ("b", 4))]  # fmt: skip
-    rights = [np.array(wrong(every)) == LABELS for every in (3, 4)]
-    table = [[(rights[0] == one) & (rights[1] == other) for other in (True, False)]
+    correct = [np.array(with_errors(every)) == LABELS for every in (3, 4)]
+    table = [[(correct[0] == one) & (correct[1] == other) for other in (True, False)]
              for one in (True, False)]  # fmt: skip
     oracle = contingency_tables.mcnemar(np.sum(table, axis=2), exact=False, correction=True)
-    p, method = compare.paired(runs[0].answers, runs[1].answers).mcnemar()
+    p, method = compare.count_pairs(runs[0].predictions, runs[1].predictions).mcnemar()
     assert p == pytest.approx(oracle.pvalue)
     assert "corrected" in method
-    assert f"p = {p:.2g}" in compare.text(runs)
+    assert f"p = {p:.2g}" in compare.format_comparison(runs)
 
 
 def run(*options):
@@ -52,16 +52,16 @@ def run(*options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_the_command_on_seeds_and_on_another_recipe(tmp_path):
+def test_the_command_compares_seeds_and_another_recipe(tmp_path):
     places = [
-        store(tmp_path / "a", wrong(4), seed=1, arch="vgg16"),
-        store(tmp_path / "b", wrong(5), seed=2, arch="vgg16", data_dir="elsewhere"),
-        store(tmp_path / "c", wrong(100), seed=1, arch="resnet50v2"),
+        write_run(tmp_path / "a", with_errors(4), seed=1, arch="vgg16"),
+        write_run(tmp_path / "b", with_errors(5), seed=2, arch="vgg16", data_dir="elsewhere"),
+        write_run(tmp_path / "c", with_errors(100), seed=1, arch="resnet50v2"),
     ]
     done = run(*places)
     assert done.returncode == 0, done.stderr
-    assert "always answering 'sad' gives 0.500" in done.stdout
-    assert f"{places[1]} less {places[0]}" in done.stdout
+    assert "always predicting 'sad' gives 0.500" in done.stdout
+    assert f"{places[1]} minus {places[0]}" in done.stdout
     assert "+5.0 points" in done.stdout
     assert "3 pairs were tested" in done.stdout
     assert f"2 seeds of {places[0]} (1, 2)" in done.stdout
@@ -72,29 +72,29 @@ def test_the_command_on_seeds_and_on_another_recipe(tmp_path):
     assert "standard deviation" not in of_files.stdout
 
 
-def test_a_seed_counts_once_and_another_recipe_not_at_all(tmp_path):
-    """As on the leaderboard: a run of before `mixup` had none, and where the data lies is moot."""
+def test_a_seed_counts_once_and_another_recipe_does_not_count(tmp_path):
+    """Runs made before the field `mixup` existed had none; the path of the data does not matter."""
     places = [
-        store(tmp_path / "a", wrong(4), seed=1),
-        store(tmp_path / "b", wrong(5), seed=1, data_dir="elsewhere"),
-        store(tmp_path / "c", wrong(5), seed=2, image_size=48),
-        store(tmp_path / "d", wrong(5), seed=2, mixup=0.0),
+        write_run(tmp_path / "a", with_errors(4), seed=1),
+        write_run(tmp_path / "b", with_errors(5), seed=1, data_dir="elsewhere"),
+        write_run(tmp_path / "c", with_errors(5), seed=2, image_size=48),
+        write_run(tmp_path / "d", with_errors(5), seed=2, mixup=0.0),
     ]
-    runs = [compare.read(place, "validation") for place in places]
-    assert "standard deviation" not in compare.text(runs[:3])
-    assert f"2 seeds of {places[0]} (1, 2)" in compare.text(runs)
-    assert "mean 0.788" in compare.text(runs), "of 0.775 and 0.8"
+    runs = [compare.read_run(place, "validation") for place in places]
+    assert "standard deviation" not in compare.format_comparison(runs[:3])
+    assert f"2 seeds of {places[0]} (1, 2)" in compare.format_comparison(runs)
+    assert "mean 0.788" in compare.format_comparison(runs), "the mean of 0.775 and 0.8"
 
 
-def test_other_images_are_refused(tmp_path):
-    one = store(tmp_path / "a", wrong(4))
-    fewer = store(tmp_path / "b", wrong(4)[:-1], LABELS[:-1])
+def test_runs_on_different_images_are_refused(tmp_path):
+    one = write_run(tmp_path / "a", with_errors(4))
+    fewer = write_run(tmp_path / "b", with_errors(4)[:-1], LABELS[:-1])
     done = run(one, fewer)
     assert done.returncode == 2
     assert "1 images only in" in done.stderr
     assert done.stderr.count("\n") == 1
-    relabelled = store(tmp_path / "c", wrong(4), ["neutral", *LABELS[1:]])
-    runs = [compare.read(place, "validation") for place in (one, relabelled)]
-    with pytest.raises(UserError, match=r"1 that differ .*validation/x/0.jpg"):
-        compare.refuse_other_images(runs)
+    relabelled = write_run(tmp_path / "c", with_errors(4), ["neutral", *LABELS[1:]])
+    runs = [compare.read_run(place, "validation") for place in (one, relabelled)]
+    with pytest.raises(UserError, match=r"1 images whose labels differ .*validation/x/0.jpg"):
+        compare.refuse_different_images(runs)
     assert "report/test/predictions.csv" in run(one, one, "--split", "test").stderr

@@ -1,4 +1,4 @@
-"""The leaderboard of a sweep ranks what is there, and averages over seeds."""
+"""Tests that the leaderboard of a sweep ranks the finished runs and averages over seeds."""
 
 import csv
 import dataclasses
@@ -26,47 +26,47 @@ def swept(monkeypatch, tmp_path):
     replace_training(monkeypatch, tmp_path)
     root = tmp_path / "sweep"
     models = itertools.product(["vgg16", "efficientnetb0"], [0, 2])
-    runs = sweep.plan(root, models, 3, "image_size=48,data_dir=here,checkpoint_every_steps=9")
-    sweep.sweep(runs, root, tmp_path)
+    runs = sweep.plan_runs(root, models, 3, "image_size=48,data_dir=here,checkpoint_every_steps=9")
+    sweep.train_runs(runs, root, tmp_path)
     return root
 
 
 def test_the_board_ranks_and_averages(swept):
-    rows = leaderboard.read(swept)
+    rows = leaderboard.read_rows(swept)
     assert len(rows) == 12
     assert [row.accuracy for row in rows] == sorted((r.accuracy for r in rows), reverse=True)
     assert {row.changes for row in rows} == {"image_size=48"}
-    spreads = {spread.model: spread for spread in leaderboard.spreads(rows)}
-    assert len(spreads) == 4
+    seed_statistics = {each.model: each for each in leaderboard.compute_seed_statistics(rows)}
+    assert len(seed_statistics) == 4
     values = [row.accuracy for row in rows if row.model == "vgg16:2"]
-    assert spreads["vgg16:2"].mean == pytest.approx(statistics.fmean(values))
-    assert spreads["vgg16:2"].deviation == pytest.approx(statistics.stdev(values))
-    assert spreads["vgg16:2"].seeds == 3
+    assert seed_statistics["vgg16:2"].mean == pytest.approx(statistics.fmean(values))
+    assert seed_statistics["vgg16:2"].deviation == pytest.approx(statistics.stdev(values))
+    assert seed_statistics["vgg16:2"].seeds == 3
 
 
-def test_two_runs_of_one_seed_are_no_spread(swept):
-    first, *rest = (row for row in leaderboard.read(swept) if row.model == "vgg16:2")
+def test_two_runs_of_one_seed_count_as_one(swept):
+    first, *rest = (row for row in leaderboard.read_rows(swept) if row.model == "vgg16:2")
     twice = dataclasses.replace(first, name="moved", accuracy=first.accuracy - 0.1)
-    assert leaderboard.spreads([first, twice]) == []
-    (spread,) = leaderboard.spreads([first, twice, *rest])
-    assert spread.seeds == 3
+    assert leaderboard.compute_seed_statistics([first, twice]) == []
+    (found,) = leaderboard.compute_seed_statistics([first, twice, *rest])
+    assert found.seeds == 3
     values = [first.accuracy - 0.05, *(row.accuracy for row in rest)]
-    assert spread.mean == pytest.approx(statistics.fmean(values))
-    assert spread.deviation == pytest.approx(statistics.stdev(values))
+    assert found.mean == pytest.approx(statistics.fmean(values))
+    assert found.deviation == pytest.approx(statistics.stdev(values))
 
 
-def test_a_rows_command_is_its_configuration(swept):
-    for row in leaderboard.read(swept):
+def test_a_rows_command_has_its_configuration(swept):
+    for row in leaderboard.read_rows(swept):
         *_, arg, flag, workdir = shlex.split(row.command)
         _, _, arg = arg.partition(":")
-        (again,) = sweep.plan(swept, [(row.arch, row.variant)], 1, arg.partition(",")[2])
+        (again,) = sweep.plan_runs(swept, [(row.arch, row.variant)], 1, arg.partition(",")[2])
         assert again.name == row.name
-        assert again.finished()
+        assert again.is_finished()
         assert (flag, workdir) == ("--workdir", str(again.workdir))
 
 
-def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):
-    """Whatever is in the names: here it gets as far as to miss the checkpoints in that folder."""
+def test_a_command_pasted_into_a_shell_finds_its_run(tmp_path):
+    """Names may contain anything. Here the command gets as far as missing the checkpoints."""
     root, weights = tmp_path / "a run's $HOME; `x`", tmp_path / "b & c, d=(1).h5"
     weights.touch()
     config = make_config("vgg16", "2,image_size=32,seed=7").to_dict()
@@ -78,8 +78,8 @@ def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):
         "train_accuracy": 0.6, "best_epoch": 2, "epochs_run": 3, "seconds": 9,
         "params_trainable": 1,
     }))  # fmt: skip
-    (row,) = leaderboard.read(root)
-    assert run_settings.split(row.changes) == [
+    (row,) = leaderboard.read_rows(root)
+    assert run_settings.split_changes(row.changes) == [
         "image_size=32", "learning_rate=3e-07", f"weights={weights}"
     ]  # fmt: skip
     process = subprocess.run(
@@ -93,8 +93,8 @@ def test_pasted_into_a_shell_a_command_finds_its_run(tmp_path):
     assert found == ["--config.source=x,y: z", f"--config.weights={weights}"]
 
 
-def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
-    rows = leaderboard.read(swept)
+def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
+    rows = leaderboard.read_rows(swept)
     page = leaderboard.write(swept, rows, {"vgg16-9": "<i>no</i>"})
     with page.with_suffix(".csv").open(newline="") as file:
         found = list(csv.DictReader(file))
@@ -111,8 +111,8 @@ def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
         assert f"{label}<dd><code>{html.escape(row.command, quote=False)}</code></dd>" in text
     assert "&lt;i&gt;no&lt;/i&gt;" in text
     assert "all with <code>image_size=48</code>" in text
-    assert "<small" not in text  # no row has anything of its own
-    lines = leaderboard.table(rows).splitlines()
+    assert "<small" not in text  # no row has settings of its own
+    lines = leaderboard.format_table(rows).splitlines()
     assert lines[:2] == ["all with image_size=48", ""]
     assert len(lines) == 2 + 1 + 12 + 4 + (1 + 6) + (2 + 12)
     for row, line in zip(rows, lines[3:15], strict=True):
@@ -122,19 +122,24 @@ def test_csv_and_page_hold_every_run_and_escape_what_they_say(swept):
     assert lines[28:] == [row.command for row in rows]
 
 
-def test_what_a_row_alone_changes_stays_with_it(swept):
+def test_changes_that_not_all_rows_share_stay_in_the_row(swept):
     texts = ("image_size=48,policy=strict", "image_size=48", "dtype=bfloat16,image_size=48")
     rows = [
         dataclasses.replace(row, changes=text)
-        for row, text in zip(leaderboard.read(swept), texts, strict=False)
+        for row, text in zip(leaderboard.read_rows(swept), texts, strict=False)
     ]
-    shared, told = leaderboard.told_once(rows)
+    shared, remaining = leaderboard.extract_shared_changes(rows)
     assert shared == "image_size=48"
-    assert [row.changes for row in told] == ["policy=strict", "", "dtype=bfloat16"]
-    assert [row.name for row in told] == [row.name for row in rows]
-    assert leaderboard.told_once([dataclasses.replace(row, changes="") for row in rows])[0] == ""
+    assert [row.changes for row in remaining] == ["policy=strict", "", "dtype=bfloat16"]
+    assert [row.name for row in remaining] == [row.name for row in rows]
+    assert (
+        leaderboard.extract_shared_changes([dataclasses.replace(row, changes="") for row in rows])[
+            0
+        ]
+        == ""
+    )
 
 
-def test_no_runs_is_said(tmp_path):
+def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(UserError, match="finished runs"):
-        leaderboard.read(tmp_path)
+        leaderboard.read_rows(tmp_path)

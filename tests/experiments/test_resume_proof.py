@@ -1,4 +1,4 @@
-"""The verdict of scripts/verify_resume.py, which must be able to go either way."""
+"""Tests of scripts/verify_resume.py, which must be able to reach either verdict."""
 
 import os
 import shutil
@@ -14,25 +14,25 @@ from tests.support.places import REPOSITORY
 from tests.train.test_loop import fit
 
 
-def test_the_verdict_sees_a_difference_in_a_leaf_and_in_a_metric(tmp_path, capsys):
+def test_a_difference_in_an_array_or_a_metric_is_found(tmp_path, capsys):
     fit(tmp_path / "one", epochs=2, patience=0)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    assert resume_proof.verdict(tmp_path / "one", tmp_path / "two")
+    assert resume_proof.compare_runs(tmp_path / "one", tmp_path / "two")
     assert "\nIDENTICAL: " in capsys.readouterr().out
     fit(tmp_path / "other", epochs=2, patience=0, seed=3)
-    assert not resume_proof.verdict(tmp_path / "one", tmp_path / "other")
-    said = capsys.readouterr().out
-    assert "NOT IDENTICAL" in said
-    assert "best/metrics" in said
-    assert "best/weights/params/head" in said
+    assert not resume_proof.compare_runs(tmp_path / "one", tmp_path / "other")
+    output = capsys.readouterr().out
+    assert "NOT IDENTICAL" in output
+    assert "best/metrics" in output
+    assert "best/weights/params/head" in output
 
 
-def test_a_command_that_fails_by_itself_is_no_proof(tmp_path):
+def test_a_command_that_fails_by_itself_is_refused(tmp_path):
     with pytest.raises(UserError, match="variant from 0 to 11"):
         resume_proof.verify(tmp_path, ["--config=configs/vgg16.py:12"], kills=1, seed=0)
 
 
-# Saves as Orbax does, into a folder that has another name until it is whole.
+# Saves as Orbax does: into a folder that gets its final name when it is complete.
 _STAND_IN = """
 import itertools, pathlib, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[3])))
@@ -54,7 +54,7 @@ for number in itertools.count(1):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Runs that save so often as the second argument says, the first one and all others."""
+    """Replaces training; `arguments` are the numbers of saves of the first and all other runs."""
     saves = iter(())
 
     def start(workdir, arguments):
@@ -63,40 +63,40 @@ def stand_in(monkeypatch):
             saves = iter([arguments[0]])
         code = str(resume_proof.EXIT_CODE)
         command = [sys.executable, "-c", _STAND_IN, str(workdir), next(saves, arguments[1]), code]
-        resume_proof._log(workdir).touch()
+        resume_proof._log_path(workdir).touch()
         return subprocess.Popen(command)
 
     monkeypatch.setattr(resume_proof, "_start", start)
-    monkeypatch.setattr(resume_proof, "verdict", lambda straight, killed: True)
+    monkeypatch.setattr(resume_proof, "compare_runs", lambda straight, killed: True)
 
 
-def test_every_interruption_lands_between_start_and_end(tmp_path, stand_in, capsys):
+def test_every_interruption_comes_between_start_and_end(tmp_path, stand_in, capsys):
     assert resume_proof.verify(tmp_path, ["30", "30"], kills=3, seed=0)
-    said = capsys.readouterr().out
-    assert "straight through: 30 saves" in said
-    assert "SIGKILL 3: in save" in said
-    assert "SIGTERM: " in said
-    assert "too late" not in said
+    output = capsys.readouterr().out
+    assert "straight through: 30 saves" in output
+    assert "SIGKILL 3: in save" in output
+    assert "SIGTERM: " in output
+    assert "too late" not in output
     assert len(list((tmp_path / "killed" / "latest").iterdir())) == 30
 
 
 def test_a_save_under_the_name_of_a_killed_one_counts(tmp_path):
-    """Its leftover is removed first; between two looks the folder changes by one act."""
+    """The leftover folder is removed first; between two polls one operation happens."""
     folder = tmp_path / "latest" / "5.orbax-checkpoint-tmp"
     folder.mkdir(parents=True)
-    acts = iter([lambda: None, folder.rmdir, folder.mkdir, lambda: None])
+    operations = iter([lambda: None, folder.rmdir, folder.mkdir, lambda: None])
 
-    class Life:
+    class Process:
         def poll(self):
-            act = next(acts, None)
-            return act() if act else 0
+            operation = next(operations, None)
+            return operation() if operation else 0
 
-    assert len(resume_proof._await_saves(Life(), tmp_path)) == 1
+    assert len(resume_proof._wait_for_saves(Process(), tmp_path)) == 1
 
 
 @pytest.mark.slow
-def test_a_real_run_is_killed_and_goes_on(tmp_path):
-    """The script as a user gives it, in a folder that it makes: a head on frozen features."""
+def test_a_real_run_is_killed_and_resumes(tmp_path):
+    """Runs the script as a user does, in a folder that it makes: a head on frozen features."""
     sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
     config = "configs/mobilenet.py:0,image_size=32,weights=none,batch_size=8,policy=keep"
     process = subprocess.run(
@@ -118,13 +118,13 @@ def test_a_real_run_is_killed_and_goes_on(tmp_path):
 
 
 def test_without_an_interruption_nothing_is_proven(tmp_path, stand_in, capsys):
-    """The same result, because the second run was over before anything struck."""
+    """The results are equal because the second run ended before any signal was sent."""
     assert not resume_proof.verify(tmp_path, ["30", "0"], kills=1, seed=0)
-    said = capsys.readouterr().out
-    assert "SIGKILL 1: too late" in said
-    assert "NOT PROVEN" in said
+    output = capsys.readouterr().out
+    assert "SIGKILL 1: too late" in output
+    assert "NOT PROVEN" in output
 
 
-def test_a_run_that_hardly_saves_is_refused(tmp_path, stand_in):
+def test_a_run_with_too_few_saves_is_refused(tmp_path, stand_in):
     with pytest.raises(UserError, match=r"at least 5 saves .*found 2\. .*lower --every"):
         resume_proof.verify(tmp_path, ["2", "2"], kills=3, seed=0)

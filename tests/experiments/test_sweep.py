@@ -1,4 +1,4 @@
-"""A sweep skips, resumes and survives failures."""
+"""Tests that a sweep skips finished runs, resumes interrupted ones and survives failures."""
 
 import itertools
 import json
@@ -15,18 +15,18 @@ from faceemo.experiments import sweep
 from tests.support.places import REPOSITORY
 from tests.support.stand_in import replace_training
 
-# A sweep of variant 3 alone, in a process of its own, to be interrupted.
+# A sweep of variant 3 alone that runs in its own process, which the test interrupts.
 SWEEPER = """
     import pathlib, signal, sys
     from faceemo.experiments import sweep
-    from tests.support.stand_in import commander
+    from tests.support.stand_in import make_command
 
-    # as scripts/sweep.py does; SIGINT is ignored where tests run in the background
+    # As scripts/sweep.py does. SIGINT is ignored where tests run in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sweep.Run.command = commander(sys.argv[1])
+    sweep.Run.command = make_command(sys.argv[1])
     root = pathlib.Path(sys.argv[2])
     try:
-        sweep.sweep(sweep.plan(root, [("vgg16", 3)]), root, root)
+        sweep.train_runs(sweep.plan_runs(root, [("vgg16", 3)]), root, root)
     except KeyboardInterrupt:
         sys.exit(7)
 """
@@ -38,13 +38,13 @@ def stand_in(monkeypatch, tmp_path):
     return tmp_path
 
 
-def started(run):
+def count_starts(run):
     return len((run.workdir / "started").read_text())
 
 
-def test_every_run_has_a_folder_of_its_own_and_the_seeds_come_last(tmp_path):
+def test_every_run_has_its_own_folder_and_seeds_are_the_outer_loop(tmp_path):
     models = itertools.product(["vgg16", "resnet50v2"], [0, 7])
-    runs = sweep.plan(tmp_path, models, 3, "image_size=48,epochs=2")
+    runs = sweep.plan_runs(tmp_path, models, 3, "image_size=48,epochs=2")
     assert len({run.workdir for run in runs}) == len(runs) == 12
     assert [run.config.seed - 1991921 for run in runs] == [0] * 4 + [1] * 4 + [2] * 4
     assert all(run.config.image_size == 48 and run.config.epochs == 2 for run in runs)
@@ -52,87 +52,89 @@ def test_every_run_has_a_folder_of_its_own_and_the_seeds_come_last(tmp_path):
         ("vgg16", 0), ("vgg16", 7), ("resnet50v2", 0), ("resnet50v2", 7),
     }  # fmt: skip
     with pytest.raises(UserError, match="one seed"):
-        sweep.plan(tmp_path, [("vgg16", 0)], 0)
+        sweep.plan_runs(tmp_path, [("vgg16", 0)], 0)
 
 
-def test_a_failure_does_not_stop_the_others_and_is_tried_again(stand_in, capsys):
-    runs = sweep.plan(stand_in / "sweep", [("vgg16", number) for number in range(3)])
+def test_a_failure_does_not_stop_other_runs_and_is_retried(stand_in, capsys):
+    runs = sweep.plan_runs(stand_in / "sweep", [("vgg16", number) for number in range(3)])
     for attempt in (1, 2):
-        failed = sweep.sweep(runs, stand_in / "sweep", stand_in)
+        failed = sweep.train_runs(runs, stand_in / "sweep", stand_in)
         assert list(failed) == [runs[1].name]
         assert "faceemo: error: expected more (exit code 2" in failed[runs[1].name]
-        assert [started(run) for run in runs] == [1, attempt, 1]
-    said = capsys.readouterr().out
-    assert "epoch  1  of 2" in said
-    assert said.count("finished before") == 2
+        assert [count_starts(run) for run in runs] == [1, attempt, 1]
+    output = capsys.readouterr().out
+    assert "epoch  1  of 2" in output
+    assert output.count("finished before") == 2
     log = (stand_in / "sweep" / sweep.LOGS / f"{runs[1].name}.log").read_text()
     assert "epoch  1  of 1" in log
 
 
-def test_of_finished_runs_the_best_weights_stay(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)])
-    sweep.sweep([run], stand_in / "sweep", stand_in)
+def test_finished_runs_keep_only_their_best_weights(stand_in):
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)])
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
     assert not (run.workdir / "latest").exists()
     assert [path.name for path in (run.workdir / "best").iterdir()] == ["12"]
     assert (run.workdir / "frozen" / "0").is_dir()
 
 
-def test_another_budget_is_not_finished(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
-    sweep.sweep([run], stand_in / "sweep", stand_in)
-    (longer,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=5")
+def test_a_run_with_more_epochs_is_not_finished(stand_in):
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
+    (longer,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=5")
     assert run.workdir == longer.workdir
-    assert run.finished()
-    assert not longer.finished()
-    (patient,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3,patience=1")
-    assert patient.finished(), "it would have stopped after the same epoch"
+    assert run.is_finished()
+    assert not longer.is_finished()
+    (patient,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3,patience=1")
+    assert patient.is_finished(), "it would have stopped after the same epoch"
 
 
-def test_other_images_are_not_finished(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
-    sweep.sweep([run], stand_in / "sweep", stand_in)
+def test_a_run_on_other_images_is_not_finished(stand_in):
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
     for where in ("data_dir=elsewhere", "source=other.zip"):
-        (other,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, f"epochs=3,{where}")
+        (other,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, f"epochs=3,{where}")
         assert other.workdir == run.workdir
-        assert not other.finished()
+        assert not other.is_finished()
 
 
 def test_a_run_that_stopped_early_is_not_finished_without_patience(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=1")
-    sweep.sweep([run], stand_in / "sweep", stand_in)
-    (patient,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=0")
-    assert run.finished()
-    assert not patient.finished()
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=1")
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
+    (patient,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=6,patience=0")
+    assert run.is_finished()
+    assert not patient.is_finished()
 
 
-def test_what_a_killed_sweep_did_not_prune_is_pruned_later(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
-    sweep.sweep([run], stand_in / "sweep", stand_in)
+def test_checkpoints_left_by_a_killed_sweep_are_removed_later(stand_in):
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 2)], 1, "epochs=3")
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
     (run.workdir / "latest" / "9").mkdir(parents=True)
-    sweep.sweep([run], stand_in / "sweep", stand_in)
+    sweep.train_runs([run], stand_in / "sweep", stand_in)
     assert not (run.workdir / "latest").exists()
 
 
-def test_time_left_follows_what_trains(tmp_path):
-    """Minutes of a real column (docs/study.md): the rest is foretold from its two first runs."""
+def test_time_left_depends_on_the_blocks_that_train(tmp_path):
+    """Predicts real times (minutes, docs/study.md) from those of the first two runs."""
     minutes = (1.3, 3.2, 5.1, 3.8, 5.1, 6.1, 6.2, 6.4, 7.5, 8.4)
     models = [("vgg16", variant) for variant in range(10)]
-    runs = sweep.plan(tmp_path, models, 1, "epochs=3,steps_per_epoch=150")
-    assert sweep.seconds_left(runs) is None
+    runs = sweep.plan_runs(tmp_path, models, 1, "epochs=3,steps_per_epoch=150")
+    assert sweep.estimate_seconds_left(runs) is None
     for run, taken in zip(runs[:2], minutes, strict=False):
         run.workdir.mkdir()
         summary = {"config": run.config.to_dict(), "seconds": 60 * taken}
         (run.workdir / "summary.json").write_text(json.dumps(summary))
         history = [{"validation/accuracy": accuracy} for accuracy in (0.5, 0.6, 0.7)]
         (run.workdir / "history.json").write_text(json.dumps(history))
-    assert sweep.seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
-    (other,) = sweep.plan(tmp_path, [("resnet50v2", 1)], 1, "epochs=3,steps_per_epoch=150")
-    assert sweep.seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
-    assert sweep.seconds_left([*runs[:2], other, other], 30) == pytest.approx(2 * (60 * 3.375 + 30))
+    assert sweep.estimate_seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
+    (other,) = sweep.plan_runs(tmp_path, [("resnet50v2", 1)], 1, "epochs=3,steps_per_epoch=150")
+    assert sweep.estimate_seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
+    assert sweep.estimate_seconds_left([*runs[:2], other, other], 30) == pytest.approx(
+        2 * (60 * 3.375 + 30)
+    )
 
 
-def test_asked_to_stop_the_run_under_way_saves(stand_in):
-    (run,) = sweep.plan(stand_in / "sweep", [("vgg16", 3)])
+def test_an_interrupted_sweep_lets_the_current_run_save(stand_in):
+    (run,) = sweep.plan_runs(stand_in / "sweep", [("vgg16", 3)])
     arguments = [str(stand_in / "stand_in.py"), str(stand_in / "sweep")]
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SWEEPER), *arguments], cwd=REPOSITORY
@@ -147,18 +149,18 @@ def test_asked_to_stop_the_run_under_way_saves(stand_in):
         finally:
             child.kill()
     assert (run.workdir / "saved").exists()
-    assert not run.finished()
-    assert not sweep.sweep([run], stand_in / "sweep", stand_in)
-    assert run.finished()
+    assert not run.is_finished()
+    assert not sweep.train_runs([run], stand_in / "sweep", stand_in)
+    assert run.is_finished()
 
 
 @pytest.mark.parametrize("text", ["7-", "x", "-3", "3-0"])
-def test_what_is_no_variant_is_refused(text):
-    with pytest.raises(UserError, match="expected variants as 0-11"):
-        runpy.run_path(str(REPOSITORY / "scripts" / "sweep.py"))["variants"]([text])
+def test_invalid_variants_are_refused(text):
+    with pytest.raises(UserError, match="expected --variants such as 0-11"):
+        runpy.run_path(str(REPOSITORY / "scripts" / "sweep.py"))["parse_variants"]([text])
 
 
-def test_the_script_refuses_what_is_no_variant(tmp_path):
+def test_the_script_refuses_an_unknown_variant(tmp_path):
     process = subprocess.run(
         [sys.executable, "scripts/sweep.py", "--variants=12", "--root", str(tmp_path)],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=200,

@@ -1,4 +1,4 @@
-"""A sweep whose runs take no time: a script in place of the training."""
+"""A script that replaces training, so that the runs of a sweep take no time."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import textwrap
 
 from faceemo.experiments import sweep
 
-# It leaves what a run leaves, fails for variant 1, waits for variant 3.
+# It writes the files of a run. Variant 1 fails; variant 3 waits until it is interrupted.
 STAND_IN = """
     import json, pathlib, signal, sys, time
     workdir, arch, variant, seed, config = json.loads(sys.argv[1])
@@ -43,18 +43,18 @@ STAND_IN = """
 """
 
 
-def commander(script):
-    """A `Run.command` that starts the stand-in."""
+def make_command(script):
+    """Returns a replacement for `Run.command` that starts the script."""
 
     def command(run, configs):
-        told = [str(run.workdir), run.config.arch, run.config.variant, run.config.seed]
-        return [sys.executable, str(script), json.dumps([*told, run.config.to_dict()])]
+        values = [str(run.workdir), run.config.arch, run.config.variant, run.config.seed]
+        return [sys.executable, str(script), json.dumps([*values, run.config.to_dict()])]
 
     return command
 
 
 def replace_training(monkeypatch, folder):
-    """Makes every run of a sweep a stand-in, whose script lies in `folder`."""
+    """Makes every run of a sweep start the script, which is written to `folder`."""
     script = folder / "stand_in.py"
     script.write_text(textwrap.dedent(STAND_IN))
-    monkeypatch.setattr(sweep.Run, "command", commander(script))
+    monkeypatch.setattr(sweep.Run, "command", make_command(script))
