@@ -1,12 +1,12 @@
-"""Keeps one image of each group of duplicates (and does the steps before, if need be).
+"""Keeps one image of each group of duplicates; runs the earlier steps first if needed.
 
     python scripts/remove_duplicates.py --data_dir data
     python scripts/remove_duplicates.py --data_dir data --policy strict --near_distance 2
-    python scripts/remove_duplicates.py --data_dir data --policy keep    # undoes it: all images
+    python scripts/remove_duplicates.py --data_dir data --policy keep    # keeps all images
 
 Fills data/unique_images and data/ledger.jsonl, draws data/pictures/{kept_and_left_out,
-conflicting_labels,leaks}.png, and reports what leaks between the splits. Nothing is deleted: other
-rules are judged from the ledger, in seconds, and the same rules always give the same files.
+conflicting_labels,leaks}.png, and reports leaks between the splits. No image is deleted: other
+rules are then applied from the ledger within seconds. The same rules always give the same files.
 """
 
 from faceemo.data.prepare import cli

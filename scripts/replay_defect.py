@@ -1,10 +1,10 @@
-"""Trains with the original's worst defect put back, to see what it does.
+"""Trains with the worst defect of the original project restored, to show its effect.
 
     python scripts/replay_defect.py vgg16:4,weights=hed,image_size=48,policy=strict
 
-The original divided training images of the level `high` by 255 once more than validation images, so
-that they were nearly black. faceemo refuses such a run and says why; here that check is off. The
-run's folder is a temporary one, so that no checkpoint of it can be taken for a sound one.
+With augmentation `high` the original divided training images by 255 once more than validation
+images, so that they were nearly black. faceemo refuses such a run; here that check only prints its
+message. The run's folder is temporary, so that nobody uses its checkpoints by mistake.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, which metrics bring, greets else
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without TensorFlow's start-up messages
 
 from faceemo import errors
 from faceemo.config import make_config, validate
@@ -23,40 +23,43 @@ from faceemo.train import compile_cache, steps, watchdog
 DIVISOR = 255
 
 
-def put_back() -> None:
-    """Darkens every augmented image, and keeps the check that would refuse it from looking."""
+def restore_defect() -> None:
+    """Makes every augmented image nearly black, and lets the check print instead of refuse."""
     augment, refuse = steps.augment, watchdog.refuse_unlike_pixels
 
-    def darkened(*args):
+    def augment_and_darken(*args):
         return augment(*args) / DIVISOR
 
-    def told(*args) -> None:
+    def print_refusal(*args) -> None:
         try:
             refuse(*args)
         except errors.UserError as error:
             print(f"faceemo would refuse this run: {error}")
         else:
-            raise RuntimeError("the defect is not there: training no longer calls steps.augment")
+            raise RuntimeError(
+                "the defect has no effect: training no longer calls steps.augment; patch the "
+                "function that it calls now"
+            )
 
-    steps.augment, watchdog.refuse_unlike_pixels = darkened, told
+    steps.augment, watchdog.refuse_unlike_pixels = augment_and_darken, print_refusal
 
 
 def main() -> None:
-    """Reads the arguments, trains, and says what the network answers."""
+    """Trains, and prints how often each class is predicted on validation."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", metavar="ARCH:VARIANT[,FIELD=VALUE...]")
     arch, _, arg = parser.parse_args().model.partition(":")
-    compile_cache.keep()
+    compile_cache.enable()
     with errors.reported(), tempfile.TemporaryDirectory() as folder:
-        put_back()
+        restore_defect()
         run.train(validate(make_config(arch, arg)), Path(folder))
         scores = json.loads((Path(folder) / "report" / "validation" / "scores.json").read_text())
-        answers = zip(
+        predicted = zip(
             scores["classes"], map(sum, zip(*scores["confusion"], strict=True)), strict=True
         )
-    print("answers on validation:", ", ".join(f"{name} {count:,}" for name, count in answers))
+    print("predictions on validation:", ", ".join(f"{name} {n:,}" for name, n in predicted))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Prints the ledger as a table: what is known of each image, what became of it and why.
+"""Prints the ledger as a table: measurements, fate and reason of each image.
 
     python scripts/show_ledger.py --data_dir data
     python scripts/show_ledger.py --fate duplicate --label sad --leaks train --limit 20
     python scripts/show_ledger.py --sort blank --columns path blank fate
 
-Without an ordering of your own the images come by path. The last line counts what was found.
+Without --sort the images are ordered by path. The last line counts the images that match.
 """
 
 import argparse
@@ -22,17 +22,27 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
-    parser.add_argument("--fate", choices=ledger.FATES, help="only these")
-    parser.add_argument("--split", choices=SPLITS, help="only these")
-    parser.add_argument("--label", help="only these")
-    parser.add_argument("--leaks", choices=SPLITS, help="only images that this split holds too")
-    parser.add_argument("--path", default="", help="only paths with these words in them")
-    parser.add_argument("--sort", choices=FIELDS, help="by this field, the largest first")
-    parser.add_argument("--limit", type=int, default=50, help="lines; 0: all; default: 50")
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        default=Path("data"),
+        help="folder of the prepared data (default: data)",
+    )
+    parser.add_argument("--fate", choices=ledger.FATES, help="only images with this fate")
+    parser.add_argument("--split", choices=SPLITS, help="only images of this split")
+    parser.add_argument("--label", help="only images with this label")
+    parser.add_argument("--leaks", choices=SPLITS, help="only images that are in this split too")
+    parser.add_argument("--path", default="", help="only paths that contain this text")
+    parser.add_argument("--sort", choices=FIELDS, help="sort by this field, the largest first")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=50,
+        help="maximum number of lines, 0 for all (default: %(default)s)",
+    )
     parser.add_argument(
         "--columns", nargs="+", choices=FIELDS, default=tables.LEDGER_COLUMNS, metavar="FIELD",
-        help=f"of {', '.join(FIELDS)}",
+        help=f"fields to print, from {', '.join(FIELDS)}",
     )  # fmt: skip
     options = parser.parse_args()
     with errors.reported():
@@ -45,4 +55,4 @@ if __name__ == "__main__":
             and (options.leaks is None or options.leaks in row.leaks)
             and options.path in row.path
         ]
-        print(tables.ledger_table(rows, options.columns, options.sort, options.limit))
+        print(tables.format_ledger(rows, options.columns, options.sort, options.limit))
