@@ -1,8 +1,9 @@
-"""Measures faceemo beside its peers, in one run on this machine.
+"""Compares the speed of faceemo with that of other libraries, on this machine.
 
     python scripts/benchmark.py models --archs efficientnetb0 --sizes 96
 
-Each kind says with --help what it compares. The peers need the extra: pip install -e '.[bench]'.
+`KIND --help` explains what a benchmark compares. The other libraries are installed with
+pip install -e '.[bench]'.
 """
 
 import argparse
@@ -22,11 +23,11 @@ KINDS = {
 
 
 def main() -> None:
-    """Reads the arguments and runs one kind of benchmark."""
+    """Runs the benchmark that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = parser.add_subparsers(dest="kind", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, module in KINDS.items():
         own = kinds.add_parser(
             name, help=str(module.__doc__).partition("\n")[0], description=module.__doc__
@@ -34,7 +35,7 @@ def main() -> None:
         own.formatter_class = argparse.RawDescriptionHelpFormatter
         module.add_arguments(own)
     options = parser.parse_args()
-    print(timing.machine())
+    print(timing.describe_machine())
     with errors.reported():
         KINDS[options.kind].run(options)
 

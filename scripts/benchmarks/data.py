@@ -1,10 +1,11 @@
-"""Preparation, hashing, the search for near hashes and the input pipeline, beside the plain way.
+"""Speed of preparation, hashing, the search for near duplicates, and the input pipeline.
 
-The plain way is the original project's: one image at a time through decoding, enlargement, a
-forward pass of the face detector and imagehash. Both prepare the same zip, and every fate and every
-hash must be equal. Neither draws pictures.
+Preparation and hashing are compared with a plain implementation, which works as the original
+project did: it decodes, enlarges, screens (one forward pass of the face detector) and hashes
+(imagehash) one image at a time. Both prepare the same zip and must give equal fates and hashes.
+Neither draws pictures.
 
-The ratio is the plain way's time over faceemo's.
+The ratio is the time of the plain implementation divided by faceemo's.
 """
 
 import argparse
@@ -22,71 +23,90 @@ from faceemo.errors import UserError
 
 from . import timing
 
-_PROGRAM = str(Path(__file__).with_name("preparation.py"))
-_WHO = ("plain", "faceemo")
+_PROGRAM = str(Path(__file__).with_name("data_contestant.py"))
+_CONTESTANTS = ("plain", "faceemo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `scripts/benchmark.py data`."""
-    parser.add_argument("--zip", type=Path, default=Path("data") / archive.ZIP)
+    """Adds the options of `scripts/benchmark.py data`."""
     parser.add_argument(
-        "--images", type=int, default=1000, help="drawn at random from the zip; 0: all"
+        "--zip",
+        type=Path,
+        default=Path("data") / archive.ZIP,
+        help="zip of face images (default: %(default)s)",
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--hashes", type=int, nargs="+", default=[125_000, 1_000_000])
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=1000,
+        help="number of images, chosen at random from the zip; 0: all (default: %(default)s)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
+    parser.add_argument(
+        "--hashes",
+        type=int,
+        nargs="+",
+        default=[125_000, 1_000_000],
+        help="numbers of hashes to search for near pairs",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints the comparison as it is measured.
+    """Runs the benchmark and prints results as they are measured.
 
     Raises:
-        UserError: if there is no zip at --zip.
-        AssertionError: if a fate or a hash differs.
+        UserError: If there is no zip at --zip.
+        AssertionError: If a fate or a hash differs.
     """
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        zip_path, count = _draw(options, out)
-        programs = {who: [sys.executable, _PROGRAM, who, str(zip_path), name] for who in _WHO}
+        zip_path, count = _write_subset(options, out)
+        programs = {
+            contestant: [sys.executable, _PROGRAM, contestant, str(zip_path), name]
+            for contestant in _CONTESTANTS
+        }
         print(f"\n{count:,} images of {options.zip}; medians of {options.rounds} rounds (range)")
-        seconds, failed = timing.side_by_side(programs, ("prepare", "hash"), options.rounds)
-        for who, reason in failed.items():
-            print(f"  {who} did not run: {reason}")
-        for task, of_task in seconds.items():
-            print(_line(task, count, of_task))
+        seconds, failed = timing.time_tasks(programs, ("prepare", "hash"), options.rounds)
+        for contestant, reason in failed.items():
+            print(f"  {contestant} did not run: {reason}")
+        for task, seconds_by_contestant in seconds.items():
+            print(_format_row(task, count, seconds_by_contestant))
         if not failed:
-            for what in ("fates", "hashes"):
-                plain, ours = (json.loads((out / f"{who}.{what}.json").read_text()) for who in _WHO)
+            for kind in ("fates", "hashes"):
+                plain, ours = (
+                    json.loads((out / f"{contestant}.{kind}.json").read_text())
+                    for contestant in _CONTESTANTS
+                )
                 if plain != ours:
-                    raise AssertionError(f"{what} differ from the plain way's")
-                print(f"  all {len(plain):,} {what} equal")
-        again = _ask("replayed", zip_path, name)
-        print("  seconds: " + ", ".join(f"{what} {value:.2f}" for what, value in again.items()))
+                    raise AssertionError(f"faceemo's {kind} differ from the plain implementation's")
+                print(f"  all {len(plain):,} {kind} equal")
+        repeated = _run_program("repeat", zip_path)
+        print("  seconds: " + ", ".join(f"{what} {value:.2f}" for what, value in repeated.items()))
     print("\npairs of random 64-bit hashes at most 4 bits apart")
     for number in options.hashes:
-        found = _ask("pairs", number)
+        found = _run_program("pairs", number)
         print(
             f"  among {number:>9,}: {found['pairs']:,} in {found['seconds']:.1f} s, "
             f"{found['megabytes']:.0f} MB more memory"
         )
-    print("\n48x48 images per second into shuffled batches: median (range)")
+    print("\n48x48 images per second in shuffled batches: median (range)")
     for size in (32, 128):
-        middle, low, high = timing.spread(_ask("batches", size))
-        print(f"  of {size:>3}: {middle:,.0f} ({low:,.0f}-{high:,.0f})")
+        middle, low, high = timing.median_and_range(_run_program("batches", size))
+        print(f"  batch {size:>3}: {middle:,.0f} ({low:,.0f}-{high:,.0f})")
 
 
-def _draw(options: argparse.Namespace, out: Path) -> tuple[Path, int]:
-    """A zip of some of the images, at least four in every folder, and their number."""
+def _write_subset(options: argparse.Namespace, out: Path) -> tuple[Path, int]:
+    """Writes a zip of random images, at least four per folder; returns path and image count."""
     if not options.zip.is_file():
         raise UserError(
             expected=f"a zip of face images at {options.zip}",
             found="no such file",
-            fix=f"name one with --zip; `{sample.__name__}.write_zip` draws one",
+            fix=f"give one with --zip; `{sample.__name__}.write_zip` makes one of drawn faces",
         )
     with zipfile.ZipFile(options.zip) as source:
         names = sorted(name for name in source.namelist() if name.endswith(".jpg"))
-        draw = random.Random(options.seed)
-        draw.shuffle(names)
+        random.Random(options.seed).shuffle(names)
         folders: dict[str, int] = {}
         chosen = []
         for name in names:
@@ -102,19 +122,20 @@ def _draw(options: argparse.Namespace, out: Path) -> tuple[Path, int]:
     return out / archive.ZIP, len(chosen)
 
 
-def _ask(*arguments: object):
-    """What the program prints, run once on its own."""
+def _run_program(*arguments: object):
+    """Runs the program once and returns the JSON that it prints."""
     command = [sys.executable, _PROGRAM, *map(str, arguments)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout)
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(process.stdout)
 
 
-def _line(task: str, count: int, seconds: dict[str, list[float]]) -> str:
+def _format_row(task: str, count: int, seconds: dict[str, list[float]]) -> str:
     cells = []
-    for who, values in seconds.items():
-        middle, low, high = timing.spread([count / value for value in values])
-        cells.append(f"{who} {middle:,.0f} ({low:,.0f}-{high:,.0f}) images/s")
-    if set(_WHO) <= seconds.keys():
-        ratio = timing.spread(seconds["plain"])[0] / timing.spread(seconds["faceemo"])[0]
+    for contestant, values in seconds.items():
+        middle, low, high = timing.median_and_range([count / value for value in values])
+        cells.append(f"{contestant} {middle:,.0f} ({low:,.0f}-{high:,.0f}) images/s")
+    if set(_CONTESTANTS) <= seconds.keys():
+        plain, ours = (timing.median_and_range(seconds[name])[0] for name in _CONTESTANTS)
+        ratio = plain / ours
         cells.append(f"ratio {ratio:.2f}")
     return f"  {task:<8}" + "   ".join(cells)

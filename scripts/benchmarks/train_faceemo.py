@@ -1,12 +1,12 @@
-"""Run as a program: faceemo's side of `train.py`, on the data that a configuration names.
+"""Program that train.py times: training with faceemo on the data of a configuration.
 
-python train_faceemo.py epochs ARCH VARIANT,FIELD=VALUE...
-python train_faceemo.py fit ARCH VARIANT,FIELD=VALUE... WORKDIR [fresh]
-python train_faceemo.py augment ARCH VARIANT,FIELD=VALUE... LEVEL...
+    python train_faceemo.py epochs ARCH VARIANT,FIELD=VALUE...
+    python train_faceemo.py fit ARCH VARIANT,FIELD=VALUE... WORKDIR [fresh]
+    python train_faceemo.py augment ARCH VARIANT,FIELD=VALUE... LEVEL...
 
-'epochs' runs an epoch of training steps and, unless `steps_per_epoch` limits it, one of validation.
-'fit' is a whole run with its checkpoints, from the same weights every time; 'fresh' forgets
-features that were kept before. 'augment' enlarges and augments a batch.
+'epochs' runs an epoch of training steps, and validation unless `steps_per_epoch` is set. 'fit' is a
+whole run with checkpoints, always from the same weights; 'fresh' clears the feature cache first.
+'augment' enlarges and augments a batch.
 """
 
 import contextlib
@@ -25,57 +25,55 @@ from faceemo import data, models
 from faceemo.config import AUGMENTATIONS, make_config
 from faceemo.data.augment.augment import augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
-from faceemo.models.preprocessing import Preprocessing, preprocess
-from faceemo.train import build_steps, compile_cache, loop, parallel
+from faceemo.models.preprocessing import preprocess
+from faceemo.train import build_steps, compile_cache, freezing, loop, parallel
+from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.epoch import train_epoch
 from faceemo.train.predict_split import predict_split
+from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
 Tasks = dict[str, Callable[[], object]]
 
 
 class Run(NamedTuple):
-    """What a run starts from."""
+    """A run before its first step: configuration, network with initial variables, images."""
 
     config: ConfigDict
-    model: models.Model
-    variables: dict[str, Any]
-    preprocessing: Preprocessing
-    source: dict[str, Any]
+    start: Start
     splits: dict[str, Split]
 
     @classmethod
-    def of(cls, arch: str, arg: str) -> "Run":
-        """Of `configs/ARCH.py:ARG`."""
+    def from_argument(cls, arch: str, arg: str) -> "Run":
+        """Makes the run of `configs/ARCH.py:ARG`."""
         config = make_config(arch, arg)
-        model = models.build(config)
-        start = models.load_weights(model, model.init(config.seed), config.weights)
-        return cls(config, model, *start, loaded(config))
+        start, splits = Start.from_config(config), load_splits(config)
+        return cls(config, estimate_batch_stats(config, start, splits["train"]), splits)
 
 
-class Stepping:
-    """The pieces of `train.loop.fit` without its checkpoints."""
+class Stepper:
+    """Training and validation as in `train.loop.fit`, without checkpoints."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        labels = build_steps.labels_of(run.model, run.variables)
-        optimizer = build_steps.optimizer_of(
-            run.config, run.config.learning_rate, run.model, labels
+        config, start, train = run.config, run.start, run.splits["train"]
+        variable_labels = freezing.label_variables(start.model, start.variables)
+        optimizer = build_steps.build_optimizer(
+            config, config.learning_rate, start.model, variable_labels
         )
-        train = run.splits["train"]
-        self.step: Any = build_steps.training_step(
-            run.config, run.model, optimizer, labels, run.preprocessing, train
+        self.step: Any = build_steps.build_train_step(
+            config, start.model, optimizer, variable_labels, start.preprocessing, train
         )
-        self.evaluate = build_steps.evaluation_step(run.model, run.preprocessing)
-        first = build_steps.first_state(run.config, run.variables, optimizer, labels)
+        self.evaluate = build_steps.build_eval_step(start.model, start.preprocessing)
+        first = build_steps.build_state(config, start.variables, optimizer, variable_labels)
         self.state: TrainState = parallel.replicate(first)
         self.progress = Progress()
 
     def train(self) -> None:
-        """An epoch of training steps."""
+        """Runs one epoch of training steps."""
         self.state, _ = train_epoch(
             self.step,
             self.state,
@@ -83,14 +81,14 @@ class Stepping:
             self.run.splits["train"],
             self.run.config,
             save=lambda state, progress: None,
-            asked=lambda: False,
+            stop_requested=lambda: False,
             report=lambda number: None,
         )
         jax.block_until_ready(self.state)
         self.progress = Progress((*self.progress.history, {}))
 
     def validate(self) -> None:
-        """All validation images through the evaluation step."""
+        """Predicts all validation images."""
         predict_split(
             self.evaluate,
             self.state.params,
@@ -101,60 +99,54 @@ class Stepping:
         )
 
 
-def loaded(config: ConfigDict) -> dict[str, Split]:
-    """The images; what is said about them goes where it does not disturb."""
+def load_splits(config: ConfigDict) -> dict[str, Split]:
+    """Loads the images; messages go to standard error, because standard output carries times."""
     with contextlib.redirect_stdout(sys.stderr):
         return data.load(config)
 
 
-def epochs(arch: str, arg: str) -> Tasks:
-    """The task 'epoch'."""
-    stepping = Stepping(Run.of(arch, arg))
+def make_epoch_task(arch: str, arg: str) -> Tasks:
+    """Makes the task 'epoch'."""
+    stepper = Stepper(Run.from_argument(arch, arg))
 
     def epoch() -> None:
-        stepping.train()
-        if not stepping.run.config.steps_per_epoch:
-            stepping.validate()
+        stepper.train()
+        if not stepper.run.config.steps_per_epoch:
+            stepper.validate()
 
     return {"epoch": epoch}
 
 
-def fit(arch: str, arg: str, workdir: str, *fresh: str) -> Tasks:
-    """The task 'fit', which writes WORKDIR.json: the history, without how long it took."""
-    run, folder = Run.of(arch, arg), Path(workdir)
-    # As the command does.
-    compile_cache.keep()
+def make_fit_task(arch: str, arg: str, workdir: str, *fresh: str) -> Tasks:
+    """Makes the task 'fit', which writes the history without its times to WORKDIR.json."""
+    run, folder = Run.from_argument(arch, arg), Path(workdir)
+    # As `python -m faceemo.main` does.
+    compile_cache.enable()
 
-    def whole() -> None:
+    def fit() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if fresh:
             shutil.rmtree(data.dataset_root(run.config) / "features", ignore_errors=True)
-        recipe = make_recipe(run.config, run.preprocessing, run.source, run.splits)
+        start = run.start
+        recipe = make_recipe(run.config, start.preprocessing, start.source, run.splits)
         with contextlib.redirect_stdout(sys.stderr):
-            history = loop.fit(
-                run.config,
-                run.model,
-                run.variables,
-                run.preprocessing,
-                run.splits,
-                Checkpoints(folder, recipe),
-                folder,
-            )
-        kept = [{k: v for k, v in row.items() if "second" not in k} for row in history]
-        folder.with_suffix(".json").write_text(json.dumps(kept))
+            checkpoints = Checkpoints(folder, recipe)
+            history = loop.fit(run.config, start, run.splits, checkpoints, folder)
+        rows = [{k: v for k, v in row.items() if "second" not in k} for row in history]
+        folder.with_suffix(".json").write_text(json.dumps(rows))
 
-    return {"fit": whole}
+    return {"fit": fit}
 
 
-def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
-    """A task for each level: from stored images to the network's inputs."""
+def make_augmentation_tasks(arch: str, arg: str, *levels: str) -> Tasks:
+    """Makes a task per level that turns stored images into the network's inputs."""
     config = make_config(arch, arg)
     preprocessing = models.build(config).preprocessing
-    batch = next(epoch_batches(loaded(config)["train"], config.batch_size))
+    batch = next(epoch_batches(load_splits(config)["train"], config.batch_size))
     keys = image_keys(jax.random.PRNGKey(0), jax.numpy.int32(0), batch.index)
 
-    def task(level: str) -> Callable[[], object]:
+    def make_task(level: str) -> Callable[[], object]:
         augmented = jax.jit(
             lambda images: preprocess(
                 augment(images, keys, AUGMENTATIONS[level], config.image_size), preprocessing
@@ -162,9 +154,14 @@ def augmenting(arch: str, arg: str, *levels: str) -> Tasks:
         )
         return lambda: jax.block_until_ready(augmented(batch.images))
 
-    return {level: task(level) for level in levels}
+    return {level: make_task(level) for level in levels}
 
 
 if __name__ == "__main__":
     _, what, *rest = sys.argv
-    timing.answer({"epochs": epochs, "fit": fit, "augment": augmenting}[what](*rest))
+    make_tasks = {
+        "epochs": make_epoch_task,
+        "fit": make_fit_task,
+        "augment": make_augmentation_tasks,
+    }
+    timing.run_tasks(make_tasks[what](*rest))

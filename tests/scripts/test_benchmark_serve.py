@@ -1,4 +1,4 @@
-"""What `scripts/benchmark.py serve` prints, of a server that is not asked."""
+"""Test of the output of `scripts/benchmark.py serve`, without a server."""
 
 import argparse
 import contextlib
@@ -9,16 +9,16 @@ import pytest
 from tests.support.places import SCRIPTS
 
 
-def test_errors_are_counted_where_they_occur(monkeypatch, capsys):
+def test_errors_are_counted_per_number_of_clients(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from benchmarks import serve
 
-    def load(address, path, bodies, count, seconds):
-        errors = ["OSError: refused"] if count == 1 and seconds != serve._WARM else []
+    def send_requests(address, path, bodies, count, seconds):
+        errors = ["OSError: refused"] if count == 1 and seconds != serve._WARM_UP else []
         return [types.SimpleNamespace(faces=3, seconds=[0.1], errors=errors)]
 
-    monkeypatch.setattr(serve, "_load", load)
-    monkeypatch.setattr(serve, "_serving", lambda _: contextlib.nullcontext("localhost:1"))
+    monkeypatch.setattr(serve, "_send_requests", send_requests)
+    monkeypatch.setattr(serve, "_start_server", lambda _: contextlib.nullcontext("localhost:1"))
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     options = parser.parse_args(["run", "--clients", "4", "1", "16", "--rounds", "2"])

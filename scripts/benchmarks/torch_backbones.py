@@ -1,11 +1,11 @@
-"""The networks in PyTorch, as faceemo (and Keras) has them, to compare speed with.
+"""The networks of faceemo (and Keras) in PyTorch, to compare their speed.
 
-Modules bear the names of faceemo's layers, so that its patterns say which of them are frozen.
-Stochastic depth and dropout, which cost next to nothing, are left out. Channels are last in memory,
-which is faster.
+Modules have the names of faceemo's layers, so that its patterns select the frozen ones. Stochastic
+depth and dropout are left out; they cost next to nothing. Channels are last in memory, which is
+faster.
 """
 
-# PyTorch is in the extra 'bench' alone.
+# Only the extra 'bench' has PyTorch.
 # pyright: reportMissingImports=false
 
 import re
@@ -19,14 +19,17 @@ from faceemo.models import Model, efficientnetb0, mobilenet, resnet50v2, vgg16
 
 
 def build(model: Model) -> nn.Module:
-    """The whole network: 'backbone.LAYER...' and the head; [B, 3, S, S] to logits [B, 4]."""
-    trunk = {
+    """Builds backbone and head, which map [B, 3, S, S] to logits [B, num_classes].
+
+    Modules are named 'backbone.LAYER' and 'head.NUMBER'.
+    """
+    make_backbone = {
         "vgg16": _vgg16,
         "resnet50v2": ResNet50V2,
         "efficientnetb0": EfficientNetB0,
         "mobilenet": _mobilenet,
     }
-    backbone = trunk[model.arch]()
+    backbone = make_backbone[model.arch]()
     with torch.no_grad():
         size = model.image_size
         channels, height, width = backbone(torch.zeros(1, 3, size, size)).shape[1:]
@@ -47,7 +50,7 @@ def build(model: Model) -> nn.Module:
 
 
 def freeze(network: nn.Module, patterns: list[str]) -> None:
-    """Training mode where a pattern matches the path of a layer, inference and no gradient else."""
+    """Freezes all layers whose path no pattern matches: inference mode and no gradient."""
     network.train()
     for name, layer in network.named_modules():
         if not list(layer.parameters(recurse=False)):
@@ -69,7 +72,7 @@ def _vgg16() -> nn.Module:
 
 
 class ResNet50V2(nn.Module):
-    """The trunk, pre-activation, strides where Keras has them."""
+    """The backbone, pre-activation, with Keras's strides."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,17 +82,17 @@ class ResNet50V2(nn.Module):
             for number in range(1, count + 1):
                 name = f"{stack}_block{number}"
                 stride = last_stride if number == count else 1
-                self.add_module(f"{name}_preact_bn", nn.BatchNorm2d(inputs))
+                self.add_module(f"{name}_preact_bn", nn.BatchNorm2d(inputs, resnet50v2.EPSILON))
                 self.add_module(f"{name}_1_conv", nn.Conv2d(inputs, width, 1, bias=False))
-                self.add_module(f"{name}_1_bn", nn.BatchNorm2d(width))
+                self.add_module(f"{name}_1_bn", nn.BatchNorm2d(width, resnet50v2.EPSILON))
                 middle = nn.Conv2d(width, width, 3, stride, 1, bias=False)
                 self.add_module(f"{name}_2_conv", middle)
-                self.add_module(f"{name}_2_bn", nn.BatchNorm2d(width))
+                self.add_module(f"{name}_2_bn", nn.BatchNorm2d(width, resnet50v2.EPSILON))
                 self.add_module(f"{name}_3_conv", nn.Conv2d(width, 4 * width, 1))
                 if number == 1:
                     self.add_module(f"{name}_0_conv", nn.Conv2d(inputs, 4 * width, 1))
                 inputs = 4 * width
-        self.post_bn = nn.BatchNorm2d(inputs)
+        self.post_bn = nn.BatchNorm2d(inputs, resnet50v2.EPSILON)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[B, 3, S, S] -> [B, 2048, s, s]."""
@@ -117,28 +120,32 @@ class ResNet50V2(nn.Module):
 
 
 class EfficientNetB0(nn.Module):
-    """The trunk; padding is symmetric, which moves no work."""
+    """The backbone; its padding is symmetric, unlike Keras's, at the same cost."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem_conv = nn.Conv2d(3, efficientnetb0.STEM_WIDTH, 3, 2, 1, bias=False)
-        self.stem_bn = nn.BatchNorm2d(efficientnetb0.STEM_WIDTH)
+        self.stem_bn = nn.BatchNorm2d(efficientnetb0.STEM_WIDTH, efficientnetb0.EPSILON)
         inputs = efficientnetb0.STEM_WIDTH
-        for name, kernel, width, expand, stride in _repeats():
-            wide = inputs * expand
+        for name, kernel, width, expand, stride in _residual_blocks():
+            expanded = inputs * expand
             if expand > 1:
-                self.add_module(f"{name}expand_conv", nn.Conv2d(inputs, wide, 1, bias=False))
-                self.add_module(f"{name}expand_bn", nn.BatchNorm2d(wide))
-            depthwise = nn.Conv2d(wide, wide, kernel, stride, kernel // 2, groups=wide, bias=False)
+                self.add_module(f"{name}expand_conv", nn.Conv2d(inputs, expanded, 1, bias=False))
+                self.add_module(
+                    f"{name}expand_bn", nn.BatchNorm2d(expanded, efficientnetb0.EPSILON)
+                )
+            depthwise = nn.Conv2d(
+                expanded, expanded, kernel, stride, kernel // 2, groups=expanded, bias=False
+            )
             self.add_module(f"{name}dwconv", depthwise)
-            self.add_module(f"{name}bn", nn.BatchNorm2d(wide))
-            self.add_module(f"{name}se_reduce", nn.Conv2d(wide, inputs // 4, 1))
-            self.add_module(f"{name}se_expand", nn.Conv2d(inputs // 4, wide, 1))
-            self.add_module(f"{name}project_conv", nn.Conv2d(wide, width, 1, bias=False))
-            self.add_module(f"{name}project_bn", nn.BatchNorm2d(width))
+            self.add_module(f"{name}bn", nn.BatchNorm2d(expanded, efficientnetb0.EPSILON))
+            self.add_module(f"{name}se_reduce", nn.Conv2d(expanded, inputs // 4, 1))
+            self.add_module(f"{name}se_expand", nn.Conv2d(inputs // 4, expanded, 1))
+            self.add_module(f"{name}project_conv", nn.Conv2d(expanded, width, 1, bias=False))
+            self.add_module(f"{name}project_bn", nn.BatchNorm2d(width, efficientnetb0.EPSILON))
             inputs = width
         self.top_conv = nn.Conv2d(inputs, efficientnetb0.TOP_WIDTH, 1, bias=False)
-        self.top_bn = nn.BatchNorm2d(efficientnetb0.TOP_WIDTH)
+        self.top_bn = nn.BatchNorm2d(efficientnetb0.TOP_WIDTH, efficientnetb0.EPSILON)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[B, 3, S, S] -> [B, 1280, s, s]."""
@@ -150,31 +157,31 @@ class EfficientNetB0(nn.Module):
 
         swish = partial(nn.functional.silu, inplace=True)
         hidden = swish(applied(images, "stem_conv", "stem_bn"))
-        for name, _, _, expand, stride in _repeats():
-            entering = hidden
+        for name, _, _, expand, stride in _residual_blocks():
+            inputs = hidden
             if expand > 1:
                 hidden = swish(applied(hidden, f"{name}expand_conv", f"{name}expand_bn"))
             hidden = swish(applied(hidden, f"{name}dwconv", f"{name}bn"))
             gate = swish(applied(hidden.mean((2, 3), keepdim=True), f"{name}se_reduce"))
             hidden = hidden * torch.sigmoid(applied(gate, f"{name}se_expand"))
             hidden = applied(hidden, f"{name}project_conv", f"{name}project_bn")
-            if stride == 1 and hidden.shape[1] == entering.shape[1]:
-                hidden = hidden + entering
+            if stride == 1 and hidden.shape[1] == inputs.shape[1]:
+                hidden = hidden + inputs
         return swish(applied(hidden, "top_conv", "top_bn"))
 
 
-def _repeats() -> list[tuple[str, int, int, int, int]]:
-    """(name, side of the kernel, channels out, widening, stride) of every residual block."""
-    repeats = []
+def _residual_blocks() -> list[tuple[str, int, int, int, int]]:
+    """Lists (name, kernel size, output channels, expansion, stride) of every residual block."""
+    blocks = []
     for number, (kernel, count, width, expand, stride) in enumerate(efficientnetb0.STAGES, 1):
         for repeat in range(count):
             name = f"block{number}{'abcd'[repeat]}_"
-            repeats.append((name, kernel, width, expand, stride if repeat == 0 else 1))
-    return repeats
+            blocks.append((name, kernel, width, expand, stride if repeat == 0 else 1))
+    return blocks
 
 
 def _mobilenet() -> nn.Module:
-    """Strides pad as Keras does, below and on the right alone."""
+    """Pads strided layers as Keras does: at the bottom and on the right only."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
 
     def add(name: str, inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1):
@@ -184,7 +191,7 @@ def _mobilenet() -> nn.Module:
         layers[name] = nn.Conv2d(
             inputs, outputs, kernel, stride, padding, groups=groups, bias=False
         )
-        layers[f"{name}_bn"] = nn.BatchNorm2d(outputs)
+        layers[f"{name}_bn"] = nn.BatchNorm2d(outputs, mobilenet.EPSILON)
         layers[f"{name}_relu"] = nn.ReLU6(inplace=True)
 
     width = mobilenet.STEM_WIDTH

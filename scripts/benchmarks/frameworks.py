@@ -1,0 +1,180 @@
+"""Program that models.py times: forward pass and training steps in one framework.
+
+    python frameworks.py FRAMEWORK ARCH SIZE BATCH LEVEL...
+
+The tasks are 'forward' and 'train LEVEL' for each unfreeze level.
+"""
+
+# Only the extra 'bench' has PyTorch.
+# pyright: reportMissingImports=false
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import timing
+
+from faceemo import models
+from faceemo.config import make_config
+from faceemo.config.backbones import BACKBONES
+
+Tasks = dict[str, Callable[[], object]]
+
+
+def main(framework: str, arch: str, size: int, batch: int, levels: list[str]) -> None:
+    """Builds the tasks and runs them on request."""
+    make_tasks = {
+        "faceemo": make_faceemo_tasks,
+        "keras-tensorflow": make_keras_tasks,
+        "keras-jax": make_keras_tasks,
+        "torch": make_torch_tasks,
+    }[framework]
+    if framework.startswith("keras-"):
+        os.environ["KERAS_BACKEND"] = framework.removeprefix("keras-")
+    timing.run_tasks(make_tasks(arch, size, batch, levels), min_seconds=2.0)
+
+
+def build_model(arch: str, size: int, level: str) -> models.Model:
+    """Builds a model in which the blocks of an unfreeze level train."""
+    return models.build(make_config(arch, f"9,weights=none,image_size={size},unfreeze={level}"))
+
+
+def trained_patterns(model: models.Model) -> list[str]:
+    """Returns regular expressions for the paths of the trained parameters."""
+    return [block.pattern for block in model.blocks if block.name in model.trained]
+
+
+def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
+    """Makes the steps that a run compiles, on one device."""
+    import jax
+
+    from faceemo.data.pipeline import Batch
+    from faceemo.train import freezing, parallel, state, steps
+
+    images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
+    labels, ones = np.arange(batch, dtype=np.int32) % 4, np.ones(batch, np.float32)
+    sharded = parallel.shard(Batch(images, labels, ones, np.arange(batch, dtype=np.int32)))
+    model = build_model(arch, size, "all")
+    variables = model.init(0)
+    forward = parallel.map_eval_step(steps.make_eval_step(model, model.preprocessing))
+    placed = parallel.replicate(variables)
+    tasks: Tasks = {
+        "forward": lambda: jax.block_until_ready(
+            forward(placed["params"], placed["batch_stats"], sharded.images)
+        )
+    }
+
+    def make_step(level: str) -> Callable[[], object]:
+        model = build_model(arch, size, level)
+        param_labels = freezing.label_params(model, variables["params"])
+        optimizer = freezing.make_optimizer(1e-5, param_labels)
+        step = parallel.map_train_step(
+            steps.make_train_step(
+                model,
+                optimizer,
+                param_labels,
+                model.preprocessing,
+                augmentation="none",
+                class_weights=np.ones(4, np.float32),
+                axis_name=parallel.AXIS,
+            )
+        )
+        current = [parallel.replicate(state.TrainState.create(variables, optimizer, 0))]
+
+        def run() -> None:
+            current[0], sums = step(current[0], sharded, 0)
+            jax.block_until_ready((current[0], sums))
+
+        return run
+
+    return tasks | {f"train {level}": make_step(level) for level in levels}
+
+
+def make_float_images(size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Makes random preprocessed images, float32 [B, S, S, 3], and labels, int [B]."""
+    images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3)).astype(np.float32)
+    return images, np.arange(batch) % 4
+
+
+def build_keras_model(model: models.Model, learning_rate: float = 1e-5) -> Any:
+    """Builds and compiles the same network in Keras: random weights, the same frozen layers."""
+    import keras
+    from keras import layers
+
+    make_backbone = getattr(keras.applications, BACKBONES[model.arch].title)
+    size, pooling = model.image_size, model.head.pooling
+    backbone = make_backbone(include_top=False, weights=None, input_shape=(size, size, 3))
+    for layer in backbone.layers:
+        path = f"backbone/{layer.name}/"
+        layer.trainable = any(re.fullmatch(pattern, path) for pattern in trained_patterns(model))
+    hidden = (layers.Flatten() if pooling == "flatten" else layers.GlobalAveragePooling2D())(
+        backbone.output
+    )
+    if model.head.dropout_rate:
+        hidden = layers.Dropout(model.head.dropout_rate)(hidden)
+    for _, width in model.head.dense:
+        hidden = layers.Dense(width, "relu")(hidden)
+    whole = keras.Model(backbone.input, layers.Dense(4, "softmax")(hidden))
+    whole.compile(
+        keras.optimizers.Adam(learning_rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        # XLA is slower here than TensorFlow's kernels; on JAX there is no alternative.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return whole
+
+
+def make_keras_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
+    """Makes tasks that call `predict_on_batch` and `train_on_batch`."""
+    images, labels = make_float_images(size, batch)
+
+    def make_step(level: str) -> Callable[[], object]:
+        whole = build_keras_model(build_model(arch, size, level))
+        return lambda: whole.train_on_batch(images, labels)
+
+    whole = build_keras_model(build_model(arch, size, "all"))
+    return {
+        "forward": lambda: whole.predict_on_batch(images),
+        **{f"train {level}": make_step(level) for level in levels},
+    }
+
+
+def make_torch_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
+    """Makes eager steps of the networks in torch_backbones.py, channels last."""
+    import torch
+    import torch_backbones
+
+    pixels, numbers = make_float_images(size, batch)
+    # A view, not a copy: the channels stay last in memory.
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(numbers)
+    whole = torch_backbones.build(build_model(arch, size, "all"))
+
+    def forward() -> None:
+        whole.eval()
+        with torch.inference_mode():
+            whole(images)
+
+    def make_step(level: str) -> Callable[[], object]:
+        model = build_model(arch, size, level)
+        network = torch_backbones.build(model)
+        torch_backbones.freeze(network, trained_patterns(model))
+        optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-5)
+
+        def run() -> None:
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+
+        return run
+
+    return {"forward": forward, **{f"train {level}": make_step(level) for level in levels}}
+
+
+if __name__ == "__main__":
+    _, framework, arch, size, batch, *levels = sys.argv
+    main(framework, arch, int(size), int(batch), levels)
