@@ -1,14 +1,14 @@
-"""Damages valid files in ten thousand ways and gives them to faceemo.
+"""Fuzzes faceemo with damaged files and requests.
 
     python scripts/fuzz.py --target predictor --inputs 10000 --seed 0
     python scripts/fuzz.py --target zip --replay /tmp/faceemo-fuzz/zip-0.zip
 
-Targets: `predictor`, image files on the way of `faceemo predict`; `zip`, zips on the way of the
-preparation; `server`, requests to `faceemo serve`, each on a connection of its own. Each input must
-end in an answer or in a UserError (a refusal, of the server), within a second of the processor; the
-process that takes them must neither end nor grow. Inputs come from Hypothesis: the same seed and
-version of it make the same ones. One that fails is simplified and saved, with the command that
-replays it; the exit code is then 1.
+Targets: `predictor` reads image files as `faceemo predict` does; `zip` prepares zips; `server`
+receives requests as `faceemo serve` does, each on its own connection. Each input must lead to a
+result or to a UserError (for the server: to a response) within one second of CPU time, and the
+process must neither end nor grow. Hypothesis generates the inputs: the same seed and version make
+the same ones. A failing input is simplified and saved, and the command that replays it is printed;
+the exit code is then 1.
 """
 
 import argparse
@@ -16,33 +16,37 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fuzzing import referee
+from fuzzing import fuzzer
 
 
 def main() -> int:
-    """Reads the arguments and runs or replays."""
+    """Runs the fuzzer or replays one input; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--target", required=True, choices=list(referee.SOURCES))
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="this input alone")
+    parser.add_argument("--target", required=True, choices=list(fuzzer.SOURCES))
+    parser.add_argument(
+        "--inputs", type=int, default=10_000, help="number of inputs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the inputs (default: %(default)s)"
+    )
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run this one input only")
     parser.add_argument(
         "--out",
         type=Path,
         default=Path(tempfile.gettempdir(), "faceemo-fuzz"),
         metavar="FOLDER",
-        help="for inputs that fail (%(default)s)",
+        help="folder for failing inputs (default: %(default)s)",
     )
     options = parser.parse_args()
-    judge = referee.Referee(options.target, options.out)
+    fuzz = fuzzer.Fuzzer(options.target, options.out)
     if options.replay:
-        judge.replay(options.replay)
+        fuzz.replay(options.replay)
     else:
-        judge.run(options.inputs, options.seed)
-    print(judge.report())
-    return 1 if judge.failures else 0
+        fuzz.run(options.inputs, options.seed)
+    print(fuzz.format_report())
+    return 1 if fuzz.failures else 0
 
 
 if __name__ == "__main__":

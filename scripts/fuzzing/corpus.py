@@ -1,4 +1,4 @@
-"""Valid files, made in code, that the fuzzer damages."""
+"""Valid files and requests, generated in code, that the fuzzer damages."""
 
 import functools
 import io
@@ -14,96 +14,98 @@ from faceemo.config import CLASSES
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.data.source import fer_csv
 
-_SIDE = 40  # pixels: small files, of which a mutation meets the structure, not the noise
+_SIZE = 40  # pixels; in small files a mutation is more likely to hit structure than pixels
 _ORIENTATION = 0x0112  # EXIF's tag
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-# What Pillow can write and nothing else about it matters here; OpenCV reads half of it.
-_PLAIN = ("AVIF", "BMP", "DDS", "DIB", "EPS", "ICNS", "ICO", "IM", "JPEG2000", "MPO", "PCX",
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Formats that Pillow writes, used with default settings; OpenCV reads half of them.
+_PLAIN_FORMATS = ("AVIF", "BMP", "DDS", "DIB", "EPS", "ICNS", "ICO", "IM", "JPEG2000", "MPO", "PCX",
           "PPM", "QOI", "SGI", "TGA")  # fmt: skip
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of PNG
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 @functools.cache
-def face(number: int, side: int = _SIDE) -> Image.Image:
-    """A drawn face, grey."""
+def draw_image(number: int, size: int = _SIZE) -> Image.Image:
+    """Draws a grey face; `number` determines which."""
     drawn = draw_face(np.random.default_rng(number), CLASSES[number % len(CLASSES)])
-    return Image.fromarray(drawn).resize((side, side))
+    return Image.fromarray(drawn).resize((size, size))
 
 
 @functools.cache
 def images() -> Mapping[str, bytes]:
-    """Image files of every kind, by a name that ends in their suffix."""
-    grey, colour = face(0), Image.merge("RGB", [face(number) for number in (0, 1, 2)])
+    """Makes image files of every format, as {file name: content}."""
+    grey, colour = draw_image(0), Image.merge("RGB", [draw_image(number) for number in (0, 1, 2)])
     exif = Image.Exif()
     exif[_ORIENTATION] = 6
-    found = {f"plain.{kind.lower()}": _stored(colour, kind) for kind in _PLAIN}
-    found |= {f"{mode.replace(';', '')}.png": _stored(_in_mode(mode), "PNG") for mode in _MODES}
-    found |= {f"{name}.tif": _stored(colour, "TIFF", compression=name) for name in
+    files = {f"plain.{kind.lower()}": _encode(colour, kind) for kind in _PLAIN_FORMATS}
+    files |= {
+        f"{mode.replace(';', '')}.png": _encode(_draw_in_mode(mode), "PNG") for mode in _PNG_MODES
+    }
+    files |= {f"{name}.tif": _encode(colour, "TIFF", compression=name) for name in
               ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")}  # fmt: skip
     wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     floating = Image.fromarray(np.asarray(grey) / np.float32(255))
-    several = {"save_all": True, "append_images": [face(1), face(2)]}
-    return found | {
-        "grey.jpg": _stored(grey, "JPEG"),
-        "colour.jpg": _stored(colour, "JPEG", quality=60),
-        "progressive.jpg": _stored(colour, "JPEG", progressive=True),
-        "cmyk.jpg": _stored(colour.convert("CMYK"), "JPEG"),
-        "turned.jpg": _stored(grey, "JPEG", exif=exif),
-        "text.png": _stored(grey, "PNG", exif=exif),
-        "moving.png": _stored(grey, "PNG", **several),
-        "plain.gif": _stored(grey, "GIF"),
-        "moving.gif": _stored(grey, "GIF", **several),
-        "lossy.webp": _stored(colour, "WEBP"),
-        "lossless.webp": _stored(colour.convert("RGBA"), "WEBP", lossless=True),
-        "moving.webp": _stored(colour, "WEBP", **several),
-        "wide.tif": _stored(wide, "TIFF"),
-        "float.tif": _stored(floating, "TIFF"),
-        "pages.tif": _stored(grey, "TIFF", **several),
-        "photo.jpg": _stored(_photo(), "JPEG"),
+    several = {"save_all": True, "append_images": [draw_image(1), draw_image(2)]}
+    return files | {
+        "grey.jpg": _encode(grey, "JPEG"),
+        "colour.jpg": _encode(colour, "JPEG", quality=60),
+        "progressive.jpg": _encode(colour, "JPEG", progressive=True),
+        "cmyk.jpg": _encode(colour.convert("CMYK"), "JPEG"),
+        "turned.jpg": _encode(grey, "JPEG", exif=exif),
+        "text.png": _encode(grey, "PNG", exif=exif),
+        "moving.png": _encode(grey, "PNG", **several),
+        "plain.gif": _encode(grey, "GIF"),
+        "moving.gif": _encode(grey, "GIF", **several),
+        "lossy.webp": _encode(colour, "WEBP"),
+        "lossless.webp": _encode(colour.convert("RGBA"), "WEBP", lossless=True),
+        "moving.webp": _encode(colour, "WEBP", **several),
+        "wide.tif": _encode(wide, "TIFF"),
+        "float.tif": _encode(floating, "TIFF"),
+        "pages.tif": _encode(grey, "TIFF", **several),
+        "photo.jpg": _encode(_draw_photo(), "JPEG"),
     }
 
 
 @functools.cache
 def zips() -> Mapping[str, bytes]:
-    """Sets of images in every kind of zip that is read, and FER2013's table in one."""
+    """Makes zips of images in every layout and compression, and one of FER2013's table."""
     splits = {
-        f"Facial_emotion_images/{split}/{label}/{number}.jpg": _stored(face(number), "JPEG")
+        f"Facial_emotion_images/{split}/{label}/{number}.jpg": _encode(draw_image(number), "JPEG")
         for number, (split, label) in enumerate(
             itertools.product(("train", "validation", "test"), CLASSES)
         )
     }
     classes = {f"{name.split('/', 2)[2]}": content for name, content in splits.items()}
-    found = {f"splits {method}.zip": packed(splits, method) for method in METHODS}
+    files = {f"splits {method}.zip": make_zip(splits, method) for method in ZIP_METHODS}
     rows = [("emotion", "pixels", "Usage")]
     for row, label in enumerate(CLASSES * 2):
-        pixels = " ".join(map(str, np.asarray(face(row, 8)).ravel()))
+        pixels = " ".join(map(str, np.asarray(draw_image(row, 8)).ravel()))
         rows.append((f"{fer_csv.EMOTIONS.index(label)}", pixels, "Training"))
     table = "".join(f"{','.join(row)}\n" for row in rows).encode()
-    return found | {
-        "classes.zip": packed(classes, zipfile.ZIP_DEFLATED),
-        "table.zip": packed({"fer2013.csv": table}, zipfile.ZIP_DEFLATED),
+    return files | {
+        "classes.zip": make_zip(classes, zipfile.ZIP_DEFLATED),
+        "table.zip": make_zip({"fer2013.csv": table}, zipfile.ZIP_DEFLATED),
     }
 
 
 @functools.cache
 def requests() -> Mapping[str, bytes]:
-    """Requests of HTTP/1.1, as bytes: every address of the server, and pictures of all kinds."""
-    found = {f"{name}.http": posted(content) for name, content in images().items()}
-    found |= {
-        f"{number}.http": posted(images()["grey.jpg"], f"/api/predict?{options}")
+    """Makes HTTP/1.1 requests: one for every path of the server, and uploads of every image."""
+    files = {f"{name}.http": make_upload(content) for name, content in images().items()}
+    files |= {
+        f"{number}.http": make_upload(images()["grey.jpg"], f"/api/predict?{options}")
         for number, options in enumerate(("heat=true", "crops=1", "heat=1&crops=true", "x=y"))
     }
-    pages = (*addresses(), "/nothing", "/../etc/passwd")
-    return found | {
-        f"get {number}.http": f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        for number, page in enumerate(pages)
+    paths = (*server_paths(), "/nothing", "/../etc/passwd")
+    return files | {
+        f"get {number}.http": f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for number, path in enumerate(paths)
     }
 
 
 @functools.cache
-def addresses() -> tuple[str, ...]:
-    """Every path of the server, as its app has them."""
-    # JAX and the extra 'serve', which other files do without
+def server_paths() -> tuple[str, ...]:
+    """Returns every path that the server's app defines."""
+    # Imported here because other targets need neither JAX nor the extra 'serve'.
     from faceemo.inference.predictor import Predictor
     from faceemo.inference.serve.app import make_app
 
@@ -112,10 +114,10 @@ def addresses() -> tuple[str, ...]:
     return tuple(make_app(Predictor(small_network(draw=False))).paths)
 
 
-def posted(
-    content: bytes, address: str = "/api/predict", field: str = "file", length: int | None = None
+def make_upload(
+    content: bytes, path: str = "/api/predict", field: str = "file", length: int | None = None
 ) -> bytes:
-    """A request that uploads a picture; it may lie about its length."""
+    """Makes a request that uploads an image; `length` replaces the true Content-Length."""
     body = (
         (
             f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
@@ -125,41 +127,41 @@ def posted(
         + b"\r\n--edge--\r\n"
     )
     head = (
-        f"POST {address} HTTP/1.1\r\nHost: localhost\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
         "Content-Type: multipart/form-data; boundary=edge\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode(errors="replace") + body
 
 
-def packed(files: Mapping[str, bytes], method: int) -> bytes:
-    """A zip of files by name."""
+def make_zip(files: Mapping[str, bytes], method: int) -> bytes:
+    """Makes a zip of {name: content} with one compression method of `zipfile`."""
     stream = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", method) as archive:
-        # a zip ends names at a zero, so that two may become one: as good an input as others
+        # Names in a zip end at a zero byte, so that two may become equal; that is a valid input.
         warnings.filterwarnings("ignore", "Duplicate name")
         for name, content in files.items():
-            info = zipfile.ZipInfo(name)  # without a date, so that the same files are the same zip
+            info = zipfile.ZipInfo(name)  # without a date, so that equal files give equal zips
             info.compress_type = method
             archive.writestr(info, content)
     return stream.getvalue()
 
 
-def _in_mode(mode: str) -> Image.Image:
+def _draw_in_mode(mode: str) -> Image.Image:
     if mode == "I;16":
-        return Image.fromarray(np.asarray(face(0)).astype(np.uint16) * 257)
-    return face(0).convert("RGB").convert(mode)
+        return Image.fromarray(np.asarray(draw_image(0)).astype(np.uint16) * 257)
+    return draw_image(0).convert("RGB").convert(mode)
 
 
-def _photo() -> Image.Image:
-    """Two faces in a wide picture, which is searched at two sizes."""
+def _draw_photo() -> Image.Image:
+    """Draws two faces in a wide image, in which the detector searches at two scales."""
     canvas = Image.new("RGB", (400, 240), (90, 120, 60))
-    for number, place in enumerate(((30, 40), (220, 60))):
-        canvas.paste(face(number + 3, 150), place)
+    for number, corner in enumerate(((30, 40), (220, 60))):
+        canvas.paste(draw_image(number + 3, 150), corner)
     return canvas
 
 
-def _stored(image: Image.Image, kind: str, **options: object) -> bytes:
+def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
-    image.copy().save(stream, kind, **options)  # Pillow leaves settings of one kind for the next
+    image.copy().save(stream, kind, **options)  # on a copy, because Pillow keeps the settings
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""What is done to files: strategies of Hypothesis, which makes, remembers and simplifies them."""
+"""Hypothesis strategies that damage valid files."""
 
 import struct
 import zlib
@@ -7,28 +7,30 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from faceemo.config import CLASSES
+
 from . import corpus
 
-# Where the structure of a format begins: places near them are chosen more often.
-_MARKS = (
+# Byte strings at which a structure of a format begins; edits are more frequent after them.
+_MARKERS = (
     *(b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"),  # zip
     *(b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"eXIf", b"IEND"),  # PNG
     *(b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b"\xff\xdb", b"\xff\xe1", b"Exif"),
     *(b"VP8", b"ANIM", b"ANMF", b"\x21\xf9", b"\x2c\x00\x00", b"ftyp", b"ispe", b"jp2c", b"II*"),
     *(b"HTTP/", b"Host:", b"Content-", b"boundary", b"\r\n\r\n", b"--edge", b"name="),  # HTTP
 )
-_NEAR = 46  # bytes after a mark: as long as a zip's longest record
-_INTERESTING = tuple(
+_MARKER_RANGE = 46  # bytes after a marker, the length of the longest record of a zip
+_INTERESTING_NUMBERS = tuple(
     struct.pack(f"{order}{kind}", value & (2 ** (8 * size) - 1))
     for order in "<>"
     for kind, size in (("B", 1), ("H", 2), ("I", 4), ("Q", 8))
     for value in (0, 1, 2, 0x7F, 0x80, 255, 256, 4096, 65535, 10**7, 2**30, 2**31, 2**63, -2, -1)
     if value < 2 ** (8 * size)
 )
-_PIECE = 600  # bytes: of what is cut out, doubled or moved, at the most
-_EDITS = 3
+_MAX_PIECE = 600  # bytes that an edit cuts out, doubles or copies
+_MAX_EDITS = 3
 _PNG = b"\x89PNG\r\n\x1a\n"
-# What names of files may hold that a careless reader stumbles over.
+# File names that a careless reader handles wrongly.
 _ODD_NAMES = (
     *("../x.jpg", "/etc/x.jpg", "C:/x.jpg", "a\\b.jpg", "a//b.jpg", "train/happy/./1.jpg", "\0"),
     *("train/happy/" + "x" * 300, "train", "train/happy/", "é/ü.jpg", "__MACOSX/._x", "x" * 60_000),
@@ -36,8 +38,8 @@ _ODD_NAMES = (
 )
 
 
-class Damaged(NamedTuple):
-    """An input: a name, of which the suffix counts, and what is in the file."""
+class DamagedFile(NamedTuple):
+    """A damaged file: its name, of which the suffix matters, and its content."""
 
     name: str
     content: bytes
@@ -47,114 +49,116 @@ class Damaged(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """One change of a file.
+    """One edit of a file.
 
     Attributes:
-        kind: of `KINDS`.
-        mark: among the marks in the file; below 0 for a place that is counted from its ends.
-        at: after the mark, or from the start; below 0 from the end.
-        size: of the piece that is concerned.
-        new: what is written.
+        kind: One of `KINDS`.
+        marker: Index (modulo their number) of a marker in the file; below 0 for none.
+        offset: Bytes after the marker; without a marker, from the start, or if negative from the
+            end of the file.
+        size: Number of bytes that the edit concerns.
+        new: Bytes to write.
     """
 
     kind: str
-    mark: int
-    at: int
+    marker: int
+    offset: int
     size: int
     new: bytes
 
 
 KINDS = ("put", "flip", "insert", "double", "splice", "cut", "end")
-_NEW = st.sampled_from(_INTERESTING) | st.binary(min_size=1, max_size=8)
+_NEW_BYTES = st.sampled_from(_INTERESTING_NUMBERS) | st.binary(min_size=1, max_size=8)
 _EDIT = st.builds(
     Edit,
     st.sampled_from(("put", "put", "put", "flip", *KINDS)),
     st.integers(-20, 40),
     st.integers(-300, 300) | st.integers(0, 2**16),
-    st.integers(1, 16) | st.integers(1, _PIECE),
-    _NEW,
+    st.integers(1, 16) | st.integers(1, _MAX_PIECE),
+    _NEW_BYTES,
 )
-_OPTIONS = st.text("?&=%/heatcrops01 \r\n\0é", max_size=30)
+_QUERIES = st.text("?&=%/heatcrops01 \r\n\0é", max_size=30)
 
 
 @st.composite
-def image_files(draw: st.DrawFn) -> Damaged:
-    """A damaged image file."""
-    name, content = draw(_damaged(corpus.images()))
-    # without a right checksum a reader does not look at what else is wrong
-    return Damaged(name, mend_png(content) if draw(st.booleans()) else content)
+def image_files(draw: st.DrawFn) -> DamagedFile:
+    """Draws a damaged image file."""
+    name, content = draw(_damaged_files(corpus.images()))
+    # A reader ignores chunks with wrong checksums, so half of the files get correct ones.
+    return DamagedFile(name, repair_png_checksums(content) if draw(st.booleans()) else content)
 
 
 @st.composite
-def zip_files(draw: st.DrawFn) -> Damaged:
-    """A zip: damaged, or with odd names and damaged images in it, or both."""
+def zip_files(draw: st.DrawFn) -> DamagedFile:
+    """Draws a zip that is damaged, or contains odd names and damaged images, or both."""
     odd = draw(st.dictionaries(_names(), image_files(), max_size=3))
     if not odd:
-        return draw(_damaged(corpus.zips()))
-    label = st.sampled_from(("happy", "neutral", "sad", "surprise"))
+        return draw(_damaged_files(corpus.zips()))
+    label = st.sampled_from(CLASSES)
     files = {f"train/{draw(label)}/{number}.jpg": b"" for number in range(draw(st.integers(0, 3)))}
-    for one in ("happy", "neutral", "sad", "surprise"):
-        files[f"train/{one}/good.jpg"] = corpus.images()["grey.jpg"]
+    for each in CLASSES:
+        files[f"train/{each}/good.jpg"] = corpus.images()["grey.jpg"]
     files |= {name: content for name, (_, content) in odd.items()}
-    content = corpus.packed(files, draw(st.sampled_from(corpus.METHODS)))
-    return Damaged("made.zip", apply_all(content, draw(_edits(0)), content))
+    content = corpus.make_zip(files, draw(st.sampled_from(corpus.ZIP_METHODS)))
+    return DamagedFile("made.zip", apply_edits(content, draw(_edits(0)), content))
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Damaged:
-    """A request: damaged anywhere, or whole but with a damaged picture or odd options."""
+def requests(draw: st.DrawFn) -> DamagedFile:
+    """Draws a request that is damaged, or has a damaged image, odd options or a wrong length."""
     if draw(st.booleans()):
-        return draw(_damaged(corpus.requests()))
+        return draw(_damaged_files(corpus.requests()))
     name, content = draw(image_files())
-    options = draw(st.sampled_from(("", "?crops=true", "?heat=true&crops=1")) | _OPTIONS)
+    query = draw(st.sampled_from(("", "?crops=true", "?heat=true&crops=1")) | _QUERIES)
     field = draw(st.sampled_from(("file", "file", "file", "", "\r\n", "other")))
     length = draw(st.none() | st.none() | st.integers(-1, 2**70))
-    return Damaged(f"{name}.http", corpus.posted(content, f"/api/predict{options}", field, length))
+    request = corpus.make_upload(content, f"/api/predict{query}", field, length)
+    return DamagedFile(f"{name}.http", request)
 
 
-def apply_all(content: bytes, edits: list[Edit], other: bytes) -> bytes:
-    """The file with all the changes, one after the other; `other` is what is spliced in."""
+def apply_edits(content: bytes, edits: list[Edit], other: bytes) -> bytes:
+    """Applies the edits in order; 'splice' inserts bytes of `other`."""
     for edit in edits:
         content = _apply(content, edit, other)
     return content
 
 
-def mend_png(content: bytes) -> bytes:
-    """The same with the right checksum in every chunk, if it is a PNG."""
+def repair_png_checksums(content: bytes) -> bytes:
+    """Returns a PNG with correct checksums in all chunks; other files unchanged."""
     if not content.startswith(_PNG):
         return content
-    mended, at = bytearray(content), len(_PNG)
-    while at + 12 <= len(mended):
-        end = at + 8 + int.from_bytes(mended[at : at + 4], "big")
-        if end + 4 > len(mended):
+    repaired, at = bytearray(content), len(_PNG)
+    while at + 12 <= len(repaired):
+        end = at + 8 + int.from_bytes(repaired[at : at + 4], "big")
+        if end + 4 > len(repaired):
             break
-        mended[end : end + 4] = zlib.crc32(mended[at + 4 : end]).to_bytes(4, "big")
+        repaired[end : end + 4] = zlib.crc32(repaired[at + 4 : end]).to_bytes(4, "big")
         at = end + 4
-    return bytes(mended)
+    return bytes(repaired)
 
 
 @st.composite
-def _damaged(draw: st.DrawFn, files: Mapping[str, bytes]) -> Damaged:
+def _damaged_files(draw: st.DrawFn, files: Mapping[str, bytes]) -> DamagedFile:
     names = st.sampled_from(sorted(files))
     name, other = draw(names), draw(names)
-    return Damaged(name, apply_all(files[name], draw(_edits(1)), files[other]))
+    return DamagedFile(name, apply_edits(files[name], draw(_edits(1)), files[other]))
 
 
-def _edits(least: int) -> st.SearchStrategy[list[Edit]]:
-    return st.lists(_EDIT, min_size=least, max_size=_EDITS)
+def _edits(min_size: int) -> st.SearchStrategy[list[Edit]]:
+    return st.lists(_EDIT, min_size=min_size, max_size=_MAX_EDITS)
 
 
 def _names() -> st.SearchStrategy[str]:
     label = st.sampled_from(("train/happy/", "train/sad/", "test/sad/", "train/", ""))
     plain = st.builds("{}{}.jpg".format, label, st.integers(0, 99))
-    strange = st.builds("{}{}.jpg".format, label, st.text("ab/.\\ \0é\u202e", max_size=9))
-    return plain | plain | plain | strange | st.sampled_from(_ODD_NAMES)
+    odd = st.builds("{}{}.jpg".format, label, st.text("ab/.\\ \0é\u202e", max_size=9))
+    return plain | plain | plain | odd | st.sampled_from(_ODD_NAMES)
 
 
 def _apply(content: bytes, edit: Edit, other: bytes) -> bytes:
     if not content:
         return edit.new
-    at = _place(content, edit)
+    at = _locate(content, edit)
     piece = content[at : at + edit.size]
     before, after = content[:at], content[at + len(piece) :]
     if edit.kind == "put":
@@ -173,17 +177,20 @@ def _apply(content: bytes, edit: Edit, other: bytes) -> bytes:
     return before + other[start : start + edit.size] + after
 
 
-def _place(content: bytes, edit: Edit) -> int:
-    marks = _marks(content) if edit.mark >= 0 else []
-    near = marks[edit.mark % len(marks)] + edit.at % _NEAR if marks else edit.at
-    return near % len(content)
+def _locate(content: bytes, edit: Edit) -> int:
+    markers = _find_markers(content) if edit.marker >= 0 else []
+    if markers:
+        at = markers[edit.marker % len(markers)] + edit.offset % _MARKER_RANGE
+    else:
+        at = edit.offset
+    return at % len(content)
 
 
-def _marks(content: bytes) -> list[int]:
-    found = []
-    for mark in _MARKS:
-        at = content.find(mark)
+def _find_markers(content: bytes) -> list[int]:
+    positions = []
+    for marker in _MARKERS:
+        at = content.find(marker)
         while at >= 0:
-            found.append(at)
-            at = content.find(mark, at + 1)
-    return sorted(found)
+            positions.append(at)
+            at = content.find(marker, at + 1)
+    return sorted(positions)

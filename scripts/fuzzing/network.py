@@ -1,4 +1,4 @@
-"""The untrained network that the fuzzer's targets predict with."""
+"""The untrained network with which the fuzzer's targets predict."""
 
 from faceemo.config import CLASSES, make_config
 from faceemo.models import build

@@ -1,4 +1,4 @@
-"""The real server on a real connection, asked one request at a time, however damaged."""
+"""The real server, to which raw bytes are sent over a real connection."""
 
 import contextlib
 import json
@@ -16,71 +16,75 @@ from faceemo.inference.serve.app import make_app
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.worker import Worker
 
-# What a request may be answered; 503 is no answer, for nobody else asks.
-_ALLOWED = {200, 400, 403, 404, 405, 408, 413, 415, 421, 422}
-_LONG = 600.0  # seconds of the clock, far beyond what a busy machine needs for an answer
-_HEALTH = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-_PAUSE = 0.002  # seconds between two questions whether the server is done
+# Allowed response status codes. 503 (busy) is not one: there is only one client.
+_ALLOWED_STATUSES = {200, 400, 403, 404, 405, 408, 413, 415, 421, 422}
+_TIMEOUT = 600.0  # seconds, far more than a busy machine needs for a response
+_HEALTH_REQUEST = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_POLL_SECONDS = 0.002
 
 
 class Webserver:
-    """A server in a thread of this process."""
+    """A running server, in a thread of this process."""
 
     def __init__(self, predictor: Predictor):
-        limits = Limits(upload_timeout=_LONG, response_timeout=_LONG)
-        self._place = server.bind_socket("127.0.0.1", 0)
+        limits = Limits(upload_timeout=_TIMEOUT, response_timeout=_TIMEOUT)
+        self._socket = server.bind_socket("127.0.0.1", 0)
         worker = Worker(predictor, limits)
         worker.warm_up()
         app = make_app(predictor, limits, worker=worker)
         running = server.make_server(app, limits.max_requests, log_level="critical")
-        threading.Thread(target=running.run, kwargs={"sockets": [self._place]}, daemon=True).start()
-        # What it compiles while nobody asks would count as the first inputs' time.
+        threading.Thread(
+            target=running.run, kwargs={"sockets": [self._socket]}, daemon=True
+        ).start()
+        # Compilation would otherwise count as time of the first inputs.
         while not running.started or worker.is_compiling:
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_SECONDS)
 
-    def outcome(self, path: Path) -> str:
-        """What the request in a file leads to.
+    def send(self, path: Path) -> str:
+        """Sends the request in a file and describes the response.
 
         Raises:
-            AssertionError: if it is answered otherwise than it may be, or not at all though it is
-                whole, or still holds a place after its end.
+            AssertionError: If the status is not an allowed one.
+            TimeoutError: If there is no response although the request is complete.
         """
         request = path.read_bytes()
-        method, due = _is_due(request)
-        with self._connected(request) as connection:
-            if not due:
-                found = "broken off"
+        method, expects_response = _parse_request(request)
+        with self._connect(request) as connection:
+            if not expects_response:
+                outcome = "incomplete"
             else:
-                status, body = _response(connection, method)
-                assert status in _ALLOWED, (status, body[:300])
-                found = f"answered {status}"
+                status, body = _read_response(connection, method)
+                assert status in _ALLOWED_STATUSES, (status, body[:300])
+                outcome = f"status {status}"
                 if status == 200 and method == "POST":
-                    found += f", {json.loads(body)['status']}"
+                    outcome += f", {json.loads(body)['status']}"
                 elif status != 200 and body.startswith(b"{"):
-                    found += f", {json.loads(body)['error']}"
+                    outcome += f", {json.loads(body)['error']}"
         self._wait_until_free()
-        return found
+        return outcome
 
     def _wait_until_free(self) -> None:
-        """Until no request holds a place, whatever became of its client."""
-        inside = 1
-        while inside:
-            with self._connected(_HEALTH) as connection:
-                status, body = _response(connection, "GET")
+        """Waits until the server has finished all requests, also those of clients that left."""
+        requests = 1
+        while requests:
+            with self._connect(_HEALTH_REQUEST) as connection:
+                status, body = _read_response(connection, "GET")
             assert status == 200, body[:300]
-            inside = json.loads(body)["requests"]
-            time.sleep(_PAUSE if inside else 0)
+            requests = json.loads(body)["requests"]
+            time.sleep(_POLL_SECONDS if requests else 0)
 
     @contextlib.contextmanager
-    def _connected(self, request: bytes) -> Iterator[socket.socket]:
-        with socket.create_connection(self._place.getsockname(), timeout=_LONG) as connection:
-            with contextlib.suppress(ConnectionError):  # the answer may come before the end
+    def _connect(self, request: bytes) -> Iterator[socket.socket]:
+        with socket.create_connection(self._socket.getsockname(), timeout=_TIMEOUT) as connection:
+            with contextlib.suppress(
+                ConnectionError
+            ):  # the server may respond before it has read all
                 connection.sendall(request)
             yield connection
 
 
-def _is_due(request: bytes) -> tuple[str, bool]:
-    """Its method, and whether it is whole, or wrong already, so that an answer must come."""
+def _parse_request(request: bytes) -> tuple[str, bool]:
+    """Returns the method, and whether a response must come: the request is complete or invalid."""
     reader = h11.Connection(h11.SERVER)
     method = "GET"
     try:
@@ -93,10 +97,10 @@ def _is_due(request: bytes) -> tuple[str, bool]:
     return method, isinstance(event, h11.EndOfMessage)
 
 
-def _response(connection: socket.socket, method: str) -> tuple[int, bytes]:
-    """Status and body."""
+def _read_response(connection: socket.socket, method: str) -> tuple[int, bytes]:
+    """Reads a response and returns its status and body."""
     reader = h11.Connection(h11.CLIENT)
-    # so that it knows what to expect: HEAD has no body
+    # The parser must know the method, because a response to HEAD has no body.
     sent = h11.Request(method=method, target="/", headers=[("Host", "localhost")])
     reader.send(sent)
     status, body = 0, b""

@@ -1,10 +1,10 @@
-"""Run as a program: takes files one after the other and says what became of each.
+"""Program that the fuzzer runs: gives a target one file after the other.
 
     python -m fuzzing.worker TARGET FOLDER
 
-A line on standard input is the path of a file; the answer is a line of JSON: the outcome in a few
-words, seconds of the processor and seconds without work, the memory afterwards, and, if there was
-an exception that should not be, its traceback.
+It reads paths, one per line, from standard input, and prints a line of JSON for each: the outcome
+in a few words, CPU time, idle time, memory afterwards, and the traceback of an unexpected
+exception.
 """
 
 import gc
@@ -18,41 +18,42 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzzing.idleness import Idleness
+from fuzzing.idle_time import IdleTimer
 
 READY = "ready"
-# Of the processor, after which a process ends, whatever it is in the middle of; of the clock, for
-# one that waits for ever. A machine that is busy must not count as a hang.
-_HANG, _STANDSTILL = 20, 900
-_LEAST_AGE = 50  # inputs between two collections of garbage, before memory is read
+# Limits after which the process is killed: CPU time for an endless loop, and wall-clock time for an
+# endless wait. The latter is long because a busy machine must not count as a hang.
+_CPU_LIMIT, _CLOCK_LIMIT = 20, 900  # seconds
+_GC_INTERVAL = 50  # inputs between two garbage collections, so that memory can be compared
 
 
 def main(target: str, folder: Path) -> None:
-    """Answers until standard input ends."""
-    # the line to the referee; whatever else is printed goes to the log
-    answers = os.fdopen(os.dup(1), "w")
+    """Runs the target on files until standard input ends."""
+    # Only results go to standard output; everything else that is printed goes to the log.
+    results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from fuzzing import targets
 
     run = targets.TARGETS[target](folder)
-    idleness = Idleness()
-    print(READY, file=answers, flush=True)
+    idle_timer = IdleTimer()
+    print(READY, file=results, flush=True)
     for number, line in enumerate(sys.stdin):
-        if number % _LEAST_AGE == 0:
+        if number % _GC_INTERVAL == 0:
             gc.collect()
-        print(json.dumps(_answer(run, Path(line.rstrip("\n")), idleness)), file=answers, flush=True)
+        result = _measure(run, Path(line.rstrip("\n")), idle_timer)
+        print(json.dumps(result), file=results, flush=True)
 
 
-def _answer(run: Callable[[Path], str], path: Path, idleness: Idleness) -> dict[str, object]:
-    # their default action is the end of the process, in the middle of a library's C code too
-    signal.setitimer(signal.ITIMER_PROF, _HANG)
-    signal.alarm(_STANDSTILL)
-    started, rested = time.process_time(), idleness.seconds
+def _measure(run: Callable[[Path], str], path: Path, idle_timer: IdleTimer) -> dict[str, object]:
+    # The default action of both signals ends the process, even inside a library's C code.
+    signal.setitimer(signal.ITIMER_PROF, _CPU_LIMIT)
+    signal.alarm(_CLOCK_LIMIT)
+    started, idle_before = time.process_time(), idle_timer.seconds
     failure = ""
     try:
         outcome = run(path)
     except Exception as error:
-        outcome, failure = _where(error), traceback.format_exc()
+        outcome, failure = _describe(error), traceback.format_exc()
     seconds = time.process_time() - started
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
@@ -60,20 +61,20 @@ def _answer(run: Callable[[Path], str], path: Path, idleness: Idleness) -> dict[
         "outcome": outcome,
         "failure": failure,
         "seconds": seconds,
-        "idle": idleness.seconds - rested,
-        "megabytes": _megabytes(),
+        "idle": idle_timer.seconds - idle_before,
+        "megabytes": _resident_megabytes(),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
     }
 
 
-def _where(error: Exception) -> str:
-    """Kind of an exception and the line that raised it: what makes two failures one bug."""
+def _describe(error: Exception) -> str:
+    """Returns the exception's type and the line that raised it; equal texts count as one bug."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
 
-def _megabytes() -> float:
-    """Memory of this process that is resident now."""
+def _resident_megabytes() -> float:
+    """Returns the resident memory of this process, MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 2**20
 
