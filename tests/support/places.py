@@ -1,4 +1,4 @@
-"""Where the checkout's folders lie, for tests that start its commands."""
+"""Paths of the checkout's folders, for tests that run its commands."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The folders that a preparation fills with copies of the originals, byte for byte."""
+"""Fills the folders of a preparation with copies of the originals, byte for byte."""
 
 import shutil
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ UNIQUE = "unique_images"
 def fill_screened(root: Path, rows: Sequence[Row]) -> None:
     """Copies the originals into face_detection, divided by high and low confidence.
 
-    Images that cannot be decoded are copied to neither. The test split is divided like the other
-    splits, as in the original study.
+    Images that cannot be decoded are not copied. The test split is divided like the other splits,
+    as in the original study.
 
     Args:
-        root: the folder with Facial_emotion_images.
-        rows: the judged rows of the ledger.
+        root: The dataset's folder, which holds Facial_emotion_images.
+        rows: The ledger's rows, judged.
     """
     with staging.folder(root / SCREENED) as partial:
         for confidence in (HIGH, LOW):
@@ -40,8 +40,8 @@ def fill_unique(root: Path, rows: Sequence[Row]) -> None:
     """Copies the originals that the ledger keeps into unique_images.
 
     Args:
-        root: the folder with Facial_emotion_images.
-        rows: the judged rows of the ledger.
+        root: The dataset's folder, which holds Facial_emotion_images.
+        rows: The ledger's rows, judged.
     """
     with staging.folder(root / UNIQUE) as partial:
         _make_class_folders(partial, rows)
@@ -51,7 +51,7 @@ def fill_unique(root: Path, rows: Sequence[Row]) -> None:
 
 
 def _make_class_folders(folder: Path, rows: Sequence[Row]) -> None:
-    """Makes an empty folder per split and class, for splits without images too."""
+    """Makes an empty folder for every split and class, including splits without images."""
     for split in SPLITS:
         for label in ledger.list_classes(rows):
             (folder / split / label).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The picture of what leaks between the splits: shares per class, and pairs to look at."""
+"""Draws the leaks between the splits: their shares per class, and pairs of images."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -16,23 +16,23 @@ from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
 from faceemo.data.source import archive
 
-_ACROSS, _DOWN = 6, 4  # pairs shown
+_COLUMNS, _LINES = 6, 4  # of pairs
 
 
-def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
-    """Writes a PNG of the leaks before and after, and of pairs across two splits.
+def draw_leaks(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
+    """Draws the leaks before and after de-duplication, and pairs of images across two splits.
 
     Args:
-        root: the folder with Facial_emotion_images.
-        rows: judged by `rules`.
-        rules: how near is near.
-        path: of the PNG.
+        root: The dataset's folder, which holds Facial_emotion_images.
+        rows: The ledger's rows, judged by `rules`.
+        rules: Rules, which define near duplicates.
+        path: Path of the PNG.
     """
     kept = [row for row in rows if row.fate == ledger.KEPT]
     before, after = leaks.count_leaks(rows, rules), leaks.count_leaks(kept, rules)
-    remaining, removed = _examples(kept, rules), _examples(rows, rules)
-    shown = (remaining + [pair for pair in removed if pair not in remaining])[: _ACROSS * _DOWN]
-    figure = Figure(figsize=(12, 5.2 + 1.5 * -(-len(shown) // _ACROSS)), dpi=DPI)
+    remaining, removed = _find_examples(kept, rules), _find_examples(rows, rules)
+    shown = (remaining + [pair for pair in removed if pair not in remaining])[: _COLUMNS * _LINES]
+    figure = Figure(figsize=(12, 5.2 + 1.5 * -(-len(shown) // _COLUMNS)), dpi=DPI)
     high = figure.get_figheight()
     figure.text(
         0.03,
@@ -53,7 +53,7 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
     for number, (pair, (searched, _)) in enumerate(leaks.SPLIT_PAIRS.items()):
         axes = figure.add_axes((0.1 + 0.305 * number, 1 - 4.2 / high, 0.27, 2.7 / high))
         totals = ledger.count_by_split(rows).get(searched, {})
-        _bars(
+        _draw_bars(
             axes,
             pair,
             totals,
@@ -72,15 +72,18 @@ def draw(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
         )
     figure.text(0.03, 1 - 4.75 / high, title, size=12, color=INK, weight="bold")
     for index, pair in enumerate(shown):
-        x = 0.03 + index % _ACROSS * 0.161
-        y = 1 - (5.95 + index // _ACROSS * 1.5) / high
-        _pair(figure, root, pair, x, y, pair in remaining)
+        x = 0.03 + index % _COLUMNS * 0.161
+        y = 1 - (5.95 + index // _COLUMNS * 1.5) / high
+        _draw_pair(figure, root, pair, x, y, pair in remaining)
     with staging.file(path) as partial:
         figure.savefig(partial)
 
 
-def _examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:
-    """Pairs (path of the image searched, path of its best twin elsewhere, how they match)."""
+def _find_examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:
+    """Finds each image with a twin in another split: (path, path of the best twin, kind of match).
+
+    The kind is in words, for example 'same dHash'.
+    """
     twins = Twins(rows, rules)
     found = []
     for row in rows:
@@ -91,25 +94,26 @@ def _examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:
             (twin, place) for twin, place in twins.matches(row) if twin.split in others
         )
         if twin.pixels_sha256 == row.pixels_sha256:
-            how = "same pixels"
+            kind = "same pixels"
         elif place.similarity is None:
-            how = "same dHash"
+            kind = "same dHash"
         else:
             bits = "1 bit" if place.distance == 1 else f"{place.distance} bits"
-            how = f"{'mirror, ' if place.mirrored else ''}{bits}, {place.similarity:.2f}"
-        found.append((row.path, twin.path, how))
-    # the most doubtful first: nobody needs to see equal pixels twice
+            kind = f"{'mirror, ' if place.mirrored else ''}{bits}, {place.similarity:.2f}"
+        found.append((row.path, twin.path, kind))
+    # the most doubtful first: pairs with equal pixels need no second look
     return sorted(found, key=lambda pair: (pair[2] == "same pixels", pair[0]))
 
 
-def _bars(
+def _draw_bars(
     axes: Axes,
     title: str,
     totals: dict[str, int],
     before: dict[str, int],
     after: dict[str, int],
-    named: bool,
+    show_labels: bool,
 ) -> None:
+    """Draws, for each class, the share of a split's images that leak before and after."""
     axes.set_title(title, size=11, weight="bold", color=INK, loc="left")
     axes.set_xlim(0, 1)
     axes.set_ylim(len(before) - 0.4, -0.6)
@@ -121,13 +125,14 @@ def _bars(
             axes.barh(y + offset, count / total, 0.34, color=colour)
             words = f"{count:,}   {count / total:.1%}" if count else "none"
             axes.text(count / total + 0.015, y + offset, words, size=8.5, va="center", color=INK)
-        if named:
+        if show_labels:
             axes.text(-0.03, y, label, size=10, va="center", ha="right", color=INK)
 
 
-def _pair(
+def _draw_pair(
     figure: Figure, root: Path, pair: tuple[str, str, str], x: float, y: float, remains: bool
 ) -> None:
+    """Draws two images side by side at (x, y), with their paths and the kind of match."""
     high, wide = figure.get_figheight(), figure.get_figwidth()
     for place, name in enumerate(pair[:2]):
         axes = figure.add_axes((x + place * 0.95 / wide, y, 0.9 / wide, 0.9 / high))
@@ -137,5 +142,5 @@ def _pair(
         split, label, _ = name.split("/")
         words = f"{split}\n{label} {PurePosixPath(name).stem[:12]}"
         figure.text(x + place * 0.95 / wide, y - 0.04 / high, words, size=6.5, va="top", color=GREY)
-    how = f"{pair[2]}{', remains' if remains else ''}"
-    figure.text(x, y + 0.94 / high, how, size=8, color=INK, weight="bold" if remains else None)
+    title = f"{pair[2]}{', remains' if remains else ''}"
+    figure.text(x, y + 0.94 / high, title, size=8, color=INK, weight="bold" if remains else None)

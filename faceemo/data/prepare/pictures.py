@@ -1,11 +1,11 @@
-"""Pictures of the preparation, drawn from the ledger and the originals.
+"""Draws pictures of the preparation from the ledger and the originals.
 
-Few colours, and nothing is said by colour alone: words and numbers stand at what they describe.
+Nothing is said by colour alone: words and numbers are next to the things that they describe.
 """
 
 import collections
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -33,7 +33,7 @@ from faceemo.data.prepare.sheet import (
 from faceemo.data.sample import sample
 from faceemo.data.source import archive
 
-FATES = {  # colour and words of each fate, in the order of the stacked bars
+FATES = {  # colour and name of each fate, in the order of the stacked bars
     ledger.KEPT: (BLUE, "kept"),
     ledger.DUPLICATE: (ORANGE, "duplicate"),
     ledger.CONFLICT: (PURPLE, "conflicting labels"),
@@ -41,66 +41,78 @@ FATES = {  # colour and words of each fate, in the order of the stacked bars
     ledger.UNREADABLE: (INK, "unreadable"),
     ledger.SUSPECT: (GREEN, "suspect label"),
 }
-_GROUPS_SHOWN = 60
-_MEMBERS_SHOWN = 6
+_MAX_GROUPS = 60
+_MAX_MEMBERS = 6
 
 
-def faces(root: Path, rows: Sequence[Row], path: Path) -> None:
-    """What the detector sees: boxes and confidences of kept and of rejected images."""
+def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
+    """Draws the detector's boxes and confidences in kept and in rejected images.
+
+    Args:
+        root: The dataset's folder, which holds Facial_emotion_images.
+        rows: The ledger's rows, judged.
+        path: Path of the PNG.
+    """
     decoded = sorted(
         (row for row in rows if row.face_confidence is not None),
         key=lambda row: (-(row.face_confidence or 0), row.path),
     )
     kept = [row for row in decoded if row.has_face]
     rejected = [row for row in decoded if not row.has_face]
-    across, apart, down = 10, 1.12, 1.5  # images in a line; from one to the next
-    nearest = 2 * across
+    across, apart, down = 10, 1.12, 1.5  # images per line; distance to the next image and line
+    closest = 2 * across
     sections = [
         (
             f"{len(kept):,} images with a face: kept",
             f"{across} of them, evenly spaced from the most to the least confident",
-            _evenly(kept, across),
+            _choose_evenly(kept, across),
             BLUE,
         ),
         (
             "Just kept",
-            f"the {min(nearest, len(kept))} with the least confidence above the threshold",
-            kept[-nearest:],
+            f"the {min(closest, len(kept))} with the least confidence above the threshold",
+            kept[-closest:],
             BLUE,
         ),
         (
             f"{len(rejected):,} images without a face: rejected",
             f"{min(4 * across, len(rejected))} of them, from the most to the least confident",
-            _evenly(rejected, 4 * across),
+            _choose_evenly(rejected, 4 * across),
             VERMILION,
         ),
     ]
     sections = [section for section in sections if section[2]]
     sheet = Sheet(
         "What the face detector sees",
-        "res10 SSD: box and confidence of the best detection in each image" + _origin(root),
+        "res10 SSD: box and confidence of the best detection in each image" + _sample_note(root),
         width=across * apart - 0.12,
         height=sum(0.95 + down * -(-len(shown) // across) for _, _, shown, _ in sections) - 0.25,
     )
     y = 0.0
     for title, subtitle, shown, colour in sections:
-        sheet.text(0, y + 0.2, title, size=12, color=colour, weight="bold")
-        sheet.text(0, y + 0.45, subtitle)
+        sheet.add_text(0, y + 0.2, title, size=12, color=colour, weight="bold")
+        sheet.add_text(0, y + 0.45, subtitle)
         for index, row in enumerate(shown):
             left, top = index % across * apart, y + 0.62 + index // across * down
-            sheet.image(_pixels(root, row.path), left, top, row.face_box, colour)
+            sheet.add_image(_read_pixels(root, row.path), left, top, row.face_box, colour)
             confidence = f"{row.face_confidence:.3f}"
-            sheet.text(left, top + 1.17, confidence, size=9, color=INK, weight="bold")
-            sheet.text(left + 1, top + 1.17, PurePosixPath(row.path).stem, size=6.5, ha="right")
-            sheet.text(left, top + 1.31, f"{row.label}, {row.split}", size=6.5)
+            name = PurePosixPath(row.path).stem
+            sheet.add_text(left, top + 1.17, confidence, size=9, color=INK, weight="bold")
+            sheet.add_text(left + 1, top + 1.17, name, size=6.5, ha="right")
+            sheet.add_text(left, top + 1.31, f"{row.label}, {row.split}", size=6.5)
         y += 0.95 + down * -(-len(shown) // across)
     sheet.save(path)
 
 
-def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
-    """What became of the images of each class and split: kept on the left, left out on the right.
+def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
+    """Draws how many images of each class and split are kept (left) and left out (right).
 
-    The right side has a larger scale, the same for all splits: what is left out is a few percent.
+    The right side has a larger scale, the same for all splits, as only a few percent are left out.
+
+    Args:
+        root: The dataset's folder.
+        rows: The ledger's rows, judged.
+        path: Path of the PNG.
     """
     counts = collections.Counter((row.split, row.label, row.fate) for row in rows)
     totals = collections.Counter((row.split, row.label) for row in rows)
@@ -110,7 +122,7 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     classes = ledger.list_classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
-    summary += _origin(root)
+    summary += _sample_note(root)
     figure.text(0.03, 0.945, "What became of the images", size=16, weight="bold", color=INK)
     figure.text(0.03, 0.905, summary, size=10, color=GREY)
     margins = {"left": 0.12, "right": 0.97, "top": 0.79, "bottom": 0.03}
@@ -118,15 +130,15 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     grid = figure.add_gridspec(len(SPLITS), 2, **margins, **sides)
     for line, split in enumerate(SPLITS):
         kept_axes, lost_axes = (figure.add_subplot(grid[line, side]) for side in (0, 1))
-        _bare(kept_axes, 1.0, len(classes))
-        _bare(lost_axes, widest, len(classes))
+        _set_up_bars(kept_axes, 1.0, len(classes))
+        _set_up_bars(lost_axes, widest, len(classes))
         figure.text(0.03, kept_axes.get_position().y1 + 0.012, split, weight="bold", color=INK)
         for y, label in enumerate(classes):
             of_class = {fate: counts[split, label, fate] for fate in FATES}
             total = max(totals[split, label], 1)
             kept_axes.text(-0.02, y, label, size=10, va="center", ha="right", color=INK)
-            _kept_bar(kept_axes, y, of_class[ledger.KEPT], total)
-            _lost_bar(lost_axes, y, of_class, total)
+            _draw_kept(kept_axes, y, of_class[ledger.KEPT], total)
+            _draw_left_out(lost_axes, y, of_class, total)
     left, right = (grid[0, side].get_position(figure).x0 for side in (0, 1))
     scale = f"as a share of the class, drawn {1.25 / widest:.0f} times as wide as on the left"
     figure.text(left, 0.85, "Kept", size=11, weight="bold", color=BLUE)
@@ -141,111 +153,119 @@ def fates(root: Path, rows: Sequence[Row], path: Path) -> None:
         figure.savefig(partial)
 
 
-def conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
-    """The groups of look-alikes whose labels disagree; none of their images is kept."""
+def draw_conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
+    """Draws the groups of duplicates whose labels disagree; none of their images is kept.
+
+    Args:
+        root: The dataset's folder, which holds Facial_emotion_images.
+        rows: The ledger's rows, judged.
+        path: Path of the PNG.
+    """
     groups = collections.defaultdict(list)
     for row in rows:
         if row.fate == ledger.CONFLICT:
             groups[row.duplicate_group].append(row)
     members = [sorted(group, key=lambda row: row_sort_key(row.path)) for group in groups.values()]
     members.sort(key=lambda group: row_sort_key(group[0].path))
-    shown = members[:_GROUPS_SHOWN]
+    shown = members[:_MAX_GROUPS]
     width, gap, step = 12.0, 0.3, 1.75
-    places, x, y, used = [], 0.0, 0.0, 6.5  # at least as wide as the words above
+    places, x, y, used = [], 0.0, 0.0, 6.5  # at least as wide as the title
     for group in shown:
-        length = min(len(group), _MEMBERS_SHOWN) * 1.08
+        length = min(len(group), _MAX_MEMBERS) * 1.08
         if x + length > width:
             x, y = 0.0, y + step
         places.append((x, y))
         x += length + gap
         used = max(used, x - gap)
     images = sum(map(len, members))
-    what = f"{len(members):,} groups, {images:,} images"
+    count = f"{len(members):,} groups, {images:,} images"
     if len(shown) < len(members):
-        what += f"; shown: the first {len(shown)}"
+        count += f"; shown: the first {len(shown)}"
     sheet = Sheet(
         "Same hash, different emotions",
         (
-            f"{what}. Their labels cannot be trusted, so all of them are left out"
+            f"{count}. Their labels cannot be trusted, so all of them are left out"
             if members
-            else "No group of duplicates carries conflicting labels"
+            else "No group of duplicates has conflicting labels"
         )
-        + _origin(root),
+        + _sample_note(root),
         width=used,
         height=y + step - 0.2 if shown else 0.0,
     )
     for (x, y), group in zip(places, shown, strict=True):
-        length = min(len(group), _MEMBERS_SHOWN) * 1.08
-        sheet.panel(x - 0.06, y, length + 0.04, step - 0.2)
-        for index, row in enumerate(group[:_MEMBERS_SHOWN]):
+        length = min(len(group), _MAX_MEMBERS) * 1.08
+        sheet.add_panel(x - 0.06, y, length + 0.04, step - 0.2)
+        for index, row in enumerate(group[:_MAX_MEMBERS]):
             left = x + index * 1.08
-            sheet.image(_pixels(root, row.path), left, y + 0.06)
-            sheet.text(left, y + 1.24, row.label, size=9, color=INK, weight="bold")
-            sheet.text(left, y + 1.42, f"{row.split}/{PurePosixPath(row.path).name}", size=6)
-        if len(group) > _MEMBERS_SHOWN:
-            more = f"+{len(group) - _MEMBERS_SHOWN}"
-            sheet.text(x + length, y + 0.2, more, size=9, color=VERMILION, ha="right")
+            sheet.add_image(_read_pixels(root, row.path), left, y + 0.06)
+            sheet.add_text(left, y + 1.24, row.label, size=9, color=INK, weight="bold")
+            sheet.add_text(left, y + 1.42, f"{row.split}/{PurePosixPath(row.path).name}", size=6)
+        if len(group) > _MAX_MEMBERS:
+            more = f"+{len(group) - _MAX_MEMBERS}"
+            sheet.add_text(x + length, y + 0.2, more, size=9, color=VERMILION, ha="right")
     sheet.save(path)
 
 
-def samples(folder: Path, images: Mapping[str, str], seed: int, path: Path) -> None:
-    """Random images of every class and split in `folder`, the same for the same seed.
+def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> None:
+    """Draws random images of every class and split, the same ones for the same seed.
 
     Args:
-        folder: with <split>/<class>/<image>.
-        images: paths below it, in an order that does not change (the values are not used).
-        seed: of the draw.
-        path: of the PNG.
+        folder: Folder that holds <split>/<class>/<image>.
+        images: Paths of the images below `folder`, in an order that does not change.
+        seed: Seed of the choice.
+        path: Path of the PNG.
     """
+    images = list(images)
     classes = sorted({name.split("/")[1] for name in images})
     across, down, gap = 6, 2, 0.5
     block = across * 1.04
     sheet = Sheet(
         "The images, as they come",
         f"{len(images):,} in all; random ones of each class and split (seed {seed})"
-        + _origin(folder.parent),
+        + _sample_note(folder.parent),
         width=len(SPLITS) * (block + gap) - gap + 1.6,
         height=len(classes) * (down * 1.04 + 0.75) + 0.1,
     )
-    draw = random.Random(seed)
+    generator = random.Random(seed)
     for row, label in enumerate(classes):
         top = row * (down * 1.04 + 0.75) + 0.5
-        sheet.text(0, top + 0.6, label, size=12, color=INK, weight="bold")
+        sheet.add_text(0, top + 0.6, label, size=12, color=INK, weight="bold")
         for column, split in enumerate(SPLITS):
             left = 1.6 + column * (block + gap)
             names = [name for name in images if name.startswith(f"{split}/{label}/")]
-            sheet.text(left, top - 0.12, f"{split}  ", size=9, color=INK, weight="bold")
-            sheet.text(
+            sheet.add_text(left, top - 0.12, f"{split}  ", size=9, color=INK, weight="bold")
+            sheet.add_text(
                 left + block - 0.04, top - 0.12, f"{len(names):,} images", size=8, ha="right"
             )
-            for index, name in enumerate(draw.sample(names, min(len(names), across * down))):
+            for index, name in enumerate(generator.sample(names, min(len(names), across * down))):
                 pixels = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
                 if pixels is None:  # screening reports it
                     continue
                 x, y = index % across * 1.04, index // across * 1.04
-                sheet.image(pixels[..., ::-1], left + x, top + y)
+                sheet.add_image(pixels[..., ::-1], left + x, top + y)
     sheet.save(path)
 
 
-def _origin(root: Path) -> str:
-    """Says of drawn images that they are drawn."""
+def _sample_note(root: Path) -> str:
+    """Returns a note that the images are drawn; it is empty unless `root` holds the sample."""
     return f"; {sample.SOURCE}" if (root / sample.MANIFEST_NAME).exists() else ""
 
 
-def _pixels(root: Path, path: str) -> np.ndarray:
-    """The original as the detector saw it, RGB: uint8 [H, W, 3]."""
+def _read_pixels(root: Path, path: str) -> np.ndarray:
+    """Reads an original as RGB, uint8 [H, W, 3]; black if it cannot be decoded."""
     pixels = cv2.imread(str(root / archive.FOLDER / path), cv2.IMREAD_COLOR)
     return np.zeros((48, 48, 3), np.uint8) if pixels is None else pixels[..., ::-1]
 
 
-def _bare(axes: Axes, width: float, classes: int) -> None:
-    """Leaves of `axes` only the room for a bar per class."""
+def _set_up_bars(axes: Axes, width: float, classes: int) -> None:
+    """Removes the axis lines and leaves room for one bar per class."""
     axes.set_xlim(0, width)
     axes.set_ylim(classes - 0.5, -0.5)
     axes.axis("off")
 
 
-def _kept_bar(axes: Axes, y: int, kept: int, total: int) -> None:
+def _draw_kept(axes: Axes, y: int, kept: int, total: int) -> None:
+    """Draws the bar of the kept images of one class."""
     share = kept / total
     axes.barh(y, 1, 0.7, color=PALE)
     axes.barh(y, share, 0.7, color=BLUE)
@@ -257,7 +277,8 @@ def _kept_bar(axes: Axes, y: int, kept: int, total: int) -> None:
         axes.text(share + 0.015, y, f"{kept:,}   {share:.1%}", size=9.5, va="center", color=INK)
 
 
-def _lost_bar(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None:
+def _draw_left_out(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None:
+    """Draws the stacked bar of one class's images that are left out, by fate."""
     start, words = 0.0, []
     for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and counts[fate]:
@@ -268,8 +289,8 @@ def _lost_bar(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None
     axes.text(indent, y, " · ".join(words) or "none", size=8.5, va="center", color=GREY)
 
 
-def _evenly(rows: Sequence[Row], count: int) -> list[Row]:
-    """`count` of the rows at even distances, the first and the last among them."""
+def _choose_evenly(rows: Sequence[Row], count: int) -> list[Row]:
+    """Returns `count` of the rows at even distances, including the first and the last."""
     if len(rows) <= count:
         return list(rows)
     return [rows[round(index * (len(rows) - 1) / (count - 1))] for index in range(count)]

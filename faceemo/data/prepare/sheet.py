@@ -1,4 +1,4 @@
-"""A page of images and words, drawn with matplotlib (no window, no global state)."""
+"""A page of images and text, drawn with matplotlib (no window, no global state)."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from faceemo import staging
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# Okabe and Ito's colours, which can be told apart with any colour vision.
 BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
 GREEN = "#009E73"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#f1f1ee"
@@ -17,7 +17,7 @@ DPI = 150
 
 
 class Sheet:
-    """A page of images and words, in units of one image's width, y downwards."""
+    """A page of images and text, in units of one image's width; y points down."""
 
     _MARGIN, _HEAD = 0.35, 1.0
     _INCHES = 0.92  # per unit
@@ -30,20 +30,20 @@ class Sheet:
         self._axes.set_xlim(-self._MARGIN, width + self._MARGIN)
         self._axes.set_ylim(height + self._MARGIN, -self._HEAD - self._MARGIN)
         self._axes.axis("off")
-        self.text(0, -self._HEAD + 0.15, title, size=16, color=INK, weight="bold")
-        self.text(0, -self._HEAD + 0.5, subtitle, size=10)
+        self.add_text(0, -self._HEAD + 0.15, title, size=16, color=INK, weight="bold")
+        self.add_text(0, -self._HEAD + 0.5, subtitle, size=10)
 
-    def text(self, x: float, y: float, words: str, size: float = 9, color: str = GREY, **style):
-        """Words whose first baseline starts at (x, y)."""
-        self._axes.text(x, y, words, size=size, color=color, **style)
+    def add_text(self, x: float, y: float, text: str, size: float = 9, color: str = GREY, **style):
+        """Writes `text`, whose first baseline starts at (x, y)."""
+        self._axes.text(x, y, text, size=size, color=color, **style)
 
-    def panel(self, x: float, y: float, width: float, height: float) -> None:
-        """A pale ground that holds a group together."""
+    def add_panel(self, x: float, y: float, width: float, height: float) -> None:
+        """Draws a pale background behind a group of images."""
         style = "round,pad=0,rounding_size=0.08"
         patch = FancyBboxPatch((x, y), width, height, style, facecolor=PALE, edgecolor="none")
         self._axes.add_patch(patch)
 
-    def image(
+    def add_image(
         self,
         pixels: np.ndarray,
         x: float,
@@ -51,7 +51,7 @@ class Sheet:
         box: tuple[float, float, float, float] | None = None,
         colour: str = INK,
     ) -> None:
-        """Pixels [H, W, 3] fitted into the unit square at (x, y), with `box` in their pixels."""
+        """Fits pixels [H, W, 3] into the unit square at (x, y) and draws `box`, in pixels."""
         height, width = pixels.shape[:2]
         scale = 1 / max(height, width)
         right, bottom = x + width * scale, y + height * scale
@@ -60,7 +60,7 @@ class Sheet:
         )
         self._axes.set_aspect("auto")
         if box:
-            # the detector may look beyond the image; the frame stays on it
+            # the detector's box may reach beyond the image; the frame does not
             left, end = np.clip((box[0], box[2]), 0, width) * scale + x
             top, low = np.clip((box[1], box[3]), 0, height) * scale + y
             frame = (left, top), end - left, low - top

@@ -1,4 +1,4 @@
-"""The text tables of the preparation: counts beside the original's, leaks, the ledger itself."""
+"""Text tables of the preparation: counts beside the published ones, leaks, and the ledger."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from faceemo.data.ledger.ledger import FATES, Likeness, Row
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> class -> images
 
-# What the original project published, by stage and split, in order of CLASSES.
+# The counts that the original project published, by stage and split, in the order of CLASSES.
 _PUBLISHED = {
     "unpack": {
         "train": (3976, 3978, 3982, 3173),
@@ -28,32 +28,34 @@ _PUBLISHED = {
         "test": (31, 32, 31, 32),
     },
 }
-ORIGINAL: dict[str, Counts] = {
+PUBLISHED_COUNTS: dict[str, Counts] = {
     stage: {split: dict(zip(CLASSES, row, strict=True)) for split, row in splits.items()}
     for stage, splits in _PUBLISHED.items()
 }
 
 
-def counts_table(stage: str, counts: Counts) -> str:
-    """`counts` after `stage` ('unpack', 'screen' or 'dedupe'), aligned.
+def format_counts(stage: str, counts: Counts) -> str:
+    """Formats counts of images, above the published ones if the classes are the original's.
 
-    Above the original's, where the classes are the original's.
+    Args:
+        stage: Stage after which the images were counted: 'unpack', 'screen' or 'dedupe'.
+        counts: Number of images of each split and class.
     """
     classes = _classes(counts)
     lines = [_line("", "", (*classes, "all"))]
     both: dict[str, Counts] = {"here": counts}
     if classes == CLASSES:
-        both["original"] = ORIGINAL[stage]
+        both["original"] = PUBLISHED_COUNTS[stage]
     for split in (*SPLITS, "all"):
-        for whose, numbers in both.items():
+        for project, numbers in both.items():
             splits = SPLITS if split == "all" else (split,)
             row = [sum(numbers.get(s, {}).get(label, 0) for s in splits) for label in classes]
-            lines.append(_line(split if whose == "here" else "", whose, _grouped(row)))
+            lines.append(_line(split if project == "here" else "", project, _with_total(row)))
     return "\n".join(lines)
 
 
-def leaks_table(before: Leaks, after: Leaks) -> str:
-    """How many images of one split have a twin in another, before and after de-duplication."""
+def format_leaks(before: Leaks, after: Leaks) -> str:
+    """Formats counts of images with a twin in another split, before and after de-duplication."""
     lines = []
     for pair, kinds in before.items():
         if not any(sum(labels.values()) for labels in kinds.values()):
@@ -64,30 +66,31 @@ def leaks_table(before: Leaks, after: Leaks) -> str:
         for kind in kinds:
             for when, numbers in (("before", before), ("after", after)):
                 row = [numbers[pair][kind].get(label, 0) for label in labels]
-                lines.append(_line(kind if when == "before" else "", when, _grouped(row)))
+                lines.append(_line(kind if when == "before" else "", when, _with_total(row)))
     return "\n".join(lines)
 
 
-# What `ledger_table` shows unless told otherwise.
+# The columns of `format_ledger` by default.
 LEDGER_COLUMNS = (
     "path", "fate", "face_confidence", "blank", "near_group", "near_distance", "near_similarity",
     "leaks", "reason",
 )  # fmt: skip
 
 
-def ledger_table(
+def format_ledger(
     rows: Sequence[Row],
     columns: Sequence[str] = LEDGER_COLUMNS,
     sort: str | None = None,
     limit: int = 0,
 ) -> str:
-    """Rows as aligned text, a line each under the names of the fields, and a line of counts.
+    """Formats rows as aligned lines under the names of their fields, followed by counts.
 
     Args:
-        rows: of a ledger.
-        columns: fields.
-        sort: a field; the largest come first, those without it last. None keeps the order.
-        limit: lines at the most; 0 prints all.
+        rows: Rows of a ledger.
+        columns: Names of the fields to show.
+        sort: Field by which rows are sorted, the largest first and rows without it last; None
+            keeps the order.
+        limit: Largest number of rows; 0 shows all.
     """
     if sort:
         known = [row for row in rows if getattr(row, sort) not in (None, ())]
@@ -107,7 +110,7 @@ def ledger_table(
 
 
 def _cell(value: Any) -> str:
-    """A field in few characters that no terminal takes for commands."""
+    """Formats a field in few characters, without any that a terminal would interpret."""
     if value is None or value == ():
         return "-"
     if isinstance(value, float):
@@ -124,7 +127,7 @@ def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
     return tuple(sorted({label for labels in counts.values() for label in labels}))
 
 
-def _grouped(row: Sequence[int]) -> list[str]:
+def _with_total(row: Sequence[int]) -> list[str]:
     return [f"{number:,}" for number in (*row, sum(row))]
 
 

@@ -1,3 +1,5 @@
+"""Checks the folder of screened images."""
+
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import folders
@@ -5,7 +7,7 @@ from faceemo.data.source import archive
 from tests.support.data.rows import row
 
 
-def test_copies_by_confidence_byte_for_byte(tmp_path):
+def test_images_are_copied_byte_for_byte_and_divided_by_confidence(tmp_path):
     rows = [
         row("train/happy/1.jpg", has_face=True),
         row("train/happy/2.jpg", has_face=False),

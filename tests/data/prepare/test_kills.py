@@ -1,4 +1,4 @@
-"""A preparation that is killed, or run twice at once, ends as if nothing had been."""
+"""Checks that a preparation that is killed or runs twice at once gives the usual results."""
 
 import signal
 from pathlib import Path
@@ -11,13 +11,15 @@ from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import measure
 from faceemo.data.prepare import prepare
 from tests.support.data import killed
-from tests.support.data.planted import LOOKS, PICTURES, picture, state, write_zip
+from tests.support.data.planted import NUM_DECODABLE, PLANTED, make_image, read_results, write_zip
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_point_does_no_harm(done, tmp_path, detector, no_pictures):
-    """SIGKILL at one of the changes that a run makes to the disk; the next run mends it."""
-    wanted = state(done)
+def test_a_run_after_a_kill_at_any_point_gives_the_usual_results(
+    prepared, tmp_path, detector, no_pictures
+):
+    """Kills runs with SIGKILL at random changes of the disk; the next run repairs them."""
+    expected = read_results(prepared)
     changes, _ = killed.run("prepare", [(write_zip(tmp_path / "whole"), killed.NEVER)])
     changes = int(changes.split()[-1])
     assert changes > 100
@@ -26,36 +28,38 @@ def test_a_kill_at_any_point_does_no_harm(done, tmp_path, detector, no_pictures)
     ends = killed.run("prepare", [(root, after) for after, root in roots.items()])
     assert ends == [f"ended {-signal.SIGKILL}"] * len(roots)
     for root in roots.values():
-        detector.seen = 0
+        detector.num_images = 0
         saved = measure.Store(root).measurements
         prepare.prepare(root)
-        assert state(root) == wanted
-        assert (root / measure.NAME).read_bytes() == (done / measure.NAME).read_bytes()
+        assert read_results(root) == expected
+        assert (root / measure.NAME).read_bytes() == (prepared / measure.NAME).read_bytes()
         assert not [path for path in root.rglob(".*") if path.name != ".lock"]
-        # what was measured before the kill is not measured again
-        assert detector.seen == LOOKS - sum(not facts.problem for facts in saved.values())
+        # images that were measured before the kill are not measured again
+        assert detector.num_images == NUM_DECODABLE - sum(
+            not facts.problem for facts in saved.values()
+        )
 
 
 class Killed(BaseException):
-    """Ends a run as a kill would; the tidying that it meets is switched off."""
+    """Ends a run almost like a kill: no `except Exception` catches it."""
 
 
 @pytest.mark.parametrize("change", ["threshold", "zip"])
-def test_a_kill_while_redoing_does_no_harm(
-    done, tmp_path, detector, no_pictures, monkeypatch, change
+def test_a_kill_while_results_are_replaced_does_no_harm(
+    prepared, tmp_path, detector, no_pictures, monkeypatch, change
 ):
-    """Stops before every rename of a second run, which replaces the results of the first."""
+    """Stops before each rename of a second run, which replaces the results of the first."""
     rules = Rules(face_threshold=0.2 if change == "threshold" else 0.5)
-    changed = PICTURES | {"train/sad/11.png": (picture(4321), ledger.KEPT)}
+    changed = PLANTED | {"train/sad/11.png": (make_image(4321), ledger.KEPT)}
 
     def disturb(root):
         if change == "zip":
             write_zip(root, changed)
 
     fresh = tmp_path / "fresh"
-    write_zip(fresh, changed if change == "zip" else PICTURES)
+    write_zip(fresh, changed if change == "zip" else PLANTED)
     prepare.prepare(fresh, rules)
-    wanted = state(fresh)
+    expected = read_results(fresh)
     replace = Path.replace
     after = 0
     for after in range(100):
@@ -75,16 +79,16 @@ def test_a_kill_while_redoing_does_no_harm(
         except Killed:
             monkeypatch.setattr(Path, "replace", replace)
             prepare.prepare(root, rules)
-            assert state(root) == wanted
+            assert read_results(root) == expected
         else:
             monkeypatch.setattr(Path, "replace", replace)
-            assert state(root) == wanted
+            assert read_results(root) == expected
             break
     assert after > 6
 
 
-def test_two_at_once(tmp_path):
-    """Two processes on the same folder, as in training on two hosts: one works, one waits."""
+def test_of_two_preparations_at_once_one_waits(tmp_path):
+    """Prepares the same folder in two processes, as in training on two hosts."""
     root = write_zip(tmp_path / "root")
     both = [killed.start("prepare", [(root, killed.NEVER)]) for _ in range(2)]
     words = sorted((process.communicate(timeout=120)[0] for process in both), key=len)

@@ -1,4 +1,4 @@
-"""What a preparation cannot work with is told before any long work."""
+"""Checks that a preparation refuses unusable inputs before any long work."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.support.data.planted import write_zip
 from tests.support.places import SCRIPTS
 
 
-def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
+def test_a_missing_detector_is_reported_before_long_work(tmp_path, monkeypatch):
     def missing(exact):
         raise UserError(expected="the detector", found="no network", fix="copy it")
 
@@ -25,20 +25,20 @@ def test_the_detector_is_looked_for_before_long_work(tmp_path, monkeypatch):
     prepare.prepare(root, last="unpack")  # needs none
 
 
-def test_nothing_to_prepare(tmp_path):
+def test_a_missing_source_is_refused(tmp_path):
     with pytest.raises(UserError, match="put the zip at"):
         prepare.prepare(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_damaged_record_is_told(done):
-    (done / prepare.RECORD).write_text("{")
+def test_a_damaged_record_is_refused(prepared):
+    (prepared / prepare.RECORD).write_text("{")
     with pytest.raises(UserError, match="JSON"):
-        prepare.prepare(done)
+        prepare.prepare(prepared)
 
 
 @pytest.mark.parametrize("script", ["explore_data", "detect_faces", "remove_duplicates"])
-def test_scripts_answer_in_one_line(tmp_path, script):
+def test_scripts_report_missing_images_in_one_line(tmp_path, script):
     path = SCRIPTS / f"{script}.py"
     run = subprocess.run(
         [sys.executable, path, "--data_dir", tmp_path], capture_output=True, text=True, timeout=120

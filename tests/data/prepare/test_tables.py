@@ -1,4 +1,4 @@
-"""The ledger, leaks and published counts as tables, and the command that prints the ledger."""
+"""Checks the text tables of the preparation, and the command that prints the ledger."""
 
 import subprocess
 import sys
@@ -30,8 +30,8 @@ ROWS = [
 ]
 
 
-def test_a_line_per_image_and_the_counts():
-    lines = tables.ledger_table(ROWS).splitlines()
+def test_the_ledgers_table_has_a_line_per_image_and_counts():
+    lines = tables.format_ledger(ROWS).splitlines()
     assert lines[0].split() == list(tables.LEDGER_COLUMNS)
     assert lines[1].split() == ["train/sad/7.jpg", "kept", "0.9877", "0.25", *["-"] * 4]
     assert "train validation" in lines[2]
@@ -41,18 +41,18 @@ def test_a_line_per_image_and_the_counts():
     assert len(starts) == 1  # aligned
 
 
-def test_names_cannot_command_the_terminal():
-    assert "\x1b" not in tables.ledger_table(ROWS)
+def test_control_characters_in_paths_do_not_reach_the_terminal():
+    assert "\x1b" not in tables.format_ledger(ROWS)
 
 
-def test_sorted_limited_and_chosen():
-    lines = tables.ledger_table(ROWS, ("path", "similar"), "blank", 2).splitlines()
+def test_rows_can_be_sorted_and_limited_and_columns_chosen():
+    lines = tables.format_ledger(ROWS, ("path", "similar"), "blank", 2).splitlines()
     assert lines[1].endswith("a/b/c.jpg (2 bits, 0.75, mirrored)")
     assert lines[2].startswith("train/sad/7.jpg")
     assert lines[3:] == ["4 images: 2 kept, 1 unreadable, 1 duplicate; the first 2 are shown"]
-    everything = tables.ledger_table(ROWS, ("path",), "blank").splitlines()
-    assert everything[4] == "train/sad/x.jpg"  # nothing to sort by: last
-    assert tables.ledger_table([]).splitlines()[-1] == "0 images"
+    everything = tables.format_ledger(ROWS, ("path",), "blank").splitlines()
+    assert everything[4] == "train/sad/x.jpg"  # last, as it has no value to sort by
+    assert tables.format_ledger([]).splitlines()[-1] == "0 images"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_sorted_limited_and_chosen():
         (["--path", "sad/7"], 1),
     ],
 )
-def test_the_command_filters(tmp_path, options, shown):
+def test_the_command_filters_rows(tmp_path, options, shown):
     ledger.write(tmp_path, ROWS)
     command = [sys.executable, SCRIPT, "--data_dir", tmp_path, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -74,19 +74,19 @@ def test_the_command_filters(tmp_path, options, shown):
     assert done.stdout.splitlines()[-1].startswith(f"{shown} image")
 
 
-def test_the_command_answers_in_one_line(tmp_path):
+def test_the_command_reports_a_missing_ledger_in_one_line(tmp_path):
     command = [sys.executable, SCRIPT, "--data_dir", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "detect_faces.py" in done.stderr
 
 
-def test_leaks_are_listed_where_there_are_any():
+def test_the_leaks_table_lists_only_pairs_of_splits_with_leaks():
     some = {"near": {"happy": 1, "sad": 1200}}
     none = {"near": {"happy": 0, "sad": 0}}
     before = {"validation in train": some, "test in train": none}
     after = dict.fromkeys(before, none)
-    lines = tables.leaks_table(before, after).splitlines()
+    lines = tables.format_leaks(before, after).splitlines()
     assert lines[0].split() == ["validation", "in", "train", "happy", "sad", "all"]
     assert lines[1].split() == ["near", "before", "1", "1,200", "1,201"]
     assert lines[2].split() == ["after", "0", "0", "0"]
@@ -94,9 +94,9 @@ def test_leaks_are_listed_where_there_are_any():
 
 
 def test_published_counts_add_up():
-    """The totals that the original states, in SPEC section 2."""
+    """Compares with the totals that the original project states (SPEC section 2)."""
     totals = {
         stage: sum(sum(labels.values()) for labels in splits.values())
-        for stage, splits in tables.ORIGINAL.items()
+        for stage, splits in tables.PUBLISHED_COUNTS.items()
     }
     assert totals == {"unpack": 20_214, "screen": 19_984, "dedupe": 19_137}

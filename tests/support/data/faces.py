@@ -1,4 +1,4 @@
-"""Drawn faces as arrays and as files, for the tests of what is measured in images."""
+"""Drawn faces as arrays and as image files."""
 
 import io
 
@@ -27,10 +27,10 @@ def png(image, **options):
 
 
 def odd_files():
-    """Whole files of odd sizes, modes and formats, by name."""
+    """Makes valid image files of unusual sizes, modes and formats: {name: content}."""
     colour = Image.fromarray(np.stack([face(3, 120), face(3, 120) // 2, face(3, 120)], -1))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to see it upright
+    exif[0x0112] = 6  # viewers rotate it by 90 degrees
     return {
         "black.jpg": jpeg(np.zeros((48, 48), np.uint8)),
         "one.png": png(Image.new("L", (1, 1), 9)),
