@@ -15,7 +15,7 @@ class Line:
 
     Attributes:
         name: Name of the run's folder.
-        slices: One record of `slices.scores` per column of the comparison.
+        slices: One record of `slices.score_slices` per column of the comparison.
         difference: Accuracy on leaked images minus that on the others, with its lower and upper
             limit; None unless the slices are these two.
     """
