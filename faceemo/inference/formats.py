@@ -26,7 +26,7 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
         box = ("left", "top", "right", "bottom", "face_confidence")
         return _csv([*columns, *box]), lambda prediction: _csv(_cells(prediction, classes))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
-    header = f"{'image':<{_NAME_WIDTH}}  {'answer':<10}{headings}{'face':>7}  box"
+    header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
     return header, lambda prediction: _table_row(prediction, classes)
 
 

@@ -76,7 +76,7 @@ def predict(
             for one in predictions:
                 print(format_line(one), file=stream, flush=stream is sys.stdout)
 
-        # no bar where predictions run over the terminal, nor where nobody looks
+        # no bar where predictions run over the terminal, nor where no terminal shows it
         hide_progress = True if stream is sys.stdout and stream.isatty() else None
         files_predictor = _FilesPredictor(predictor, crops, write, draw, hide_progress)
         if images:
