@@ -107,7 +107,7 @@ def detect_collapse(
     train_accuracy: float,
     moving: bool,
 ) -> str | None:
-    """Warns if one class is predicted for (nearly) all validation images, which are not all of it.
+    """Detects a collapse: (nearly) all images are predicted as one class, and too many wrongly.
 
     Accuracy is then (nearly) the share of that class, and says nothing about the model.
 
