@@ -22,7 +22,7 @@ from faceemo.data.ledger import ledger, rules, seen_elsewhere
 from faceemo.data.ledger.rules import Rules
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

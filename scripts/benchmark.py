@@ -24,7 +24,7 @@ KINDS = {
 
 def main() -> None:
     """Runs the benchmark that the command line names."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)

@@ -18,7 +18,7 @@ from faceemo.config import SPLITS
 from faceemo.experiments import compare
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("first", type=Path, help="a run's folder, or a predictions.csv")

@@ -19,7 +19,7 @@ from faceemo.models import conversion
 
 def main() -> None:
     """Converts the weights and prints the report."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--arch", required=True, choices=ARCHS)

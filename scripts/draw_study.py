@@ -35,7 +35,7 @@ def read_scores(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
 
 def main() -> None:
     """Draws the figures and prints their paths."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

@@ -16,7 +16,7 @@ from faceemo.data.source import archive, selection
 from faceemo.data.source.selection import Selection
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     selection.add_arguments(parser)

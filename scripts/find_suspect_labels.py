@@ -22,7 +22,7 @@ from faceemo.config import ARCHS
 
 def main() -> None:
     """Searches for suspect labels and prints the path of the page."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

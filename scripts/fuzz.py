@@ -18,10 +18,12 @@ from pathlib import Path
 
 from fuzzing import fuzzer
 
+from faceemo import errors
+
 
 def main() -> int:
     """Runs the fuzzer or replays one input; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", required=True, choices=list(fuzzer.SOURCES))

@@ -46,7 +46,7 @@ def restore_defect() -> None:
 
 def main() -> None:
     """Trains, and prints how often each class is predicted on validation."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", metavar="ARCH:VARIANT[,FIELD=VALUE...]")

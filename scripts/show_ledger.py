@@ -19,7 +19,7 @@ from faceemo.data.prepare import tables
 FIELDS = [field.name for field in dataclasses.fields(ledger.Row)]
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

@@ -14,7 +14,7 @@ from faceemo import errors
 from faceemo.experiments import run
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

@@ -19,7 +19,7 @@ from faceemo.experiments import resume_proof
 
 def main() -> None:
     """Runs the check and prints the verdict; the exit code is 1 if the runs differ."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

@@ -1,6 +1,5 @@
 """Draws every augmentation of one prepared training image per emotion, as one PNG."""
 
-import argparse
 from pathlib import Path
 
 from faceemo import data, errors, staging
@@ -12,7 +11,7 @@ from faceemo.config import classes_of, make_config, validate
 def main() -> None:
     """Draws the figure and prints its path."""
     defaults = make_config("vgg16")
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = errors.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data_dir",
         default=defaults.data_dir,

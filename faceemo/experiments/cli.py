@@ -17,7 +17,7 @@ def make_parser(description: str | None, root: Path) -> argparse.ArgumentParser:
         description: Shown by --help.
         root: Default of --root, the folder of the sweep.
     """
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

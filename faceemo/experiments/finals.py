@@ -6,11 +6,12 @@ from pathlib import Path
 
 from faceemo import staging
 from faceemo.analysis import card
+from faceemo.config import BACKBONES, STUDY
 from faceemo.errors import UserError
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
-MODELS = (("vgg16", 7), ("resnet50v2", 8), ("efficientnetb0", 9))
+MODELS = tuple((arch, BACKBONES[arch].final_variant) for arch in STUDY)
 EPOCHS = 20
 FOLDER = "models"  # in the sweep's folder, beside its runs
 _FILES = {trained_model.NAME, card.NAME}

@@ -59,7 +59,7 @@ machine can reach the server unless --host is given; there is no login. Ctrl-C e
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         prog="faceemo", description="Recognises emotions in face images with a trained network."
     )
     parser.add_argument("command", choices=list(COMMANDS))
@@ -238,7 +238,7 @@ COMMANDS = {"predict": predict, "explain": explain, "export": export, "serve": s
 
 
 def _make_parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         prog=f"faceemo {name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from faceemo.data.measure.decode import decode
 from faceemo.data.sample import sample
 from faceemo.data.source import archive
 from faceemo.errors import UserError
@@ -106,6 +107,8 @@ def _write_subset(options: argparse.Namespace, out: Path) -> tuple[Path, int]:
         )
     with zipfile.ZipFile(options.zip) as source:
         names = sorted(name for name in source.namelist() if name.endswith(".jpg"))
+        # The plain implementation stops at an unreadable file.
+        names = [name for name in names if decode(source.read(name)).pixels is not None]
         random.Random(options.seed).shuffle(names)
         folders: dict[str, int] = {}
         chosen = []

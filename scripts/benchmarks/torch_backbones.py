@@ -32,7 +32,9 @@ def build(model: Model) -> nn.Module:
     backbone = make_backbone[model.arch]()
     with torch.no_grad():
         size = model.image_size
-        channels, height, width = backbone(torch.zeros(1, 3, size, size)).shape[1:]
+        # In inference mode, because BatchNorm cannot train on a single 1x1 feature map.
+        channels, height, width = backbone.eval()(torch.zeros(1, 3, size, size)).shape[1:]
+    backbone.train()
     flat = model.head.pooling == "flatten"
     layers: list[nn.Module] = [
         nn.Flatten() if flat else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -12,7 +12,7 @@ from faceemo.data.source.selection import Selection
 
 def run(description: str | None, last: str) -> None:
     """Reads the arguments and runs `prepare.prepare` up to the stage `last`."""
-    parser = argparse.ArgumentParser(
+    parser = errors.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     selection.add_arguments(parser)
