@@ -130,6 +130,7 @@ def test_official_addresses_and_hashes_equal_those_of_keras():
     }
     for name, digest in pairs.items():
         (url,) = catalogue.ASSETS[f"{name}.imagenet"].sources
+        assert isinstance(url, Url)
         assert url.digest == f"md5:{re.search(digest, source)[1]}"
         address, _, file = url.url.rpartition("/")
         assert f'"{url.url}"' in source or f'"{address}/"' in source

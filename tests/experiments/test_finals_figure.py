@@ -4,6 +4,7 @@ import dataclasses
 import json
 import runpy
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,12 +35,14 @@ def scores(make_predictions):
 def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictions, theme):
     finals = {"a": scores, "b": compute_scores(make_predictions(n=150, seed=1))}
     (axes,) = finals_figure.draw_class_f1(finals, theme=theme).axes
-    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 4)
+    patches: Any = axes.patches
+    heights = np.array([bar.get_height() for bar in patches]).reshape(2, 4)
     rows = [list(found["per_class"].values()) for found in finals.values()]
     np.testing.assert_allclose(heights, [[one["f1"] for one in found] for found in rows])
     assert [label.get_text() for label in axes.get_xticklabels()] == scores["classes"]
-    majority = [lines for lines in axes.collections if lines.get_linestyle()[0][1] is not None]
-    intervals = [lines for lines in axes.collections if lines.get_linestyle()[0][1] is None]
+    collections: Any = axes.collections
+    majority = [lines for lines in collections if lines.get_linestyle()[0][1] is not None]
+    intervals = [lines for lines in collections if lines.get_linestyle()[0][1] is None]
     for lines, found, bars in zip(intervals, rows, axes.containers, strict=True):
         for line, one, bar in zip(lines.get_segments(), found, bars, strict=True):
             np.testing.assert_allclose(line[:, 1], one["f1_interval"])
@@ -50,7 +53,7 @@ def test_each_class_has_a_bar_per_model_with_its_interval(scores, make_predictio
         share = found["majority_baseline"]
         np.testing.assert_allclose(line[:, 1], 2 * share / (1 + share))
         assert line[0, 0] <= bars[place].get_x() < line[1, 0]
-    for lines in axes.collections:
+    for lines in collections:
         assert to_hex(lines.get_color()[0]) == theme.ink
         assert lines.get_path_effects()[0]._gc["foreground"] == theme.paper
 

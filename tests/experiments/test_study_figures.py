@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,8 @@ def test_the_table_shows_every_variant():
     for number, variant in enumerate(VARIANTS):
         for place in (str(number), variant.augmentation, str(variant.batch_size)):
             assert place in texts(axes)
-    bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
+    written: Any = axes.texts
+    bold = [text.get_text() for text in written if text.get_weight() == "bold"]
     changes = sum(
         one != other
         for before, after in itertools.pairwise(VARIANTS)
@@ -57,7 +59,8 @@ def test_bars_are_means_and_every_run_is_a_dot(seeds):
     own += rows("vgg16")
     first, second = study_figures.draw_accuracies(own).axes
     assert [first.get_title("left"), second.get_title("left")] == ["VGG16", "EfficientNetB0"]
-    heights = [bar.get_height() for bar in second.patches]
+    patches: Any = second.patches
+    heights = [bar.get_height() for bar in patches]
     of_arch = [row for row in own if row.arch == "efficientnetb0"]
     means = [np.mean([r.accuracy for r in of_arch if r.variant == v]) for v in range(12)]
     np.testing.assert_allclose(heights, means)
@@ -68,7 +71,8 @@ def test_bars_are_means_and_every_run_is_a_dot(seeds):
 
 def test_published_values_are_drawn_on_request():
     (axes,) = study_figures.draw_accuracies(rows("resnet50v2"), published=True).axes
-    (line,) = [line for line in axes.lines if line.get_label() == "published"]
+    lines: Any = axes.lines
+    (line,) = [line for line in lines if line.get_label() == "published"]
     assert line.get_ydata()[2] == 0.576
     assert all(len(values) == 12 for values in study_figures.PUBLISHED.values())
 
@@ -77,7 +81,8 @@ def test_published_values_are_drawn_on_request():
 def test_the_majority_line_is_visible_on_bars_and_on_paper(theme):
     """It is ink with a halo of paper: one of them contrasts with the background, in grey too."""
     (axes,) = study_figures.draw_accuracies(rows("vgg16"), theme=theme).axes
-    (line,) = [line for line in axes.lines if line.get_label() == "majority class"]
+    lines: Any = axes.lines
+    (line,) = [line for line in lines if line.get_label() == "majority class"]
     assert line.get_ydata()[0] == 0.366
     assert line.get_color() == theme.ink
     (halo,) = line.get_path_effects()
@@ -92,7 +97,8 @@ def test_each_seed_of_a_variant_counts_once():
         for seed, accuracy in ((1, 0.2), (2, 0.5), (2, 0.7))
     ]
     (axes,) = study_figures.draw_accuracies(own).axes
-    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.4])
+    patches: Any = axes.patches
+    assert [bar.get_height() for bar in patches] == pytest.approx([0.4])
 
 
 def test_a_backbone_without_numbered_variants_has_no_panel():

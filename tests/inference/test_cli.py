@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,7 +92,8 @@ def test_each_probability_is_written_behind_its_bar(best):
     flat = np.zeros((8, 8), np.float32)
     *_, axes = explain.draw_explanation(explain.Explanation(found, flat, flat, flat)).axes
     assert [text.get_text() for text in axes.texts] == [f"{1 - best:.0%}", f"{best:.0%}"]
-    for text, bar in zip(axes.texts, axes.patches, strict=True):
+    bars: Any = axes.patches
+    for text, bar in zip(axes.texts, bars, strict=True):
         assert bar.get_width() < text.get_position()[0] < axes.get_xlim()[1]
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,9 @@ def load_start(networks, arch, model):
     shapes = model.shapes()
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
     if arch == "vgg16":
-        parts = [traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()]
+        parts: list[dict[str, Any]] = [
+            traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()
+        ]
         expected = {name: leaf.shape for part in parts for name, leaf in part.items()}
         arrays = keras_h5.read(networks.folder / "vgg16_whole.weights.h5", expected)
         params = {
@@ -91,7 +94,8 @@ def test_step_equals_keras(networks, arch, level):
     trained = {block.name: block.pattern for block in model.blocks if block.name in model.trained}
     compared, tiny = set(), set()
     for collection, tree in changes.items():
-        for path, change in traverse_util.flatten_dict(tree, sep="/").items():
+        flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
+        for path, change in flat.items():
             assert change.dtype == np.float64
             name = path.partition("/")[2]
             trains = any(re.fullmatch(pattern, path) for pattern in trained.values())

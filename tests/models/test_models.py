@@ -1,6 +1,7 @@
 """Blocks, initial values and head of a network, on VGG16; dropout."""
 
 import re
+from typing import Any
 
 import jax
 import numpy as np
@@ -63,7 +64,8 @@ def test_parameter_count_equals_keras(model):
 
 def test_initial_values_are_keras_default(model):
     first, again, other = (jax.tree.map(np.asarray, model.init(seed)) for seed in (1, 1, 2))
-    for path, leaf in traverse_util.flatten_dict(first["params"], sep="/").items():
+    flat: dict[str, Any] = traverse_util.flatten_dict(first["params"], sep="/")
+    for path, leaf in flat.items():
         assert leaf.dtype == np.float32
         if path.endswith("bias"):
             assert not np.any(leaf)
@@ -121,11 +123,11 @@ def test_the_head_uses_dropout_only_in_training():
     features = np.random.default_rng(0).normal(size=(3, 2, 2, 64)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 3)
     variables = head.init(jax.random.key(0), features, Mode())
-    plain = head.apply(variables, features, Mode())
+    plain: Any = head.apply(variables, features, Mode())
     params = variables["params"]["predictions"]
     expected = features.mean((1, 2)) @ np.asarray(params["kernel"])
     np.testing.assert_allclose(plain, expected, atol=1e-5)
     frozen = head.apply(variables, features, Mode(keys=keys))
     np.testing.assert_array_equal(frozen, plain)
-    training = head.apply(variables, features, Mode(training=frozenset({"head"}), keys=keys))
+    training: Any = head.apply(variables, features, Mode(training=frozenset({"head"}), keys=keys))
     assert np.abs(training - plain).max() > 0.1

@@ -1,6 +1,7 @@
 """ResNet50V2, EfficientNetB0 and MobileNet equal those of keras.applications."""
 
 import re
+from typing import Any
 
 import h5py
 import jax
@@ -48,7 +49,8 @@ def make_zeros(model):
 def flatten(variables, part="backbone"):
     """Returns parameters and statistics by 'layer/weight'."""
     trees = [variables[name].get(part, {}) for name in ("params", "batch_stats")]
-    return {n: a for tree in trees for n, a in traverse_util.flatten_dict(tree, sep="/").items()}
+    flat: list[dict[str, Any]] = [traverse_util.flatten_dict(tree, sep="/") for tree in trees]
+    return {name: array for tree in flat for name, array in tree.items()}
 
 
 def replace(tree, arrays):

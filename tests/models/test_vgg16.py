@@ -1,5 +1,7 @@
 """VGG16 equals that of keras.applications, with every kind of weights."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -43,7 +45,8 @@ def read_whole(model, path):
     """Reads the parameters of a model from a file that also holds its head."""
     expected = {}
     for part in model.shapes()["params"].values():
-        expected |= {n: leaf.shape for n, leaf in traverse_util.flatten_dict(part, sep="/").items()}
+        flat: dict[str, Any] = traverse_util.flatten_dict(part, sep="/")
+        expected |= {n: leaf.shape for n, leaf in flat.items()}
     arrays = traverse_util.unflatten_dict(keras_h5.read(path, expected), sep="/")
     blocks = {name: arrays.pop(name) for name in list(arrays) if name.startswith("block")}
     return {"backbone": blocks, "head": arrays}

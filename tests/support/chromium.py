@@ -113,6 +113,7 @@ def open_page(profile, *more_options):
         profile: Folder for the profile.
         more_options: Further options of the command line.
     """
+    assert PROGRAM is not None, "there is no Chromium on this machine"
     to_read, to_write = os.pipe()  # commands
     from_read, from_write = os.pipe()  # replies
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",

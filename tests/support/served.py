@@ -14,11 +14,21 @@ SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server with its `url`, and its `requests` so far as (path, first byte)."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, int]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves CONTENT at every path; some paths make it fail."""
 
     def do_GET(self):
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        assert isinstance(self.server, Server)
         self.server.requests.append((self.path, begin))
         path, is_first = self.path, len(self.server.requests) == 1
         if path == "/missing":
@@ -43,17 +53,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(2)
         self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         pass
 
 
 @contextlib.contextmanager
 def run_server():
-    """Yields a running server: its `url`, and its `requests` so far as (path, first byte)."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.requests = []
+    """Yields a running server."""
+    with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        server.url = f"http://127.0.0.1:{server.server_port}"
         yield server
         server.shutdown()
 

@@ -1,6 +1,7 @@
 """Estimated statistics leave the network's function as it is; recalibrated ones equal NumPy's."""
 
 import dataclasses
+import functools
 import types
 
 import jax
@@ -175,7 +176,7 @@ def test_recalibration_leaves_the_normalisation_of_efficientnet_as_it_is():
     state = TrainState(jnp.int32(0), **variables, opt_state=(), rng=KEY)
     after = recalibrate(model, state, stats_labels, split, config)
     jax.tree.map(np.testing.assert_array_equal, after["backbone"]["normalization"], normalization)
-    pass_in_training = jax.jit(lambda *inputs: model.features(*inputs, Mode(model.trained)))
+    pass_in_training = jax.jit(functools.partial(model.features, mode=Mode(model.trained)))
     _, statistics = pass_in_training(
         variables["params"],
         variables["batch_stats"],

@@ -1,5 +1,7 @@
 """Schedules, optimisers and losses equal Keras's; the others are computed by hand."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def keras_schedule(keras):
 
 
 def test_the_schedule_equals_keras_cosine_with_warm_up(keras):
-    schedule = keras_schedule(keras)
+    schedule: Any = keras_schedule(keras)
     ours = [schedule(jnp.int32(step)) for step in range(25)]
     np.testing.assert_allclose(ours, keras["rates"], rtol=1e-4)
 
@@ -40,9 +42,9 @@ def test_the_schedule_equals_keras_cosine_with_warm_up(keras):
 def test_schedules_without_cosine_or_without_warm_up():
     rate = make_schedule(tiny_config(learning_rate=0.5), 10)
     assert rate == 0.5, "a constant rate is a plain number, so that no step computes it"
-    warm = make_schedule(tiny_config(learning_rate=0.5, warmup_epochs=0.4), 10)
+    warm: Any = make_schedule(tiny_config(learning_rate=0.5, warmup_epochs=0.4), 10)
     np.testing.assert_allclose([warm(t) for t in range(6)], [0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
-    cosine = make_schedule(tiny_config(learning_rate=0.5, schedule="cosine", epochs=2), 10)
+    cosine: Any = make_schedule(tiny_config(learning_rate=0.5, schedule="cosine", epochs=2), 10)
     expected = 0.25 * (1 + np.cos(np.pi * np.arange(20) / 20))
     np.testing.assert_allclose([cosine(t) for t in range(20)], expected, rtol=1e-5)
 

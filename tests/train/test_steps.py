@@ -37,6 +37,7 @@ def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), 
     start = TrainState.create(variables, optimizer, seed=5)
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
     cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
+    sums = None
     for _ in range(steps):
         copies, sums = mapped(copies, cut, 2)
     first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (copies, sums))

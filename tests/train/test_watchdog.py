@@ -111,9 +111,11 @@ def test_the_cause_of_a_collapse_depends_on_training_accuracy():
     logits = np.eye(4)[np.zeros(40, int)]
 
     def warn(train_accuracy, moving):
-        return watchdog.detect_collapse(
+        warning = watchdog.detect_collapse(
             logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving
         )
+        assert warning is not None
+        return warning
 
     assert "bn_policy=recalibrate" in warn(0.8, True)
     assert "validation images differ" in warn(0.8, False)

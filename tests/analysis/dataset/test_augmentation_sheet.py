@@ -74,7 +74,7 @@ def test_each_column_is_its_transform(root):
 def test_sheet_has_a_row_per_class_and_a_column_per_transform_and_draw(root):
     images = augmentation_sheet.choose_images(root, 0)
     figure = augmentation_sheet.draw_augmentation_sheet(images, 0)
-    shown = np.stack([axes.images[0].get_array() for axes in figure.axes])
+    shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in figure.axes])
     levels = len(AUGMENTATIONS) - 1  # "none" draws nothing
     assert len(shown) == 4 * (8 + levels * augmentation_sheet.DRAWS)
     draws = shown[4 * 8 :]

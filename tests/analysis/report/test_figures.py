@@ -5,7 +5,8 @@ import io
 import subprocess
 import sys
 
-import matplotlib
+import matplotlib.colors
+import matplotlib.text
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,6 +82,7 @@ def test_every_word_of_a_curve_is_readable(history, theme):
         history, "accuracy", best_epoch=2, subtitle="s", baseline=0.4, theme=theme
     )
     for text in figure.findobj(matplotlib.text.Text):
+        assert isinstance(text, matplotlib.text.Text)
         if text.get_text():
             colour = matplotlib.colors.to_hex(text.get_color())
             assert contrast(colour, theme.paper) >= 4.5, text.get_text()

@@ -4,6 +4,7 @@ import html.parser
 import io
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_every_figure_is_a_file_and_the_page_shows_those_with_a_section(written)
         expected
     )
     for light, dark, _ in (row for rows in pictures.values() for row in rows):
-        corner = [
+        corner: list[Any] = [
             Image.open(io.BytesIO(png)).convert("L").getpixel((0, 0)) for png in (light, dark)
         ]
         assert corner[0] == 255

@@ -41,7 +41,9 @@ def identity_but(n, **changes):
 def test_enlargement_equals_pillows(images, size):
     ours = np.asarray(augment.enlarge(images, size))
     for image, result in zip(images, ours, strict=True):
-        pillow = Image.fromarray(image.astype(np.float32)).resize((size, size), Image.BILINEAR)
+        pillow = Image.fromarray(image.astype(np.float32)).resize(
+            (size, size), Image.Resampling.BILINEAR
+        )
         np.testing.assert_allclose(result, np.asarray(pillow), atol=2e-3)
 
 

@@ -43,7 +43,9 @@ def test_all_images_of_a_group_match_its_centre(rows, rules):
     if rules.policy == "strict":
         for one in judged.values():
             if one.fate == ledger.DUPLICATE:
+                assert one.near_group is not None
                 assert judged[one.near_group].fate == ledger.KEPT
+                assert one.reason is not None
                 assert one.near_group in one.reason
 
 

@@ -27,7 +27,7 @@ def stored(image, kind, **options):
 
 def colour(seed):
     grey = face(seed)
-    return Image.merge("RGB", (grey, grey.point(lambda v: v // 2), grey))
+    return Image.merge("RGB", (grey, grey.point([v // 2 for v in range(256)]), grey))
 
 
 def turned(seed):

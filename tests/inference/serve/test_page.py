@@ -37,7 +37,8 @@ def address(predictor):
 @pytest.fixture
 def page(tab, address):
     """Loads the demo; checks afterwards that it contacted no other site and logged no error."""
-    tab.requests.clear(), tab.console_errors.clear()
+    tab.requests.clear()
+    tab.console_errors.clear()
     tab.open(address)
     yield tab
     other_sites = [a for a in tab.requests if not a.startswith((address, "data:", "blob:"))]

@@ -63,7 +63,7 @@ def test_the_printed_url_works(host, added):
     try:
         bound = server.bind_socket(host, 0)
     except UserError as error:
-        pytest.skip(str(error))
+        raise pytest.skip.Exception(str(error)) from error
     allowed_hosts, allow_ip_hosts = server.find_allowed_hosts(bound, host, added)
     with serve_app(
         SecurityMiddleware(make_app(9), allowed_hosts, allow_ip_hosts=allow_ip_hosts), bound

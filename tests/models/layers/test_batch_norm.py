@@ -1,5 +1,8 @@
 """BatchNorm equals Keras's, whatever the padding and the number of devices."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,14 +73,14 @@ def test_training_equals_keras_with_any_padding_on_any_device(keras, variables, 
     cotangent, _ = split(keras["cotangent"], counts, size)
     axis_name = "devices" if len(counts) > 1 else None
     if axis_name:
-        step = jax.pmap(lambda *rows: train(variables, *rows, axis_name), axis_name)
+        step = jax.pmap(functools.partial(train, variables, axis_name=axis_name), axis_name)
         outputs, updates, gradients = step(inputs, mask, cotangent)
         for leaf in jax.tree.leaves((updates, gradients[0])):
             np.testing.assert_array_equal(leaf[0], leaf[1])  # all devices agree
         updates, params = jax.tree.map(lambda leaf: leaf[0], (updates, gradients[0]))
         gradients = (params, gradients[1])
     else:
-        step = jax.jit(lambda *rows: train(variables, *rows, None))
+        step = jax.jit(functools.partial(train, variables, axis_name=None))
         outputs, updates, gradients = step(inputs[0], mask[0], cotangent[0])
     real = mask.reshape(-1) > 0
     assert_close(np.reshape(outputs, (-1, 5, 4, 3))[real], keras["outputs"])
@@ -138,7 +141,7 @@ def test_statistics_of_bfloat16_rows_are_float32(variables):
     rows = np.random.default_rng(0).normal(1, 0.1, (8, 64, 64, 3)).astype(jnp.bfloat16)
     outputs, updates = layer.apply(variables, rows, Mode(TRAINING), mutable=["batch_stats"])
     assert outputs.dtype == jnp.bfloat16
-    mean = updates["batch_stats"]["moving_mean"]
+    mean: Any = updates["batch_stats"]["moving_mean"]
     assert mean.dtype == jnp.float32
     step = mean - 0.99 * variables["batch_stats"]["moving_mean"]
     np.testing.assert_allclose(step, 0.01 * rows.astype(np.float64).mean((0, 1, 2)), rtol=1e-3)

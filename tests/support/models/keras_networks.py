@@ -141,6 +141,7 @@ def compute_network(arch: str, folder: Path) -> dict[str, np.ndarray]:
         for layer in top
         for weight in layer.weights
     }
+    assert first is not None
     results |= name_weights(f"{arch}/weights", first)
     first.save(folder / f"{arch}.h5")
     first.save_weights(folder / f"{arch}.weights.h5")

@@ -1,5 +1,7 @@
 """Part of `keras_networks.py`: results of a BatchNorm layer and of Adam alone."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,7 +25,7 @@ def compute_batch_norm() -> dict[str, np.ndarray]:
         tape.watch(watched)
         outputs = layer(watched, training=True)
         total = tf.reduce_sum(outputs * cotangent)
-    gradients = tape.gradient(total, [watched, layer.gamma.value, layer.beta.value])
+    gradients: Any = tape.gradient(total, [watched, layer.gamma.value, layer.beta.value])
     results |= {"batch_norm/inputs": inputs, "batch_norm/cotangent": cotangent}
     results["batch_norm/outputs"] = outputs.numpy()
     results["batch_norm/moved_mean"] = layer.moving_mean.numpy()

@@ -52,7 +52,7 @@ def run(step, start, batch, devices, steps=3):
     )
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
     cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
-    states = []
+    states, sums = [], None
     for _ in range(steps):
         copies, sums = mapped(copies, cut, 2)
         states.append(jax.tree.map(lambda leaf: np.asarray(leaf)[0], copies))

@@ -256,7 +256,9 @@ def test_names_of_leaves_are_the_same_after_orbax_restores_tuples(tmp_path):
     state = optax.adam(1e-3).init({"k": np.ones(3, np.float32)})
     series = Series(tmp_path / "s", keep=2)
     series.write(3, {}, {"training": {"opt_state": state}})
-    _, items = series.read_newest([], ["training"])
+    newest = series.read_newest([], ["training"])
+    assert newest is not None
+    _, items = newest
     again = unflatten_like({"opt_state": state}, named_leaves(items["training"]))["opt_state"]
     assert type(again[0]) is type(state[0])
     np.testing.assert_array_equal(again[0].mu["k"], state[0].mu["k"])
