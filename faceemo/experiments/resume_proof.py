@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceemo.errors import UserError
+from faceemo.train.checkpoint.digest import digest_items
 from faceemo.train.checkpoint.series import Series
-from faceemo.train.digest import digest_items
 from faceemo.train.interrupt import EXIT_CODE
 
 # Interval at which the folder is polled for a save in progress; a save takes at least some

@@ -193,6 +193,11 @@ def build(config: Any, num_classes: int = 4) -> Model:
             bn_policy of `faceemo.config.make_config`.
         num_classes: Number of logits.
     """
+    if config.arch not in NETWORKS:
+        raise LookupError(
+            f"no network '{config.arch}': write faceemo/models/{config.arch}.py, and add its "
+            "BACKBONE to NETWORKS in faceemo/models/__init__.py (docs/extend.md)"
+        )
     chosen = NETWORKS[config.arch]
     blocks = (*(Block(*block) for block in chosen.blocks), Block("head", r"head/.*"))
     dtype = jnp.dtype(config.dtype)

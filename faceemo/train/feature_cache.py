@@ -27,7 +27,7 @@ from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel, steps
-from faceemo.train.digest import digest_tree
+from faceemo.train.checkpoint.digest import digest_tree
 from faceemo.train.start import Start
 from faceemo.train.steps import plain_inputs
 

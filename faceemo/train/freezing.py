@@ -15,7 +15,7 @@ import optax
 from flax import traverse_util
 
 from faceemo.models import Block, Model
-from faceemo.train.digest import named_leaves
+from faceemo.train.checkpoint.digest import named_leaves
 from faceemo.train.optimizer import Rate, keras_adam
 
 TRAIN, FREEZE = "train", "freeze"

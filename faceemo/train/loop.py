@@ -14,12 +14,12 @@ from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import build_steps, feature_cache, freezing, interrupt, parallel, watchdog
 from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.lock import lock_workdir
 from faceemo.train.checkpoint.progress import Progress, best_epoch, is_finished
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import replace_batch_stats, use_ema
 from faceemo.train.epoch import train_epoch
 from faceemo.train.freezing import TRAIN
-from faceemo.train.lock import lock_workdir
 from faceemo.train.metrics import Totals
 from faceemo.train.optimizer import make_schedule
 from faceemo.train.predict_split import predict_split

@@ -26,9 +26,9 @@ from faceemo import staging
 from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
+from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.series import Series
-from faceemo.train.digest import digest_items, named_leaves, unflatten_like
 from faceemo.train.ema import use_ema
 from faceemo.train.freezing import FREEZE, TRAIN
 from faceemo.train.state import TrainState

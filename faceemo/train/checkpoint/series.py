@@ -14,7 +14,7 @@ from absl import logging
 from orbax.checkpoint.options import MultiprocessingOptions
 
 from faceemo.errors import UserError
-from faceemo.train.digest import digest_items, find_differences, make_seal
+from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal
 
 _DIGEST = "digest"
 # Part of the names of checkpoints that Orbax has not finished writing or that are being removed.

@@ -24,8 +24,8 @@ from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import keras_h5, npz
+from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
 from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
-from faceemo.train.digest import digest_items, find_differences, make_seal, named_leaves
 
 NAME = "model.npz"
 # Stands for the path of the network that comes with faceemo.

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import orbax.checkpoint as ocp
 
-from faceemo.train.digest import named_leaves
+from faceemo.train.checkpoint.digest import named_leaves
 from tests.support.places import REPOSITORY
 
 LIMIT = 240

@@ -12,15 +12,15 @@ import pytest
 from faceemo.errors import UserError
 from faceemo.train.checkpoint import series
 from faceemo.train.checkpoint.checkpoints import Checkpoints
-from faceemo.train.checkpoint.provenance import make_recipe
-from faceemo.train.checkpoint.series import Series
-from faceemo.train.digest import (
+from faceemo.train.checkpoint.digest import (
     digest_items,
     find_differences,
     make_seal,
     named_leaves,
     unflatten_like,
 )
+from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.checkpoint.series import Series
 from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 from tests.train.test_loop import fit

@@ -18,9 +18,9 @@ from faceemo.models.weights import npz
 from faceemo.train import parallel
 from faceemo.train.build_steps import build_eval_step
 from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.digest import named_leaves
 from faceemo.train.checkpoint.temperature import CALIBRATION
 from faceemo.train.checkpoint.trained_model import TrainedModel
-from faceemo.train.digest import named_leaves
 from faceemo.train.predict_split import predict_split
 from tests.support import finished
 from tests.support.places import REPOSITORY

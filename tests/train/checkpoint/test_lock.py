@@ -14,7 +14,7 @@ from tests.train.test_loop import fit
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from faceemo.train.lock import lock_workdir
+from faceemo.train.checkpoint.lock import lock_workdir
 with lock_workdir(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
