@@ -40,13 +40,13 @@ if __name__ == "__main__":
     rules.add_arguments(parser)
     options = parser.parse_args()
     with errors.reported():
-        asked = Rules.from_options(options)
+        own_rules = Rules.from_options(options)
         trained = seen_elsewhere.parse_rows(options.rows) if options.rows else None
         trained = (
             seen_elsewhere.read_training_images(options.trained) if trained is None else trained
         )
         rows = ledger.read(options.data_dir)
-        seen = seen_elsewhere.classify(rows, trained, asked)
+        seen = seen_elsewhere.classify(rows, trained, own_rules)
         counts = collections.Counter((row.split, seen[row.path]) for row in rows)
         groups = (seen_elsewhere.SEEN, seen_elsewhere.TWIN_SEEN, seen_elsewhere.UNSEEN)
         print(f"{'images':<12}" + "".join(f"{group:>12}" for group in groups))

@@ -25,8 +25,8 @@ if __name__ == "__main__":
     )
     options = parser.parse_args()
     with errors.reported():
-        asked = Selection.from_options(options)
-        folder = prepare.prepare(options.data_dir, last="unpack", selection=asked)
+        chosen = Selection.from_options(options)
+        folder = prepare.prepare(options.data_dir, last="unpack", selection=chosen)
         hashes = archive.hash_images(folder)
         picture = options.data_dir / prepare.PICTURES / "samples.png"
         pictures.draw_samples(folder, hashes, options.seed, picture)

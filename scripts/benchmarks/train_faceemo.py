@@ -55,7 +55,7 @@ class Run(NamedTuple):
 
 
 class Stepper:
-    """Training and validation as in `train.loop.fit`, without checkpoints."""
+    """Training and validation as in `faceemo.train.loop.fit`, without checkpoints."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
