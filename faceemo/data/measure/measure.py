@@ -48,7 +48,7 @@ class Measurement:
 
 
 class Store:
-    """The file root/measured.jsonl: all measurements, by the sha256 of the file.
+    """The file of all measurements, by the sha256 of the measured file.
 
     Args:
         root: The dataset's folder.
@@ -56,11 +56,12 @@ class Store:
             a file of their own.
 
     Attributes:
+        path: root/measured.jsonl, or root/measured_exact.jsonl.
         measurements: Measurement of each file, by its sha256.
     """
 
     def __init__(self, root: Path, *, exact: bool = False):
-        self._path = root / (NAME_EXACT if exact else NAME)
+        self.path = root / (NAME_EXACT if exact else NAME)
         # another release of OpenCV may compute other last digits
         made_by = {
             "version": _VERSION,
@@ -69,8 +70,8 @@ class Store:
         }
         self._head = json.dumps(made_by) + "\n"
         self._text = ""
-        if self._path.is_file():
-            self._text = self._path.read_text(encoding="ascii", errors="replace")
+        if self.path.is_file():
+            self._text = self.path.read_text(encoding="ascii", errors="replace")
         self._has_head = self._text.startswith(self._head)
         self.measurements = dict(_parse(self._text.splitlines())) if self._has_head else {}
         if exact:
@@ -83,11 +84,11 @@ class Store:
     def add(self, measurements: Mapping[str, Measurement]) -> None:
         """Adds measurements and appends them to the file; a kill may cut off the last line."""
         if not self._has_head:
-            with staging.file(self._path) as partial:
+            with staging.file(self.path) as partial:
                 partial.write_text(self._head, encoding="ascii")
             self._has_head = True
         self.measurements |= measurements
-        with self._path.open("a", encoding="ascii") as lines:
+        with self.path.open("a", encoding="ascii") as lines:
             # the line break ends a line that a kill cut off
             lines.write("\n" + "".join(_format(measurements)))
 
@@ -95,7 +96,7 @@ class Store:
         """Sorts the file, so that its bytes do not depend on the order of the measurements."""
         text = self._head + "".join(_format(self.measurements))
         if self.measurements and text != self._text:
-            with staging.file(self._path) as partial:
+            with staging.file(self.path) as partial:
                 partial.write_text(text, encoding="ascii")
             self._text = text
 

@@ -18,6 +18,7 @@ from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import row_sort_key
 from faceemo.data.ledger.ledger import Row
+from faceemo.data.ledger.rules import STRICT, Rules
 from faceemo.data.prepare.sheet import (
     BLUE,
     DPI,
@@ -46,7 +47,7 @@ _MAX_MEMBERS = 6
 
 
 def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
-    """Draws the detector's boxes and confidences in kept and in rejected images.
+    """Draws the detector's boxes and confidences in images with and without a face.
 
     Args:
         root: The dataset's folder, which holds Facial_emotion_images.
@@ -63,19 +64,19 @@ def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
     closest = 2 * across
     sections = [
         (
-            f"{len(kept):,} images with a face: kept",
+            f"{len(kept):,} images with a face",
             f"{across} of them, evenly spaced from the most to the least confident",
             _choose_evenly(kept, across),
             BLUE,
         ),
         (
-            "Just kept",
+            "Just above the threshold",
             f"the {min(closest, len(kept))} with the least confidence above the threshold",
             kept[-closest:],
             BLUE,
         ),
         (
-            f"{len(rejected):,} images without a face: rejected",
+            f"{len(rejected):,} images without a face",
             f"{min(4 * across, len(rejected))} of them, from the most to the least confident",
             _choose_evenly(rejected, 4 * across),
             VERMILION,
@@ -153,18 +154,19 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
         figure.savefig(partial)
 
 
-def draw_conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
-    """Draws the groups of duplicates whose labels disagree; none of their images is kept.
+def draw_conflicts(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:
+    """Draws the groups of duplicates whose labels disagree, without their test images, which stay.
 
     Args:
         root: The dataset's folder, which holds Facial_emotion_images.
-        rows: The ledger's rows, judged.
+        rows: The ledger's rows, judged by `rules`.
+        rules: Rules, whose policy decides which groups' labels are compared.
         path: Path of the PNG.
     """
     groups = collections.defaultdict(list)
     for row in rows:
         if row.fate == ledger.CONFLICT:
-            groups[row.duplicate_group].append(row)
+            groups[row.near_group if rules.policy == STRICT else row.duplicate_group].append(row)
     members = [sorted(group, key=lambda row: row_sort_key(row.path)) for group in groups.values()]
     members.sort(key=lambda group: row_sort_key(group[0].path))
     shown = members[:_MAX_GROUPS]
@@ -182,9 +184,9 @@ def draw_conflicts(root: Path, rows: Sequence[Row], path: Path) -> None:
     if len(shown) < len(members):
         count += f"; shown: the first {len(shown)}"
     sheet = Sheet(
-        "Same hash, different emotions",
+        "Duplicates with different labels",
         (
-            f"{count}. Their labels cannot be trusted, so all of them are left out"
+            f"{count}. Their labels cannot be trusted, so they are left out"
             if members
             else "No group of duplicates has conflicting labels"
         )

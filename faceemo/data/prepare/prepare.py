@@ -43,7 +43,7 @@ _PICTURES: dict[str, dict[str, _Draw]] = {
     "screen": {"faces.png": _without_rules(pictures.draw_faces)},
     "dedupe": {
         "kept_and_left_out.png": _without_rules(pictures.draw_fates),
-        "conflicting_labels.png": _without_rules(pictures.draw_conflicts),
+        "conflicting_labels.png": pictures.draw_conflicts,
         "leaks.png": leak_picture.draw_leaks,
     },
 }
@@ -187,7 +187,7 @@ def _measure(
         detector = detector or face_detector.Detector(exact=exact)
         measure.measure_missing(originals.folder, originals.images, store, detector)
         spent = time.monotonic() - started
-        print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {root / measure.NAME}")
+        print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {store.path}")
     store.tidy()
     predicted = {
         (row.path, row.sha256): {

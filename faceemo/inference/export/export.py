@@ -30,12 +30,14 @@ class Format(NamedTuple):
         write: Function that writes a network into a file.
         load: Function that loads a file into the format's own runtime; returns a function from
             faces, uint8 [N, S, S], to probabilities, float32 [N, C].
+        input: Description of what the file takes; {side} stands for the run's native size.
         output: Description of what the file returns.
     """
 
     suffix: str
     write: Callable[[TrainedModel, Path], None]
     load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+    input: str = "uint8 [N, {side}, {side}], grey face crops, 0 to 255"
     output: str = "float32 [N, classes], calibrated probabilities; preprocessing is inside"
 
 
@@ -57,11 +59,12 @@ def _writer_in_float32(
     return lambda trained, path: write(_in_float32(trained), path)
 
 
+_WITH_CHANNEL = "uint8 [N, {side}, {side}, 1], grey face crops, 0 to 255"
 FORMATS = {
     "stablehlo": Format(".stablehlo", _writer_in_float32(stablehlo.write), stablehlo.load),
     "onnx": Format(".onnx", _writer_in_float32(onnx_file.write), onnx_file.load),
-    "tflite": Format(".tflite", _writer_in_float32(tflite.write), tflite.load),
-    "keras": Format(".h5", _writer_in_float32(keras_file.write), keras_file.load),
+    "tflite": Format(".tflite", _writer_in_float32(tflite.write), tflite.load, _WITH_CHANNEL),
+    "keras": Format(".h5", _writer_in_float32(keras_file.write), keras_file.load, _WITH_CHANNEL),
     "npz": Format(
         ".npz",
         lambda trained, path: trained.save(path),
@@ -78,7 +81,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
     '.json' added to its name.
 
     Args:
-        run: The network, as of `faceemo.train.checkpoint.trained_model.read`.
+        run: The network, as accepted by `faceemo.train.checkpoint.trained_model.read`.
         form: The format, one of `FORMATS`.
         out: The file; an older one is replaced.
         inputs: Images of faces, or folders of them, to compare on.
@@ -167,11 +170,10 @@ def _describe(
         faces: The number of faces in the comparison.
         difference: The largest difference of a probability.
     """
-    side = trained.config.native_size
     return {
         "format": form,
         "sha256": file_digest(path),
-        "input": f"uint8 [N, {side}, {side}], faces that fill the square, grey, 0 to 255",
+        "input": FORMATS[form].input.format(side=trained.config.native_size),
         "output": FORMATS[form].output,
         "classes": list(trained.classes),
         "image_size": trained.model.image_size,

@@ -1,11 +1,15 @@
 """Checks that a preparation draws its pictures, and the same ones for the same seed."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import pictures, prepare
 from faceemo.data.source import archive
 from tests.support.data.planted import NUM_DECODABLE, write_zip
+from tests.support.data.rows import row
 
 
 def test_pictures_are_large_not_blank_and_drawn_again_if_deleted(tmp_path, detector):
@@ -31,3 +35,24 @@ def test_samples_are_the_same_for_the_same_seed(prepared, tmp_path):
     a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize(("policy", "groups"), [("original", 1), ("strict", 2)])
+def test_conflicts_are_drawn_by_the_groups_that_decided_them(policy, groups, tmp_path, monkeypatch):
+    """Near duplicates may share no hash, and equal hashes may lie in two near groups."""
+    duplicate_group = "hash" if policy == "original" else None
+    rows = [
+        row(
+            f"train/{label}/{number}.jpg",
+            fate=ledger.CONFLICT,
+            duplicate_group=duplicate_group,
+            near_group=centre,
+        )
+        for number, (label, centre) in enumerate(
+            (("happy", "one"), ("sad", "one"), ("sad", "other"), ("happy", "other"))
+        )
+    ]
+    panels = []
+    monkeypatch.setattr(pictures.Sheet, "add_panel", lambda sheet, *place: panels.append(place))
+    pictures.draw_conflicts(tmp_path, rows, Rules(policy=policy), tmp_path / "a.png")
+    assert len(panels) == groups

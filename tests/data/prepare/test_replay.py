@@ -41,11 +41,12 @@ def test_other_rules_need_no_pixels_and_can_be_undone(prepared, detector, monkey
     assert detector.num_images == NUM_DECODABLE
 
 
-def test_exact_screening_measures_images_decided_at_a_smaller_side(prepared, detector):
+def test_exact_screening_measures_images_decided_at_a_smaller_side(prepared, detector, capsys):
     before = read_results(prepared)
     smaller = {row.sha256 for row in ledger.read(prepared) if row.face_side == 96}
     assert 0 < len(smaller) < NUM_DECODABLE
     prepare.prepare(prepared, exact=True)
+    assert f"in {prepared / measure.NAME_EXACT}\n" in capsys.readouterr().out
     assert detector.num_images == NUM_DECODABLE + len(smaller)
     assert {row.face_side for row in ledger.read(prepared)} == {300, None}
     exact = read_results(prepared)

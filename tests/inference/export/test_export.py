@@ -87,6 +87,8 @@ def test_a_file_gives_the_probabilities_of_the_network(
     about = json.loads((tmp_path / f"{out.name}.json").read_text())
     assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
     assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    shape = ["N", *faces.shape[1:], *([1] if form in ("keras", "tflite") else [])]
+    assert about["input"].startswith(f"uint8 [{', '.join(map(str, shape))}],")
     expected = network_predictor.probabilities(faces)
     assert np.ptp(expected, axis=0).min() > 0.01  # otherwise any file would pass
     if form == "npz":
