@@ -108,7 +108,7 @@ def macro_f1_interval(
 
 @dataclasses.dataclass(frozen=True)
 class PairedCounts:
-    """Counts of the images on which two models are right.
+    """Counts of the images that both, one or neither of two models predict correctly.
 
     Attributes:
         both: Number of images that both models predict correctly.

@@ -32,6 +32,7 @@ def load(config: ConfigDict) -> dict[str, Split]:
     root = dataset_root(config)
     if config.dataset == "sample" and not (root / sample.ZIP_NAME).exists():
         sample.write_zip(root, config.seed)
-    asked = Selection.from_config(config)
-    prepare.prepare(root, Rules.from_config(config), selection=asked, exact=config.exact_screening)
-    return builder.load(root, config.native_size, asked.classes)
+    selection = Selection.from_config(config)
+    rules = Rules.from_config(config)
+    prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
+    return builder.load(root, config.native_size, selection.classes)

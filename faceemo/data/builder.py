@@ -108,8 +108,8 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
         image of 48x48 pixels takes 2.3 kB.
 
     Raises:
-        UserError: If the folder is missing, does not consist of splits and classes, or holds a
-            file that is not an image (the message names it).
+        UserError: If the folder is missing, has no validation images, does not consist of splits
+            and classes, or holds a file that is not an image (the message names it).
     """
     source = root / folders.UNIQUE
     if not source.is_dir():

@@ -77,10 +77,10 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
     """Writes one figure per face into a folder.
 
     Args:
-        run: The network, as of `faceemo.train.checkpoint.trained_model.read`.
+        run: The network, as accepted by `faceemo.train.checkpoint.trained_model.read`.
         inputs: Existing paths of images and folders.
         out: The folder for the figures.
-        crops: Whether every image is taken whole as a face, without a search.
+        crops: Whether every image is a face crop, so that no face is searched for.
 
     Returns:
         The exit code: `UNREADABLE` if some images could not be read, otherwise 0.

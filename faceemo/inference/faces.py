@@ -54,9 +54,10 @@ class FaceFinder:
     def find(self, pixels: Pixels) -> list[Face]:
         """Finds the faces of an image, from left to right.
 
-        An image no larger than the training images is screened as they were, and taken whole: a
-        part of it would hold less detail than they do. So is a square image that one face fills.
-        Any other image is searched for all its faces.
+        An image no larger than the training images is screened as they were. If it shows a face, it
+        is taken whole, because a part of it would hold less detail than they do. Any larger image
+        is searched for all its faces; if it is nearly square and its only face fills it, it is
+        taken whole too.
         """
         if max(pixels.grey.shape) <= self._size:
             (best,) = self._detector.detect([pixels.bgr])

@@ -40,10 +40,10 @@ def predict(
     """Predicts on all inputs and writes the predictions as they come.
 
     Args:
-        run: The network, as of `faceemo.train.checkpoint.trained_model.read`.
+        run: The network, as accepted by `faceemo.train.checkpoint.trained_model.read`.
         inputs: Existing paths of images, of videos and of folders of both.
         webcam: The index of a webcam, or None.
-        crops: Whether every image is taken whole as a face, without a search.
+        crops: Whether every image is a face crop, so that no face is searched for.
         form: The format of the predictions, one of `formats.FORMATS`.
         out: The file for the predictions; None prints them.
         draw: The place of annotated images: a folder for images, a file for a video; None draws
@@ -85,7 +85,7 @@ def predict(
             try:
                 opened = Video(path, every)
             except UserError:
-                problems.append(f"{path}: not a video that OpenCV can open")
+                problems.append(f"{path}: a video that OpenCV cannot open")
             else:
                 problems += files_predictor.predict_video(opened, Smoother(smooth))
         if camera:
@@ -100,13 +100,15 @@ def predict(
 
 @dataclasses.dataclass(frozen=True)
 class _FilesPredictor:
-    """Predicts on files and writes the results; the methods yield the problems of what is unread.
+    """Predicts on files and writes the results.
+
+    The methods yield a message for each input that cannot be read.
 
     Attributes:
         predictor: The predictor.
-        crops: Whether every image is taken whole as a face, without a search.
+        crops: Whether every image is a face crop, so that no face is searched for.
         write: The function that writes the predictions for one image.
-        draw: The place of annotated images, as of `predict`.
+        draw: The place of annotated images, as in `predict`.
         hide_progress: Whether no progress bar is shown; None shows it on a terminal.
     """
 
@@ -136,7 +138,7 @@ class _FilesPredictor:
     def predict_video(self, source: Video, smoother: Smoother) -> Iterator[str]:
         """Predicts frame by frame until the video ends, or Ctrl-C ends a webcam."""
         predicted = self.predictor.stream(
-            source.read_frames(), crops=self.crops, prompt=source.live
+            source.read_frames(), crops=self.crops, immediate=source.live
         )
         drawing = (
             video.write_video(self.draw, source.fps / source.every)

@@ -9,10 +9,9 @@ from faceemo.data.measure.boxes import Box
 OK = "ok"
 UNSURE = "unsure"
 NO_FACE = "no_face"
-# Threshold on calibrated probabilities: a class below it is more likely wrong than right, and
-# withholding it is right wherever an error costs as much as a correct prediction is worth
-# (C. K. Chow, IEEE Trans. Inf. Theory 16, 1970). The temperature, fitted on validation, is what
-# makes the probabilities mean that.
+# On calibrated probabilities. Below one half the prediction is more likely wrong than right; if an
+# error costs as much as a correct prediction gains, it should be withheld (C. K. Chow, IEEE Trans.
+# Inf. Theory 16, 1970). This holds only after temperature scaling on validation.
 UNSURE_BELOW = 0.5
 
 

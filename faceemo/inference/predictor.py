@@ -50,7 +50,7 @@ class Predictor:
         Args:
             images: One or many: paths of files or folders, PIL images, uint8 arrays [H, W] (grey),
                 [H, W, 3] (red, green, blue), [N, H, W] or [N, H, W, 3], or lists of these.
-            crops: Whether every image is taken whole as a face, without a search.
+            crops: Whether every image is a face crop, so that no face is searched for.
 
         Returns:
             One prediction per face, in the order of the images and from left to right; for an image
@@ -71,15 +71,15 @@ class Predictor:
         return predictions
 
     def stream(
-        self, images: Iterable[LoadedImage], *, crops: bool = False, prompt: bool = False
+        self, images: Iterable[LoadedImage], *, crops: bool = False, immediate: bool = False
     ) -> Iterator[tuple[LoadedImage, list[Prediction]]]:
         """Predicts on any number of images, in constant memory.
 
         Args:
             images: Images of `images.load_images` or `video.Video.read_frames`.
-            crops: Whether every image is taken whole as a face, without a search.
-            prompt: Whether each image's predictions are yielded before the next image is taken, as
-                a webcam needs; otherwise images wait for a batch to fill.
+            crops: Whether every image is a face crop, so that no face is searched for.
+            immediate: Whether each image's predictions are yielded before the next image is taken,
+                as a webcam needs; otherwise images wait for a batch to fill.
 
         Yields:
             Every image with its predictions; none for an image that cannot be decoded.
@@ -89,7 +89,7 @@ class Predictor:
             waiting.append((image, self.find_faces(image, crops=crops)))
             faces = sum(len(found) for _, found in waiting)
             pixels = sum(one.pixels.grey.size for one, _ in waiting if one.pixels)
-            if prompt or faces >= MAX_BATCH or pixels >= _MAX_WAITING_PIXELS:
+            if immediate or faces >= MAX_BATCH or pixels >= _MAX_WAITING_PIXELS:
                 yield from self.predict_faces(waiting)
                 waiting = []
         yield from self.predict_faces(waiting)
@@ -128,7 +128,7 @@ class Predictor:
 
         Args:
             image: The image.
-            crops: Whether the image is taken whole as a face, without a search.
+            crops: Whether the image is a face crop, so that no face is searched for.
         """
         if image.pixels is None:
             return []

@@ -14,7 +14,7 @@ from faceemo.errors import UserError
 from faceemo.inference.images import LoadedImage
 
 SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-_DEFAULT_FPS = 25.0  # if the source does not tell its rate
+_DEFAULT_FPS = 25.0  # if the source does not state its rate
 # These containers store no number of frames: OpenCV multiplies their duration, which may be that of
 # the sound, by a rate, which may vary.
 _WITHOUT_COUNT = {".mkv", ".mpeg", ".mpg", ".webm", ".wmv"}
@@ -50,8 +50,8 @@ class Video:
         self._source = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._source.isOpened():
             raise UserError(
-                expected=f"a video that OpenCV can open: {self.name}",
-                found="that OpenCV cannot open it",
+                expected=f"a readable video: {self.name}",
+                found="a path, camera or file that OpenCV cannot open",
                 fix="check the path or the camera's index, or convert the file to MP4 (H.264)",
             )
         fps = self._source.get(cv2.CAP_PROP_FPS)
@@ -59,7 +59,7 @@ class Video:
 
     @property
     def frame_count(self) -> int | None:
-        """The number of frames that `read_frames` yields, as the source tells; None if unknown."""
+        """The number of frames of `read_frames`, according to the source; None if unknown."""
         count = int(self._source.get(cv2.CAP_PROP_FRAME_COUNT))
         return -(-count // self.every) if count > 0 else None
 
@@ -124,7 +124,7 @@ def write_video(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]
             if not writer.isOpened():
                 raise UserError(
                     expected=f"a video to be written at {path}",
-                    found=f"that OpenCV cannot write '{path.suffix}'",
+                    found=f"the suffix '{path.suffix}', which OpenCV cannot write",
                     fix="name a file that ends in .mp4",
                 )
             writer.write(np.ascontiguousarray(rgb[..., ::-1]))

@@ -147,7 +147,7 @@ def _start_server(folder: Path) -> Iterator[str]:
     process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        # '... at http://127.0.0.1:4711/ (Ctrl-C ends it)'
+        # '... at http://127.0.0.1:4711/ (Ctrl-C stops it)'
         words = process.stdout.readline().split()
         address = next((word for word in words if word.startswith("http://")), None)
         if address is None:

@@ -97,7 +97,7 @@ class ResNet50V2(nn.Module):
         self.post_bn = nn.BatchNorm2d(inputs, resnet50v2.EPSILON)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """[B, 3, S, S] -> [B, 2048, s, s]."""
+        """Maps images [B, 3, S, S] to features [B, 2048, s, s]."""
 
         def activated(hidden: torch.Tensor, name: str) -> torch.Tensor:
             return nn.functional.relu(self.get_submodule(name)(hidden), inplace=True)
@@ -150,7 +150,7 @@ class EfficientNetB0(nn.Module):
         self.top_bn = nn.BatchNorm2d(efficientnetb0.TOP_WIDTH, efficientnetb0.EPSILON)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """[B, 3, S, S] -> [B, 1280, s, s]."""
+        """Maps images [B, 3, S, S] to features [B, 1280, s, s]."""
 
         def applied(hidden: torch.Tensor, *names: str) -> torch.Tensor:
             for name in names:
@@ -183,7 +183,7 @@ def _residual_blocks() -> list[tuple[str, int, int, int, int]]:
 
 
 def _mobilenet() -> nn.Module:
-    """Pads strided layers as Keras does: at the bottom and on the right only."""
+    """Builds MobileNet, padding strided layers as Keras does: at the bottom and right only."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
 
     def add(name: str, inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1):

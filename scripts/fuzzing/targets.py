@@ -93,7 +93,7 @@ class _NoDetector(face_detector.Detector):
         self.workers = 1
 
     def detect(self, images: Sequence[np.ndarray]) -> list[boxes.Detection]:
-        """Nothing in any image."""
+        """Returns an empty detection for each image."""
         return [boxes.Detection(0.0, None, face_detector.SIDE) for _ in images]
 
 

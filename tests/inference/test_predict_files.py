@@ -71,7 +71,7 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
     assert {row["name"].rpartition("/")[2] for row in read_rows(out.read_text())} == {
         *("a pair.png", "film.mp4#0", "film.mp4#20")
     }
-    assert f"1 could not be read:\n  {broken}: not a video" in errors
+    assert f"1 could not be read:\n  {broken}: a video that OpenCV cannot open" in errors
 
 
 def test_a_missing_webcam_is_reported_before_work(monkeypatch, capsys):

@@ -88,7 +88,7 @@ class Census:
     def groups(self, fate: str) -> list[list[Row]]:
         """Returns whole groups of duplicates in which an image has `fate`, sorted by first member.
 
-        In each group the kept image comes first, the others follow by path.
+        In each group the kept images come first; within both parts, shorter paths come first.
         """
         rules = self.record.get("dedupe", {}).get("inputs", {}).get("rules", {})
         # the policy decides which kind of group determines an image's fate

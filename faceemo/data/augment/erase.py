@@ -13,7 +13,8 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
 
     The rectangle's area is drawn uniformly; then its aspect ratio, uniformly in the logarithm,
     among those with which that area fits into the image; then its position among those where it
-    lies inside. The paper draws all three until they fit, which a device cannot.
+    lies inside. The paper redraws all three until they fit, which would need a loop of unknown
+    length.
 
     Args:
         images: float32 [B, S, S] in 0..255.

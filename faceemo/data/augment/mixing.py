@@ -21,7 +21,7 @@ _STREAM = 1
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """The settings of mixup and CutMix; with both, each image draws one of them at even odds.
+    """The settings of mixup and CutMix; with both, each image draws one with equal probability.
 
     Attributes:
         mixup: Alpha of the beta distribution from which mixup draws an image's share; 0 is off.
@@ -57,7 +57,7 @@ def draw_partners(n: int, seed: int, epoch: int) -> np.ndarray:
 def add_partners(
     batches: Iterable[Batch], split: Split, seed: int, epoch: int
 ) -> Iterator[MixedBatch]:
-    """Yields the batches of `epoch_batches` with each row's partner; padding's is padding."""
+    """Yields the batches with a partner for each row; rows of padding get padding."""
     chosen = draw_partners(len(split), seed, epoch)
     for batch in batches:
         real = batch.mask > 0
@@ -137,7 +137,14 @@ def _blend(image: jax.Array, other: jax.Array, share: jax.Array) -> tuple[jax.Ar
 def _paste(
     image: jax.Array, other: jax.Array, share: jax.Array, centre: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Pastes a box of area 1 - share around `centre` (row, column; in sides), cut at the edges."""
+    """Pastes a box of area 1 - share around `centre`, cut at the edges.
+
+    Args:
+        image: The image that is pasted over, float32 [S, S].
+        other: The image from which the box is taken, float32 [S, S].
+        share: The share of `image`, before the cut.
+        centre: The centre of the box (row and column, as shares of the side).
+    """
     half = jnp.sqrt(1 - share) / 2
     rows, columns = (
         jnp.abs((jnp.arange(size) + 0.5) / size - place) < half

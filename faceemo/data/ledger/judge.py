@@ -1,4 +1,4 @@
-"""The fate of every image, from its measurements and the rules; a pure function of the two.
+"""Decides the fate of every image from its row and the rules; a pure function of the two.
 
 policy 'original', as the study had it, over the train and validation images with a face:
 
@@ -9,10 +9,13 @@ policy 'original', as the study had it, over the train and validation images wit
 
 Test is left alone. Near duplicates and leaks are recorded and change nothing.
 
-policy 'strict', over all images with a face and all of test, which stays whole: images that match
-(`groups.build_groups`: same pixels, equal dHash, near, mirrored) form a group around one image, in
-test if possible, otherwise in validation. The others are dropped; if labels disagree, that one
-image is dropped too, unless it is in test. Afterwards no two images of different splits match.
+policy 'strict', over all images with a face and all readable test images, which stay: images that
+match (`groups.build_groups`: same pixels, equal dHash, near, mirrored) form a group around one
+image, in test if possible, otherwise in validation. The others are dropped; if labels disagree,
+that one image is dropped too, unless it is in test. Afterwards no two images of different splits
+match.
+
+Policies 'original' and 'strict' also drop train images whose label scores below `suspect_below`.
 
 policy 'keep' leaves out only images that cannot be decoded.
 """
@@ -27,8 +30,8 @@ from faceemo.data.ledger.groups import DHASH, KINDS, PIXELS, Membership, Twins, 
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import KEEP, ORIGINAL, STRICT, Rules
 
-# The split in which a group that spans both keeps its image: the original project's choice. Its
-# choice for all of its classes but one is the default for classes that it did not have.
+# The split in which a group that spans train and validation keeps its image, as in the original:
+# train for happy, validation for its other classes. New classes get the latter.
 KEPT_SPLIT_BY_CLASS = {"happy": "train"}
 DEFAULT_KEPT_SPLIT = "validation"
 

@@ -1,9 +1,9 @@
 """The ledger: one row per original image with its measurements, its fate and the reason.
 
 A row has three kinds of fields. *Measured* fields come from the pixels, once per content. *Judged*
-fields follow from the measured ones and the rules (`faceemo.data.ledger.judge`); changing a rule
-judges again and touches no pixel. *Predicted* fields are written by the search for suspect labels
-and survive both.
+fields follow from the measured ones, the label scores and the rules (`faceemo.data.ledger.judge`),
+so a changed rule needs no pixels. *Predicted* fields, the label scores among them, are written by
+the search for suspect labels and survive both.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ class Row:
     near_similarity: float | None = None  # of its pixels and the centre's; 1 for the centre
     near_mirrored: bool = False  # whether it matches the centre after a flip
     label_conflict: bool = False  # whether an image of one of its groups has another label
-    leaks: tuple[str, ...] = ()  # other splits that hold an image of its groups
+    leaks: tuple[str, ...] = ()  # other splits that hold a twin of it (`groups.Twins`), kept or not
     fate: str  # one of FATES
     reason: str  # empty if kept
 

@@ -16,7 +16,8 @@ from faceemo.errors import UserError
 # Pillow only warns of more than 89 million pixels, and refuses twice as many.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
-_PROGRAM_FORMATS = ("EPS", "WMF")  # Pillow has them rendered by Ghostscript, by Windows
+# Pillow would run Ghostscript (EPS) or Windows (WMF) to render these.
+_PROGRAM_FORMATS = ("EPS", "WMF")
 _MAX_SAFE_PIXELS = 2**24  # any file with at most this many is decoded in a second
 _MAX_PIXELS_PER_BYTE = 200  # of larger images
 

@@ -1,9 +1,9 @@
 """The most confident face in each image, found by OpenCV's res10 SSD.
 
 The network is used as in the original project: it is given the image as BGR, resized to 300x300,
-minus the mean colour; an image shows a face if the best confidence exceeds a threshold. Batches of
-a few images and one network per core are ours. At 300 pixels the confidences equal those of one
-image at a time bit for bit.
+minus the mean colour; an image shows a face if the best confidence exceeds a threshold. Unlike
+there, images are processed in small batches, with one network per worker and side. At 300 pixels
+the confidences equal those of one image at a time bit for bit.
 
 Most faces need fewer than 300 pixels, so the detector is a cascade: an image whose confidence at a
 smaller side exceeds the limit of that side is accepted there; only the others go on to the next
@@ -34,7 +34,7 @@ _BATCH_SIZE = 4
 
 
 class Detector:
-    """The res10 network, once per core and side.
+    """The res10 network, one copy per worker and side.
 
     Args:
         workers: Number of threads that may call `detect` at the same time; each uses networks of
@@ -136,7 +136,8 @@ def _detect_at(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) ->
 def one_opencv_thread() -> Iterator[None]:
     """Limits OpenCV to one thread per call within the context.
 
-    One network per core without threads within it is faster than the other way round (52:47).
+    One network per core without threads within it is about a tenth faster (52:47) than the other
+    way round.
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

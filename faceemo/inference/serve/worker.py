@@ -23,7 +23,7 @@ from faceemo.inference.serve.heatmaps import find_largest, make_render_heatmaps
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.schemas import FacePrediction, PredictResponse
 
-# Seconds that a found face waits for others: finding them takes longer than the network.
+# Maximum seconds for which a batch collects faces: detection takes longer than prediction.
 _MAX_BATCH_DELAY = 0.1
 _SHUTDOWN_TIMEOUT = 5.0  # seconds for the batch that is being processed
 
@@ -49,7 +49,7 @@ class _DecodedJob:
 
 
 class Worker:
-    """Processes one batch of requests after the other in a thread, started by the first of them.
+    """Processes batches of requests one after the other, in a thread of its own.
 
     A single thread, as OpenCV's networks for face detection are not thread-safe.
 
