@@ -27,7 +27,8 @@ def read_scores(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
             raise errors.UserError(
                 expected=f"scores on {split} in {path}",
                 found="none",
-                fix="run scripts/test_unseen.py on the run, or give --split validation",
+                fix="evaluate the run on this split first (test: scripts/test_unseen.py; "
+                "validation: --mode=evaluate)",
             )
         scores.append(json.loads(path.read_text(encoding="utf-8")))
     return scores

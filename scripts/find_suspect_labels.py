@@ -36,10 +36,13 @@ def main() -> None:
     parser.add_argument(
         "--weights",
         default="imagenet",
-        help="its weights, as the field `weights` of a run (default: %(default)s)",
+        help="weights of the backbone, as in the field `weights` (default: %(default)s)",
     )
     parser.add_argument(
-        "--image_size", type=int, default=96, help="its input, pixels (default: %(default)s)"
+        "--image_size",
+        type=int,
+        default=96,
+        help="side of the backbone's input, pixels (default: %(default)s)",
     )
     parser.add_argument(
         "--folds", type=int, default=suspects.FOLDS, help="number of folds (default: %(default)s)"
@@ -52,7 +55,7 @@ def main() -> None:
         type=float,
         metavar="SCORE",
         help="also leave out training images whose label has a probability below SCORE, from 0 to "
-        "below 1; 0 takes all back in (default: change nothing). A training run prepares the data "
+        "below 1; 0 restores all (default: change nothing). A training run prepares the data "
         "by its own fields: give it suspect_below=SCORE too, otherwise the images come back",
     )
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Keeps one image of each group of duplicates; runs the earlier steps first if needed.
+"""Removes duplicates, and groups whose labels disagree; runs the earlier steps first if needed.
 
     python scripts/remove_duplicates.py --data_dir data
     python scripts/remove_duplicates.py --data_dir data --policy strict --near_distance 2

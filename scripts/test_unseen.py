@@ -3,8 +3,8 @@
     python scripts/test_unseen.py checkpoints/final/vgg16-7 checkpoints/final/efficientnetb0-9
 
 Run it after all choices are made. It restores each run's best epoch and writes WORKDIR/report/test
-and WORKDIR/test_opened.json. A run whose test split was opened before is refused: a model chosen by
-its test result has no unbiased test result any more.
+and WORKDIR/test_opened.json. A run whose test split was opened before is refused unless --again is
+given: a model chosen by its test result has no unbiased test result any more.
 """
 
 import argparse
@@ -21,7 +21,9 @@ if __name__ == "__main__":
         "workdirs", nargs="+", type=Path, metavar="WORKDIR", help="folder of a finished run"
     )
     parser.add_argument(
-        "--again", action="store_true", help="open the test split again; recorded too"
+        "--again",
+        action="store_true",
+        help="evaluate on the test split although it was opened before; this is recorded too",
     )
     options = parser.parse_args()
     with errors.reported():

@@ -21,7 +21,7 @@ def main() -> None:
         "--dataset",
         default=defaults.dataset,
         choices=("folder", "sample"),
-        help="drawn sample faces, or the images in the folder (default: %(default)s)",
+        help="folder: the images in data_dir; sample: drawn faces (default: %(default)s)",
     )
     parser.add_argument(
         "--out", type=Path, help="PNG to write (default: DATA_DIR/pictures/augmentations.png)"

@@ -96,7 +96,7 @@ def make_groupings(
         ),
         _make_grouping(
             "duplicate group",
-            "Closest likeness to another image of the source, kept or not.",
+            "Closest match to another image of the source that passed screening, kept or not.",
             [UNKNOWN if row is None else _closest_likeness(row) for row in records],
             ("alone", "same pixels", "same dHash", "near"),
         ),

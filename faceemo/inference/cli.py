@@ -41,10 +41,10 @@ _EXPORT = """Writes the network for another program, and compares both on the sa
 
     faceemo export checkpoints/vgg16-7 --format onnx --out model.onnx --faces data/unique_images
 
-stablehlo (JAX on any platform), onnx, tflite and keras (.h5) take grey faces, uint8 [N, S, S], and
-return calibrated probabilities; npz holds the weights, with the preprocessing as data. FILE.json
-beside the file describes it: classes, sizes, the comparison. A file whose probabilities differ from
-the network's is not written.
+stablehlo (JAX on any platform) and onnx take grey faces, uint8 [N, S, S]; tflite and keras (.h5)
+take uint8 [N, S, S, 1]. All four return calibrated probabilities. npz holds the weights, with the
+preprocessing as data. FILE.json beside the file describes it: classes, sizes, the comparison. A
+file whose probabilities differ from the network's is not written.
 """
 
 _SERVE = """Serves a web page and an HTTP API that predict on uploaded images.
@@ -257,7 +257,9 @@ def _make_image_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = _make_parser(name, description)
     parser.add_argument("inputs", nargs="*", help="files, folders or patterns")
     parser.add_argument(
-        "--crops", action="store_true", help="take every image whole as a face, without a search"
+        "--crops",
+        action="store_true",
+        help="treat every image as a face crop; do not run the face detector",
     )
     return parser
 

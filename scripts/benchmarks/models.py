@@ -47,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the benchmark and prints images per second as they are measured."""
     tasks = [FORWARD, *(f"train {level}" for level in options.unfreeze)]
-    print(f"images/s: median of {options.rounds} rounds of seconds each (smallest to largest)")
+    print(
+        f"images/s: median of {options.rounds} rounds of at least 2 s per task "
+        "(smallest to largest)"
+    )
     for arch, size in itertools.product(options.archs, options.sizes):
         batch = options.batch or (32 if size <= 128 else 8)
         programs = {

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run_images",
         type=int,
         default=576,
-        help="the same for features and bfloat16 (default: %(default)s)",
+        help="training images for the sections features and bfloat16 (default: %(default)s)",
     )
     parser.add_argument("--archs", nargs="+", default=ARCHS, choices=ARCHS, help="backbones")
     parser.add_argument(

@@ -21,8 +21,9 @@ def freezing(benchmark: TrainBenchmark) -> None:
     options = benchmark.options
     batch = 32
     print(
-        f"{options.size} px, batch {batch}; operations of a step in forward passes, as counted by "
-        "XLA and the minimum; memory of Adam's state relative to the trained parameters"
+        f"{options.size} px, batch {batch}; operations of a step, in multiples of a forward pass: "
+        "counted by XLA, and the theoretical minimum; memory of Adam's state relative to the "
+        "trained parameters"
     )
     tasks = [f"train {level}" for level in options.levels]
     for arch in options.archs:
@@ -39,8 +40,8 @@ def freezing(benchmark: TrainBenchmark) -> None:
             passes = timing.median_and_range(values)[0] / forward
             times = f"{format_range(values, 1000, 0)} ms, {passes:.2f} forward"
             print(
-                f"    unfreeze {level:<4} counted {cost['counted'] / cost['forward']:5.2f}  "
-                f"least {cost['least'] / cost['forward']:5.2f}  "
+                f"    unfreeze {level:<4} XLA count {cost['counted'] / cost['forward']:5.2f}  "
+                f"minimum {cost['least'] / cost['forward']:5.2f}  "
                 f"trained {cost['trained'] / _MIB:6.1f} MiB  "
                 f"Adam {cost['optimizer'] / cost['trained']:.3f}  step {times}",
                 flush=True,

@@ -94,7 +94,8 @@ class Fuzzer:
                 pass
             enough = len(self.results) >= MIN_INPUTS_FOR_GROWTH and not self.failures
             if enough and (growth := self.memory_growth()) > MAX_GROWTH:
-                self.failures[f"{growth:.0f} MiB more memory"] = None, "as the line above shows"
+                detail = "see 'memory after each tenth' above"
+                self.failures[f"{growth:.0f} MiB more memory"] = None, detail
 
     def memory_growth(self) -> float:
         """Returns the MiB gained from the second tenth of the inputs to the last, by medians."""

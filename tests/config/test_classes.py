@@ -114,7 +114,7 @@ def test_training_follows_the_classes(tmp_path, classes):
     )
     process = command(*options)
     assert process.returncode == 0, process.stderr
-    assert ("validation is made from train" in process.stdout) == (len(classes) == 3)
+    assert ("validation is split off from train" in process.stdout) == (len(classes) == 3)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["classes"] == list(classes)
     scores = json.loads((tmp_path / "run/report/validation/scores.json").read_text())

@@ -67,11 +67,11 @@ def _published_removed(counted: Census, split: str, label: str) -> tuple[dict[st
 
 
 def _make_bar(
-    whose: str, counts: Mapping[str, int], total: int, styles: Mapping[str, tuple[str, str]]
+    project: str, counts: Mapping[str, int], total: int, styles: Mapping[str, tuple[str, str]]
 ) -> dict[str, Any]:
     out = sum(counts.get(fate, 0) for fate in styles)
     share = out / total if total else None
-    return {"whose": whose, "counts": counts, "total": total, "styles": styles, "share": share}
+    return {"project": project, "counts": counts, "total": total, "styles": styles, "share": share}
 
 
 def compute_leaks(counted: Census) -> dict[str, Any] | None:
@@ -82,30 +82,30 @@ def compute_leaks(counted: Census) -> dict[str, Any] | None:
     totals = counted.count_images("unpack")
     shares = [
         numbers.get(label, 0) / max(totals[pair.split(" in ")[0]][label], 1)
-        for pair, sames in before.items()
-        for numbers in sames.values()
+        for pair, kinds in before.items()
+        for numbers in kinds.values()
         for label in counted.classes
     ]
     widest = charts.round_up(shares)
     pairs = []
-    for pair, sames in before.items():
+    for pair, kinds in before.items():
         searched = pair.split(" in ")[0]
         rows = []
         for label in counted.classes:
             total = totals[searched][label]
             bars = []
-            for sameness, numbers in sames.items():
+            for kind, numbers in kinds.items():
                 found = numbers.get(label, 0)
                 bars.append(
                     {
-                        "sameness": sameness,
+                        "kind": kind,
                         "before": found,
-                        "after": after[pair][sameness].get(label, 0),
+                        "after": after[pair][kind].get(label, 0),
                         "width": 100 * found / max(total, 1) / widest,
                     }
                 )
             rows.append({"label": label, "total": total, "bars": bars})
-        found = sum(sum(numbers.values()) for numbers in sames.values())
+        found = sum(sum(numbers.values()) for numbers in kinds.values())
         pairs.append(
             {
                 "pair": pair,

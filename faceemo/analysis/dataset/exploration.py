@@ -25,7 +25,7 @@ from faceemo.data.source import archive
 NAME = "exploration.html"
 
 _STAGES = {  # stage -> (images that remain after it, script that runs it)
-    "unpack": ("in the zip", "scripts/explore_data.py"),
+    "unpack": ("in the source", "scripts/explore_data.py"),
     "screen": ("face found", "scripts/detect_faces.py"),
     "dedupe": ("unique", "scripts/remove_duplicates.py"),
 }

@@ -18,10 +18,10 @@ class Rules:
 
     Attributes:
         policy: 'original': equal dHash in train and validation, as in the original; 'strict':
-            no group of duplicates of any kind spans two splits, test stays whole; 'keep': all
-            images that can be decoded, which undoes the others.
+            no group of duplicates of any kind spans two splits, all readable test images stay;
+            'keep': all images that can be decoded stay, duplicates included.
         face_threshold: Confidence of the detector above which an image shows a face, 0..1.
-        near_distance: Number of bits, at most, in which the hashes of near duplicates differ.
+        near_distance: Maximum number of bits in which the hashes of near duplicates differ.
         near_similarity: Least similarity of the pixels of near duplicates.
         suspect_below: Out-of-fold probability of its label below which a train image is left out;
             0 leaves none out.
@@ -42,7 +42,7 @@ class Rules:
             value = getattr(self, field.name)
             if not rule.holds(value):
                 raise UserError(
-                    expected=f"{field.name} within {rule.takes}",
+                    expected=f"{field.name} to be one of these values: {rule.takes}",
                     found=f"{value!r}",
                     fix=f"the default is {field.default!r}",
                 )

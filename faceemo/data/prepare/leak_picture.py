@@ -45,8 +45,9 @@ def draw_leaks(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> Non
     figure.text(
         0.03,
         1 - 0.75 / high,
-        f"by bytes, pixels, dHash, nearly or mirrored (dHash up to {rules.near_distance} bits "
-        f"apart, similarity from {rules.near_similarity:g}); policy '{rules.policy}'",
+        "matched by bytes, pixels, dHash, near duplicate or mirror image (dHash up to "
+        f"{rules.near_distance} bits apart, similarity from {rules.near_similarity:g}); policy "
+        f"'{rules.policy}'",
         size=10,
         color=GREY,
     )
@@ -67,8 +68,8 @@ def draw_leaks(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> Non
     title = "No image of one split occurs in another"
     if shown:
         title = (
-            f"{len(removed):,} images occurred in another split, {len(remaining):,} still do; "
-            f"{len(shown)} with their twins, those that remain first"
+            f"{len(removed):,} images had a duplicate in another split, {len(remaining):,} still "
+            f"have; {len(shown)} examples, remaining ones first"
         )
     figure.text(0.03, 1 - 4.75 / high, title, size=12, color=INK, weight="bold")
     for index, pair in enumerate(shown):

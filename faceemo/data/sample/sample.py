@@ -78,8 +78,9 @@ def write_zip(root: Path, seed: int, counts: dict[str, int] | None = None) -> Pa
     """
     counts = DEFAULT_COUNTS if counts is None else counts
     if set(counts) != set(SPLITS) or any(counts[split] < MIN_COUNTS[split] for split in SPLITS):
+        least = ", ".join(f"{MIN_COUNTS[split]} {split}" for split in SPLITS)
         raise UserError(
-            expected=f"at least {MIN_COUNTS} drawn faces",
+            expected=f"at least {least} images",
             found=f"{counts}",
             fix="ask for more, in all three splits",
         )

@@ -212,9 +212,9 @@ def _notes_on_splits(
     made = list(moved.values())
     for split in selection.shares(missing_splits):
         lines.append(
-            f"{split} is made from train: {made.count(split):,} images "
-            f"({split}_share={getattr(selection, f'{split}_share'):g}), by seed "
-            f"{selection.split_seed}, stratified by class, no group of look-alikes cut"
+            f"{split} is split off from train: {made.count(split):,} images "
+            f"({split}_share={getattr(selection, f'{split}_share'):g}, "
+            f"split_seed={selection.split_seed}), stratified by class; duplicates stay together"
         )
     if "test" in missing_splits and "test" not in made:
         lines.append(
@@ -239,7 +239,8 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
             expected=f"{folder} with the classes and splits that the configuration asks for",
             found=f"{len(misplaced):,} images that belong elsewhere, {misplaced[0]!r} at "
             f"{plan.targets[misplaced[0]]!r}",
-            fix=f"give the folder another name: {folder} is then made from it, and it is only read",
+            fix=f"rename your folder; faceemo then copies from it into a new {folder} and does not "
+            "change yours",
         )
     images = {name: sha for name, sha in hash_images(folder).items() if name in plan.targets}
     if _was_made(images, recorded):

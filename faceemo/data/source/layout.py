@@ -119,13 +119,13 @@ def detect(source: str, files: Mapping[str, object]) -> Layout:
     if roots != [""]:
         form = f"{form} below {format_examples([f'{root}/' for root in roots])}"
     destinations = {path: image for root in roots for path, image in rooted[root].items()}
-    notes = [f"'{copy}/' holds the same once more" for copy in copies]
+    notes = [f"'{copy}/' is a copy and is ignored" for copy in copies]
     synonyms = sorted({name for known in names.values() for name in known} - set(SPLITS))
     notes += [f"'{name}' is {parse_split(name)}" for name in synonyms]
     if _divide_fer_test(destinations):
         notes.append("PublicTest_ is validation, PrivateTest_ test")
     if rest:
-        notes.append(f"{len(rest):,} files that are no images lie beside them")
+        notes.append(f"{len(rest):,} other files are ignored")
     return Layout(form, destinations, tuple(notes))
 
 
@@ -215,8 +215,8 @@ def check_complete(
             expected=f"images of {', '.join(classes)} in every split of {source}",
             found=f"no image in {format_examples(missing, 6)}"
             + (f"; the classes there: {there_are}" if there_are else ""),
-            fix="put images there, or set classes to those to recognise (classes=happy+sad) and "
-            "class_map to the meaning of other names (class_map=happiness=happy)",
+            fix="add images there, list only the classes that exist (classes=happy+sad), or map "
+            "their names (class_map=happiness=happy)",
         )
 
 

@@ -183,7 +183,7 @@ def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
         low, high = row["interval"]
         assert f"{row['name']}{row['images']}{row['accuracy']:.3f}{low:.3f}–{high:.3f}" in text
     assert json.loads((path.parent / "slices.json").read_text()) == found
-    assert "1.500 was fitted for the least loss on validation, none of whose images" in text
+    assert "1.500 was fitted for the least loss on validation, which is another split" in text
     stored = json.loads((path.parent / "calibration.json").read_text())
     assert stored == calibration.measure_before_and_after(predictions, fitted)
     assert f"{stored['before']['ece']:.3f} → {stored['after']['ece']:.3f}" in text

@@ -55,7 +55,7 @@ def test_a_set_that_holds_itself_twice_is_read_once():
     twice = once | {f"images/{path}": mark for path, mark in once.items()}
     found = layout.detect("x.zip", twice)
     assert set(found.destinations) == set(once)
-    assert "'images/images/' holds the same once more" in found.notes
+    assert "'images/images/' is a copy and is ignored" in found.notes
     path = next(iter(once))
     with pytest.raises(UserError, match="several sets side by side: 'images/', 'images/images/'"):
         layout.detect("x.zip", twice | {f"images/{path}": "another"})
@@ -94,7 +94,7 @@ def test_other_files_beside_the_images_are_counted_and_ignored():
     given = files("train/{c}/{n}.jpg") | {"README.md": "", "train/labels.csv": ""}
     found = layout.detect("x.zip", given)
     assert not {"README.md", "train/labels.csv"} & set(found.destinations)
-    assert "2 files that are no images lie beside them" in found.notes
+    assert "2 other files are ignored" in found.notes
 
 
 def choose(given, classes=CLASSES, **class_map):

@@ -44,9 +44,9 @@ def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
     rows = ledger.read(tmp_path / "a")
     count = collections.Counter(row.split for row in rows)
     if form == "train and validation":
-        assert "is made from train" not in words
+        assert "is split off from train" not in words
     else:
-        assert "validation is made from train" in words
+        assert "validation is split off from train" in words
         for label in CLASSES:
             own = [row for row in rows if row.label == label and row.split != "test"]
             share = sum(row.split == "validation" for row in own) / len(own)

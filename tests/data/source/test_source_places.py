@@ -42,7 +42,7 @@ def test_the_users_own_folder_is_used_in_place_or_has_to_be_renamed(tmp_path, im
     prepare.prepare(tmp_path)
     assert read_fates(tmp_path) == usual_fates
     assert (own / "train/angry/1.jpg").exists()
-    with pytest.raises(UserError, match="give the folder another name"):
+    with pytest.raises(UserError, match="rename your folder"):
         prepare.prepare(tmp_path, selection=Selection(class_map={"angry": "happy"}))
     own.rename(tmp_path / "mine")
     prepare.prepare(tmp_path, selection=Selection(class_map={"angry": "happy"}))
