@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from faceemo import errors
 from faceemo.config import BACKBONES, check_field, default_workdir, validate
-from faceemo.config.argument import names_variant, typed
+from faceemo.config.argument import convert_text, names_variant
 
 EXAMPLE = "python -m faceemo.main --config configs/vgg16.py:7"
 
@@ -201,14 +201,14 @@ def _check_config_options(argv: list[str]) -> None:
         raise errors.UserError(
             expected="a configuration file that exists",
             found=f"'{path}'{_similar_file(path)}",
-            fix=_existing_files(path),
+            fix=_advise_on_file(path),
         )
     for word in argv[1:]:
         if match := re.match(r"--?(?:no)?config\.([^=]+)(=.*)?$", word):
             field, value = match[1], match[2]
             kind = check_field(field, f"--config.{{field}}{value or '=VALUE'}")
             if value and kind is not bool:  # absl knows more words for true and false
-                typed(field, value[1:], kind)
+                convert_text(field, value[1:], kind)
 
 
 def _config_argument(argv: list[str]) -> str | None:
@@ -224,7 +224,7 @@ def _similar_file(path: Path) -> str:
     return errors.suggestion(path.stem, names, f" (did you mean '{path.with_name('{}.py')}'?)")
 
 
-def _existing_files(path: Path) -> str:
+def _advise_on_file(path: Path) -> str:
     """Returns which configuration files there are, in the folder that was named or in configs/."""
     for folder in (path.parent, Path("configs")):
         if files := sorted(folder.glob("*.py")) if folder.name else []:

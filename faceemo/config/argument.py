@@ -41,7 +41,7 @@ def names_variant(arg: str) -> bool:
     return arg.partition(",")[0] in map(str, VARIANT_NAMES)
 
 
-def typed(field: str, text: str, kind: type) -> Any:
+def convert_text(field: str, text: str, kind: type) -> Any:
     """Converts `text` to a field's type.
 
     Raises:

@@ -45,7 +45,7 @@ def is_class_map(text: str) -> bool:
     )
 
 
-def problems(config: ConfigDict) -> list[str]:
+def find_problems(config: ConfigDict) -> list[str]:
     """Lists contradictions between the fields about classes, each of which is valid by itself."""
     classes, found = classes_of(config), []
     unknown = sorted(set(class_map_of(config).values()) - set(classes))

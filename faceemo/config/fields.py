@@ -29,7 +29,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     """
     if arch not in ARCHS:
         raise UserError(
-            expected=f"a backbone: {validation.listed(ARCHS)}",
+            expected=f"a backbone: {validation.quote_list(ARCHS)}",
             found=f"'{arch}'{suggestion(arch, ARCHS)}",
             fix="name one of these",
         )
@@ -37,7 +37,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     config = _defaults(arch, variant)
     for field, text in overrides.items():
         kind = check_field(field, f"configs/{arch}.py:{variant},{{field}}={text}")
-        config[field] = argument.typed(field, text, kind)
+        config[field] = argument.convert_text(field, text, kind)
     return validate(config)
 
 
@@ -69,7 +69,7 @@ def validate(config: ConfigDict) -> ConfigDict:
         for field, kind in ((name, type(plain[name])) for name in plain)
         if field != "variant" and not _is_of(config[field], kind)
     ]
-    if problems := problems or validation.problems(config):
+    if problems := problems or validation.find_problems(config):
         raise UserError(
             expected="every field within its range",
             found="; ".join(problems),

@@ -32,7 +32,7 @@ class Rule:
     choices: tuple[Any, ...] = ()
 
 
-def problems(config: ConfigDict) -> list[str]:
+def find_problems(config: ConfigDict) -> list[str]:
     """Lists every field whose value is not allowed, each with the values that are.
 
     Args:
@@ -43,7 +43,7 @@ def problems(config: ConfigDict) -> list[str]:
         for field, rule in RULES.items()
         if not rule.holds(config[field])
     ]
-    found = found or classes.problems(config)
+    found = found or classes.find_problems(config)
     if config.validation_share + config.test_share >= 1:
         found.append("validation_share + test_share (take less than 1 together)")
     if config.arch in BACKBONES:
@@ -62,7 +62,7 @@ def teachers(config: ConfigDict) -> list[Path]:
     return [Path(name) for name in config.teacher.split("+") if name]
 
 
-def listed(values: Iterable[object]) -> str:
+def quote_list(values: Iterable[object]) -> str:
     """Returns the values in quotation marks, sorted, separated by commas."""
     return ", ".join(f"'{value}'" for value in sorted(map(str, values)))
 
@@ -71,8 +71,8 @@ def _weights_problems(config: ConfigDict) -> list[str]:
     facts = BACKBONES[config.arch]
     if config.weights not in facts.weights and not Path(config.weights).is_file():
         return [
-            f"weights={config.weights!r} (for {config.arch} takes {listed(facts.weights)} or the "
-            f"path of a file that exists{_hint(config.weights, facts.weights)})"
+            f"weights={config.weights!r} (for {config.arch} takes {quote_list(facts.weights)} or "
+            f"the path of a file that exists{_hint(config.weights, facts.weights)})"
         ]
     if config.weights in facts.needs_all_blocks and config.unfreeze != "all":
         return [
@@ -87,7 +87,7 @@ def _hint(value: object, choices: Iterable[object]) -> str:
 
 
 def _one_of(*values: str) -> Rule:
-    return Rule(listed(values), lambda value: value in values, values)
+    return Rule(quote_list(values), lambda value: value in values, values)
 
 
 _FACTOR = Rule("a number above 0 and at most 1", lambda value: 0 < value <= 1)

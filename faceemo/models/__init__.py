@@ -207,7 +207,7 @@ def build(config: Any, num_classes: int = 4) -> Model:
         image_size=config.image_size,
         num_classes=num_classes,
         blocks=blocks,
-        trained=trained_blocks(blocks, config.unfreeze),
+        trained=select_trained_blocks(blocks, config.unfreeze),
         preprocessing=chosen.preprocessing,
         backbone=chosen.module(dtype),
         head=Head(num_classes, chosen.pooling, chosen.dense + extra, chosen.dropout_rate, dtype),
@@ -215,7 +215,7 @@ def build(config: Any, num_classes: int = 4) -> Model:
     )
 
 
-def trained_blocks(blocks: tuple[Block, ...], unfreeze: str) -> frozenset[str]:
+def select_trained_blocks(blocks: tuple[Block, ...], unfreeze: str) -> frozenset[str]:
     """Returns the names of the blocks that train: the top ones and, always, the head.
 
     Args:

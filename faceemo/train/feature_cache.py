@@ -60,7 +60,7 @@ def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -
     """
     model, variables = start.model, start.variables
     without_cache = Setup(model, start.preprocessing, splits)
-    if not _pays(config, model, len(splits["train"])):
+    if not _is_worth_caching(config, model, len(splits["train"])):
         return without_cache
     images = {name: splits[name] for name in ("train", "validation")}
     each = jax.eval_shape(
@@ -89,7 +89,7 @@ def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -
     return Setup(model.without_backbone(), None, ready)
 
 
-def _pays(config: ConfigDict, model: Model, n: int) -> bool:
+def _is_worth_caching(config: ConfigDict, model: Model, n: int) -> bool:
     """Returns whether features are the same in every epoch and are needed more than once."""
     same = model.trained == {"head"} and config.augmentation == "none"
     same = same and not (config.erasing or config.mixup or config.cutmix or config.teacher)

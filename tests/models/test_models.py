@@ -31,13 +31,13 @@ def model():
     ],
 )
 def test_unfreeze_counts_blocks_from_the_top(model, unfreeze, trained):
-    assert models.trained_blocks(model.blocks, unfreeze) == trained
+    assert models.select_trained_blocks(model.blocks, unfreeze) == trained
     assert models.build(make_config("vgg16", f"0,unfreeze={unfreeze}")).trained == trained
 
 
 def test_unfreezing_more_blocks_than_exist_is_an_error(model):
     with pytest.raises(UserError, match="'6'"):
-        models.trained_blocks(model.blocks, "6")
+        models.select_trained_blocks(model.blocks, "6")
 
 
 def test_every_parameter_is_in_exactly_one_block_and_no_block_is_empty(model):

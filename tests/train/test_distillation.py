@@ -126,9 +126,9 @@ def test_a_wrong_field_is_named(arg, message):
 def test_features_are_not_cached_if_a_teacher_needs_images():
     model = type("Model", (), {"trained": {"head"}})()
     config = make_config("mobilenet", "0")
-    assert feature_cache._pays(config, model, 10)
+    assert feature_cache._is_worth_caching(config, model, 10)
     config.teacher = "model.npz"
-    assert not feature_cache._pays(config, model, 10)
+    assert not feature_cache._is_worth_caching(config, model, 10)
 
 
 def test_a_teachers_training_images_count_as_inherited():
