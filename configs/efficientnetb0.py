@@ -1,4 +1,6 @@
-r"""EfficientNetB0: the 12 variants of the study, and the recipe `best` beyond them.
+r"""EfficientNetB0: the 12 variants of the original study, and the recipe `best`.
+
+docs/study.md has the variants' results with VGG16; `best` goes beyond the study.
 
     python -m faceemo.main --config configs/efficientnetb0.py:7
     python -m faceemo.main --config configs/efficientnetb0.py:7,image_size=96,dataset=sample
@@ -20,8 +22,8 @@ r"""EfficientNetB0: the 12 variants of the study, and the recipe `best` beyond t
 | 11 | mid | 1e-05 | all | no | 128 | balanced |
 | best | mid | 0.002 | all | no | 32 | none |
 
-All variants have images of 224 pixels, at most six epochs and a patience of two.
-`best` differs from variant 9 also in epochs=20, patience=0, schedule=cosine, warmup_epochs=1,
+Variants 0 to 11 use images of 224 pixels, at most six epochs and a patience of two.
+`best` also differs from variant 9 in epochs=20, patience=0, schedule=cosine, warmup_epochs=1,
 weight_decay=0.05, clip_norm=1, label_smoothing=0.1, erasing=0.25, ema=0.999.
 Initial weights:
 - `imagenet` (the default): Keras's, trained on ImageNet

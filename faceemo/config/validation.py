@@ -76,8 +76,8 @@ def _weights_problems(config: ConfigDict) -> list[str]:
         ]
     if config.weights in facts.needs_all_blocks and config.unfreeze != "all":
         return [
-            f"unfreeze={config.unfreeze!r} (with weights={config.weights!r} takes 'all': a block "
-            "that is frozen at this start sees less than a random one)"
+            f"unfreeze={config.unfreeze!r} (with weights={config.weights!r} takes 'all': these "
+            "weights need further training, and blocks frozen at them do worse than random ones)"
         ]
     return []
 

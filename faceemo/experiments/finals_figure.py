@@ -30,7 +30,8 @@ def name_models(rows: Sequence[Row], usual_epochs: int = STUDY_EPOCHS) -> tuple[
 
     Args:
         rows: Rows from `leaderboard.read_rows`.
-        usual_epochs: Maximum number of epochs that is not mentioned as a setting.
+        usual_epochs: Number of epochs (the field `epochs`) that names do not mention, because it is
+            the usual one.
 
     Returns:
         The settings that all rows share, such as 'image_size=48, policy=strict', and the names.
@@ -145,14 +146,14 @@ def _common_classes(finals: Mapping[str, Mapping[str, Any]]) -> list[str]:
         raise UserError(
             expected=f"at most {MAX_MODELS} models in the figure of F1",
             found=f"{len(finals)}: {'; '.join(finals)}",
-            fix="give with --finals a folder that contains only the runs to draw",
+            fix="use --finals to name a folder that contains only the runs to draw",
         )
     first, *others = (list(scores["classes"]) for scores in finals.values())
     if different := [classes for classes in others if classes != first]:
         raise UserError(
             expected=f"models that all have the classes {', '.join(first)}",
             found=f"one with {', '.join(different[0])}",
-            fix="give with --finals a folder whose runs have the same classes",
+            fix="use --finals to name a folder whose runs have the same classes",
         )
     return first
 

@@ -12,7 +12,10 @@ _REPORT = Path("report", "test", "index.html")
 
 
 def record_opening(workdir: Path) -> None:
-    """Records that the run's test split is opened now. Call it before the split is read."""
+    """Records that the run's test split is opened now.
+
+    Call it before anything is predicted on the split.
+    """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with staging.file(workdir / NAME) as partial:
         partial.write_text(json.dumps([*_read_openings(workdir), now]) + "\n", encoding="utf-8")
@@ -32,7 +35,8 @@ def refuse_reopening(workdir: Path) -> None:
     raise UserError(
         expected=f"a run in {workdir} whose test split has not been opened",
         found=f"one whose test split was opened{when} ({outcome})",
-        fix="read that report, or give --again to open the test split once more (recorded too)",
+        fix=("read that report, or " if report.is_file() else "")
+        + "give --again to open the test split once more (this is recorded, too)",
     )
 
 

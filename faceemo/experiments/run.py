@@ -121,7 +121,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
 def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None = None) -> None:
     """Restores the best weights of the run in `workdir` and reports on a split.
 
-    The opening of the test split is recorded before any of its images is used.
+    The opening of the test split is recorded before any prediction on it.
 
     Args:
         config: The run's configuration.
@@ -130,7 +130,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         groups: CSV with further columns to group the images by (`slices.read_columns`).
 
     Raises:
-        UserError: If there is no run in `workdir`, or its configuration is another.
+        UserError: If there is no run in `workdir`, or its configuration differs.
     """
     columns = slices.read_columns(groups) if groups else None
     recipe = load_recipe(workdir)

@@ -93,7 +93,9 @@ def plan_runs(
     """
     if seeds < 1:
         raise UserError(
-            expected="--seeds to be at least one seed", found=str(seeds), fix="give --seeds 1"
+            expected="--seeds of at least 1",
+            found=str(seeds),
+            fix="give --seeds a whole number from 1",
         )
     models, runs = list(models), []
     for number in range(seeds):
@@ -128,7 +130,7 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
         head = f"[{number} of {len(runs)}] {run.name}"
         if run.is_finished():
             keep_best_weights(run.workdir)  # in case the sweep was killed before it did this
-            print(f"{head}: finished before")
+            print(f"{head}: already finished")
             continue
         # The smallest overhead: only the first run may have had to prepare the images.
         left = estimate_seconds_left(runs, min(overheads, default=0.0))

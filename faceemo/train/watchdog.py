@@ -24,8 +24,8 @@ from faceemo.train.state import TrainState
 # Entropy, in nats, of the predicted classes below which validation has collapsed: 0.1 is 98% in one
 # class and 2% in another.
 _COLLAPSED = 0.1
-# If nearly all labels are the same, nearly constant predictions can be right. There is no collapse
-# if the predictions get this share of a constant prediction's errors right, on balance.
+# If nearly all labels are the same, nearly constant predictions can be right. It is no collapse if
+# accuracy exceeds that of a constant prediction by more than this share of its error rate.
 _GAIN = 0.1
 # Number of images to compare, spread evenly over a split.
 _SAMPLE = 64
@@ -107,9 +107,10 @@ def detect_collapse(
     train_accuracy: float,
     moving: bool,
 ) -> str | None:
-    """Detects a collapse: (nearly) all images are predicted as one class, and too many wrongly.
+    """Detects a collapse of the predictions into one class.
 
-    Accuracy is then (nearly) the share of that class, and says nothing about the model.
+    (Nearly) all images are then predicted as that class, and accuracy is hardly above its share,
+    which says nothing about the model.
 
     Args:
         logits: The logits of the validation images, float [N, C].
@@ -132,13 +133,16 @@ def detect_collapse(
     share = float((labels == predicted).mean())
     if accuracy > share + _GAIN * (1 - share):
         return None
-    # Clearly more than a constant prediction could reach in training.
+    # Clearly more than a constant prediction would reach (by validation's class shares, which stand
+    # in for those of training).
     learned = train_accuracy > np.bincount(labels).max() / len(labels) + 0.1
     if learned and moving:
         cause = "training accuracy is above chance, so BatchNorm's moving statistics lag behind"
         fix = "bn_policy=recalibrate, a smaller batch_size or more epochs"
     elif learned:
-        cause = "training accuracy is above chance, so validation images differ from training's"
+        cause = (
+            "training accuracy is above chance, so validation images differ from training images"
+        )
         fix = "compare the two (scripts/explore_data.py, scripts/view_augmentations.py)"
     else:
         cause = "training accuracy is at chance too: the steps are too large, or too few"
@@ -160,8 +164,8 @@ def refuse_wrong_labels(split: Split, classes: Sequence[str], outputs: int, name
         name: Name of the split; every class must occur in 'train'.
 
     Raises:
-        UserError: If the model has another number of classes, a label is outside the list, a
-            folder's name contradicts its label, or a class has no training image.
+        UserError: If the model has another number of classes, a label is outside the list, an
+            image's label contradicts the name of its folder, or a class has no training image.
     """
     found = ""
     outside = np.flatnonzero((split.labels < 0) | (split.labels >= len(classes)))
@@ -244,9 +248,10 @@ def refuse_unlike_pixels(
 ) -> None:
     """Refuses training inputs on another scale than validation inputs.
 
-    Compares some images of both splits after augmentation and preprocessing: contrast, mean, and
-    their limits with those of pixels from 0 to 255. Training images may have more contrast and
-    another mean if the augmentation changes brightness by design.
+    Compares the contrast and mean of sample images from both splits, after augmentation and
+    preprocessing, and checks that their values lie in the range that pixels from 0 to 255 have
+    after preprocessing. Training images may have more contrast and another mean if the augmentation
+    changes brightness by design.
 
     Args:
         splits: 'train' and 'validation'.

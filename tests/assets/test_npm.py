@@ -106,7 +106,7 @@ def test_the_file_is_fetched_once(npm, cache, monkeypatch, capfd):
     ("change", "reason"),
     [
         ({"member": "package/nothing.bin"}, "cannot unpack it: .*not found"),
-        ({"member": "package/folder"}, "cannot unpack it: it is no regular file"),
+        ({"member": "package/folder"}, "cannot unpack it: it is not a regular file"),
         ({"member": "package/other.bin"}, "wrong hash sha256:"),
         ({"size": 10**18}, "no room"),
     ],
@@ -157,7 +157,7 @@ def test_a_hostile_package_writes_nothing_elsewhere(npm, cache, tmp_path, monkey
     digest = f"sha256:{hashlib.sha256(OTHER).hexdigest()}"
     for name in ("package/link", "package/hard", "package/pipe"):
         register_asset(monkeypatch, make_source(npm, name, digest))
-        with pytest.raises(UserError, match="it is no regular file"):
+        with pytest.raises(UserError, match="it is not a regular file"):
             catalogue.fetch("thing")
     # Such a name is harmless even for the requested member.
     for name in names:

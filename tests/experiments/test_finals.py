@@ -92,7 +92,7 @@ def test_trained_models_are_stored_and_failures_are_listed(script, monkeypatch, 
     for attempt in (1, 2):
         assert script.main() == 1
         output = capsys.readouterr().out
-        assert output.count("finished before") == attempt - 1
+        assert output.count("already finished") == attempt - 1
         path = root / finals.FOLDER / name / trained_model.NAME
         assert f"stored      {path} (16." in output
         assert "failed      vgg16-7,image_size=32,weights=none: no room" in output

@@ -51,7 +51,7 @@ def test_every_run_has_its_own_folder_and_seeds_are_the_outer_loop(tmp_path):
     assert {(run.config.arch, run.config.variant) for run in runs[:4]} == {
         ("vgg16", 0), ("vgg16", 7), ("resnet50v2", 0), ("resnet50v2", 7),
     }  # fmt: skip
-    with pytest.raises(UserError, match="one seed"):
+    with pytest.raises(UserError, match="--seeds of at least 1"):
         sweep.plan_runs(tmp_path, [("vgg16", 0)], 0)
 
 
@@ -64,7 +64,7 @@ def test_a_failure_does_not_stop_other_runs_and_is_retried(stand_in, capsys):
         assert [count_starts(run) for run in runs] == [1, attempt, 1]
     output = capsys.readouterr().out
     assert "epoch  1  of 2" in output
-    assert output.count("finished before") == 2
+    assert output.count("already finished") == 2
     log = (stand_in / "sweep" / sweep.LOGS / f"{runs[1].name}.log").read_text()
     assert "epoch  1  of 1" in log
 

@@ -1,4 +1,6 @@
-"""Reads the weights of a model from Keras's HDF5 files: exactly all of them, or one error.
+"""Reads a model's weights from Keras's HDF5 files.
+
+If any are missing or extra, one error names them all.
 
 Two layouts are known. The legacy one (`Model.save('x.h5')` and Keras's own downloads) has the
 attributes `layer_names` and `weight_names`, on the root or on the group `model_weights`. That of
@@ -80,7 +82,7 @@ def read(
     if problems:
         raise UserError(
             expected=f"the {len(expected)} arrays of the model and nothing else in {path}",
-            found="; ".join(problems) if found else "no weights in a layout of Keras",
+            found="; ".join(problems) if found else "no weights in any layout that Keras writes",
             fix="let Keras write the weights of exactly this model (a backbone: include_top=False)",
         )
     return arrays

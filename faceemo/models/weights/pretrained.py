@@ -10,6 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from faceemo.assets import catalogue, downloads
+from faceemo.config import BACKBONES
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, preprocessing
 from faceemo.models.preprocessing import Preprocessing
@@ -99,7 +100,10 @@ def locate_arrays(
 
 
 def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
-    """Returns the file of weights, fetched if it has a name; and whether it has one."""
+    """Returns the path of a weight file, and whether `weights` is a known name.
+
+    A file with a known name is downloaded first.
+    """
     asset = f"{arch}.{weights}"
     if asset in catalogue.ASSETS:
         alternative = "give the path of the file as weights=PATH"
@@ -109,7 +113,7 @@ def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
         raise UserError(
             expected=f"weights for {arch}: a known name or the path of a file",
             found=f"'{weights}', which is no file",
-            fix="check the path, or choose 'imagenet' or 'none'",
+            fix=f"check the path, or choose one of {', '.join(BACKBONES[arch].weights)}",
         )
     return path, False
 
@@ -183,12 +187,12 @@ def _correct_normalization(arrays: dict[str, np.ndarray], path: Path) -> None:
     The layer divides by the root of `variance`, but in Keras's download that array holds the
     standard deviation (https://github.com/tensorflow/tensorflow/issues/49930). So, with the
     ImageNet weights, Keras divides by its root once more, in a layer `rescaling_1` without weights.
-    Together both divisions are one by the standard deviation.
+    Together the two divisions amount to one by the standard deviation.
 
     Args:
         arrays: Arrays of the file; 'normalization/variance' is changed in place.
-        path: The file. Keras's download is known by its hash, for it was made before the second
-            layer was; a file that Keras saved of such a model has both layers.
+        path: The file. Keras's own download is recognised by its hash, because it is older than
+            that second layer; a file saved from such a model contains both layers.
 
     Raises:
         UserError: If the file does not tell how many such layers there are.

@@ -1,4 +1,6 @@
-"""The checkpoints of a run, written by Orbax, from which it can resume and be used.
+"""The checkpoints of a run, written by Orbax.
+
+Training resumes from them, and prediction reads its weights from them.
 
     WORKDIR/frozen/0       the leaves that never change, written once
     WORKDIR/latest/N       everything that training needs to resume: the leaves that train, the
@@ -138,7 +140,7 @@ class Checkpoints:
         except KeyError as error:
             raise UserError(
                 expected="a checkpoint with the arrays that this version of faceemo trains",
-                found=f"a difference in {error.args[0]}",
+                found=f"arrays that only one of the two has: {error.args[0]}",
                 fix="resume with the version that wrote it (its recipe names it), or give another "
                 "--workdir",
             ) from error
@@ -193,7 +195,9 @@ class Checkpoints:
             raise UserError(
                 expected=f"the frozen leaves in {self._frozen.folder}",
                 found="no intact checkpoint",
-                fix="give the same command with --mode=train, which writes it again",
+                fix="restore the folder from a copy; if the run still has its folder latest, the "
+                "same command with --mode=train also writes it again; otherwise train in another "
+                "--workdir",
             )
         flat = traverse_util.flatten_dict(found[1]["weights"])
         flat |= traverse_util.flatten_dict(trained)

@@ -21,7 +21,7 @@ def make_recipe(
     splits: Mapping[str, Split],
     teachers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Makes a JSON-able record of everything that shaped a run.
+    """Makes a JSON-serialisable record of everything that shaped a run.
 
     Args:
         config: The run's configuration.
@@ -60,7 +60,7 @@ def find_ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def check_inherited_images(recipe: Mapping[str, Any]) -> str | None:
-    """Warns if initial weights or teachers may have seen this run's validation or test images.
+    """Returns a warning if weights or teachers may have seen this run's validation or test images.
 
     Args:
         recipe: `make_recipe`'s result.
@@ -80,7 +80,7 @@ def check_inherited_images(recipe: Mapping[str, Any]) -> str | None:
     return (
         f"this run learns from {' and '.join(others)}, which learned from other images. If any of "
         "those are among this run's validation or test images, its accuracy on them is too high: "
-        "split the images as that run did, or make sure that none is"
+        "split the images as before, or make sure that there are none"
     )
 
 

@@ -214,7 +214,7 @@ def read(path: Path) -> TrainedModel:
     raise UserError(
         expected=f"a run's folder or a stored network ({NAME}) at {path}",
         found="a folder without either" if path.is_dir() else "nothing",
-        fix="name the folder that training printed, such as checkpoints/vgg16-7, or "
+        fix="name the run's folder (its --workdir), such as checkpoints/vgg16-7, or "
         f"'{BUILTIN}' for the network that comes with faceemo",
     )
 

@@ -197,7 +197,7 @@ def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch
         "_training_fields",
         lambda state: real(state) | {"ema": np.zeros(3, np.float32)},
     )
-    with pytest.raises(UserError, match="a difference in ema"):
+    with pytest.raises(UserError, match="only one of the two has: ema"):
         train(copy, epochs=4)
 
 
