@@ -186,8 +186,8 @@ def _parse(argv: list[str]) -> list[str]:
 def _check_config_options(argv: list[str]) -> None:
     """Refuses a missing configuration file, and fields that a configuration does not have.
 
-    ml_collections reports them as errors of other kinds, which bugs in a configuration file raise
-    too; those keep their traceback.
+    ml_collections reports both as exceptions that bugs in a configuration file can raise, too;
+    checking first lets such bugs keep their traceback.
     """
     argument = _config_argument(argv)
     if not argument:
@@ -225,7 +225,7 @@ def _similar_file(path: Path) -> str:
 
 
 def _advise_on_file(path: Path) -> str:
-    """Returns which configuration files there are, in the folder that was named or in configs/."""
+    """Returns advice: the configuration files beside `path` or in configs/, or how to find them."""
     for folder in (path.parent, Path("configs")):
         if files := sorted(folder.glob("*.py")) if folder.name else []:
             return f"name one that exists: {', '.join(map(str, files))}"

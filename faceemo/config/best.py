@@ -1,9 +1,9 @@
 """The recipe beyond the study that all backbones share: the variant `:best`.
 
 These are the fields that differ from variant 9, which trains all blocks; `BACKBONES` adds what is
-particular to each network. README's "Results" shows what they bring on validation. None has been
-tried from Keras's ImageNet weights, which change less if lower blocks train more slowly:
-`layer_decay=0.8,learning_rate=5e-4` would be the first thing to try.
+particular to each network. README's "Results" shows what they bring on validation. None of the
+recipes has been tried from Keras's ImageNet weights. These should change little in the lower
+blocks, so try `layer_decay=0.8,learning_rate=5e-4` first.
 """
 
 from typing import Any

@@ -153,7 +153,8 @@ def _defaults(arch: str, variant: int | str) -> ConfigDict:
     # 'none', or 'balanced': n / (classes * n_class)
     config.class_weights = row.class_weights
     # BatchNorm in blocks that train: 'keras' (batch statistics, moving average), 'frozen' (as in
-    # inference), or 'recalibrate' (statistics over all training images before each validation)
+    # inference), or 'recalibrate' (statistics over an epoch of training images, before each
+    # validation)
     config.bn_policy = "keras"
     # side of the square that enters the backbone, pixels
     config.image_size = 224
@@ -184,8 +185,9 @@ def _defaults(arch: str, variant: int | str) -> ConfigDict:
     config.test_share = 0.0
     # seed of the splits that are made so
     config.split_seed = 1991921
-    # duplicates that are left out: 'original' (equal dHash in train and validation), 'strict' (no
-    # duplicate of any kind in two splits; test stays whole) or 'keep' (none; faceless images stay)
+    # which duplicates are left out: 'original' (those with equal dHash in train and validation),
+    # 'strict' (so that no duplicates of any kind span two splits; test stays whole), 'keep' (none,
+    # and images without a face stay, too)
     config.policy = "original"
     # an image shows a face where the detector's confidence is above this
     config.face_threshold = 0.5
@@ -195,7 +197,8 @@ def _defaults(arch: str, variant: int | str) -> ConfigDict:
     config.near_distance = 2
     # smallest similarity of the pixels' fine structure at which they are near duplicates
     config.near_similarity = 0.7
-    # train images whose label is less probable are left out (scripts/find_suspect_labels.py)
+    # training images are left out if the out-of-fold probability of their label is below this
+    # (scripts/find_suspect_labels.py); 0 leaves none out
     config.suspect_below = 0.0
     # side at which decoded grey images are stored, pixels
     config.native_size = 48

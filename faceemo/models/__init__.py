@@ -176,10 +176,11 @@ def _draw(module: nn.Module, shape: tuple[int, ...], key: jax.Array) -> Any:
 
 @functools.cache
 def _compiled_draw() -> Callable[..., Any]:
-    """Compiles `_draw`; XLA drops the forward pass from it. On CPUs it is hardly optimised.
+    """Returns `_draw`, jitted, so that XLA drops the forward pass.
 
-    Full optimisation takes 21 seconds of the processor for EfficientNetB0, instead of 12, for a
-    program that runs once in a twentieth of a second and draws the same values.
+    On CPUs with little optimisation: full optimisation takes 21 seconds of CPU time for
+    EfficientNetB0 instead of 12, for a program that runs once, for a twentieth of a second, and
+    draws the same values.
     """
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     return jax.jit(_draw, static_argnums=(0, 1), compiler_options=options)
@@ -192,6 +193,10 @@ def build(config: Any, num_classes: int = 4) -> Model:
         config: Configuration with the fields arch, image_size, unfreeze, extra_dense, dtype and
             bn_policy of `faceemo.config.make_config`.
         num_classes: Number of logits.
+
+    Raises:
+        LookupError: If no network of that name is registered.
+        UserError: If `unfreeze` exceeds the number of blocks.
     """
     if config.arch not in NETWORKS:
         raise LookupError(
@@ -266,7 +271,7 @@ def locate_arrays(model: Model, variables: dict[str, Any], weights: str) -> dict
 
 def _layer_order(model: Model) -> tuple[str, ...]:
     """Returns the names of the backbone's layers in the order in which they are called."""
-    # Only while it is traced is the dict in that order; JAX sorts the dicts that it returns.
+    # The dict has that order only during tracing; JAX sorts the keys of dicts that it returns.
     layers: dict[str, None] = {}
 
     def trace(images: jax.Array) -> None:

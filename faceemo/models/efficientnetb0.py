@@ -28,7 +28,8 @@ BLOCKS = (
 STEM_WIDTH, TOP_WIDTH, EXTRA_WIDTH = 32, 1280, 1280
 HEAD_DROPOUT = 0.2
 EPSILON = 1e-3  # Keras's default for BatchNorm
-# Probability that a residual branch is dropped; it grows linearly to this just beyond the last.
+# Probability that a residual branch is dropped: from 0 in the first block it grows linearly, and
+# would reach this value one block after the last.
 DROP_CONNECT = 0.2
 # Standard deviations of red, green and blue, in 0..1, on ImageNet.
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)

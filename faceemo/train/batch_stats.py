@@ -62,7 +62,7 @@ def estimate_batch_stats(config: ConfigDict, start: Start, split: Split) -> Star
 
     @jax.jit
     def measure_inputs(params: Any, batch_stats: Any, images: jax.Array) -> dict[str, Any]:
-        """Measures mean and variance of every BatchNorm's inputs, by the layer's name."""
+        """Measures mean and variance of the inputs of every BatchNorm that trains, by layer."""
         found = {}
 
         def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
@@ -119,7 +119,8 @@ def make_moments_step(
     """Makes `step(state, batch, epoch) -> batch_stats`, to be mapped over `axis_name`.
 
     The result holds the mean and variance of this batch alone, over all devices, in the layers that
-    train. Images and dropout are those of the training step.
+    train. Augmentation and dropout are those of the training step; images are neither erased nor
+    mixed.
 
     Args:
         model: The network.
@@ -156,7 +157,7 @@ def recalibrate_batch_stats(
     config: ConfigDict,
     epoch: int,
 ) -> Any:
-    """Computes batch statistics in one pass over the training images.
+    """Computes batch statistics from one epoch of training images.
 
     Args:
         step: `make_moments_step`'s, mapped over the devices.

@@ -26,7 +26,7 @@ from faceemo.train.steps import make_eval_step, make_train_step
 def build_optimizer(
     config: ConfigDict, rate: Rate, model: Model, variable_labels: dict[str, Any]
 ) -> optax.GradientTransformation:
-    """Builds the configured optimiser, with the given learning rate in place of the configured."""
+    """Builds the configured optimiser, but with the given learning rate."""
     return freezing.make_optimizer(
         rate,
         variable_labels["params"],

@@ -1,7 +1,8 @@
-"""An exponential moving average of the parameters, which validates better than the last step's.
+"""An exponential moving average of the parameters.
 
-The idea is Polyak and Juditsky's (1992). BatchNorm's running statistics are averaged too, so that
-they belong to the averaged parameters. Frozen leaves have no average: they never change.
+It usually does better on validation than the parameters of the last step. The idea is Polyak and
+Juditsky's (1992). BatchNorm's running statistics are averaged too, so that they belong to the
+averaged parameters. Frozen leaves have no average: they never change.
 """
 
 import dataclasses
@@ -36,11 +37,11 @@ def init_ema(variables: dict[str, Any], variable_labels: dict[str, Any]) -> dict
 
 
 def update_ema(state: TrainState, decay: float) -> TrainState:
-    """Takes the variables after a step into the average.
+    """Updates the average with the variables after a step.
 
     In step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's
-    ExponentialMovingAverage: an average that remembers a thousand steps would otherwise remember
-    the random head for as long.
+    ExponentialMovingAverage: otherwise an average over a thousand steps would contain the random
+    initial head for as long.
     """
     step = state.step.astype(jnp.float32)
     new = 1 - jnp.minimum(decay, (1 + step) / (10 + step))

@@ -103,7 +103,10 @@ def _is_worth_caching(config: ConfigDict, model: Model, n: int) -> bool:
 def _compute_features(
     model: Model, preprocessing: Preprocessing, params: Any, batch_stats: Any, images: Any
 ) -> jax.Array:
-    """Computes the head's inputs from images uint8 [B, H, W], averaged if the head averages."""
+    """Computes the head's inputs from uint8 images [B, H, W]: the features.
+
+    They are already averaged over positions if the head does that.
+    """
     inputs = plain_inputs(images, model, preprocessing)
     features, _ = model.features(params, batch_stats, inputs)
     if model.head.pooling == "average":
@@ -166,7 +169,7 @@ def _describe(start: Start, batch_size: int) -> dict[str, Any]:
 def _digest_code() -> str:
     """Computes the sha256, in hex, of the code between stored images and features."""
     sources = [
-        # All files below, not beside: layers and readers of weights have folders of their own.
+        # Recursive, because layers and readers of weights are in subfolders.
         *Path(models.__file__).parent.rglob("*.py"),
         *(Path(str(module.__file__)) for module in (augment, steps)),
         Path(__file__),
@@ -207,7 +210,7 @@ def _read(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
         return None
     try:
         if json.loads(record.read_text())["sha256"] == downloads.file_digest(path, "sha256"):
-            # NumPy's files know no bfloat16 and give its bytes back.
+            # NumPy files cannot store the type bfloat16; they return raw bytes.
             features = np.load(path).view(dtype)
             assert features.shape == shape
             print(f"features of {len(features):,} images: read from {path}")

@@ -1,8 +1,8 @@
 """Freezing: which leaf trains and which does not, decided here and nowhere else.
 
 A model names its blocks, bottom to top, each with a pattern over parameter paths. From them comes
-one tree of labels, and from the labels everything else: the optimiser's two branches, the gradients
-that are computed at all, the contents of a checkpoint, and the printed plan.
+one tree of labels, and from the labels everything else: the optimiser's groups of parameters, which
+gradients are computed, the contents of a checkpoint, and the printed plan.
 """
 
 import re

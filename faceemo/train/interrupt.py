@@ -11,7 +11,7 @@ import jax
 from jax.experimental import multihost_utils
 
 # EX_TEMPFAIL of sysexits.h, "try again later": the run is saved and the same command resumes it.
-# Not 128 + signal, with which a process that saved nothing ends too.
+# Not 128 + signal, which is also the exit code of a process that saved nothing.
 EXIT_CODE = 75
 
 
@@ -24,7 +24,8 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
     """Catches SIGTERM and SIGINT and yields a function that returns whether to stop now.
 
     Every process has to call that function once per step: several processes stop at the same call,
-    whichever of them received the signal. A second signal ends the process as if nothing caught it.
+    whichever of them received the signal. In a single process, a second signal has its usual
+    effect.
     """
     if jax.process_count() > 1:
         yield from _catch_in_all_processes()

@@ -37,8 +37,8 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Trains until the last epoch, or until validation accuracy has stopped growing.
 
-    Resumes from `checkpoints`, to the very image. After every epoch, and every
-    `checkpoint_every_steps`, the state is saved, and the weights too if their validation accuracy
+    Resumes from `checkpoints` at exactly the next image. The state is saved after every epoch and
+    after every `checkpoint_every_steps` steps, and the weights as well if their validation accuracy
     is the best so far.
 
     Args:
@@ -72,7 +72,7 @@ def _fit(
     workdir: Path,
     distillation: Distillation | None,
 ) -> list[dict[str, Any]]:
-    # They import TensorFlow, which nothing but the writer needs.
+    # Imported here because clu's writers import TensorFlow, which takes seconds.
     from clu import metric_writers, periodic_actions
 
     model, train = start.model, splits["train"]
@@ -176,7 +176,7 @@ def _fit(
             )
             if warning:
                 row["warning"] = warning
-            # Before the checkpoint: to write a row twice does no harm, to lose one would.
+            # Before the checkpoint: a row written twice does no harm, a lost one would.
             writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
             writer.flush()
             progress = Progress((*progress.history, row))

@@ -20,7 +20,7 @@ from faceemo.train.distillation import Distillation
 from faceemo.train.start import Start
 
 MIN_RATE, MAX_RATE, STEPS = 1e-7, 1.0, 120
-# The decay of the smoothed loss, and its multiple of the minimum at which the test ends.
+# Decay of the smoothed loss; the test ends when that loss exceeds its minimum by this factor.
 _SMOOTHING, _DIVERGED = 0.9, 2.0
 # Smoothed losses before this step are means of too few to count.
 _FIRST = 10
@@ -66,7 +66,7 @@ class RangeTest:
         return cls(rates, losses, smoothed, float(rates[steepest]))
 
     def format_table(self) -> str:
-        """Formats about ten rows and the suggestion."""
+        """Formats about a dozen of the steps as a table, and marks the suggestion."""
         lines = [f"{'learning rate':>13}  {'loss':>8}  {'smoothed':>8}"]
         nearest = int(np.argmin(np.abs(self.rates - self.suggestion)))
         every = max(len(self.rates) // 12, 1)

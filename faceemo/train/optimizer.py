@@ -1,4 +1,4 @@
-"""Adam and AdamW exactly as Keras has them, and the learning rate over a run."""
+"""Adam and AdamW exactly as in Keras, and the learning rate over a run."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def keras_adam(
     Keras adds epsilon to the root of the second moment before that is corrected for its start at
     zero, optax after. In optax's terms Keras's epsilon is eps / sqrt(1 - b2**step): 32 times as
     large in the first step, the same after some thousands. With gradients near 1e-6 the two differ
-    by percents.
+    by several percent.
 
     Args:
         learning_rate: Factor of every step.

@@ -33,7 +33,7 @@ class Start:
         """Builds the configured network, draws its variables and loads its pretrained weights.
 
         Raises:
-            UserError: If the weights cannot be had, or do not fit the backbone.
+            UserError: If the weights cannot be obtained, or do not fit the backbone.
         """
         model = models.build(config, len(classes_of(config)))
         return cls(model, *models.load_weights(model, model.init(config.seed), config.weights))

@@ -1,4 +1,7 @@
-"""BatchNorm (Ioffe and Szegedy 2015) as in Keras 3; padding is left out, devices are pooled."""
+"""BatchNorm (Ioffe and Szegedy 2015) as in Keras 3.
+
+Its statistics ignore padding and cover all devices.
+"""
 
 import flax.linen as nn
 import jax

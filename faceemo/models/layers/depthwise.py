@@ -38,9 +38,9 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     """Computes the gradients of inputs and kernel.
 
-    Automatic differentiation would make a sum over images and positions for each kernel position,
-    recompute the incoming gradient for each, and XLA does not vectorise sums over slices: 5 to 15
-    times slower than this.
+    Automatic differentiation would sum over images and positions once per kernel position, and
+    would recompute the incoming gradient each time; XLA does not vectorise such sums over slices.
+    That takes 5 to 15 times as long.
     """
     inputs, kernel = saved
     # Otherwise XLA would fuse the long computation of the gradient into each of its uses.
@@ -55,14 +55,19 @@ convolve_depthwise_by_shifts.defvjp(_forward, _backward)
 def _compute_input_gradient(
     shape: Sequence[int], kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
 ) -> jax.Array:
-    """Computes a sum as above, with the kernel rotated and the gradient dilated by `strides`."""
+    """Computes the gradient of the inputs.
+
+    It is the sum of `convolve_depthwise_by_shifts` with the kernel rotated and the gradient dilated
+    by `strides`.
+    """
     padding = [(0, 0, 0)]
     for axis, (before, _) in zip((1, 2), _padding(shape, kernel.shape, strides)[1:3], strict=True):
         reach, stride = kernel.shape[axis - 1] - 1, strides[axis - 1]
         dilated = (gradient.shape[axis] - 1) * stride + 1
         padding.append((reach - before, shape[axis] + before - dilated, stride - 1))
     padded = lax.pad(gradient, jnp.zeros((), gradient.dtype), (*padding, (0, 0, 0)))
-    # Between padding and sum: fused, the sum would test every element for being padding.
+    # Keeps XLA from fusing the padding into the sum, which would then test every element for being
+    # padding.
     padded = lax.optimization_barrier(padded)
     wide = _accumulator(gradient.dtype)
     total = jnp.zeros(shape, wide)

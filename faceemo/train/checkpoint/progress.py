@@ -11,7 +11,7 @@ from faceemo.train.metrics import Totals
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Everything beside the arrays that training needs in order to resume.
+    """Everything besides the arrays that training needs in order to resume.
 
     The best accuracy, its epoch and the epochs since (which early stopping counts) follow from the
     history; the order of images and their augmentation follow from seed, epoch and index.
@@ -29,7 +29,7 @@ class Progress:
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns a JSON-able form that keeps every digit."""
+        """Returns a JSON-serialisable form that keeps every digit."""
         return {
             "epochs": list(self.history),
             "batch": self.batch,

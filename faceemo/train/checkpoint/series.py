@@ -51,7 +51,7 @@ class Series:
 
         Args:
             number: Larger than the numbers of all others.
-            records: JSON-able values by name.
+            records: JSON-serialisable values by name.
             arrays: Trees (dicts) of NumPy arrays by name; an empty one is left out.
 
         Raises:
