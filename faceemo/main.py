@@ -171,16 +171,24 @@ def _parse(argv: list[str]) -> list[str]:
                 found=f"--{error.flagname}{errors.suggestion(error.flagname, flags.FLAGS)}",
                 fix="correct or remove that option",
             ) from error
+        except flags.IllegalFlagValueError as error:
+            if str(error).startswith("flag --config=") and error.__context__:
+                raise error.__context__ from None  # a bug in the configuration file
+            raise _refused_option(error) from error
         except flags.Error as error:
-            raise errors.UserError(
-                expected="options as --help lists them",
-                found=" ".join(str(error).split()),
-                fix="correct or remove that option",
-            ) from error
+            raise _refused_option(error) from error
     if not flags.FLAGS["verbosity"].present:
         # Orbax reports every rename at INFO.
         logging.set_verbosity(logging.WARNING)
     return rest
+
+
+def _refused_option(error: flags.Error) -> errors.UserError:
+    return errors.UserError(
+        expected="options as --help lists them",
+        found=" ".join(str(error).split()),
+        fix="correct or remove that option",
+    )
 
 
 def _check_config_options(argv: list[str]) -> None:

@@ -1,8 +1,8 @@
 """Every test runs on two CPU devices, with silent rank promotion an error.
 
-What one test has compiled the others load, in whatever process they are; here it is compiled with
-less effort, a sixth of the processor's time where much is, and in the commands that tests start as
-for a user. Assets may come from a server and go into a cache of the test's own.
+The persistent compile cache is shared by all processes of a test run. XLA compiles with little
+optimisation, which saves a sixth of the processor's time. Assets may come from a server on this
+machine and go into a cache of the test's own.
 """
 
 import atexit

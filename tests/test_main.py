@@ -11,6 +11,7 @@ import pytest
 from faceemo.data.sample import sample
 from faceemo.experiments import held_out, sweep
 from tests.support.places import REPOSITORY
+from tests.support.xla import ONE_DEVICE
 
 CONFIG7 = "--config=configs/vgg16.py:7"
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
@@ -21,7 +22,7 @@ def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "faceemo.main", *arguments],
         cwd=REPOSITORY,
-        env=os.environ | {"XLA_FLAGS": ""} | environment,
+        env=os.environ | {"XLA_FLAGS": ONE_DEVICE} | environment,
         capture_output=True,
         text=True,
         timeout=500,
@@ -144,7 +145,13 @@ def get_config(arg=None):
         ("config.epochs = 2", 0, "VGG16, variant 7 (the default; none was named), 32 px"),
         ("config.unlock(); config.loss_alpha = 3.0", 2, "the unknown field 'loss_alpha'"),
         ("config.unlock(); del config.seed", 2, "no field 'seed'"),
-        ("config.unlock(); config.image_size = [32]", 2, "image_size=[32] (takes a whole number)"),
+        (
+            "config = type(config)({**config.to_dict(), 'image_size': [32]})",
+            2,
+            "image_size=[32] (takes a whole number)",
+        ),
+        ("config.image_size = [32]", 1, "TypeError"),
+        ("int('no number')", 1, "ValueError: invalid literal"),
         ("{}['a mistake']", 1, "KeyError: 'a mistake'"),
         ("open('a file that is not there')", 1, "FileNotFoundError"),
         ("config.imagesize = 48", 1, "AttributeError"),

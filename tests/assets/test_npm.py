@@ -228,8 +228,10 @@ def test_without_npm_the_message_says_where_to_put_the_file(npm, cache, monkeypa
 def test_an_interrupted_fetch_can_be_repeated(npm, cache, monkeypatch, sent):
     source = make_source(npm)
     program = f"""
+import signal
 from faceemo.assets import catalogue
 from faceemo.assets.packages import NpmPackage
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 catalogue.ASSETS["thing"] = catalogue.Asset("CC0", "thing.bin", ({source!r},))
 print(catalogue.fetch("thing"))
 """

@@ -11,6 +11,7 @@ from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.experiments import resume_proof
 from tests.support.places import REPOSITORY
+from tests.support.xla import ONE_DEVICE
 from tests.train.test_loop import fit
 
 
@@ -106,7 +107,7 @@ def test_a_real_run_is_killed_and_resumes(tmp_path):
             *("--config", f"{config},data_dir={tmp_path / 'data'},epochs=2"),
         ],
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": ""},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": ONE_DEVICE},
         capture_output=True,
         text=True,
         timeout=500,
