@@ -15,6 +15,8 @@ from faceemo.experiments import run
 from tests.support.data import forms
 from tests.test_main import command
 
+pytestmark = pytest.mark.slow
+
 FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 

@@ -14,6 +14,8 @@ from tests.support.places import REPOSITORY
 from tests.support.xla import ONE_DEVICE
 from tests.train.test_loop import fit
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_difference_in_an_array_or_a_metric_is_found(tmp_path, capsys):
     fit(tmp_path / "one", epochs=2, patience=0)

@@ -18,6 +18,8 @@ from faceemo.inference.predictor import MAX_BATCH, Predictor
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from tests.support.data.faces import face
 
+pytestmark = pytest.mark.slow
+
 
 def to_array(predictions):
     """Returns the probabilities of predictions as an array [N, C]."""

@@ -17,6 +17,8 @@ from faceemo.config import ARCHS, VARIANTS, make_config
 from faceemo.models.weights import keras_h5
 from faceemo.train import freezing
 
+pytestmark = pytest.mark.slow
+
 LEARNING_RATE = 1e-3
 TOLERANCE = 1e-6
 # Parameters that shift a whole channel before a BatchNorm, which subtracts the shift again.

@@ -15,6 +15,8 @@ from faceemo.models import efficientnetb0
 from faceemo.models.layers.layers import Mode, dropout
 from tests.support.models import legacy_layout
 
+pytestmark = pytest.mark.slow
+
 NAME = "efficientnetb0.imagenet"
 
 

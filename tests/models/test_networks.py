@@ -14,6 +14,8 @@ from faceemo.config import make_config
 from faceemo.models import preprocessing
 from faceemo.models.layers.layers import Mode
 
+pytestmark = pytest.mark.slow
+
 ARCHS = ("resnet50v2", "efficientnetb0", "mobilenet")
 CHANNELS = {"resnet50v2": 2048, "efficientnetb0": 1280, "mobilenet": 1024}
 PREPROCESSING = {

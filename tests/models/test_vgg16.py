@@ -14,6 +14,8 @@ from faceemo.errors import UserError
 from faceemo.models import preprocessing
 from faceemo.models.weights import keras_h5
 
+pytestmark = pytest.mark.slow
+
 
 def assert_close(ours, keras):
     """Checks that the difference is at most 1e-4 of the largest value."""

@@ -9,6 +9,8 @@ from PIL import Image, UnidentifiedImageError
 
 from tests.support.places import SCRIPTS
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 540  # seconds, enough for a busy machine
 
 

@@ -25,6 +25,8 @@ from faceemo.train.steps import plain_inputs
 from tests.support.data.faces import face
 from tests.support.train.tiny import GREY, SIZE, make_split, make_start, tiny_config
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.PRNGKey(0)
 STATS_LABELS = {"trained": dict.fromkeys(("moving_mean", "moving_variance"), "train")} | {
     "frozen": dict.fromkeys(("moving_mean", "moving_variance"), "freeze")

@@ -23,6 +23,8 @@ from tests.support.train.recipe_steps import make_batch, make_teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 from tests.test_main import command
 
+pytestmark = pytest.mark.slow
+
 
 def train_plainly(distillation, **recipe):
     """Takes three steps of plain gradient descent; returns the largest change and the last loss."""

@@ -21,6 +21,8 @@ from faceemo.train.checkpoint.provenance import make_recipe
 from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, tiny_config
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"augmentation": "none", "unfreeze": "0", "epochs": 3, "patience": 0}
 
 

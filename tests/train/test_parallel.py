@@ -15,6 +15,8 @@ from faceemo.train.interrupt import EXIT_CODE
 from tests.support.train.processes import finish, free_port, results, run, start, stored
 from tests.support.train.tiny import make_split
 
+pytestmark = pytest.mark.slow
+
 # 70 images in batches of 18: only 1 and 2 devices divide both 70 and 18.
 RUN = {"epochs": 3, "patience": 0, "batch_size": 18}
 

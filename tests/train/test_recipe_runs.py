@@ -14,6 +14,8 @@ from tests.support.train.tiny import GREY, make_model, make_splits
 from tests.train import test_feature_cache
 from tests.train.test_loop import fit, stored
 
+pytestmark = pytest.mark.slow
+
 RECIPE = {
     "epochs": 4,
     "patience": 0,

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from faceemo.data.augment.mixing import Mixing
 from faceemo.train import ema, freezing
@@ -10,6 +11,8 @@ from faceemo.train.state import TrainState
 from tests.support.train.plain_step import make_plain_optimizer, make_plain_step
 from tests.support.train.recipe_steps import WEIGHTS, make_batch, make_teacher, run, train
 from tests.support.train.tiny import GREY, make_model
+
+pytestmark = pytest.mark.slow
 
 EVERYTHING = {
     "ema": 0.9,

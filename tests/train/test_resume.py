@@ -11,6 +11,8 @@ import pytest
 from faceemo.train.interrupt import EXIT_CODE
 from tests.support.train.processes import assert_identical, finish, results, run, start
 
+pytestmark = pytest.mark.slow
+
 RUN = {"epochs": 4, "patience": 0, "checkpoint_every_steps": 2}
 
 

@@ -18,6 +18,8 @@ from faceemo.data.sample.canvas import SIDE
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def plant(labels, count, seed):
     """Returns labels of which `count` are wrong, and the set of their indexes."""

@@ -16,6 +16,8 @@ from faceemo.analysis.report import figures, report
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert('1')</script>/\"onerror=\"x' $a$ &amp; \udcff,笑.jpg"
 SUMMARY = {
     "arch": "vgg16",

@@ -12,6 +12,8 @@ from faceemo.train.steps import plain_inputs
 from tests.support import keras_process
 from tests.support.places import SUPPORT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):

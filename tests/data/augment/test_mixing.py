@@ -10,6 +10,8 @@ from faceemo.data.augment.mixing import Mixing, add_partners, draw_partners, mix
 from faceemo.data.pipeline import epoch_batches
 from tests.support.train.tiny import make_split
 
+pytestmark = pytest.mark.slow
+
 COUNT, SIZE = 3000, 24
 KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(3), i))(jnp.arange(COUNT))
 

@@ -8,6 +8,8 @@ from faceemo.assets import catalogue
 from faceemo.data.measure import face_detector
 from tests.support.data.faces import face, jpeg, odd_files
 
+pytestmark = pytest.mark.slow
+
 
 def place_face(seed, side, left, top, canvas=200):
     """Draws a face on a plain background."""

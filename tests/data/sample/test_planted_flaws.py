@@ -13,6 +13,8 @@ from faceemo.data.prepare import prepare
 from faceemo.data.sample import planted_flaws, sample
 from faceemo.data.source import archive
 
+pytestmark = pytest.mark.slow
+
 SEED = 1991921
 EXACT = ("unreadable", "blank", "no face", "same pixels", "same dHash", "conflicting labels",
          "leak into test")  # fmt: skip

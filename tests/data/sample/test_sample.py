@@ -22,6 +22,8 @@ from faceemo.data.sample.draw_face import draw_face
 from faceemo.data.sample.draw_non_face import NON_FACES, draw_non_face
 from faceemo.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "train": 100,
     "validation": 26,

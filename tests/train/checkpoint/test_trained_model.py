@@ -26,6 +26,8 @@ from tests.support import finished
 from tests.support.places import REPOSITORY
 from tests.support.train.tiny import make_splits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
