@@ -1,7 +1,9 @@
 """Keras's own results, computed once per test run in separate processes."""
 
 import dataclasses
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -36,22 +38,28 @@ class Oracle:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory) -> Oracle:
-    """Keras's results for VGG16, preprocessing and file layouts."""
-    return compute("keras_oracle.py", tmp_path_factory, catalogue.fetch("vgg16.hed"))
+    """Keras's results for VGG16 and file layouts."""
+    return compute(tmp_path_factory, "keras_oracle.py", catalogue.fetch("vgg16.hed"))
 
 
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory) -> Oracle:
-    """Keras's results for the other networks, BatchNorm and steps of Adam; they take longer."""
-    return compute("keras_networks.py", tmp_path_factory)
+def networks(tmp_path_factory) -> Callable[[str], Oracle]:
+    """Returns a function from a network's name to Keras's results; VGG16's is a step alone."""
+    return functools.cache(functools.partial(compute, tmp_path_factory, "keras_networks.py"))
 
 
-def compute(program, tmp_path_factory, *arguments) -> Oracle:
+@pytest.fixture(scope="session")
+def pieces(tmp_path_factory) -> Oracle:
+    """Keras's results for single pieces: BatchNorm, Adam, preprocessing, drop rates."""
+    return compute(tmp_path_factory, "keras_pieces.py")
+
+
+def compute(tmp_path_factory, program, *arguments) -> Oracle:
     """Runs a program of tests/support/models, or reads its results if another worker ran it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # shared by the workers
-    folder = folder / program.removesuffix(".py")
+    folder = folder / "-".join([program.removesuffix(".py"), *(Path(x).name for x in arguments)])
     folder.mkdir(exist_ok=True)
     with filelock.FileLock(folder / "lock"):
         if not (folder / "results.npz").exists():

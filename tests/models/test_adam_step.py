@@ -30,7 +30,7 @@ CANCELLED = {
 }
 
 
-def load_start(networks, arch, model):
+def load_start(oracle, arch, model):
     """Returns the variables from which Keras's step started, float64."""
     shapes = model.shapes()
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
@@ -39,17 +39,17 @@ def load_start(networks, arch, model):
             traverse_util.flatten_dict(part, sep="/") for part in shapes["params"].values()
         ]
         expected = {name: leaf.shape for part in parts for name, leaf in part.items()}
-        arrays = keras_h5.read(networks.folder / "vgg16_whole.weights.h5", expected)
+        arrays = keras_h5.read(oracle.folder / "vgg16_whole.weights.h5", expected)
         params = {
             name: traverse_util.unflatten_dict({n: arrays[n] for n in part}, sep="/")
             for name, part in zip(shapes["params"], parts, strict=True)
         }
         variables = {"params": params, "batch_stats": {}}
     else:
-        path = str(networks.folder / f"{arch}.h5")
+        path = str(oracle.folder / f"{arch}.h5")
         variables, _, _ = models.load_weights(model, variables, path)
         for name in ("kernel", "bias"):
-            variables["params"]["head"]["predictions"][name] = networks.results[
+            variables["params"]["head"]["predictions"][name] = oracle.results[
                 f"{arch}/head/plain/predictions/{name}"
             ]
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
@@ -84,14 +84,15 @@ def subsample(array):
 @pytest.mark.parametrize("level", ["0", "1", "all"])
 @pytest.mark.parametrize("arch", ARCHS)
 def test_step_equals_keras(networks, arch, level):
-    inputs = networks.results[f"{arch}/step/inputs"]
+    oracle = networks(arch)
+    inputs = oracle.results[f"{arch}/step/inputs"]
     config = make_config(arch, f"0,weights=none,unfreeze={level},image_size={inputs.shape[1]}")
     config.dtype = "float64"
     with jax.enable_x64(True):
         model = models.build(config)
-        before = load_start(networks, arch, model)
+        before = load_start(oracle, arch, model)
         after = jax.tree.map(np.asarray, run_step(model, before, inputs))
-    expected = networks.weights(f"{arch}/step{level}")
+    expected = oracle.weights(f"{arch}/step{level}")
     changes = jax.tree.map(lambda new, old: new - old, after, before)
     trained = {block.name: block.pattern for block in model.blocks if block.name in model.trained}
     compared, tiny = set(), set()
@@ -120,8 +121,8 @@ def test_step_equals_keras(networks, arch, level):
     assert bool(tiny) == (CANCELLED[arch] != "" and level != "0")
 
 
-def test_five_steps_of_the_optimizer_equal_keras_adam(networks):
-    keras = networks.weights("adam")
+def test_five_steps_of_the_optimizer_equal_keras_adam(pieces):
+    keras = pieces.weights("adam")
     with jax.enable_x64(True):
         params = {"weight": jnp.ones(40)}
         optimizer = freezing.make_optimizer(LEARNING_RATE, {"weight": freezing.TRAIN})
@@ -163,6 +164,6 @@ def test_weight_counts_equal_keras(networks, arch, variant):
         "mobilenet": ([1024], [1024]),
     }[arch]
     head = count_dense(*below, *(extra if row.extra_dense else []), 4)
-    keras_trained, keras_frozen = networks.results[f"{arch}/counts/{row.unfreeze}"]
+    keras_trained, keras_frozen = networks(arch).results[f"{arch}/counts/{row.unfreeze}"]
     assert trained == keras_trained + head
     assert frozen + statistics == keras_frozen

@@ -43,12 +43,12 @@ def normalization(variables):
 
 
 def test_imagenet_weights_normalise_as_keras_does(networks, model, zeros, monkeypatch):
-    official = networks.folder / "official.h5"
+    official = networks("efficientnetb0").folder / "official.h5"
     register_download(monkeypatch, official)
     monkeypatch.setattr(catalogue, "fetch", lambda name, **_: {NAME: official}[name])
     loaded, _, source = models.load_weights(model, zeros, "imagenet")
     assert source["source"] == "imagenet"
-    keras = networks.weights("imagenet")
+    keras = networks("efficientnetb0").weights("imagenet")
     features, _ = jax.jit(model.features)(loaded["params"], loaded["batch_stats"], keras["inputs"])
     np.testing.assert_allclose(
         features, keras["features"], rtol=0, atol=1e-4 * np.abs(keras["features"]).max()
@@ -57,13 +57,13 @@ def test_imagenet_weights_normalise_as_keras_does(networks, model, zeros, monkey
     np.testing.assert_allclose(variance, np.square([0.229, 0.224, 0.225]), rtol=1e-6)
     # Files that Keras saves of that model give the same numbers.
     for end in ("h5", "weights.h5", "keras"):
-        path = str(networks.folder / f"imagenet.{end}")
+        path = str(networks("efficientnetb0").folder / f"imagenet.{end}")
         again, _, _ = models.load_weights(model, zeros, path)
         jax.tree.map(np.testing.assert_array_equal, again, loaded)
 
 
 def test_the_download_is_recognised_by_its_hash(networks, model, zeros, monkeypatch):
-    path = networks.folder / "official.h5"
+    path = networks("efficientnetb0").folder / "official.h5"
     plain, _, _ = models.load_weights(model, zeros, str(path))
     np.testing.assert_array_equal(
         normalization(plain)["variance"], np.float32([0.229, 0.224, 0.225])
@@ -81,7 +81,7 @@ def written(networks):
     prefix = "weights/"
     weights = {
         re.sub(r"^normalization_\d+", "normalization", name.removeprefix(prefix)): array
-        for name, array in networks.weights("efficientnetb0").items()
+        for name, array in networks("efficientnetb0").weights("efficientnetb0").items()
         if name.startswith(prefix)
     }
     return weights, list(dict.fromkeys(name.split("/")[0] for name in weights))
@@ -144,8 +144,8 @@ def list_dropouts(model, monkeypatch, training, keys=True):
     return drawn
 
 
-def test_branches_are_dropped_at_keras_rates(networks, model, monkeypatch):
-    rates = networks.weights("drop_rates")
+def test_branches_are_dropped_at_keras_rates(pieces, model, monkeypatch):
+    rates = pieces.weights("drop_rates")
     expected = [float(rates[name]) for name in sorted(rates)]
     drawn = list_dropouts(model, monkeypatch, model.trained)
     np.testing.assert_allclose([rate for rate, _, _ in drawn], expected, rtol=1e-6)
@@ -181,7 +181,7 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rate):
 def test_a_dropped_branch_leaves_the_input_of_the_block(networks, model, zeros, monkeypatch):
     """Checks that blocks 6b to 6d change nothing without their branches."""
     monkeypatch.setattr(efficientnetb0, "dropout", lambda inputs, *rest, **options: inputs * 0)
-    path = str(networks.folder / "efficientnetb0.h5")
+    path = str(networks("efficientnetb0").folder / "efficientnetb0.h5")
     variables, _, _ = models.load_weights(model, zeros, path)
     params, statistics = variables["params"], variables["batch_stats"]
     images = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 3)).astype(np.float32)

@@ -18,9 +18,9 @@ from faceemo.models.preprocessing import Preprocessing, preprocess
         ("efficientnet", preprocessing.IDENTITY),
     ],
 )
-def test_preprocess_equals_keras(oracle, name, settings):
-    ours = preprocess(oracle.results["pixels"], settings)
-    np.testing.assert_allclose(ours, oracle.results[f"preprocessed/{name}"], rtol=0, atol=2e-5)
+def test_preprocess_equals_keras(pieces, name, settings):
+    ours = preprocess(pieces.results["pixels"], settings)
+    np.testing.assert_allclose(ours, pieces.results[f"preprocessed/{name}"], rtol=0, atol=2e-5)
 
 
 def test_hed_subtracts_its_own_mean_from_blue_green_red():

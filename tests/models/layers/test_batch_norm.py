@@ -18,8 +18,8 @@ GARBAGE = 1e4
 
 
 @pytest.fixture(scope="module")
-def keras(networks):
-    return networks.weights("batch_norm")
+def keras(pieces):
+    return pieces.weights("batch_norm")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from faceemo.errors import UserError
 from faceemo.models.weights import keras_h5
 from tests.support.models import legacy_layout
 
+pytestmark = pytest.mark.slow
+
 
 def get_shapes(weights):
     return {name: array.shape for name, array in weights.items()}

@@ -59,6 +59,7 @@ def test_arrays_equal_those_that_pytorch_reads(path):
         assert (numbers.flat[0], numbers.flat[-1]) == (first, last)
 
 
+@pytest.mark.slow
 def test_with_relu6_predictions_equal_lite0(path, model, loaded, monkeypatch):
     monkeypatch.setattr(efficientnetb0.nn, "swish", nn.relu6)
     variables, preprocessing, _ = loaded

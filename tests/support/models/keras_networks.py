@@ -1,6 +1,8 @@
-"""Program that writes Keras's results for all networks but VGG16, and steps of Adam for all.
+"""Program that writes Keras's results for a network, and for a step of Adam with it.
 
-python keras_networks.py FOLDER
+python keras_networks.py FOLDER NETWORK
+
+For VGG16 it writes only the step; keras_oracle.py has the rest.
 
 Every weight and statistic is random, drawn so that all activations are of order one. Nothing of
 faceemo is used.
@@ -13,7 +15,6 @@ import keras
 import numpy as np
 from keras import layers
 from keras_oracle import name_weights, randomise
-from keras_pieces import compute_adam, compute_batch_norm
 
 RNG = np.random.default_rng(20)
 SIZES = (96, 48, 75, 224)
@@ -151,13 +152,6 @@ def compute_network(arch: str, folder: Path) -> dict[str, np.ndarray]:
     return results | {name: array for name, array in moved.items() if "moving_" in name}
 
 
-def read_drop_rates() -> dict[str, np.ndarray]:
-    """Returns the drop rates of EfficientNetB0's residual branches."""
-    base = keras.applications.EfficientNetB0(include_top=False, weights=None)
-    drops = [layer for layer in base.layers if isinstance(layer, layers.Dropout)]
-    return {f"drop_rates/{layer.name}": np.array(layer.rate) for layer in drops}
-
-
 def compute_imagenet(folder: Path) -> dict[str, np.ndarray]:
     """Computes features with EfficientNetB0's ImageNet file, for which a random one stands in."""
     official, batch = folder / "official.h5", make_images("efficientnetb0", 48)
@@ -255,13 +249,8 @@ def compute_steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[
     return results
 
 
-def main(folder: Path) -> None:
-    keras.utils.set_random_seed(20)
-    results = compute_batch_norm()
-    for arch in EXTRA_WIDTH:
-        results |= compute_network(arch, folder)
-    results |= compute_imagenet(folder) | read_drop_rates()
-
+def save_whole_vgg16(folder: Path) -> None:
+    """Writes the weights of a whole VGG16 at 32 pixels."""
     base = make_backbone("vgg16", 32)
     hidden = layers.Flatten()(base.output)
     for name, width in (("fc1", 4096), ("fc2", 4096), ("predictions", 4)):
@@ -270,14 +259,22 @@ def main(folder: Path) -> None:
     randomise(whole)
     whole.save_weights(folder / "vgg16_whole.weights.h5")
 
+
+def main(folder: Path, arch: str) -> None:
+    keras.utils.set_random_seed(20)
+    results = {}
+    if arch == "vgg16":
+        save_whole_vgg16(folder)
+    else:
+        results |= compute_network(arch, folder)
+    if arch == "efficientnetb0":
+        results |= compute_imagenet(folder)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    results |= compute_adam()
-    for arch in MAKERS:
-        head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
-        results |= compute_steps(arch, folder, head)
+    head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
+    results |= compute_steps(arch, folder, head)
     np.savez(folder / "results.npz", **results)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

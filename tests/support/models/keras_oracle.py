@@ -95,12 +95,6 @@ def main(folder: Path, hed: Path) -> None:
     backbone.set_weights(arrays)
     results["features_hed"] = backbone.predict(results["inputs48"], verbose=0)
 
-    pixels = RNG.uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
-    results["pixels"] = pixels
-    for name in ("vgg16", "resnet_v2", "efficientnet"):
-        module = getattr(keras.applications, name)
-        results[f"preprocessed/{name}"] = module.preprocess_input(pixels.copy())
-
     # More than ten layers of a class, and a trained model's other state beside the weights.
     small = keras.Sequential(
         [

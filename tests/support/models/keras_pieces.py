@@ -1,5 +1,12 @@
-"""Part of `keras_networks.py`: results of a BatchNorm layer and of Adam alone."""
+"""Program that writes Keras's results for single pieces: BatchNorm, Adam, preprocessing.
 
+python keras_pieces.py FOLDER
+
+It takes seconds where `keras_networks.py` takes most of a minute.
+"""
+
+import sys
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -35,6 +42,16 @@ def compute_batch_norm() -> dict[str, np.ndarray]:
     return results
 
 
+def compute_preprocessing() -> dict[str, np.ndarray]:
+    """Preprocesses colour images as each family of networks does."""
+    pixels = RNG.uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
+    results = {"pixels": pixels}
+    for name in ("vgg16", "resnet_v2", "efficientnet"):
+        module = getattr(keras.applications, name)
+        results[f"preprocessed/{name}"] = module.preprocess_input(pixels.copy())
+    return results
+
+
 def compute_adam() -> dict[str, np.ndarray]:
     """Computes five steps with gradients from far below Adam's epsilon to far above."""
     gradients = RNG.normal(0, 1, (5, 40)) * np.logspace(-10, 2, 40)
@@ -44,3 +61,21 @@ def compute_adam() -> dict[str, np.ndarray]:
         optimizer.apply([keras.ops.convert_to_tensor(gradient, "float64")], [variable])
         after.append(variable.numpy())
     return {"adam/gradients": gradients, "adam/after": np.array(after)}
+
+
+def read_drop_rates() -> dict[str, np.ndarray]:
+    """Returns the drop rates of EfficientNetB0's residual branches."""
+    base = keras.applications.EfficientNetB0(include_top=False, weights=None)
+    drops = [layer for layer in base.layers if isinstance(layer, layers.Dropout)]
+    return {f"drop_rates/{layer.name}": np.array(layer.rate) for layer in drops}
+
+
+def main(folder: Path) -> None:
+    results = compute_batch_norm() | compute_preprocessing() | read_drop_rates()
+    keras.config.set_floatx("float64")
+    results |= compute_adam()
+    np.savez(folder / "results.npz", **results)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
