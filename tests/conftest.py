@@ -7,6 +7,7 @@ machine and go into a cache of the test's own.
 
 import atexit
 import collections
+import gc
 import os
 import shutil
 import tempfile
@@ -34,6 +35,8 @@ from tests.support import served
 
 pytest_plugins = ["tests.support.analysis.predictions"]
 
+# Python's cycle collector walks the many objects of JAX and TensorFlow each time: collect rarely.
+gc.set_threshold(100_000, 50, 100)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # How long an example takes says more about the machine than about what it tries.
 hypothesis.settings.register_profile("faceemo", deadline=None)

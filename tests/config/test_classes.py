@@ -13,7 +13,6 @@ from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, m
 from faceemo.errors import UserError
 from faceemo.experiments import run
 from tests.support.data import forms
-from tests.test_main import command
 
 pytestmark = pytest.mark.slow
 
@@ -98,35 +97,33 @@ def test_a_label_beyond_the_classes_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [("surprise", "happy", "sad"), FER])
-def test_training_follows_the_classes(tmp_path, classes):
-    """From a folder without validation split, or a csv, to a report, in processes of their own."""
+def test_training_follows_the_classes(tmp_path, capsys, classes):
+    """From a folder without validation split, or a csv, to a report."""
     images = forms.decodable(forms.draw_images(tmp_path / "drawn"))
     if len(classes) == 3:
         source = forms.write_folder(tmp_path / "in", forms.without(images, "validation", "test"))
     else:
         table = forms.make_csv(forms.renumbered(forms.with_seven_classes(images))).encode()
         source = forms.write_folder(tmp_path, {"fer2013.csv": table}) / "fer2013.csv"
-    config = (
-        "configs/mobilenet.py:1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"
-        f"class_weights=balanced,classes={'+'.join(classes)}"
+    config = make_config(
+        "mobilenet",
+        "1,image_size=32,weights=none,epochs=1,policy=keep,validation_share=0.3,"
+        f"class_weights=balanced,classes={'+'.join(classes)},source={source},"
+        f"data_dir={tmp_path / 'data'}",
     )
-    options = (
-        f"--config={config},source={source},data_dir={tmp_path / 'data'}",
-        f"--workdir={tmp_path / 'run'}",
-    )
-    process = command(*options)
-    assert process.returncode == 0, process.stderr
-    assert ("validation is split off from train" in process.stdout) == (len(classes) == 3)
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    workdir = tmp_path / "run"
+    run.train(config, workdir)
+    printed = capsys.readouterr().out
+    assert ("validation is split off from train" in printed) == (len(classes) == 3)
+    summary = json.loads((workdir / "summary.json").read_text())
     assert summary["classes"] == list(classes)
-    scores = json.loads((tmp_path / "run/report/validation/scores.json").read_text())
+    scores = json.loads((workdir / "report/validation/scores.json").read_text())
     assert scores["classes"] == list(classes)
     assert len(scores["confusion"]) == len(classes)
     # a head of another width would not load
     if len(classes) == 3:
-        _, _, arg = f"{config},source={source},data_dir={tmp_path / 'data'}".partition(":")
         with pytest.raises(UserError, match=r"images in the test split; found none.*test_share"):
-            run.evaluate(make_config("mobilenet", arg), tmp_path / "run", "test", None)
+            run.evaluate(config, workdir, "test", None)
     else:
-        again = command(*options, "--mode=evaluate", "--split=test")
-        assert again.returncode == 0, again.stderr
+        run.evaluate(config, workdir, "test", None)
+        assert (workdir / "report/test/scores.json").is_file()

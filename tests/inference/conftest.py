@@ -1,8 +1,5 @@
-"""Fixtures: a small run, trained and evaluated by the command; networks without training."""
+"""Fixtures: a small run, trained and evaluated; networks without training."""
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,15 +9,15 @@ from PIL import Image
 import faceemo
 from faceemo.config import CLASSES, make_config
 from faceemo.data.sample import sample
+from faceemo.experiments import run as experiments
 from faceemo.inference import explain, predict_files
 from faceemo.inference.predictor import Predictor
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
 from tests.support.inference import films, networks
-from tests.support.places import REPOSITORY
 from tests.support.train.tiny import GREY, SIZE, make_model
 
-CONFIG = "configs/vgg16.py:0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
+CONFIG = "0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +25,8 @@ def run(tmp_path_factory):
     """The folder of a run; its data is in the folder 'data' beside it."""
     folder = tmp_path_factory.mktemp("inference")
     sample.write_zip(folder / "data", seed=5, counts={"train": 48, "validation": 40, "test": 8})
-    command = [sys.executable, "-m", "faceemo.main", "--config"]
-    command += [f"{CONFIG},data_dir={folder / 'data'}", "--workdir", str(folder / "run")]
-    process = subprocess.run(
-        command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=500
-    )
-    assert process.returncode == 0, process.stderr
+    config = make_config("vgg16", f"{CONFIG},data_dir={folder / 'data'}")
+    experiments.train(config, folder / "run")
     return folder / "run"
 
 

@@ -1,7 +1,6 @@
 """Distillation follows its paper, on the very inputs that the student is trained on."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -14,6 +13,7 @@ from faceemo.config import make_config
 from faceemo.data.augment.mixing import Mixing
 from faceemo.data.sample import sample
 from faceemo.errors import UserError
+from faceemo.experiments import run
 from faceemo.train import feature_cache, freezing
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.distillation import Distillation, make_distillation
@@ -21,7 +21,6 @@ from faceemo.train.losses import distillation_loss
 from tests.support.inference import networks
 from tests.support.train.recipe_steps import make_batch, make_teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
-from tests.test_main import command
 
 pytestmark = pytest.mark.slow
 
@@ -43,11 +42,10 @@ def train_plainly(distillation, **recipe):
     return max(jax.tree.leaves(change)), sums["loss"]
 
 
-@pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_a_network_that_only_teaches_itself_does_not_change(temperature):
+def test_a_network_that_only_teaches_itself_does_not_change():
     """This holds only if it gets exactly the teacher's inputs, image by image."""
-    still, _ = train_plainly(Distillation([make_teacher(0)], 1.0, temperature))
-    halfway, _ = train_plainly(Distillation([make_teacher(0)], 0.5, temperature))
+    still, _ = train_plainly(Distillation([make_teacher(0)], 1.0, 3.0))
+    halfway, _ = train_plainly(Distillation([make_teacher(0)], 0.5, 3.0))
     alone, _ = train_plainly(None)
     assert still < 1e-6
     assert halfway == pytest.approx(alone / 2, rel=0.2)
@@ -154,26 +152,19 @@ def test_a_teachers_training_images_count_as_inherited():
 
 @pytest.mark.slow
 def test_a_run_names_its_teacher_and_refuses_another(file, tmp_path):
-    """By the command: the run is trained and evaluated, and its card names the teacher."""
+    """The run is trained and evaluated, and its card names the teacher."""
     sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
-    config = f"configs/mobilenet.py:0,image_size=32,weights=none,epochs=1,teacher={file}"
-    options = (
-        "--config",
-        f"{config},data_dir={tmp_path / 'data'}",
-        "--workdir",
-        str(tmp_path / "r"),
+    config = make_config(
+        "mobilenet",
+        f"0,image_size=32,weights=none,epochs=1,teacher={file},data_dir={tmp_path / 'data'}",
     )
-    process = command(*options)
-    assert process.returncode == 0, process.stderr
-    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    summary = run.train(config, tmp_path / "r")
     assert [one["source"] for one in summary["teachers"]] == [str(file)]
     text = (tmp_path / "r" / card.NAME).read_text()
-    assert (
-        text.count(f"{file.parent.name}/{file.name}") == 3
-    )  # as a teacher, in a warning, in a field
+    # as a teacher, in a warning, in a field
+    assert text.count(f"{file.parent.name}/{file.name}") == 3
     assert str(file.parent.parent) not in text
-    assert command(*options, "--mode=evaluate", "--split=validation").returncode == 0
-    other = networks.write(tmp_path, "mobilenet", seed=1)
-    process = command(*options, f"--config.teacher={other}", "--config.epochs=2")
-    assert process.returncode == 2
-    assert "teacher" in process.stderr
+    run.evaluate(config, tmp_path / "r", "validation")
+    config.teacher, config.epochs = str(networks.write(tmp_path, "mobilenet", seed=1)), 2
+    with pytest.raises(UserError, match="teacher"):
+        run.train(config, tmp_path / "r")

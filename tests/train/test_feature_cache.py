@@ -66,8 +66,10 @@ def files(tmp_path):
     return sorted((tmp_path / "data" / "features").glob("*.npy"))
 
 
-@pytest.mark.parametrize("changes", [{}, {"class_weights": "balanced", "ema": 0.9}])
-@pytest.mark.parametrize("pooling", ["average", "flatten"])
+@pytest.mark.parametrize(
+    ("pooling", "changes"),
+    [("average", {}), ("flatten", {"class_weights": "balanced", "ema": 0.9})],
+)
 def test_history_and_parameters_are_the_same_without_cache(tmp_path, capsys, pooling, changes):
     model = make_model(pooling)
     plain = fit(tmp_path / "plain", model, cache_features="off", **changes)
