@@ -15,6 +15,8 @@ from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN
 from tests.support.data.rows import row
 
+pytestmark = pytest.mark.slow
+
 
 def summary_of(config, predictions, **changes):
     return {

@@ -11,6 +11,8 @@ from faceemo.assets.packages import Wheel
 from faceemo.errors import UserError
 from tests.support.served import CONTENT, SHA256, list_visible, register_asset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):

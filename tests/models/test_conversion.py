@@ -9,6 +9,8 @@ from faceemo.models import build, conversion, load_weights
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
 
+pytestmark = pytest.mark.slow
+
 PREPROCESSING = Preprocessing(reverse_channels=True, scale=0.5, mean=(1.0, 2.0, 3.0))
 
 

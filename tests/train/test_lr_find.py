@@ -10,6 +10,8 @@ from faceemo.train.distillation import Distillation
 from tests.support.train.recipe_steps import make_teacher
 from tests.support.train.tiny import GREY, make_model, make_split, make_start, tiny_config
 
+pytestmark = pytest.mark.slow
+
 RATES = np.geomspace(1e-7, 1, 120)
 
 

@@ -14,6 +14,8 @@ from tests.support import keras_process
 from tests.support.places import SUPPORT
 from tests.support.train.tiny import make_model, tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):

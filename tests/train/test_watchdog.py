@@ -25,6 +25,8 @@ from tests.support.train.tiny import (
 )
 from tests.train.test_loop import fit
 
+pytestmark = pytest.mark.slow
+
 
 def altered(model, change):
     """A model whose training logits go through `change(logits, params, inputs)`."""

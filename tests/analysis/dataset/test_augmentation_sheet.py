@@ -14,6 +14,8 @@ from faceemo.data.augment.augment import enlarge
 from faceemo.errors import UserError
 from tests.support.places import SCRIPTS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = SCRIPTS / "view_augmentations.py"
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 
 import imagehash
+import pytest
 
 from faceemo.analysis.dataset import exploration
 from faceemo.config import CLASSES, SPLITS
@@ -14,6 +15,8 @@ from faceemo.data.prepare import tables
 from faceemo.data.sample import sample
 from faceemo.data.source import archive
 from tests.support.analysis.exploration_page import SEED, Page, open_image
+
+pytestmark = pytest.mark.slow
 
 
 def read_ledger_lines(root):

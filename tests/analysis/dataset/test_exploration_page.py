@@ -13,6 +13,8 @@ from faceemo.data.source import archive
 from tests.support import chromium
 from tests.support.analysis.exploration_page import SEED, Page
 
+pytestmark = pytest.mark.slow
+
 
 def test_page_needs_nothing_else(prepared):
     page = Page(prepared)

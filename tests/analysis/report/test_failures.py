@@ -15,6 +15,8 @@ from faceemo.analysis.theme import palette
 from faceemo.config import CLASSES
 from tests.support import chromium
 
+pytestmark = pytest.mark.slow
+
 
 def heat(images, classes):
     """Returns maps of 3 x 3, greatest in the corner that the class's number selects."""

@@ -23,6 +23,8 @@ from faceemo.analysis.theme import palette, style
 from faceemo.config import CLASSES
 from tests.analysis.theme.test_style import contrast
 
+pytestmark = pytest.mark.slow
+
 
 def pixels(figure):
     """Returns the saved figure, uint8 [H, W, 3]."""

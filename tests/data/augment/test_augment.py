@@ -10,6 +10,8 @@ from scipy import ndimage
 from faceemo.config import AUGMENTATIONS
 from faceemo.data.augment import augment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def images():

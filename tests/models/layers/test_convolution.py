@@ -8,6 +8,8 @@ import pytest
 from faceemo.models.layers import convolution, pooling
 from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 
 

@@ -26,9 +26,12 @@ from tests.support.train.tiny import GREY, make_model, make_splits, tiny_config
 from tests.train.test_loop import fit
 
 # TensorStore goes on reading after the first error, and calls an event loop that has ended by then.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 # Accuracy still grows after the first epoch.
 RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002}
 
