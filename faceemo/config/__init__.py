@@ -3,7 +3,7 @@
 from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
 from faceemo.config.backbones import ARCHS, BACKBONES, STUDY
 from faceemo.config.classes import CLASSES, class_map_of, classes_of
-from faceemo.config.fields import (
+from faceemo.config.configuration import (
     MAY_DIFFER,
     SPLITS,
     check_field,
@@ -11,6 +11,7 @@ from faceemo.config.fields import (
     make_config,
     validate,
 )
+from faceemo.config.fields import FIELDS, GROUPS, Field
 from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers
 from faceemo.config.variants import VARIANTS
 
@@ -19,6 +20,8 @@ __all__ = [
     "AUGMENTATIONS",
     "BACKBONES",
     "CLASSES",
+    "FIELDS",
+    "GROUPS",
     "MAY_DIFFER",
     "POLICIES",
     "RULES",
@@ -27,6 +30,7 @@ __all__ = [
     "UNFREEZE",
     "VARIANTS",
     "Augmentation",
+    "Field",
     "check_field",
     "class_map_of",
     "classes_of",

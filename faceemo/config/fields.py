@@ -1,248 +1,253 @@
-"""Every option of a run: the fields of a configuration and their defaults."""
+"""The fields of a configuration: type, default and meaning of each.
 
-from pathlib import Path
+The table is the only home of these facts: configurations, the options of the commands and the page
+docs/configuration.md are made from it. What values a field takes is in `faceemo.config.RULES`.
+"""
 
-from ml_collections import ConfigDict
+import dataclasses
+from typing import Any
 
-from faceemo.config import argument, validation
-from faceemo.config.backbones import ARCHS, BACKBONES
 from faceemo.config.classes import CLASSES
-from faceemo.config.variants import VARIANTS
-from faceemo.errors import UserError, closest, suggestion
-
-SPLITS = ("train", "validation", "test")
-# A run may be resumed with another value of these; of `epochs` too, unless a schedule ends with it.
-MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
 
 
-def make_config(arch: str, arg: str | None = None) -> ConfigDict:
-    """Makes the locked configuration of a backbone in one of its variants.
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a configuration.
 
-    Args:
-        arch: One of `ARCHS`.
-        arg: The text after the colon of `--config configs/vgg16.py:7,image_size=96`: a variant's
-            number (default 7) or 'best', and `field=value` pairs, separated by commas.
-
-    Raises:
-        UserError: If there is no such backbone, or `arg` names an unknown field, or a value that
-            the field does not take.
+    Attributes:
+        group: Heading under which it is listed, one of `GROUPS`.
+        doc: Its meaning, in one sentence.
+        default: Value that it has unless it is set. For a field in `BY_VARIANT` or `BY_BACKBONE`,
+            the value that an unnamed variant, or the first backbone, gives it.
     """
-    if arch not in ARCHS:
-        raise UserError(
-            expected=f"a backbone: {validation.quote_list(ARCHS)}",
-            found=f"'{arch}'{suggestion(arch, ARCHS)}",
-            fix="name one of these",
-        )
-    variant, overrides = argument.parse(arg)
-    config = _defaults(arch, variant)
-    for field, text in overrides.items():
-        kind = check_field(field, f"configs/{arch}.py:{variant},{{field}}={text}")
-        config[field] = argument.convert_text(field, text, kind)
-    return validate(config)
+
+    group: str
+    doc: str
+    default: Any
+
+    @property
+    def kind(self) -> type:
+        """The type of its values: bool, int, float or str."""
+        return type(self.default)
 
 
-def validate(config: ConfigDict) -> ConfigDict:
-    """Returns `config` if it has exactly the fields of `make_config`, each with a valid value.
+NETWORK = "Network"
+TRAINING = "Training"
+AUGMENTING = "Augmentation and regularisation"
+DISTILLING = "Distillation"
+IMAGES = "Images and splits"
+SCREENING = "Screening and duplicates"
+RUNNING = "Checkpoints and cache"
+GROUPS = (NETWORK, TRAINING, AUGMENTING, DISTILLING, IMAGES, SCREENING, RUNNING)
 
-    Raises:
-        UserError: If a field is missing, unknown, of another type or out of range. All of them are
-            named, with the values that they take.
-    """
-    plain = _defaults(ARCHS[0], argument.DEFAULT_VARIANT)
-    wrong_fields = [
-        *(f"no field '{field}'" for field in plain if field not in config),
-        *(
-            f"the unknown field '{field}'{suggestion(field, plain)}"
-            for field in config
-            if field not in plain
-        ),
-    ]
-    if wrong_fields:
-        raise UserError(
-            expected="a configuration with the fields of faceemo.config.make_config and no others",
-            found="; ".join(wrong_fields),
-            fix="start from make_config in the configuration file, and set only fields that it "
-            "has; docs/extend.md tells how to add a field",
-        )
-    problems = [
-        f"{field}={config[field]!r} (takes {argument.KINDS[kind]})"
-        for field, kind in ((name, type(plain[name])) for name in plain)
-        if field != "variant" and not _is_of(config[field], kind)
-    ]
-    if problems := problems or validation.find_problems(config):
-        raise UserError(
-            expected="every field within its range",
-            found="; ".join(problems),
-            fix="change the value after the config's ':' or in --config.FIELD=VALUE",
-        )
-    return config
+# Fields whose default is that of the variant (`faceemo.config.VARIANTS`), or of the backbone.
+BY_VARIANT = (
+    *("augmentation", "learning_rate", "unfreeze"),
+    *("extra_dense", "batch_size", "class_weights"),
+)
+BY_BACKBONE = ("weights",)
+# Fields that the configuration's name decides, 'vgg16:7'; no option sets them.
+BY_NAME = ("arch", "variant")
 
-
-def check_field(field: str, example: str) -> type:
-    """Returns the type of a field, unless no option of the command line can set it.
-
-    Args:
-        field: Name as it was typed.
-        example: The corrected option, with '{field}' in the place of the name.
-
-    Raises:
-        UserError: If there is no such field, or it follows from the configuration file's name and
-            variant.
-    """
-    fixed = ("arch", "variant")
-    plain = _defaults(ARCHS[0], argument.DEFAULT_VARIANT)
-    known = [name for name in plain if name not in fixed]
-    if field in known:
-        return type(plain[field])
-    if field in fixed:
-        raise UserError(
-            expected="backbone and variant as in --config configs/vgg16.py:7",
-            found=f"the field '{field}', which the file's name and the variant decide",
-            fix="name another file in configs/, or another variant after its ':'",
-        )
-    close = closest(field, known)
-    raise UserError(
-        expected="a field of the configuration",
-        found=f"'{field}'{suggestion(field, known)}",
-        fix=f"write {example.format(field=close)}"
-        if close
-        else "look up the fields in faceemo/config/fields.py",
-    )
-
-
-def default_workdir(config: ConfigDict) -> Path:
-    """Returns checkpoints/ARCH-VARIANT, with the fields that differ from the variant's.
-
-    Fields that may differ between the parts of a resumed run (`MAY_DIFFER`) are left out.
-    """
-    plain = make_config(config.arch, str(config.variant))
-    unnamed = MAY_DIFFER | ({"epochs"} if config.schedule == "constant" else set())
-    changed = [
-        f"{field}={Path(str(config[field])).name}"
-        for field in sorted(config)
-        if config[field] != plain[field] and field not in unnamed
-    ]
-    return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
-
-
-def _is_of(value: object, kind: type) -> bool:
-    """Returns whether a value has a field's type; whole numbers pass as numbers."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return True
-    return type(value) is kind
-
-
-def _defaults(arch: str, variant: int | str) -> ConfigDict:
-    """Makes the locked configuration of a variant, without any change to it."""
-    row = VARIANTS[variant if isinstance(variant, int) else 9]
-    config = ConfigDict()
-    # backbone: 'vgg16', 'resnet50v2', 'efficientnetb0' or 'mobilenet'
-    config.arch = arch
-    # row of VARIANTS (0-11) that the six fields below it start from, or 'best' (see best.py)
-    config.variant = variant
-    # 'none', 'low' (shift, zoom, flip), 'mid' (+ rotation) or 'high' (+ contrast and gamma)
-    config.augmentation = row.augmentation
-    # Adam's learning rate; the highest one of a schedule, and the head's under layer_decay
-    config.learning_rate = row.learning_rate
-    # how many of the top convolutional blocks train: '0' to '3' or 'all'; the head always trains
-    config.unfreeze = row.unfreeze
-    # whether the head has one more dense layer at its end
-    config.extra_dense = row.extra_dense
-    # images per step, over all devices
-    config.batch_size = row.batch_size
-    # 'none', or 'balanced': n / (classes * n_class)
-    config.class_weights = row.class_weights
-    # BatchNorm in blocks that train: 'keras' (batch statistics, moving average), 'frozen' (as in
-    # inference), or 'recalibrate' (statistics over an epoch of training images, before each
-    # validation)
-    config.bn_policy = "keras"
-    # side of the square that enters the backbone, pixels
-    config.image_size = 224
-    # largest number of passes over the training images
-    config.epochs = 6
-    # epochs without a better validation accuracy before training stops; 0 never stops early
-    config.patience = 2
-    # seed of initial weights, data order and augmentation
-    config.seed = 1991921
-    # type of the activations: 'float32' or 'bfloat16'; parameters stay float32
-    config.dtype = "float32"
-    # initial weights: a name that the backbone has in config/backbones.py, 'none' (random), or the
-    # path of a file (Keras's HDF5, or a trained network's .npz, whose backbone is used)
-    config.weights = next(iter(BACKBONES[arch].weights))
-    # 'folder' (the zip or folders in data_dir) or 'sample' (drawn faces, made on the spot)
-    config.dataset = "folder"
-    # folder in which the images are looked for, and into which prepared data is written
-    config.data_dir = "data"
-    # the images themselves, if they are elsewhere: a zip, a folder or FER2013's csv
-    config.source = ""
-    # classes in the order of the logits, joined by '+'; other classes of the source are left out
-    config.classes = "+".join(CLASSES)
-    # names in the source that mean one of these: 'happiness=happy+joy=happy'
-    config.class_map = ""
-    # share of the training images set aside where the source has no validation split
-    config.validation_share = 0.1
-    # share of the training images set aside where the source has no test split; 0 makes none
-    config.test_share = 0.0
-    # seed of the splits that are made so
-    config.split_seed = 1991921
-    # which duplicates are left out: 'original' (those with equal dHash in train and validation),
-    # 'strict' (so that no duplicates of any kind span two splits; test stays whole), 'keep' (none,
-    # and images without a face stay, too)
-    config.policy = "original"
-    # an image shows a face where the detector's confidence is above this
-    config.face_threshold = 0.5
-    # whether the detector sees every image at 300 pixels, not first at a smaller size
-    config.exact_screening = False
-    # largest number of bits in which the difference hashes of near duplicates differ
-    config.near_distance = 2
-    # smallest similarity of the pixels' fine structure at which they are near duplicates
-    config.near_similarity = 0.7
-    # training images are left out if the out-of-fold probability of their label is below this
-    # (scripts/find_suspect_labels.py); 0 leaves none out
-    config.suspect_below = 0.0
-    # side at which decoded grey images are stored, pixels
-    config.native_size = 48
-    # training steps per epoch; 0 uses every image
-    config.steps_per_epoch = 0
-    # steps between checkpoints inside an epoch; 0 saves after each epoch and on a stop signal
-    config.checkpoint_every_steps = 0
-    # 'auto' computes the features of a frozen backbone once if its images never change; or 'off'
-    config.cache_features = "auto"
-    _add_fields_beyond_the_study(config)
-    config.lock()
-    if variant == "best":
-        config.update(BACKBONES[arch].best)
-    return config
-
-
-def _add_fields_beyond_the_study(config: ConfigDict) -> None:
-    """Adds the fields that no variant of the study has; their defaults change nothing."""
-    # learning rate after warm-up: 'constant', or 'cosine' (to zero at the last of `epochs`)
-    config.schedule = "constant"
-    # epochs, or a part of one, in which the learning rate rises from almost zero
-    config.warmup_epochs = 0.0
-    # factor of the learning rate from each block to the one below it, counted from the head; 1 is
-    # the same rate for all
-    config.layer_decay = 1.0
-    # AdamW's: every step takes learning_rate * weight_decay of each kernel away; 0 is Adam
-    config.weight_decay = 0.0
-    # largest norm of the gradient over all leaves that train; longer ones are scaled; 0 for none
-    config.clip_norm = 0.0
-    # share of each target that is spread evenly over all classes
-    config.label_smoothing = 0.0
-    # alpha of the beta distribution by which each image is blended with another; 0 for none
-    config.mixup = 0.0
-    # alpha of the beta distribution for the area in which another image is pasted; 0 for none; with
-    # mixup too, each image gets one of the two at even odds
-    config.cutmix = 0.0
-    # probability that a rectangle of an image becomes noise
-    config.erasing = 0.0
-    # decay per step of a moving average of the parameters, which is what is validated and what the
-    # best checkpoint holds; 0 for none
-    config.ema = 0.0
-    # trained networks (the files model.npz, joined by '+') whose predictions are part of the target
-    config.teacher = ""
-    # share of the loss that compares with the teachers' predictions
-    config.teacher_share = 0.5
-    # divisor of the logits of teachers and student in that comparison
-    config.teacher_temperature = 1.0
+FIELDS: dict[str, Field] = {
+    "arch": Field(NETWORK, "Backbone.", "vgg16"),
+    "variant": Field(
+        NETWORK,
+        "Variant of the study, or 'best', the recipe that goes beyond it; both set other fields.",
+        7,
+    ),
+    "augmentation": Field(
+        AUGMENTING,
+        "Random transforms of training images: 'low' shifts, zooms and flips, 'mid' also rotates, "
+        "'high' also changes contrast and gamma.",
+        "mid",
+    ),
+    "learning_rate": Field(
+        TRAINING,
+        "Adam's learning rate: the highest one of a schedule, and the head's if layer_decay is "
+        "below 1.",
+        1e-5,
+    ),
+    "unfreeze": Field(
+        TRAINING,
+        "Number of the top convolutional blocks that train; the head always trains.",
+        "2",
+    ),
+    "extra_dense": Field(NETWORK, "Whether the head has one more dense layer at its end.", True),
+    "batch_size": Field(TRAINING, "Images per step, over all devices.", 32),
+    "class_weights": Field(
+        TRAINING,
+        "Weights of the classes in the loss: 'balanced' is n / (classes * n_class).",
+        "none",
+    ),
+    "bn_policy": Field(
+        TRAINING,
+        "BatchNorm in blocks that train: 'keras' uses batch statistics and their moving average, "
+        "'frozen' the stored statistics as in inference, 'recalibrate' statistics over an epoch of "
+        "training images before each validation.",
+        "keras",
+    ),
+    "image_size": Field(
+        NETWORK, "Side of the square image that enters the backbone, in pixels.", 224
+    ),
+    "epochs": Field(TRAINING, "Largest number of passes over the training images.", 6),
+    "patience": Field(
+        TRAINING,
+        "Epochs without a better validation accuracy before training stops; 0 never stops early.",
+        2,
+    ),
+    "seed": Field(TRAINING, "Seed of initial weights, data order and augmentation.", 1991921),
+    "dtype": Field(NETWORK, "Type of the activations; parameters stay float32.", "float32"),
+    "weights": Field(
+        NETWORK,
+        "Initial weights: a name that the backbone has, 'none' (random), 'builtin' (the network "
+        "that comes with faceemo), or the path of a file (Keras's HDF5, or a trained network's "
+        ".npz, whose backbone is used).",
+        "imagenet",
+    ),
+    "dataset": Field(
+        IMAGES,
+        "'folder' (the source, or what data_dir holds) or 'sample' (drawn faces, made on the "
+        "spot).",
+        "folder",
+    ),
+    "data_dir": Field(
+        IMAGES,
+        "Folder in which images are searched for, and into which prepared data is written.",
+        "data",
+    ),
+    "source": Field(
+        IMAGES,
+        "The images themselves if they are elsewhere: a zip, a folder or FER2013's csv.",
+        "",
+    ),
+    "classes": Field(
+        IMAGES,
+        "Classes in the order of the logits, joined by '+'; other classes of the source are left "
+        "out.",
+        "+".join(CLASSES),
+    ),
+    "class_map": Field(
+        IMAGES,
+        "Names in the source that mean one of the classes, such as 'happiness=happy+joy=happy'.",
+        "",
+    ),
+    "validation_share": Field(
+        IMAGES,
+        "Share of the training images set aside where the source has no validation split.",
+        0.1,
+    ),
+    "test_share": Field(
+        IMAGES,
+        "Share of the training images set aside where the source has no test split; 0 makes none.",
+        0.0,
+    ),
+    "split_seed": Field(IMAGES, "Seed of the splits that are made from train.", 1991921),
+    "policy": Field(
+        SCREENING,
+        "Duplicates that are left out: 'original' those with equal dHash in train and validation, "
+        "'strict' all that would span two splits (test stays whole), 'keep' none (images without a "
+        "face stay, too).",
+        "original",
+    ),
+    "face_threshold": Field(
+        SCREENING, "Confidence of the detector above which an image shows a face.", 0.5
+    ),
+    "exact_screening": Field(
+        SCREENING,
+        "Whether the detector sees every image at 300 pixels, not first at a smaller size.",
+        False,
+    ),
+    "near_distance": Field(
+        SCREENING,
+        "Largest number of bits in which the difference hashes of near duplicates differ.",
+        2,
+    ),
+    "near_similarity": Field(
+        SCREENING,
+        "Smallest similarity of the pixels' fine structure at which images are near duplicates.",
+        0.7,
+    ),
+    "suspect_below": Field(
+        SCREENING,
+        "Out-of-fold probability of its label (scripts/find_suspect_labels.py) below which a "
+        "training image is left out; 0 leaves none out.",
+        0.0,
+    ),
+    "native_size": Field(IMAGES, "Side at which decoded grey images are stored, in pixels.", 48),
+    "steps_per_epoch": Field(TRAINING, "Training steps per epoch; 0 uses every image.", 0),
+    "checkpoint_every_steps": Field(
+        RUNNING,
+        "Steps between checkpoints inside an epoch; 0 saves after each epoch and on a stop signal.",
+        0,
+    ),
+    "cache_features": Field(
+        RUNNING,
+        "'auto' computes the features of a frozen backbone once if its images never change; 'off' "
+        "in every epoch.",
+        "auto",
+    ),
+    "schedule": Field(
+        TRAINING,
+        "Learning rate after warm-up: 'constant', or 'cosine' (to zero at the last of the epochs).",
+        "constant",
+    ),
+    "warmup_epochs": Field(
+        TRAINING,
+        "Epochs, or a part of one, in which the learning rate rises from almost zero.",
+        0.0,
+    ),
+    "layer_decay": Field(
+        TRAINING,
+        "Factor of the learning rate from each block to the one below it, counted from the head; 1 "
+        "is the same rate for all.",
+        1.0,
+    ),
+    "weight_decay": Field(
+        AUGMENTING,
+        "AdamW's weight decay: every step takes learning_rate * weight_decay of each kernel away; "
+        "0 is Adam.",
+        0.0,
+    ),
+    "clip_norm": Field(
+        TRAINING,
+        "Largest norm of the gradient over all leaves that train; longer ones are scaled; 0 sets "
+        "no limit.",
+        0.0,
+    ),
+    "label_smoothing": Field(
+        AUGMENTING, "Share of each target that is spread evenly over all classes.", 0.0
+    ),
+    "mixup": Field(
+        AUGMENTING,
+        "Alpha of the beta distribution by which each image is blended with another; 0 for none.",
+        0.0,
+    ),
+    "cutmix": Field(
+        AUGMENTING,
+        "Alpha of the beta distribution for the area in which another image is pasted; 0 for none; "
+        "with mixup too, each image gets one of the two at even odds.",
+        0.0,
+    ),
+    "erasing": Field(AUGMENTING, "Probability that a rectangle of an image becomes noise.", 0.0),
+    "ema": Field(
+        AUGMENTING,
+        "Decay per step of a moving average of the parameters, which is what is validated and what "
+        "the best checkpoint holds; 0 for none.",
+        0.0,
+    ),
+    "teacher": Field(
+        DISTILLING,
+        "Trained networks (the files model.npz, joined by '+') whose predictions are part of the "
+        "target.",
+        "",
+    ),
+    "teacher_share": Field(
+        DISTILLING, "Share of the loss that compares with the teachers' predictions.", 0.5
+    ),
+    "teacher_temperature": Field(
+        DISTILLING,
+        "Divisor of the logits of teachers and student in that comparison.",
+        1.0,
+    ),
+}
