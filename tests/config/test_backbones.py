@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from faceemo import models
-from faceemo.assets import catalogue
+from faceemo.assets import builtin, catalogue
 from faceemo.config import ARCHS, BACKBONES, STUDY, VARIANTS, make_config
 from tests.support.places import CONFIGS, REPOSITORY
 
@@ -21,10 +21,12 @@ def test_every_named_weight_can_be_fetched_and_none_is_unnamed():
         f"{arch}.{name}"
         for arch, facts in BACKBONES.items()
         for name in facts.weights
-        if name != "none"
+        if name not in ("none", builtin.NAME)
     }
     fetched = {name for name in catalogue.ASSETS if name.partition(".")[0] in BACKBONES}
     assert named == fetched
+    assert builtin.FILE.is_file()
+    assert [arch for arch in ARCHS if builtin.NAME in BACKBONES[arch].weights] == ["mobilenet"]
     assert all("none" in facts.weights for facts in BACKBONES.values())
 
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import faceemo
-from faceemo.config import CLASSES
+from faceemo import models
+from faceemo.config import CLASSES, make_config
 from faceemo.errors import UserError
 from faceemo.train.checkpoint.trained_model import (
     BUILTIN,
@@ -37,6 +39,24 @@ def test_load_without_a_path_predicts_with_it():
     for one in predictions:
         assert abs(sum(one.probabilities.values()) - 1) < 1e-5
     assert len({tuple(one.probabilities.values()) for one in predictions}) == 3
+
+
+def test_its_backbone_is_a_start_for_other_classes():
+    trained = TrainedModel.load(FOLDER)
+    config = make_config("mobilenet", "0,image_size=32,weights=builtin,classes=calm+angry")
+    model = models.build(config, 2)
+    start, preprocessing, source = models.load_weights(model, model.init(0), config.weights)
+    for tree in ("params", "batch_stats"):
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            start[tree]["backbone"],
+            trained.variables[tree]["backbone"],
+        )
+    assert preprocessing == trained.preprocessing
+    assert source["source"] == BUILTIN
+    assert source["trained"]["config"] == trained.recipe["config"], "so that the lineage is known"
+    with pytest.raises(UserError, match=r"weights='builtin' .for vgg16 takes"):
+        make_config("vgg16", "7,weights=builtin")
 
 
 def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from faceemo.assets import catalogue, downloads
+from faceemo.assets import builtin, catalogue, downloads
 from faceemo.config import BACKBONES
 from faceemo.errors import UserError
 from faceemo.models import efficientnetb0, preprocessing
@@ -102,8 +102,10 @@ def locate_arrays(
 def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
     """Returns the path of a weight file, and whether `weights` is a known name.
 
-    A file with a known name is downloaded first.
+    A file with a known name is downloaded first, unless it comes with faceemo.
     """
+    if weights == builtin.NAME and weights in BACKBONES[arch].weights:
+        return builtin.FILE, True
     asset = f"{arch}.{weights}"
     if asset in catalogue.ASSETS:
         alternative = "give the path of the file as weights=PATH"

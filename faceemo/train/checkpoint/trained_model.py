@@ -18,8 +18,8 @@ import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-import faceemo
 from faceemo import models
+from faceemo.assets import builtin
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
@@ -28,8 +28,7 @@ from faceemo.train.checkpoint.digest import digest_items, find_differences, make
 from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
 
 NAME = "model.npz"
-# Stands for the path of the network that comes with faceemo.
-BUILTIN = "builtin"
+BUILTIN = builtin.NAME
 _KIND = "a trained network of faceemo"
 _VERSION = 1
 _DIGEST = "digest"
@@ -225,8 +224,7 @@ def resolve_builtin(path: Path) -> Path:
     Any other path is returned as it is. A folder of one's own with that name needs its absolute
     path.
     """
-    package = Path(faceemo.__file__).parent
-    return package / "inference" / BUILTIN if str(path) == BUILTIN else path
+    return builtin.FOLDER if str(path) == BUILTIN else path
 
 
 def stored_file(path: Path) -> Path:

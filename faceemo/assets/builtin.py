@@ -1,0 +1,10 @@
+"""The trained network that comes with faceemo: its name and its place in the package."""
+
+from pathlib import Path
+
+import faceemo
+
+# Stands for the path of a run, and for initial weights of MobileNet.
+NAME = "builtin"
+FOLDER = Path(faceemo.__file__).parent / "inference" / NAME
+FILE = FOLDER / "model.npz"
