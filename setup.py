@@ -19,13 +19,15 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
-    packages=find_packages(include=["faceemo", "faceemo.*"]),
+    # The configuration files lie beside the package in a checkout, and in it once it is installed.
+    packages=[*find_packages(include=["faceemo", "faceemo.*"]), "faceemo.configs"],
+    package_dir={"faceemo.configs": "configs"},
     package_data={
         "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
         "faceemo.inference": ["builtin/*"],
         "faceemo.inference.serve": ["page/*"],
     },
-    entry_points={"console_scripts": ["faceemo = faceemo.inference.cli:main"]},
+    entry_points={"console_scripts": ["faceemo = faceemo.commands.cli:main"]},
     install_requires=[
         "absl-py",
         "array_record",
@@ -49,6 +51,7 @@ setup(
         "pillow",
         "scikit-learn",
         "scipy",
+        "shtab",
         "tensorboard",
         f"tensorflow-cpu; {CPU_WHEEL}",
         f"tensorflow; {NO_CPU_WHEEL}",

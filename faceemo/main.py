@@ -1,22 +1,16 @@
 """The command: `python -m faceemo.main --config configs/vgg16.py:7`."""
 
-import contextlib
-import os
 import re
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-# TensorFlow only writes metrics and reads records here; its start-up messages are noise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from absl import app, flags
+from ml_collections import config_flags
 
 from faceemo import errors
-from faceemo.config import BACKBONES, check_field, default_workdir, validate
+from faceemo.commands import modes
+from faceemo.config import check_field, default_workdir, shipped, validate
 from faceemo.config.argument import convert_text, names_variant
 
 EXAMPLE = "python -m faceemo.main --config configs/vgg16.py:7"
@@ -49,26 +43,14 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder; default: one 
 _MODE = _define_choice(
     "mode",
     "train",
-    ["train", "evaluate", "plan", "lr_find"],
-    "train: prepare the data if necessary, train or resume, report; evaluate: restore the "
-    "best epoch and report on --split; plan: print which parameters train and which are frozen, "
-    "without data; lr_find: try learning rates from the initial weights and suggest one",
+    list(modes.MODES),
+    "; ".join(f"{mode}: {meaning}" for mode, meaning in modes.MODES.items()),
 )
 _SPLIT = _define_choice(
-    "split", "validation", ["validation", "test"], "the split that --mode=evaluate reports on"
+    "split", "validation", modes.SPLITS, f"for --mode=evaluate: {modes.SPLIT_HELP}"
 )
-_GROUPS = flags.DEFINE_string(
-    "groups",
-    None,
-    "for --mode=evaluate: a CSV with the column path ('test/happy/7.jpg') and columns of groups, "
-    "by which the report divides the images",
-)
-_COORDINATOR = flags.DEFINE_string(
-    "coordinator",
-    None,
-    "to train in several processes, given to each: HOST:PORT of the first one; or 'auto' where JAX "
-    "finds the others itself (TPU pods, SLURM, Open MPI)",
-)
+_GROUPS = flags.DEFINE_string("groups", None, f"for --mode=evaluate: {modes.GROUPS_HELP}")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, modes.Processes.HELP)
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes that train")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 
@@ -81,85 +63,21 @@ def main(argv: list[str]) -> None:
                 expected="options only", found=f"'{argv[1]}'", fix="see --help for the options"
             )
         config = validate(_CONFIG.value)
-        workdir = Path(_WORKDIR.value or default_workdir(config))
-        with _joined_processes():
-            _run(config, workdir)
-
-
-def _run(config: ConfigDict, workdir: Path) -> None:
-    # These imports take seconds, which a mistyped option need not wait for.
-    from faceemo.experiments import run
-    from faceemo.train import compile_cache, interrupt
-
-    compile_cache.enable()
-    print(_heading(config, _config_argument(sys.argv) or ""))
-    try:
-        if _MODE.value == "plan":
-            run.plan(config)
-        elif _MODE.value == "lr_find":
-            run.lr_find(config, workdir)
-        elif _MODE.value == "train":
-            run.train(config, workdir)
-        else:
-            groups = Path(_GROUPS.value) if _GROUPS.value else None
-            run.evaluate(config, workdir, _SPLIT.value, groups)
-    except interrupt.Stopped:
-        print(f"stopped and saved in {workdir}; the same command resumes it", file=sys.stderr)
-        raise SystemExit(interrupt.EXIT_CODE) from None
-    except KeyboardInterrupt:
-        print(f"\nstopped; the same command resumes from what {workdir} holds", file=sys.stderr)
-        raise SystemExit(128 + signal.SIGINT) from None
-
-
-def _heading(config: ConfigDict, argument: str) -> str:
-    """Returns the first line of a run: what is trained, on what devices.
-
-    Args:
-        config: The run's configuration.
-        argument: Value of --config, which tells whether a variant was named.
-    """
-    import jax
-
-    assumed = "" if names_variant(argument.partition(":")[2]) else " (the default; none was named)"
-    devices, platform = jax.device_count(), jax.default_backend()
-    return ", ".join(
-        [
-            f"{BACKBONES[config.arch].title}, variant {config.variant}{assumed}",
-            f"{config.image_size} px",
-            f"batch {config.batch_size}",
-            f"{config.epochs} epoch{'s' * (config.epochs != 1)}",
-            f"weights {config.weights}",
-            f"{devices} {platform} device{'s' * (devices != 1)}",
-        ]
-    )
-
-
-@contextlib.contextmanager
-def _joined_processes() -> Iterator[None]:
-    """Joins the other processes, if there are any; all but the first print nothing."""
-    if _COORDINATOR.value is None:
-        if _NUM_PROCESSES.value is not None or _PROCESS_ID.value is not None:
-            raise errors.UserError(
-                expected="--coordinator with --num_processes and --process_id",
-                found="no --coordinator",
-                fix="add --coordinator=HOST:PORT of the first process",
-            )
-        yield
-        return
-    from faceemo.train import parallel
-
-    parallel.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    with contextlib.ExitStack() as stack:
-        if not parallel.is_first():
-            os.environ["TQDM_DISABLE"] = "1"
-            stack.enter_context(
-                contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w")))
-            )
-        yield
+        argument = _config_argument(sys.argv) or ""
+        modes.run_mode(
+            _MODE.value,
+            config,
+            Path(_WORKDIR.value or default_workdir(config)),
+            assumed=not names_variant(argument.partition(":")[2]),
+            split=_SPLIT.value,
+            groups=Path(_GROUPS.value) if _GROUPS.value else None,
+            processes=modes.Processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value),
+        )
 
 
 def _parse(argv: list[str]) -> list[str]:
     """Parses the command line; a mistake in it becomes one message and exit code 2."""
+    argv = [_find_shipped(word, before) for before, word in zip(["", *argv], argv, strict=False)]
     with errors.reported():
         if not any(re.fullmatch(r"--?help(short|full|xml)?", word) for word in argv):
             _check_config_options(argv)
@@ -178,8 +96,7 @@ def _parse(argv: list[str]) -> list[str]:
         except flags.Error as error:
             raise _refused_option(error) from error
     if not flags.FLAGS["verbosity"].present:
-        # Orbax reports every rename at INFO.
-        logging.set_verbosity(logging.WARNING)
+        modes.silence_info()
     return rest
 
 
@@ -227,17 +144,30 @@ def _config_argument(argv: list[str]) -> str | None:
     return None
 
 
+def _find_shipped(word: str, before: str) -> str:
+    """Returns an argument with the path of the shipped file in --config=configs/NAME.py, if needed.
+
+    Args:
+        word: The argument.
+        before: The argument before it.
+    """
+    match = re.match(r"(--?config=|)([^:]+)(.*)", word, re.DOTALL)
+    if not match or not (match[1] or re.fullmatch("--?config", before)):
+        return word
+    return f"{match[1]}{shipped.find(Path(match[2]))}{match[3]}"
+
+
 def _similar_file(path: Path) -> str:
-    names = [file.stem for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    files = [*path.parent.glob("*.py")] if path.parent.is_dir() else []
+    files += [file for file in shipped.files() if file.parent == path.parent]
+    names = [file.stem for file in files]
     return errors.suggestion(path.stem, names, f" (did you mean '{path.with_name('{}.py')}'?)")
 
 
 def _advise_on_file(path: Path) -> str:
-    """Returns advice: the configuration files beside `path` or in configs/, or how to find them."""
-    for folder in (path.parent, Path("configs")):
-        if files := sorted(folder.glob("*.py")) if folder.name else []:
-            return f"name one that exists: {', '.join(map(str, files))}"
-    return f"give the path of a checkout's file, or change into the checkout: {EXAMPLE}"
+    """Returns advice: the configuration files beside `path`, or those that come with faceemo."""
+    files = sorted(path.parent.glob("*.py")) if path.parent.name else []
+    return f"name one that exists: {', '.join(map(str, files or shipped.files()))}"
 
 
 if __name__ == "__main__":

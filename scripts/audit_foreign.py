@@ -18,8 +18,8 @@ from pathlib import Path
 from faceemo import errors
 from faceemo.analysis import predictions_csv
 from faceemo.analysis import seen_images as scored
-from faceemo.data.ledger import ledger, rules, seen_elsewhere
-from faceemo.data.ledger.rules import Rules
+from faceemo.commands.images import add_rules, read_rules
+from faceemo.data.ledger import ledger, seen_elsewhere
 
 if __name__ == "__main__":
     parser = errors.ArgumentParser(
@@ -37,10 +37,10 @@ if __name__ == "__main__":
     parser.add_argument(
         "--predictions", type=Path, help="CSV with columns path, label and predicted"
     )
-    rules.add_arguments(parser)
+    add_rules(parser)
     options = parser.parse_args()
     with errors.reported():
-        own_rules = Rules.from_options(options)
+        own_rules = read_rules(options)
         trained = seen_elsewhere.parse_rows(options.rows) if options.rows else None
         trained = (
             seen_elsewhere.read_training_images(options.trained) if trained is None else trained

@@ -28,7 +28,7 @@ def read_scores(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
                 expected=f"scores on {split} in {path}",
                 found="none",
                 fix="evaluate the run on this split first (test: scripts/test_unseen.py; "
-                "validation: --mode=evaluate)",
+                "validation: faceemo evaluate)",
             )
         scores.append(json.loads(path.read_text(encoding="utf-8")))
     return scores

@@ -12,15 +12,15 @@ preprocessing, classes, temperature) and card.md beside it; the same command als
 
 from pathlib import Path
 
-from faceemo.experiments import cli, finals, sweep
+from faceemo.commands.parser import Parser
+from faceemo.commands.sweep import add_sweep_options, run_sweep
+from faceemo.experiments import finals, sweep
 from faceemo.experiments.sweep import Run
-
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def main() -> int:
     """Trains and stores the models; returns the exit code."""
-    parser = cli.make_parser(__doc__, Path("checkpoints/final"))
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "models",
         nargs="*",
@@ -34,6 +34,7 @@ def main() -> int:
         default=finals.EPOCHS,
         help="maximum number of epochs (default: %(default)s)",
     )
+    add_sweep_options(parser, Path("checkpoints/final"))
     options = parser.parse_args()
     overrides = ",".join(filter(None, (f"epochs={options.epochs}", options.overrides)))
 
@@ -41,9 +42,8 @@ def main() -> int:
         path = finals.store(run.workdir, options.root / finals.FOLDER / run.name)
         return f"stored      {path} ({path.stat().st_size / 1e6:,.1f} MB), card.md beside it"
 
-    return cli.run_sweep(
+    return run_sweep(
         options.root,
-        CONFIGS,
         lambda: sweep.plan_runs(
             options.root, finals.parse_models(options.models), options.seeds, overrides
         ),

@@ -10,10 +10,10 @@ import pytest
 from tests.support.places import REPOSITORY
 
 PACKAGE = REPOSITORY / "faceemo"
-# Each folder imports only from those before it; `main` and `__init__` may import all.
+# Each folder imports only from those before it; `main`, `__main__` and `__init__` may import all.
 FOLDERS = (
     *("errors", "staging", "config", "assets", "models"),
-    *("data", "train", "analysis", "inference", "experiments"),
+    *("data", "train", "analysis", "inference", "experiments", "commands"),
 )
 # The layers of faceemo/data. Its root modules `pipeline` and `augment` know none of them.
 DATA = ("measure", "ledger", "source", "sample", "prepare")
@@ -67,7 +67,7 @@ def upward(folders, depth):
 
 def test_no_folder_imports_from_a_later_one():
     assert upward(FOLDERS, 1) == []
-    assert {name.split(".")[1] for name in MODULES if "." in name} == {*FOLDERS, "main"}
+    assert {name.split(".")[1] for name in MODULES if "." in name} == {*FOLDERS, "main", "__main__"}
 
 
 def test_no_layer_of_data_imports_from_a_later_one():
@@ -87,7 +87,8 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 
 def test_the_root_and_every_folder_hold_what_a_reader_can_survey():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "errors", "main", "staging"}
+    root = {"__init__", "__main__", "errors", "main", "staging"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == root
     folders = [path for path in (PACKAGE, REPOSITORY / "tests") for path in path.rglob("*/")]
     sizes = {folder: len(list(folder.glob("*.py"))) for folder in folders}
     assert {folder: size for folder, size in sizes.items() if size > 22} == {}

@@ -49,7 +49,7 @@ def write(workdir: Path, root: Path) -> Path:
         raise UserError(
             expected=f"a finished run in {workdir}",
             found="no summary.json",
-            fix="train it first with --mode=train",
+            fix="train it first with faceemo train",
         )
     summary = _read(summary_file)
     config = summary["config"]

@@ -204,7 +204,7 @@ def _check_shapes(predictions: Predictions) -> None:
         raise UserError(
             expected="at least one image in the split",
             found="none",
-            fix="check the split's folders; scripts/explore_data.py shows the counts",
+            fix="check the split's folders; faceemo explore shows the counts",
         )
     found = {
         "probabilities": predictions.probabilities.shape,

@@ -78,13 +78,13 @@ def read(path: Path) -> dict[str, tuple[str, str]]:
         raise UserError(
             expected=f"predictions at {path}",
             found=error.strerror or str(error),
-            fix="give the predictions.csv of a report, which --mode=evaluate writes",
+            fix="give the predictions.csv of a report, which faceemo evaluate writes",
         ) from error
     columns = ("path", "label", "predicted")
     if not rows or any(row.get(column) is None for row in rows for column in columns):
         raise UserError(
             expected=f"the columns {', '.join(columns)} and a row per image in {path}",
             found=f"{len(rows)} rows with {', '.join(rows[0]) if rows else 'nothing'}",
-            fix="give the predictions.csv of a report, which --mode=evaluate writes",
+            fix="give the predictions.csv of a report, which faceemo evaluate writes",
         )
     return {row["path"]: (row["label"], row["predicted"]) for row in rows}

@@ -24,13 +24,18 @@ def class_map_of(config: ConfigDict) -> dict[str, str]:
     return dict(pair.split("=") for pair in filter(None, config.class_map.split("+")))
 
 
+def is_class_name(name: str) -> bool:
+    """Returns whether a class may have this name."""
+    return re.fullmatch(_NAME, name) is not None
+
+
 def are_classes(text: str) -> bool:
     """Returns whether `text` is valid for the field classes (`CLASSES_TAKE`)."""
     names = text.split("+")
     return (
         len(names) >= 2
         and len({name.casefold() for name in names}) == len(names)
-        and all(re.fullmatch(_NAME, name) for name in names)
+        and all(map(is_class_name, names))
     )
 
 
@@ -41,7 +46,7 @@ def is_class_map(text: str) -> bool:
     return (
         all(len(pair) == 2 and all(pair) for pair in pairs)
         and len(set(names)) == len(names)
-        and all(re.fullmatch(_NAME, pair[1]) for pair in pairs)
+        and all(is_class_name(pair[1]) for pair in pairs)
     )
 
 

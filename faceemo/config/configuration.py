@@ -73,7 +73,8 @@ def validate(config: ConfigDict) -> ConfigDict:
         raise UserError(
             expected="every field within its range",
             found="; ".join(problems),
-            fix="change the value after the config's ':' or in --config.FIELD=VALUE",
+            fix="change the value after the config's ':' or in the option (--config.FIELD=VALUE; "
+            "--FIELD VALUE for the command faceemo)",
         )
     return config
 
@@ -104,7 +105,7 @@ def check_field(field: str, example: str) -> type:
         found=f"'{field}'{suggestion(field, known)}",
         fix=f"write {example.format(field=close)}"
         if close
-        else "look up the fields in faceemo/config/fields.py",
+        else "look up the fields with faceemo train --help",
     )
 
 

@@ -116,7 +116,7 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
         raise UserError(
             expected=f"prepared images in {source}",
             found="no such folder",
-            fix="run scripts/remove_duplicates.py, which makes it",
+            fix="run faceemo prepare, which makes it",
         )
     hashes = archive.hash_images(source, classes)
     if not any(path.startswith("validation/") for path in hashes):

@@ -71,7 +71,7 @@ def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
                 found=f"{len(missing):,} images only in {first.name}, {len(extra):,} only in "
                 f"{other.name}, such as {min(missing | extra)!r}",
                 fix="evaluate both on the same split of the same prepared data "
-                "(--mode=evaluate --split=...)",
+                "(faceemo evaluate RUN --split SPLIT)",
             )
         relabelled = [
             path

@@ -121,7 +121,7 @@ def read_rows(root: Path) -> list[Row]:
         raise UserError(
             expected=f"finished runs in the subfolders of {root}",
             found="none",
-            fix="run scripts/sweep.py, or give the folder of a sweep",
+            fix="run faceemo sweep, or give the folder of a sweep",
         )
     return sorted(rows, key=lambda row: (-row.accuracy, row.name))
 

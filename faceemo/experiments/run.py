@@ -114,7 +114,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
         with staging.file(picture) as partial:
             style.save(figure, partial)
     print(test.format_table())
-    print(f"suggestion  --config.learning_rate={test.suggestion:.1e}")
+    print(f"suggestion  learning_rate={test.suggestion:.1e}")
     print(f"picture     {picture}")
 
 

@@ -91,7 +91,7 @@ def draw_accuracies(
         raise UserError(
             expected=f"runs of variants 0 to {len(VARIANTS) - 1}",
             found="only runs of the variant 'best'",
-            fix="train some with scripts/sweep.py --variants, or give their folder with --root",
+            fix="train some with faceemo sweep --variants, or give their folder with --root",
         )
     _refuse_mixed_settings(rows)
     as_published = not any(row.changes for row in rows)

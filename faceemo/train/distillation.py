@@ -101,7 +101,7 @@ def make_distillation(config: ConfigDict, classes: Sequence[str]) -> Distillatio
             raise UserError(
                 expected=f"a teacher of the classes {', '.join(classes)}, in this order",
                 found=f"{', '.join(known)} in {teacher.source}",
-                fix="choose another teacher, or give its classes, in its order, with "
-                "--config.classes",
+                fix="choose another teacher, or give its classes, in its order, in "
+                "the field classes",
             )
     return Distillation(teachers, config.teacher_share, config.teacher_temperature)

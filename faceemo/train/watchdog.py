@@ -143,7 +143,7 @@ def detect_collapse(
         cause = (
             "training accuracy is above chance, so validation images differ from training images"
         )
-        fix = "compare the two (scripts/explore_data.py, scripts/view_augmentations.py)"
+        fix = "compare the two (faceemo explore, scripts/view_augmentations.py)"
     else:
         cause = "training accuracy is at chance too: the steps are too large, or too few"
         fix = "a lower learning_rate (or a higher one, if the loss hardly moves), more epochs"
@@ -294,7 +294,7 @@ def refuse_unlike_pixels(
     files = [_PixelStats.from_images(batch.images) for batch in (train, validation)]
     if not files[0].has_scale_of(files[1], 255, changes_brightness=changes_brightness):
         cause = "the files of the two splits were prepared differently"
-        fix = "look at both (scripts/explore_data.py) and bring them to the same range, 0 to 255"
+        fix = "look at both (faceemo explore) and bring them to the same range, 0 to 255"
     else:
         cause = "pixels are scaled or shifted twice, since the files of both splits agree"
         fix = (

@@ -142,7 +142,7 @@ def _send_requests(
 @contextlib.contextmanager
 def _start_server(folder: Path) -> Iterator[str]:
     """Starts a server in its own process and yields its host and port."""
-    command = [sys.executable, "-m", "faceemo.inference.cli", "serve", str(folder)]
+    command = [sys.executable, "-m", "faceemo", "serve", str(folder)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -163,7 +163,7 @@ def test_the_error_names_a_file_that_is_not_an_image(root, damage):
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="remove_duplicates"):
+    with pytest.raises(UserError, match="faceemo prepare"):
         builder.load(tmp_path, 48)
 
 

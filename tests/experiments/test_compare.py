@@ -1,18 +1,15 @@
 """Tests of the comparison of runs: its numbers, what it refuses, the command end to end."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from statsmodels.stats import contingency_tables
 
+from faceemo.commands import cli
 from faceemo.errors import UserError
 from faceemo.experiments import compare
-from tests.support.places import SCRIPTS
 
-SCRIPT = SCRIPTS / "compare_runs.py"
 LABELS = ["happy", "sad", "sad", "neutral"] * 50
 
 
@@ -47,29 +44,38 @@ def test_counts_and_p_value_equal_those_of_statsmodels(tmp_path):
     assert f"p = {p:.2g}" in compare.format_comparison(runs)
 
 
-def run(*options):
-    command = [sys.executable, SCRIPT, *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def run(capsys):
+    """Returns a function that gives the command: exit code, output, and errors."""
+
+    def give(*options):
+        try:
+            code = cli.main(["compare", *map(str, options)])
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return give
 
 
-def test_the_command_compares_seeds_and_another_recipe(tmp_path):
+def test_the_command_compares_seeds_and_another_recipe(tmp_path, run):
     places = [
         write_run(tmp_path / "a", with_errors(4), seed=1, arch="vgg16"),
         write_run(tmp_path / "b", with_errors(5), seed=2, arch="vgg16", data_dir="elsewhere"),
         write_run(tmp_path / "c", with_errors(100), seed=1, arch="resnet50v2"),
     ]
-    done = run(*places)
-    assert done.returncode == 0, done.stderr
-    assert "always predicting 'sad' gives 0.500" in done.stdout
-    assert f"{places[1]} minus {places[0]}" in done.stdout
-    assert "+5.0 points" in done.stdout
-    assert "3 pairs were tested" in done.stdout
-    assert f"2 seeds of {places[0]} (1, 2)" in done.stdout
-    assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800" in done.stdout
+    code, printed, _ = run(*places)
+    assert code == 0
+    assert "always predicting 'sad' gives 0.500" in printed
+    assert f"{places[1]} minus {places[0]}" in printed
+    assert "+5.0 points" in printed
+    assert "3 pairs were tested" in printed
+    assert f"2 seeds of {places[0]} (1, 2)" in printed
+    assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800" in printed
     files = [place / "report" / "validation" / "predictions.csv" for place in places]
-    of_files = run(*files[:2])
-    assert "+5.0 points" in of_files.stdout
-    assert "standard deviation" not in of_files.stdout
+    _, of_files, _ = run(*files[:2])
+    assert "+5.0 points" in of_files
+    assert "standard deviation" not in of_files
 
 
 def test_a_seed_counts_once_and_another_recipe_does_not_count(tmp_path):
@@ -86,15 +92,15 @@ def test_a_seed_counts_once_and_another_recipe_does_not_count(tmp_path):
     assert "mean 0.788" in compare.format_comparison(runs), "the mean of 0.775 and 0.8"
 
 
-def test_runs_on_different_images_are_refused(tmp_path):
+def test_runs_on_different_images_are_refused(tmp_path, run):
     one = write_run(tmp_path / "a", with_errors(4))
     fewer = write_run(tmp_path / "b", with_errors(4)[:-1], LABELS[:-1])
-    done = run(one, fewer)
-    assert done.returncode == 2
-    assert "1 images only in" in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, _, message = run(one, fewer)
+    assert code == 2
+    assert "1 images only in" in message
+    assert message.count("\n") == 1
     relabelled = write_run(tmp_path / "c", with_errors(4), ["neutral", *LABELS[1:]])
     runs = [compare.read_run(place, "validation") for place in (one, relabelled)]
     with pytest.raises(UserError, match=r"1 images whose labels differ .*validation/x/0.jpg"):
         compare.refuse_different_images(runs)
-    assert "report/test/predictions.csv" in run(one, one, "--split", "test").stderr
+    assert "report/test/predictions.csv" in run(one, one, "--split", "test")[2]

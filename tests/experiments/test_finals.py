@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from faceemo.errors import UserError
-from faceemo.experiments import cli, finals, sweep
+from faceemo.experiments import finals, sweep
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support import finished
@@ -45,7 +45,7 @@ def script():
 def test_by_default_the_studys_final_models_train_for_20_epochs(script, monkeypatch, tmp_path):
     plans = []
     monkeypatch.setattr(
-        cli, "run_sweep", lambda root, _, plan_runs, __: plans.append((root, plan_runs()))
+        script, "run_sweep", lambda root, plan_runs, _: plans.append((root, plan_runs()))
     )
     monkeypatch.setattr(sys, "argv", ["train_final.py"])
     script.main()

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import runpy
 import subprocess
 import sys
 import textwrap
@@ -10,6 +9,8 @@ import time
 
 import pytest
 
+from faceemo.commands import cli
+from faceemo.commands.sweep import parse_variants
 from faceemo.errors import UserError
 from faceemo.experiments import sweep
 from tests.support.places import REPOSITORY
@@ -21,7 +22,7 @@ SWEEPER = """
     from faceemo.experiments import sweep
     from tests.support.stand_in import make_command
 
-    # As scripts/sweep.py does. SIGINT is ignored where tests run in the background.
+    # As faceemo sweep does. SIGINT is ignored where tests run in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep.Run.command = make_command(sys.argv[1])
     root = pathlib.Path(sys.argv[2])
@@ -157,15 +158,12 @@ def test_an_interrupted_sweep_lets_the_current_run_save(stand_in):
 @pytest.mark.parametrize("text", ["7-", "x", "-3", "3-0"])
 def test_invalid_variants_are_refused(text):
     with pytest.raises(UserError, match="expected --variants such as 0-11"):
-        runpy.run_path(str(REPOSITORY / "scripts" / "sweep.py"))["parse_variants"]([text])
+        parse_variants([text])
 
 
-def test_the_script_refuses_an_unknown_variant(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "scripts/sweep.py", "--variants=12", "--root", str(tmp_path)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
-    assert process.returncode == 2
-    assert process.stderr.startswith("faceemo: error: expected")
+def test_the_command_refuses_an_unknown_variant(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["sweep", "--variants=12", "--root", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("faceemo: error: expected")
     assert not list(tmp_path.iterdir())
-    assert "Traceback" not in process.stderr

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.inference import cli, explain
+from faceemo.commands import cli
+from faceemo.inference import explain
 from faceemo.inference.prediction import Prediction
 
 pytestmark = pytest.mark.slow
@@ -40,17 +41,17 @@ def test_photos_are_predicted_in_all_three_formats(network, network_predictor, p
     assert "1 could not be read" in printed.err
     assert "broken.jpg: not an image file" in printed.err
     pattern = str(photos / "**" / "*.png")
-    assert cli.predict([str(network), pattern, "--format", "jsonl"]) == 0
+    assert cli.main(["predict", str(network), pattern, "--format", "jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["name"] for line in lines} == {row["name"] for row in rows}
-    assert cli.predict([str(network), str(photos / "wall.png")]) == 0
+    assert cli.main(["predict", str(network), str(photos / "wall.png")]) == 0
     assert "no face" in capsys.readouterr().out
 
 
 def test_annotated_images_and_a_file_of_predictions_are_written(network, photos, tmp_path, capsys):
     drawn, out = tmp_path / "drawn", tmp_path / "predictions.csv"
     options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
-    assert cli.predict([str(network), str(photos), *options]) == 1
+    assert cli.main(["predict", str(network), str(photos), *options]) == 1
     assert capsys.readouterr().out == ""
     assert len(read_rows(out.read_text())) == 4
     assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
@@ -64,7 +65,7 @@ def test_annotated_images_and_a_file_of_predictions_are_written(network, photos,
 def test_a_video_is_predicted_frame_by_frame(network, film, tmp_path, capsys):
     drawn = tmp_path / "drawn.mp4"
     options = ["--every", "4", "--draw", str(drawn), "--format", "csv"]
-    assert cli.predict([str(network), str(film), *options]) == 0
+    assert cli.main(["predict", str(network), str(film), *options]) == 0
     rows = read_rows(capsys.readouterr().out)
     assert [int(row["index"]) for row in rows] == list(range(0, 40, 4))
     centres = [(float(row["left"]) + float(row["right"])) / 2 for row in rows]
@@ -114,7 +115,7 @@ def test_a_mistake_ends_in_one_message(
     (tmp_path / "EMPTY").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        cli.predict([str(network), *arguments])
+        cli.main(["predict", str(network), *arguments])
     assert stopped.value.code == code
     printed = capfd.readouterr().err
     assert message in printed
@@ -123,13 +124,13 @@ def test_a_mistake_ends_in_one_message(
 
 def test_drawing_a_video_into_a_folder_is_refused_before_work(film, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        cli.predict(["no run needed", str(film), "--draw", str(tmp_path / "folder")])
+        cli.main(["predict", "no run needed", str(film), "--draw", str(tmp_path / "folder")])
     assert ".mp4" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_ends_the_command_quietly(network, photos):
     """`faceemo predict ... | head -1` closes it."""
-    command_line = [sys.executable, "-m", "faceemo.inference.cli", "predict", str(network)]
+    command_line = [sys.executable, "-m", "faceemo.commands.cli", "predict", str(network)]
     with subprocess.Popen(
         [*command_line, str(photos), str(photos)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from faceemo.inference import cli, explain, predict_files
+from faceemo.commands import cli
+from faceemo.inference import explain, predict_files
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ def test_output_beside_the_inputs_is_written(
     """So it is when it exists already."""
     for _ in range(2):
         options = ["--draw", str(tmp_path / "drawn"), "--out", str(photos / "predictions.csv")]
-        assert cli.predict(["run", str(photos), *options]) == 1
-        assert cli.explain(["run", str(photos), "--out", str(tmp_path / "explained")]) == 1
+        assert cli.main(["predict", "run", str(photos), *options]) == 1
+        assert cli.main(["explain", "run", str(photos), "--out", str(tmp_path / "explained")]) == 1
         (photos / "predictions.csv").unlink()
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         *("a pair.png", "crop.png", "wall.png")

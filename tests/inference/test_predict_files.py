@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faceemo.inference import cli, predict_files
+from faceemo.commands import cli
+from faceemo.inference import predict_files
 from tests.support.inference.asking import crop_png
 
 
@@ -21,7 +22,7 @@ def predict(with_small_predictor, capsys):
     """A function that runs the command on the small network and returns its rows and messages."""
 
     def run(*arguments, code=0):
-        assert cli.predict(["run", *map(str, arguments), "--format", "csv"]) == code
+        assert cli.main(["predict", "run", *map(str, arguments), "--format", "csv"]) == code
         printed = capsys.readouterr()
         return read_rows(printed.out), printed.err
 
@@ -77,7 +78,7 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
 def test_a_missing_webcam_is_reported_before_work(monkeypatch, capsys):
     monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
     with pytest.raises(SystemExit) as stopped:
-        cli.predict(["run", "--webcam", "99"])
+        cli.main(["predict", "run", "--webcam", "99"])
     assert stopped.value.code == 2
     assert "webcam 99" in capsys.readouterr().err
 
@@ -118,7 +119,7 @@ def test_a_place_that_does_not_fit_the_inputs_is_refused(
     for name in ("wall.png", "film.mp4"):
         Path("mixed", name).write_bytes(b"")
     with pytest.raises(SystemExit) as stopped:
-        cli.predict(["run", *inputs, "--draw", draw])
+        cli.main(["predict", "run", *inputs, "--draw", draw])
     assert stopped.value.code == 2
     message = capsys.readouterr().err
     assert "one video alone" in message
@@ -139,7 +140,7 @@ def test_a_terminal_shows_predictions_or_progress_but_not_both(
     monkeypatch.setattr(predict_files, "tqdm", bar)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     options = ["--out", str(tmp_path / "predictions.csv")] if out else []
-    assert cli.predict(["run", str(photos), *options]) == 1
+    assert cli.main(["predict", "run", str(photos), *options]) == 1
     assert [disable is not True for disable in shown].count(True) == bars
 
 

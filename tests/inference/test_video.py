@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from faceemo.inference import cli, video
+from faceemo.commands import cli
+from faceemo.inference import video
 from faceemo.inference.predictor import MAX_BATCH
 from faceemo.inference.video import Video
 from tests.support.inference import films
@@ -44,7 +45,7 @@ def test_a_damaged_video_is_unreadable_from_the_damage_on(
     problems = [frame.problem for frame in Video(film).read_frames()]
     assert problems == [""] * 40
     damage(film)
-    assert cli.predict(["run", str(film), "--crops", "--format", "csv"]) == 1
+    assert cli.main(["predict", "run", str(film), "--crops", "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = read_rows(printed.out)
     assert 15 <= len(rows) <= 25
@@ -119,7 +120,7 @@ def test_a_webcam_is_predicted_drawn_smoothed_and_ended_by_ctrl_c(
         options = ["--smooth", str(smooth), "--draw", str(drawn), "--format", "csv"]
         with monkeypatch.context() as patched:
             patched.setattr(video.cv2, "VideoCapture", camera)
-            assert cli.predict(["run", "--webcam", "0", *options]) == 0
+            assert cli.main(["predict", "run", "--webcam", "0", *options]) == 0
         assert camera.opened == [0]
         rows = read_rows(capsys.readouterr().out)
         assert [row["name"] for row in rows] == [f"webcam 0#{frame}" for frame in range(12)]
@@ -137,7 +138,7 @@ def test_a_webcam_is_predicted_drawn_smoothed_and_ended_by_ctrl_c(
 def test_frames_taken_whole_as_faces_are_smoothed_too(with_small_predictor, film, capsys):
     found = []
     for smooth in ("0", "0.8"):
-        assert cli.predict(["run", str(film), "--crops", "--smooth", smooth,
+        assert cli.main(["predict", "run", str(film), "--crops", "--smooth", smooth,
                                 "--format", "csv"]) == 0  # fmt: skip
         found.append(read_probabilities(read_rows(capsys.readouterr().out)))
     plain, calm = found
@@ -147,7 +148,7 @@ def test_frames_taken_whole_as_faces_are_smoothed_too(with_small_predictor, film
 
 def test_an_unplugged_webcam_is_reported(with_small_predictor, film, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(video.cv2, "VideoCapture", films.FakeCamera(film, frames=99))
-    assert cli.predict(["run", "--webcam", "0", "--crops"]) == 1
+    assert cli.main(["predict", "run", "--webcam", "0", "--crops"]) == 1
     assert "webcam 0#40: the camera delivers no more frames" in capsys.readouterr().err
 
 
@@ -159,7 +160,7 @@ def test_ctrl_c_during_a_video_ends_the_command(
     out, drawn = tmp_path / "predictions.csv", tmp_path / "drawn.mp4"
     for more in (["--out", str(out), "--draw", str(drawn)], [str(film), "--out", str(out)]):
         with pytest.raises(SystemExit) as stopped:
-            cli.predict(["run", "--crops", str(film), *more])
+            cli.main(["predict", "run", "--crops", str(film), *more])
         assert stopped.value.code == 130
         assert "interrupted" in capsys.readouterr().err
     assert not out.exists()
@@ -183,6 +184,6 @@ def test_memory_does_not_grow_with_the_length_of_a_video(
             del frame
 
     monkeypatch.setattr(Video, "read_frames", counted)
-    assert cli.predict(["run", str(film), "--crops"]) == 0
+    assert cli.main(["predict", "run", str(film), "--crops"]) == 0
     assert len(counts) == 5 * MAX_BATCH
     assert MAX_BATCH <= max(counts) <= MAX_BATCH + 2

@@ -45,7 +45,7 @@ def choose_images(
             raise UserError(
                 expected=f"prepared images in {folder}",
                 found="none",
-                fix="run scripts/remove_duplicates.py (or any training) first, or point --data_dir "
+                fix="run faceemo prepare (or any training) first, or point --data_dir "
                 "at the folder that holds the prepared data",
             )
         with Image.open(files[rng.integers(len(files))]) as image:

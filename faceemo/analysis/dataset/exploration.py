@@ -24,10 +24,10 @@ from faceemo.data.source import archive
 
 NAME = "exploration.html"
 
-_STAGES = {  # stage -> (images that remain after it, script that runs it)
-    "unpack": ("in the source", "scripts/explore_data.py"),
-    "screen": ("face found", "scripts/detect_faces.py"),
-    "dedupe": ("unique", "scripts/remove_duplicates.py"),
+_STAGES = {  # stage -> (images that remain after it, command that runs it)
+    "unpack": ("in the source", "faceemo explore"),
+    "screen": ("face found", "faceemo prepare --until screen"),
+    "dedupe": ("unique", "faceemo prepare"),
 }
 _BRIGHTNESS = charts.Scale(0, 255, (0, 64, 128, 192, 255))
 _CONTRAST = charts.Scale(0, 120, (0, 30, 60, 90, 120))

@@ -90,7 +90,7 @@ def leave_out(root: Path, below: float) -> None:
         raise UserError(
             expected=f"prepared images in {root}, with the record of their rules",
             found="none",
-            fix="run scripts/remove_duplicates.py",
+            fix="run faceemo prepare",
         )
     inputs = record["dedupe"]["inputs"]
     rules = dataclasses.replace(Rules(**inputs["rules"]), suspect_below=below)
@@ -109,7 +109,7 @@ def select_judgeable(rows: list[Row], backbone: FrozenBackbone | None = None) ->
         raise UserError(
             expected="screened images" + (" outside train" if skips_train else ""),
             found="none in the ledger",
-            fix="run scripts/remove_duplicates.py" + (", or omit --workdir" if skips_train else ""),
+            fix="run faceemo prepare" + (", or omit --workdir" if skips_train else ""),
         )
     return found
 

@@ -102,7 +102,7 @@ def read(root: Path) -> list[Row]:
         raise UserError(
             expected=f"the ledger {path}",
             found="no such file",
-            fix="run scripts/detect_faces.py, which writes it",
+            fix="run faceemo prepare, which writes it",
         )
     rows = []
     with path.open(encoding="ascii") as lines:
@@ -114,7 +114,7 @@ def read(root: Path) -> list[Row]:
                 expected=f"one JSON row per line in {path}, each with the fields of an image that "
                 "this version of faceemo knows",
                 found=f"line {len(rows) + 1}: {error}",
-                fix="run scripts/remove_duplicates.py, which writes it anew",
+                fix="run faceemo prepare, which writes it anew",
             ) from error
     return rows
 

@@ -1,6 +1,5 @@
 """The rules that decide the fate of images: a policy and thresholds that a user may change."""
 
-import argparse
 import dataclasses
 from typing import Self
 
@@ -15,6 +14,8 @@ ORIGINAL, STRICT, KEEP = POLICIES
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
     """The rules that `faceemo.data.ledger.judge` applies; every value is within its range.
+
+    The attributes have the names of the configuration's fields.
 
     Attributes:
         policy: 'original': equal dHash in train and validation, as in the original; 'strict':
@@ -51,22 +52,3 @@ class Rules:
     def from_config(cls, config: ConfigDict) -> Self:
         """Takes the rules from a run's configuration."""
         return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
-
-    @classmethod
-    def from_options(cls, options: argparse.Namespace) -> Self:
-        """Takes the rules from a script's options, which `add_arguments` defined."""
-        return cls(
-            **{field.name: getattr(options, field.name) for field in dataclasses.fields(cls)}
-        )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds an option for every rule to a script."""
-    for field in dataclasses.fields(Rules):
-        takes = RULES[field.name].takes
-        parser.add_argument(
-            f"--{field.name}",
-            type=type(field.default),
-            default=field.default,
-            help=f"{takes}; default: {field.default}",
-        )

@@ -111,8 +111,7 @@ def read_grey(path: Path, size: int) -> np.ndarray:
         raise UserError(
             expected=f"an image that can be decoded at {path}",
             found=f"{type(error).__name__}: {error}",
-            fix="delete it, or run scripts/detect_faces.py and scripts/remove_duplicates.py, "
-            "which set such files aside",
+            fix="delete it, or run faceemo prepare, which sets such files aside",
         ) from error
 
 

@@ -262,7 +262,8 @@ def _unpack(plan: _Plan, folder: Path) -> None:
         raise UserError(
             expected=f"{total / 2**20:,.0f} MiB of free disk to unpack {plan.source.path}",
             found=f"{free / 2**20:,.0f} MiB",
-            fix="free some, or choose another folder with --data_dir (--config.data_dir)",
+            fix="free some, or choose another folder with --data-dir (for faceemo.main "
+            "--config.data_dir)",
         )
     with staging.folder(folder) as partial:
         for split in SPLITS:

@@ -1,6 +1,5 @@
 """The user's selection of images: their source, their classes, and the splits to make."""
 
-import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,15 +7,15 @@ from typing import Any, Self
 
 from ml_collections import ConfigDict
 
-from faceemo.config import CLASSES, class_map_of, classes_of, make_config, validate
-
-# Fields of the configuration that make a selection; scripts have options of the same names.
-_FIELDS = ("source", "classes", "class_map", "validation_share", "test_share", "split_seed")
+from faceemo.config import CLASSES, class_map_of, classes_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The part of a configuration that decides which images there are, and in which split."""
+    """The part of a configuration that decides which images there are, and in which split.
+
+    The attributes have the names of the configuration's fields.
+    """
 
     source: Path | None = None  # a zip, a folder or a csv; None searches the dataset's folder
     classes: tuple[str, ...] = CLASSES
@@ -52,24 +51,6 @@ class Selection:
         classes, class_map = tuple(record["classes"]), record["class_map"]
         return cls(classes=classes, class_map=class_map, **shares, **changes)
 
-    @classmethod
-    def from_options(cls, options: argparse.Namespace) -> Self | None:
-        """Takes the selection from a script's options, which `add_arguments` defined.
-
-        Returns:
-            The selection; None if none of the options is given.
-
-        Raises:
-            UserError: If an option is out of its range.
-        """
-        given = {field: getattr(options, field) for field in _FIELDS}
-        given = {field: value for field, value in given.items() if value is not None}
-        if not given:
-            return None
-        config = make_config("vgg16")
-        config.update(given)
-        return cls.from_config(validate(config))
-
     def shares(self, missing_splits: Sequence[str]) -> dict[str, float]:
         """Returns the share of train that goes into each split that the source lacks."""
         shares = {"validation": self.validation_share, "test": self.test_share}
@@ -83,23 +64,3 @@ class Selection:
             "class_map": dict(self.class_map),
             "made": shares | {"seed": self.split_seed} if shares else {},
         }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `Selection.from_options` to a script, named like the configuration."""
-    defaults = make_config("vgg16")
-    group = parser.add_argument_group(
-        "selection of the images (default: as they were prepared before)"
-    )
-    group.add_argument("--data_dir", type=Path, default=Path("data"), help="default: data")
-    helps = {
-        "source": "zip, folder or csv of the images, if it is not in data_dir",
-        "classes": f"names joined by '+'; for new data {defaults.classes}",
-        "class_map": "meaning of the source's names: 'happiness=happy+joy=happy'",
-        "validation_share": "share of train, if there is no validation split; for new data "
-        f"{defaults.validation_share:g}",
-        "test_share": "share of train, if there is no test split; for new data 0, which makes none",
-        "split_seed": "seed of the splits that are made from train",
-    }
-    for field in _FIELDS:
-        group.add_argument(f"--{field}", type=type(defaults[field]), help=helps[field])

@@ -73,7 +73,7 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
             raise UserError(
                 expected="a zip, a folder or a csv as the source",
                 found=f"nothing at {named}",
-                fix="correct --source (--config.source for training)",
+                fix="correct --source (--config.source of faceemo.main)",
             )
         return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _open(named)
     zip_path, folder = root / ZIP, root / FOLDER
@@ -87,7 +87,7 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
         raise UserError(
             expected=f"one source of images in {root}",
             found=f"{len(candidates)}: {format_examples(paths, 5)}",
-            fix="name one of them with --source (--config.source for training)",
+            fix="name one of them with --source (--config.source of faceemo.main)",
         )
     if candidates:
         return candidates[0]
@@ -96,9 +96,8 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
     raise UserError(
         expected=f"the face images as {zip_path} (or unpacked as {folder})",
         found="neither, nor another zip, csv or folder of images",
-        fix=f"put the zip at {zip_path}, choose its folder with --data_dir "
-        "(--config.data_dir for training), or name any zip, folder or csv with --source "
-        "(--config.source)",
+        fix=f"put the zip at {zip_path}, choose its folder with --data-dir, or name any zip, "
+        "folder or csv with --source (--config.data_dir and --config.source of faceemo.main)",
     )
 
 

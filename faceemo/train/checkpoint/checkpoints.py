@@ -168,7 +168,7 @@ class Checkpoints:
         raise UserError(
             expected=f"a finished epoch in {self._workdir}",
             found="no best checkpoint",
-            fix="train first with --mode=train and the same --config and --workdir",
+            fix="train first with the same configuration and workdir",
         )
 
     @parallel.on_first
@@ -196,7 +196,7 @@ class Checkpoints:
                 expected=f"the frozen leaves in {self._frozen.folder}",
                 found="no intact checkpoint",
                 fix="restore the folder from a copy; if the run still has its folder latest, the "
-                "same command with --mode=train also writes it again; otherwise train in another "
+                "command that trained it also writes it again; otherwise train in another "
                 "--workdir",
             )
         flat = traverse_util.flatten_dict(found[1]["weights"])
@@ -247,7 +247,7 @@ def load_recipe(workdir: Path) -> dict[str, Any]:
         raise UserError(
             expected=f"a trained run in {workdir}",
             found="none",
-            fix="name the folder of a trained run, or train one first with --mode=train",
+            fix="name the folder of a trained run, or train one first with faceemo train",
         )
     return recipe
 

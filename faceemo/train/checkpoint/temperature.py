@@ -36,6 +36,6 @@ def read_calibration(workdir: Path, best_epoch: int) -> dict[str, Any] | None:
         raise UserError(
             expected=f"a temperature and the epoch of its weights in {path}",
             found=f"{type(error).__name__}: {error}",
-            fix="delete the file and evaluate the run again with --mode=evaluate "
-            "--split=validation, which fits a new temperature",
+            fix="delete the file and evaluate the run again (faceemo evaluate), which fits "
+            "a new temperature",
         ) from error

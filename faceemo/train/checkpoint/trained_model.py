@@ -86,12 +86,12 @@ class TrainedModel:
             raise UserError(
                 expected=f"the temperature of epoch {len(history)} in {workdir / CALIBRATION}",
                 found="none",
-                fix="give the run's command with --mode=evaluate, which fits it",
+                fix=f"run faceemo evaluate {workdir}, which fits it",
             )
         if calibration is None:
             print(
                 f"warning: {workdir} has no temperature for its best weights, so probabilities are "
-                "not calibrated; --mode=evaluate --split=validation fits one",
+                f"not calibrated; faceemo evaluate {workdir} fits one",
                 file=sys.stderr,
             )
         leaves: dict[str, Any] = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)

@@ -53,7 +53,7 @@ def test_missing_data_is_a_clear_message(root):
     folder = root / "unique_images" / "train" / "surprise"
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(UserError, match=r"train/surprise; found none.*remove_duplicates"):
+    with pytest.raises(UserError, match=r"train/surprise; found none.*faceemo prepare"):
         augmentation_sheet.choose_images(root, 0)
 
 

@@ -127,7 +127,7 @@ def test_original_numbers_are_shown_for_photographs_only(prepared, unpacked, tmp
 
 def test_page_names_missing_stages(unpacked, prepared, tmp_path):
     page = Page(unpacked)
-    assert "Not done yet: screening for faces (python scripts/detect_faces.py)" in page.text
+    assert "Not done yet: screening for faces (faceemo prepare --until screen)" in page.text
     assert page.rows[2:] == expected_table(unpacked, [count_files(unpacked / archive.FOLDER)])
     for absent in ("Images left out per class", "Leaks between", "Kept", "The face detector"):
         assert absent not in page.text

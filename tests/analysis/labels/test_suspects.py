@@ -151,7 +151,7 @@ def test_leave_out_can_be_undone(prepared):
 
 
 def test_leave_out_refuses_an_unprepared_dataset(tmp_path):
-    with pytest.raises(UserError, match="remove_duplicates"):
+    with pytest.raises(UserError, match="faceemo prepare"):
         label_search.leave_out(tmp_path, 0.1)
 
 

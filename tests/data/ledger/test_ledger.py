@@ -114,12 +114,12 @@ def test_the_error_names_the_bad_line(tmp_path, line):
 def test_the_error_says_when_the_ledger_is_of_an_older_version(tmp_path):
     older = {name: value for name, value in vars(ROW).items() if name != "blank"} | {"similar": []}
     (tmp_path / ledger.NAME).write_text(json.dumps(older) + "\n")
-    with pytest.raises(UserError, match=r"no blank: an older faceemo.*remove_duplicates\.py"):
+    with pytest.raises(UserError, match=r"no blank: an older faceemo.*faceemo prepare"):
         ledger.read(tmp_path)
 
 
 def test_a_missing_ledger_is_a_user_error(tmp_path):
-    with pytest.raises(UserError, match=r"detect_faces\.py"):
+    with pytest.raises(UserError, match=r"faceemo prepare"):
         ledger.read(tmp_path)
 
 

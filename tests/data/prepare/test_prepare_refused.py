@@ -1,16 +1,13 @@
 """Checks that a preparation refuses unusable inputs before any long work."""
 
-import subprocess
-import sys
-
 import pytest
 
+from faceemo.commands import cli
 from faceemo.data.measure import face_detector
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
 from tests.support.data.planted import write_zip
-from tests.support.places import SCRIPTS
 
 
 def test_a_missing_detector_is_reported_before_long_work(tmp_path, monkeypatch):
@@ -37,12 +34,11 @@ def test_a_damaged_record_is_refused(prepared):
         prepare.prepare(prepared)
 
 
-@pytest.mark.parametrize("script", ["explore_data", "detect_faces", "remove_duplicates"])
-def test_scripts_report_missing_images_in_one_line(tmp_path, script):
-    path = SCRIPTS / f"{script}.py"
-    run = subprocess.run(
-        [sys.executable, path, "--data_dir", tmp_path], capture_output=True, text=True, timeout=120
-    )
-    assert run.returncode == 2
-    assert run.stderr.startswith("faceemo: error: expected the face images as")
-    assert run.stderr.count("\n") == 1
+@pytest.mark.parametrize("command", [["explore"], ["prepare", "--until", "screen"], ["prepare"]])
+def test_commands_report_missing_images_in_one_line(tmp_path, command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command, "--data_dir", str(tmp_path)])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("faceemo: error: expected the face images as")
+    assert message.count("\n") == 1

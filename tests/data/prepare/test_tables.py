@@ -78,7 +78,7 @@ def test_the_command_reports_a_missing_ledger_in_one_line(tmp_path):
     command = [sys.executable, SCRIPT, "--data_dir", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "detect_faces.py" in done.stderr
+    assert "faceemo prepare" in done.stderr
 
 
 def test_the_leaks_table_lists_only_pairs_of_splits_with_leaks():

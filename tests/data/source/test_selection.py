@@ -1,6 +1,5 @@
 """The selection of classes: filtered, mapped, ordered, changed, and as options of scripts."""
 
-import argparse
 import collections
 import json
 from pathlib import Path
@@ -11,9 +10,8 @@ from faceemo.config import CLASSES, SPLITS
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import folders, prepare
-from faceemo.data.source import selection, sources
+from faceemo.data.source import sources
 from faceemo.data.source.selection import Selection
-from faceemo.errors import UserError
 from tests.support.data import forms
 from tests.support.data.remembering import read_fates, row_number
 
@@ -65,16 +63,8 @@ def test_other_classes_replace_the_originals_and_the_first_come_back_the_same(tm
     assert {p: p.read_bytes() for p in (tmp_path / folders.UNIQUE).rglob("*.jpg")} == first
 
 
-def test_options_and_records_restore_the_selection(tmp_path):
-    parser = argparse.ArgumentParser()
-    selection.add_arguments(parser)
-    assert Selection.from_options(parser.parse_args([])) is None
-    selected = Selection.from_options(
-        parser.parse_args(["--classes", "sad+happy", "--source", "x.zip", "--test_share", "0.2"])
-    )
-    assert selected == Selection(classes=("sad", "happy"), source=Path("x.zip"), test_share=0.2)
+def test_records_restore_the_selection():
+    selected = Selection(classes=("sad", "happy"), source=Path("x.zip"), test_share=0.2)
     for missing in ((), ("test",), ("validation", "test")):
         record = json.loads(json.dumps(selected.to_record(missing)))
         assert Selection.from_record(record).to_record(missing) == selected.to_record(missing)
-    with pytest.raises(UserError, match="at least two different names"):
-        Selection.from_options(parser.parse_args(["--classes", "sad"]))

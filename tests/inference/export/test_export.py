@@ -13,9 +13,9 @@ import pytest
 from flax import traverse_util
 from PIL import Image
 
+from faceemo.commands import cli, infer
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
-from faceemo.inference import cli
 from faceemo.inference.export import keras_file
 from faceemo.inference.export.export import FORMATS, TOLERANCE, _load_faces, export
 from faceemo.inference.predictor import load
@@ -159,7 +159,7 @@ def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(UserError, match="Keras"):
         export(network, "keras", tmp_path / "model.h5", faces)
-    assert tuple(FORMATS) == cli.EXPORTS
+    assert tuple(FORMATS) == infer.EXPORTS
     assert tuple(keras_file._CONSTRUCTORS) == ARCHS
 
 

@@ -12,7 +12,7 @@ import urllib.parse
 
 import pytest
 
-from faceemo.inference import cli
+from faceemo.commands import cli
 from faceemo.inference.serve import server
 from tests.support.data.faces import face, jpeg
 
@@ -75,7 +75,7 @@ def test_the_url_is_that_of_the_socket():
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0"])
 def test_the_process_serves_until_ctrl_c(network, host):
     process = subprocess.Popen(
-        [sys.executable, "-m", "faceemo.inference.cli", "serve", str(network), "--port", "0",
+        [sys.executable, "-m", "faceemo.commands.cli", "serve", str(network), "--port", "0",
          "--host", host, "--max-mib", "0.5"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -1,0 +1,90 @@
+"""The command `faceemo`: its tree of commands, and how it ends."""
+
+import contextlib
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import faceemo
+from faceemo import errors
+from faceemo.commands import completion, images, infer, sweep, train
+from faceemo.commands.parser import Command, Parser
+
+# Exit codes after a signal, as shells have them; SIGPIPE has no name on Windows.
+_SIGNAL_EXIT, _SIGPIPE = 128, 13
+
+_DESCRIPTION = """Recognises emotions in faces: trains, evaluates and uses networks.
+
+    faceemo predict builtin photo.jpg      predict with the network that comes with faceemo
+    faceemo train my_faces/                train on a folder with a folder of images per class
+    faceemo train vgg16:7                  train a variant of the study
+"""
+
+
+def make_commands() -> dict[str, Command]:
+    """Returns all commands by name, in the order of --help."""
+    own = (*train.COMMANDS, *images.COMMANDS, *sweep.COMMANDS, *infer.COMMANDS)
+    commands = {command.name: command for command in own}
+    return commands | {completion.NAME: completion.make_command(lambda: make_parsers()[0])}
+
+
+def make_parsers() -> tuple[Parser, dict[str, Parser]]:
+    """Makes the parser of `faceemo`, and those of its commands by name."""
+    top = Parser(
+        prog="faceemo",
+        description=_DESCRIPTION,
+        epilog="faceemo COMMAND --help describes a command.",
+    )
+    top.add_argument("--version", action="version", version=f"faceemo {faceemo.__version__}")
+    choices: Any = top.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    parsers = {}
+    for command in make_commands().values():
+        parser = choices.add_parser(
+            command.name,
+            prog=f"faceemo {command.name}",
+            help=command.summary,
+            description=command.description,
+            usage=command.usage,
+            epilog=textwrap.fill(f"Exit codes: {command.exit_codes}.", 100),
+        )
+        command.add_arguments(parser)
+        parsers[command.name] = parser
+    return top, parsers
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command that the first argument names; returns the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    top, parsers = make_parsers()
+    if not words or words[0] not in parsers:
+        top.parse_args(words)  # ends with the help, the version, or a message
+        top.error("the first argument is no command")
+    command = make_commands()[words[0]]
+    options = command.parse(parsers[command.name], words[1:])
+    with _exit_cleanly():
+        return command.run(options)
+
+
+@contextlib.contextmanager
+def _exit_cleanly() -> Iterator[None]:
+    """Turns mistakes into one line, and Ctrl-C and a closed pipe into their exit codes."""
+    try:
+        with errors.reported():
+            yield
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("faceemo: interrupted", file=sys.stderr)
+        raise SystemExit(_SIGNAL_EXIT + signal.SIGINT) from None
+    except BrokenPipeError:
+        # The rest of the output is dropped, or Python would report the error again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_SIGNAL_EXIT + _SIGPIPE) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

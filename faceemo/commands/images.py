@@ -1,0 +1,125 @@
+"""The commands `faceemo prepare` and `explore`."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from faceemo.commands.field_options import add_fields, given_fields
+from faceemo.commands.parser import Command
+from faceemo.config import make_config, validate
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.source.selection import Selection
+
+_SELECTION = tuple(field.name for field in dataclasses.fields(Selection))
+_RULES = tuple(field.name for field in dataclasses.fields(Rules))
+# Those of `prepare.STAGES`, whose import takes seconds.
+STAGES = ("unpack", "screen", "dedupe")
+
+_PREPARE = """Prepares images for training: unpacks, screens for faces, leaves duplicates out.
+
+    faceemo prepare --data-dir data
+    faceemo prepare --data-dir data --policy strict --near-distance 2
+    faceemo prepare --data-dir data_mine --source my_faces.zip --classes calm+angry --until screen
+
+Training does the same by itself. 'unpack' fills data/Facial_emotion_images, 'screen' runs a face
+detector once per image and fills data/face_detection, 'dedupe' fills data/unique_images and reports
+leaks between the splits. data/ledger.jsonl has a row for every image, data/pictures shows what was
+left out. No image is deleted: other rules are applied from the ledger within seconds, and the same
+rules always give the same files. Source, classes and splits are remembered; rules are not.
+"""
+_EXPLORE = """Unpacks and counts the images, and writes an HTML page about them.
+
+    faceemo explore --data-dir data
+    faceemo explore --data-dir data_fer --source fer2013.csv --classes happy+sad
+
+Fills data/Facial_emotion_images, draws data/pictures/samples.png and writes data/exploration.html:
+mean faces, counts, samples and brightness. After `faceemo prepare`, the page also shows what the
+preparation found: leaks between the splits, and the images that were left out and why.
+"""
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for every rule."""
+    add_fields(parser, _RULES)
+
+
+def read_rules(options: argparse.Namespace) -> Rules:
+    """Returns the rules that the options of `add_rules` name, with the defaults of the others.
+
+    Raises:
+        UserError: If a value does not fit.
+    """
+    return Rules.from_config(_read_config(options))
+
+
+def _read_selection(options: argparse.Namespace) -> Selection | None:
+    """Returns the selection that the options name; None, for the previous one, if none does."""
+    config = _read_config(options)
+    return Selection.from_config(config) if given_fields(options).keys() & set(_SELECTION) else None
+
+
+def _read_config(options: argparse.Namespace) -> ConfigDict:
+    config = make_config("vgg16")
+    config.update(given_fields(options))
+    return validate(config)
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
+    add_fields(parser, ("data_dir", *_SELECTION, *_RULES, "exact_screening"))
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    config, selection = _read_config(options), _read_selection(options)
+    from faceemo.data.prepare import prepare
+
+    prepare.prepare(
+        Path(config.data_dir),
+        Rules.from_config(config),
+        options.until,
+        selection=selection,
+        exact=config.exact_screening,
+    )
+    return 0
+
+
+def _add_explore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, metavar="N", default=1991921, help="seed of the sample")
+    add_fields(parser, ("data_dir", *_SELECTION))
+
+
+def _explore(options: argparse.Namespace) -> int:
+    root, selection = Path(_read_config(options).data_dir), _read_selection(options)
+    from faceemo.analysis.dataset import exploration
+    from faceemo.data.prepare import pictures, prepare
+    from faceemo.data.source import archive
+
+    folder = prepare.prepare(root, last="unpack", selection=selection)
+    hashes = archive.hash_images(folder)
+    picture = root / prepare.PICTURES / "samples.png"
+    pictures.draw_samples(folder, hashes, options.seed, picture)
+    print(f"picture {picture}")
+    print(f"page    {exploration.write(root, options.seed, hashes)}")
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "prepare",
+        "prepare images for training: unpack, screen for faces, leave duplicates out",
+        _PREPARE,
+        _add_prepare,
+        _prepare,
+        usage="faceemo prepare [-h] [--until STAGE] [--FIELD VALUE ...]",
+    ),
+    Command(
+        "explore",
+        "count the images and write a page about them",
+        _EXPLORE,
+        _add_explore,
+        _explore,
+        usage="faceemo explore [-h] [--seed N] [--FIELD VALUE ...]",
+    ),
+)

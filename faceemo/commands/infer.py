@@ -1,0 +1,288 @@
+"""The commands `faceemo predict`, `explain`, `export` and `serve`."""
+
+import argparse
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from faceemo import errors
+from faceemo.commands.parser import (
+    FAILURE_CODES,
+    Command,
+    fraction,
+    port,
+    positive_float,
+    positive_int,
+)
+from faceemo.inference.formats import FORMATS
+
+# The keys of `export.FORMATS`, whose import takes seconds.
+EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
+
+_PREDICT = """Predicts the emotions of the faces in images, videos or a webcam's frames.
+
+    faceemo predict builtin photo.jpg holiday/ 'more/*.png'
+    faceemo predict checkpoints/vgg16-7 film.mp4 --every 5 --smooth 0.6 --draw film_faces.mp4
+    faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
+
+All faces of a photo are found; an image that one face fills is taken as it is. A folder stands for
+all images and videos in and below it. A prediction that is more likely wrong than right is called
+'unsure'.
+"""
+_EXPLAIN = """Draws the evidence for each face's most probable emotion: one figure per face.
+
+    faceemo explain builtin photo.jpg faces/ --out explained
+
+Grad-CAM shows where the network's last convolution found evidence; the occlusion map shows how much
+the probability falls when a grey patch covers a place.
+"""
+
+_EXPORT = """Writes the network for another program, and compares both on the same faces.
+
+    faceemo export checkpoints/vgg16-7 --format onnx --out model.onnx --faces data/unique_images
+
+stablehlo (JAX on any platform) and onnx take grey faces, uint8 [N, S, S]; tflite and keras (.h5)
+take uint8 [N, S, S, 1]. All four return calibrated probabilities. npz holds the weights, with the
+preprocessing as data. FILE.json beside the file describes it: classes, sizes, the comparison. A
+file whose probabilities differ from the network's is not written.
+"""
+
+_SERVE = """Serves a web page and an HTTP API that predict on uploaded images.
+
+    faceemo serve builtin
+    curl -F file=@photo.jpg http://127.0.0.1:8000/api/predict
+
+The page loads nothing from other addresses; /api describes the API. No image is stored. Only this
+machine can reach the server unless --host is given; there is no login. Ctrl-C ends it.
+"""
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    _add_images(parser)
+    parser.add_argument(
+        "--webcam", type=int, metavar="INDEX", help="the webcam, 0 for the first; Ctrl-C ends it"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="form of the predictions"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write predictions into FILE, not to the terminal"
+    )
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        metavar="PLACE",
+        help="write annotated images into this folder, which must hold no input, or an annotated "
+        "video into this .mp4",
+    )
+    parser.add_argument(
+        "--every",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="take every N-th frame of a video",
+    )
+    parser.add_argument(
+        "--smooth",
+        type=fraction,
+        default=0.0,
+        metavar="S",
+        help="for videos: the share of a face's probabilities that is kept from frame to frame, "
+        "from 0 (off) to below 1",
+    )
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if not options.inputs and options.webcam is None:
+        raise errors.UserError(
+            expected="files or folders, or --webcam INDEX",
+            found="neither",
+            fix="name some after the network: faceemo predict builtin photo.jpg",
+        )
+    inputs = _expand(options.inputs)
+    # Takes seconds, which a mistake need not wait for.
+    from faceemo.inference import predict_files
+
+    return predict_files.predict(
+        options.run,
+        inputs,
+        webcam=options.webcam,
+        crops=options.crops,
+        form=options.format,
+        out=options.out,
+        draw=options.draw,
+        every=options.every,
+        smooth=options.smooth,
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    _add_images(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the figures"
+    )
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if not options.inputs:
+        raise errors.UserError(
+            expected="files or folders",
+            found="none",
+            fix="name some after the network: faceemo explain builtin photo.jpg --out explained",
+        )
+    inputs = _expand(options.inputs)
+    from faceemo.inference import explain
+
+    return explain.explain(options.run, inputs, options.out, crops=options.crops)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    _add_network(parser)
+    parser.add_argument("--format", required=True, choices=EXPORTS, help="the format to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--faces", nargs="+", required=True, metavar="PATH", help="images or folders to compare on"
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    faces = _expand(options.faces)
+    from faceemo.inference.export import export
+
+    print(export.export(options.run, options.format, options.out, faces))
+    return 0
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_network(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a host name by which browsers reach the server, such as a proxy's; may be repeated. "
+        "Requests to other names are refused, except to those of this machine. Without --name, a "
+        "server that other machines can reach accepts this machine's name and all IP addresses too",
+    )
+    parser.add_argument(
+        "--max-mib",
+        type=positive_float,
+        default=10.0,
+        metavar="N",
+        help="largest file (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=25.0,
+        metavar="N",
+        help="largest image (default: %(default)g, at most 89)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive_float,
+        default=30.0,
+        metavar="SECONDS",
+        help="limit for the upload, and again for the response (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--waiting",
+        type=positive_int,
+        default=32,
+        metavar="N",
+        help="requests at a time; others are asked to retry later",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from faceemo.inference.serve import server
+
+    server.serve(
+        options.run,
+        host=options.host,
+        port=options.port,
+        extra_hosts=options.name,
+        max_mib=options.max_mib,
+        max_megapixels=options.max_megapixels,
+        timeout=options.timeout,
+        max_requests=options.waiting,
+    )
+    return 0
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="the network: a run's folder, such as checkpoints/vgg16-7; a stored model.npz; "
+        "or 'builtin', the network that comes with faceemo",
+    )
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of a command that takes images."""
+    _add_network(parser)
+    parser.add_argument("inputs", nargs="*", metavar="PATH", help="files, folders or patterns")
+    parser.add_argument(
+        "--crops",
+        action="store_true",
+        help="treat every image as a face crop; do not run the face detector",
+    )
+
+
+def _expand(texts: Sequence[str]) -> list[Path]:
+    """Returns the paths that are named or match a pattern.
+
+    Raises:
+        UserError: If some do not exist; the message names them all.
+    """
+    found: list[Path] = []
+    missing = []
+    for text in texts:
+        # not pathlib, which takes no absolute patterns
+        paths = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))  # noqa: PTH207
+        found += map(Path, paths)
+        missing += [] if paths else [text]
+    if missing:
+        raise errors.UserError(
+            expected="existing files or folders, or patterns that match some",
+            found=f"nothing at {', '.join(missing)}",
+            fix="correct these paths",
+        )
+    return found
+
+
+_SOME_UNREADABLE = (
+    "0 if all was done; 1 if some files could not be read, which are listed at the end; "
+    + FAILURE_CODES
+)
+COMMANDS = (
+    Command(
+        "predict",
+        "predict the emotions of the faces in images, videos or a webcam's frames",
+        _PREDICT,
+        _add_predict,
+        _predict,
+        _SOME_UNREADABLE,
+        intermixed=True,
+    ),
+    Command(
+        "explain",
+        "draw where in each face the evidence for its emotion is",
+        _EXPLAIN,
+        _add_explain,
+        _explain,
+        _SOME_UNREADABLE,
+        intermixed=True,
+    ),
+    Command(
+        "export",
+        "write the network for another program, in ONNX for example",
+        _EXPORT,
+        _add_export,
+        _export,
+    ),
+    Command("serve", "serve a web page and an HTTP API", _SERVE, _add_serve, _serve),
+)

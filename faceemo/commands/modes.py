@@ -1,0 +1,148 @@
+"""The modes of a run, which `faceemo train` and `python -m faceemo.main` share."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from faceemo import errors
+from faceemo.config import BACKBONES
+
+MODES = {
+    "train": "prepare the data if necessary, train or resume, report",
+    "evaluate": "restore the best epoch and report on --split",
+    "plan": "print which parameters train and which are frozen, without data",
+    "lr_find": "try learning rates from the initial weights and suggest one",
+}
+SPLITS = ("validation", "test")
+SPLIT_HELP = "the split that is reported on"
+GROUPS_HELP = (
+    "a CSV with the column path ('test/happy/7.jpg') and columns of groups, by which the report "
+    "divides the images"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The processes that train together, if there are several.
+
+    Attributes:
+        coordinator: HOST:PORT of the first one, or 'auto' where JAX finds the others itself; None
+            for a process that trains alone.
+        count: Number of processes.
+        number: Number of this process, from 0.
+    """
+
+    coordinator: str | None = None
+    count: int | None = None
+    number: int | None = None
+
+    HELP = (
+        "to train in several processes, given to each: HOST:PORT of the first one; or 'auto' where "
+        "JAX finds the others itself (TPU pods, SLURM, Open MPI)"
+    )
+
+
+def run_mode(
+    mode: str,
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    assumed: bool = False,
+    split: str = "validation",
+    groups: Path | None = None,
+    processes: Processes = Processes(),
+) -> None:
+    """Runs one mode of a run, in this process or together with others.
+
+    Args:
+        mode: A key of `MODES`.
+        config: The run's configuration, validated.
+        workdir: The run's folder.
+        assumed: Whether the variant is the default because none was named.
+        split: For 'evaluate': one of `SPLITS`.
+        groups: For 'evaluate': the CSV of `GROUPS_HELP`.
+        processes: The processes that train together.
+
+    Raises:
+        SystemExit: If the run was stopped by a signal, with the exit code for that.
+        UserError: If something does not fit.
+    """
+    # TensorFlow only writes metrics and reads records here; its start-up messages are noise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    with _joined(processes):
+        # These imports take seconds, which a mistyped option need not wait for.
+        from faceemo.experiments import run
+        from faceemo.train import compile_cache, interrupt
+
+        compile_cache.enable()
+        print(_heading(config, assumed))
+        try:
+            if mode == "plan":
+                run.plan(config)
+            elif mode == "lr_find":
+                run.lr_find(config, workdir)
+            elif mode == "train":
+                run.train(config, workdir)
+            else:
+                run.evaluate(config, workdir, split, groups)
+        except interrupt.Stopped:
+            print(f"stopped and saved in {workdir}; the same command resumes it", file=sys.stderr)
+            raise SystemExit(interrupt.EXIT_CODE) from None
+        except KeyboardInterrupt:
+            print(f"\nstopped; the same command resumes from what {workdir} holds", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGINT) from None
+
+
+def silence_info() -> None:
+    """Hides messages of the level INFO; Orbax reports every rename there."""
+    logging.set_verbosity(logging.WARNING)
+
+
+def _heading(config: ConfigDict, assumed: bool) -> str:
+    """Returns the first line of a run: what is trained, on what devices."""
+    import jax
+
+    remark = " (the default; none was named)" if assumed else ""
+    devices, platform = jax.device_count(), jax.default_backend()
+    return ", ".join(
+        [
+            f"{BACKBONES[config.arch].title}, variant {config.variant}{remark}",
+            f"{config.image_size} px",
+            f"batch {config.batch_size}",
+            f"{config.epochs} epoch{'s' * (config.epochs != 1)}",
+            f"weights {config.weights}",
+            f"{devices} {platform} device{'s' * (devices != 1)}",
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _joined(processes: Processes) -> Iterator[None]:
+    """Joins the other processes, if there are any; all but the first print nothing."""
+    if processes.coordinator is None:
+        if processes.count is not None or processes.number is not None:
+            raise errors.UserError(
+                expected="--coordinator with --num_processes and --process_id",
+                found="no --coordinator",
+                fix="add --coordinator=HOST:PORT of the first process",
+            )
+        yield
+        return
+    from faceemo.train import parallel
+
+    parallel.join(processes.coordinator, processes.count, processes.number)
+    with contextlib.ExitStack() as stack:
+        if not parallel.is_first():
+            os.environ["TQDM_DISABLE"] = "1"
+            stack.enter_context(
+                contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w")))
+            )
+        yield

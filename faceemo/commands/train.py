@@ -1,0 +1,158 @@
+"""The commands `faceemo train`, `evaluate`, `plan` and `lr-find`."""
+
+import argparse
+from pathlib import Path
+
+from faceemo.commands import modes, targets
+from faceemo.commands.field_options import add_fields, given_fields
+from faceemo.commands.parser import FAILURE_CODES, Command
+
+_TARGET = """
+CONFIG is BACKBONE:VARIANT, with fields if you like (vgg16:best,epochs=3); a file with get_config
+(configs/vgg16.py:7); the folder of a run, for its configuration; or a folder, zip or csv of images.
+For images of your own, faceemo infers the classes, starts from its own network, chooses sizes and
+epochs, and prints every choice with its reason; an option replaces a choice.
+"""
+_TRAIN = (
+    """Trains a network, or resumes a run, and reports on validation.
+
+    faceemo train my_faces/
+    faceemo train vgg16:7 --image-size 96 --dataset sample
+    faceemo train configs/mobilenet.py:best --source faces.zip --classes calm+angry --data-dir mine
+"""
+    + _TARGET
+    + """
+The data is prepared first if that has not been done yet. The same command resumes an interrupted
+run. Results are written into the run's folder: report/validation/index.html, summary.json, card.md,
+checkpoints and TensorBoard files.
+"""
+)
+_EVALUATE = (
+    """Restores the best epoch of a run and writes its report on a split.
+
+    faceemo evaluate checkpoints/vgg16-7
+    faceemo evaluate checkpoints/vgg16-7 --split test --groups people.csv
+    faceemo evaluate vgg16:7 --image-size 96
+"""
+    + """
+CONFIG is the folder of a run, or what `faceemo train` was given: a configuration with the same
+fields, or a folder of images. The opening of the test split is recorded in the run's folder.
+"""
+)
+_PLAN = (
+    """Prints which parameters train and which are frozen; needs neither weights nor prepared data.
+
+    faceemo plan vgg16:7
+    faceemo plan mobilenet:best --unfreeze 2
+"""
+    + _TARGET
+)
+_LR_FIND = (
+    """Tries learning rates from the initial weights, draws the losses, and suggests a rate.
+
+    faceemo lr-find vgg16:7 --image-size 96
+    faceemo lr-find my_faces/
+"""
+    + _TARGET
+)
+_STOPPED = "75 after Ctrl-C or SIGTERM, once the state is saved"
+_CODES = f"0 if all was done; {FAILURE_CODES}"
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="CONFIG", help="what to train, see above")
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        metavar="FOLDER",
+        help="the run's folder (default: one in checkpoints/)",
+    )
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_target(parser)
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help=modes.Processes.HELP)
+    parser.add_argument("--num-processes", type=int, metavar="N", help="processes that train")
+    parser.add_argument(
+        "--process-id", type=int, metavar="N", help="number of this process, from 0"
+    )
+    add_fields(parser)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    _add_target(parser)
+    parser.add_argument(
+        "--split", choices=modes.SPLITS, default=modes.SPLITS[0], help=modes.SPLIT_HELP
+    )
+    parser.add_argument("--groups", type=Path, metavar="CSV", help=modes.GROUPS_HELP)
+    add_fields(parser)
+
+
+def _add_other(parser: argparse.ArgumentParser) -> None:
+    _add_target(parser)
+    add_fields(parser)
+
+
+def _run(mode: str, options: argparse.Namespace) -> int:
+    target = targets.resolve(options.target, given_fields(options), options.workdir)
+    modes.silence_info()
+    for line in target.remarks:
+        print(line)
+    modes.run_mode(
+        mode,
+        target.config,
+        target.workdir,
+        assumed=target.assumed,
+        split=getattr(options, "split", modes.SPLITS[0]),
+        groups=getattr(options, "groups", None),
+        processes=modes.Processes(
+            getattr(options, "coordinator", None),
+            getattr(options, "num_processes", None),
+            getattr(options, "process_id", None),
+        ),
+    )
+    return 0
+
+
+def _usage(name: str, own: str = "") -> str:
+    return f"faceemo {name} [-h] [--workdir FOLDER] {own}[--FIELD VALUE ...] CONFIG"
+
+
+COMMANDS = (
+    Command(
+        "train",
+        "train a network on a configuration or on a folder of images, or resume a run",
+        _TRAIN,
+        _add_train,
+        lambda options: _run("train", options),
+        f"{_CODES}; {_STOPPED}",
+        usage=_usage("train"),
+    ),
+    Command(
+        "evaluate",
+        "restore the best epoch of a run and report on a split",
+        _EVALUATE,
+        _add_evaluate,
+        lambda options: _run("evaluate", options),
+        _CODES,
+        usage=_usage("evaluate", "[--split SPLIT] "),
+    ),
+    Command(
+        "plan",
+        "print which parameters train and which are frozen",
+        _PLAN,
+        _add_other,
+        lambda options: _run("plan", options),
+        _CODES,
+        usage=_usage("plan"),
+    ),
+    Command(
+        "lr-find",
+        "try learning rates and suggest one",
+        _LR_FIND,
+        _add_other,
+        lambda options: _run("lr_find", options),
+        _CODES,
+        usage=_usage("lr-find"),
+    ),
+)

@@ -1,0 +1,137 @@
+"""Tests of the tree of commands: help, suggestions, spellings, completion, light imports."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import faceemo
+from faceemo.commands import cli
+from faceemo.commands.field_options import ALL
+
+COMMANDS = cli.make_commands()
+_, PARSERS = cli.make_parsers()
+
+
+def give(capsys, *words):
+    """Gives a command; returns its exit code and what it printed on both streams."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    printed = capsys.readouterr()
+    return stopped.value.code, printed.out + printed.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_explains_all_of_it(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    code, text = give(capsys, name, "--help")
+    assert code == 0
+    assert f"\n    faceemo {name} " in text or f"(faceemo {name} " in text, "an example"
+    assert "Exit codes: 0" in text
+    assert max(map(len, text.splitlines())) <= 100
+    for action in PARSERS[name]._actions:
+        assert action.help, action.dest
+        for option in action.option_strings:
+            assert re.search(rf"{option}\b", text)
+    for line in text.splitlines():
+        assert "%" not in line
+        assert "None" not in line
+
+
+def test_the_options_of_train_are_all_fields_with_their_defaults(capsys):
+    _, text = give(capsys, "train", "--help")
+    text = " ".join(text.split())
+    for name in ALL:
+        option, field = f"--{name.replace('_', '-')} ", faceemo.config.FIELDS[name]
+        (start,) = [m.start() for m in re.finditer(rf"(?<=[ ,]){option}(?!VALUE)", text)][:1]
+        described = text[start : text.index("(default: ", start) + 40]
+        assert " ".join(field.doc.removesuffix(".").split())[:30] in described
+    assert "(default: 224)" in text
+    assert "(default: happy+neutral+sad+surprise)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["train", "vgg16:7", "--imge-size", "96"], "did you mean --image-size?"),
+        (["train", "vgg16:7", "--augmentation", "hihg"], "did you mean 'high'?"),
+        (["train", "vgg16:7", "--image-size", "8"], "--image-size: takes 32 to 1024, found '8'"),
+        (["train", "vgg16:7", "--epochs", "few"], "a whole number for epochs; found 'few'"),
+        (["prepare", "--until", "sreen"], "did you mean 'screen'?"),
+        (["predict", "builtin", "--evry", "2"], "did you mean --every?"),
+        (["train"], "required: CONFIG"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, words, message):
+    code, text = give(capsys, *words)
+    assert code == 2
+    assert message in text
+
+
+def test_options_take_underscores_but_words_after_two_dashes_are_no_options():
+    parser = PARSERS["train"]
+    dashed = parser.parse_args(["vgg16:7", "--data-dir=my_data", "--image-size", "96"])
+    assert parser.parse_args(["vgg16:7", "--data_dir=my_data", "--image_size", "96"]) == dashed
+    assert dashed.data_dir == "my_data"
+    found = PARSERS["predict"].parse_intermixed_args(["builtin", "--", "--a_b.png"])
+    assert found.inputs == ["--a_b.png"]
+
+
+def test_the_version_is_the_packages(capsys):
+    assert give(capsys, "--version") == (0, f"faceemo {faceemo.__version__}\n")
+
+
+def test_help_and_completion_import_nothing_heavy():
+    code = """
+import sys
+from faceemo.commands import cli
+top, parsers = cli.make_parsers()
+[parser.format_help() for parser in (top, *parsers.values())]
+cli.main(["completion", "bash"])
+heavy = {"jax", "flax", "optax", "orbax", "tensorflow", "matplotlib", "scipy", "cv2", "sklearn"}
+sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["faceemo", "tr"], {"train"}),
+        (["faceemo", "train", "--lab"], {"--label-smoothing"}),
+        (["faceemo", "train", "--augmentation", "h"], {"high"}),
+        (["faceemo", "completion", ""], {"bash", "zsh", "tcsh"}),
+        (["faceemo", "predict", "builtin", "--form"], {"--format"}),
+        (["faceemo", "predict", "builtin", "a_ph"], {"a_photo.jpg"}),
+        (["faceemo", "train", "my_f"], {"my_faces"}),
+    ],
+)
+def test_bash_completes(tmp_path, capsys, line, expected):
+    (tmp_path / "a_photo.jpg").touch()
+    (tmp_path / "my_faces").mkdir()
+    assert cli.main(["completion", "bash"]) == 0
+    words = " ".join(f"'{word}'" for word in line)
+    script = f"""{capsys.readouterr().out}
+COMP_WORDS=({words}) COMP_CWORD={len(line) - 1}
+_shtab_faceemo faceemo '{line[-1]}' '{line[-2]}'
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    process = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert set(process.stdout.split()) == expected, process.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_a_script_that_names_every_command(shell, capsys):
+    assert cli.main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)

@@ -1,0 +1,138 @@
+"""Tests of the choices for images of one's own, and of what is no such set."""
+
+import shlex
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceemo.assets import builtin
+from faceemo.commands import cli, own_images, targets
+from faceemo.config import classes_of, make_config
+from faceemo.errors import UserError
+
+
+def write(folder, side=48, **counts):
+    """Writes `counts` grey images of noise per folder, 'train/calm' written as train__calm."""
+    rng = np.random.default_rng(3)
+    for name, count in counts.items():
+        place = folder / name.replace("__", "/")
+        place.mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (side, side + 9), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def choose(path, **given):
+    return own_images.choose(path, given)
+
+
+def test_a_folder_per_class_is_all_that_is_needed(here):
+    (write(here / "my_faces", calm=30, Angry=20, bored=25) / "empty").mkdir()
+    target = targets.resolve("my_faces/", {})
+    config = target.config
+    assert classes_of(config) == ("Angry", "bored", "calm")
+    assert (config.arch, config.weights) == ("mobilenet", builtin.NAME)
+    assert (config.source, config.data_dir) == ("my_faces", "data/my_faces")
+    assert (config.policy, config.validation_share) == ("strict", 0.2)
+    assert str(target.workdir) == "checkpoints/my_faces"
+    text = "\n".join(target.remarks)
+    assert len(target.remarks) <= 7
+    assert "75 images" in text
+    assert "Angry 20" in text
+    assert "'empty' without an image" in text
+    assert "48 pixels" in text
+
+
+def test_every_choice_is_printed_and_the_printed_command_makes_the_same_run(here):
+    write(here / "in the attic" / "faces, mine", calm=6, angry=6)
+    target = targets.resolve("in the attic/faces, mine", {"seed": 5})
+    *lines, command = target.remarks
+    plain = make_config("mobilenet", "0")
+    for field, value in target.config.items():
+        if value != plain[field] and field not in ("arch", "variant", "seed"):
+            assert any(f"{field}={value}" in line for line in lines), field
+    program, mode, *words = shlex.split(command.partition(" ")[2].strip())
+    assert (program, mode) == ("faceemo", "train")
+    options = cli.make_parsers()[1]["train"].parse_args(words)
+    from faceemo.commands.field_options import given_fields
+
+    again = targets.resolve(options.target, given_fields(options), options.workdir)
+    assert again.config == target.config
+    assert again.workdir == target.workdir
+
+
+def test_an_option_replaces_a_choice_and_is_marked(here):
+    write(here / "faces", calm=6, angry=6, other=2)
+    chosen = choose(here / "faces", classes="calm+angry", image_size=64)
+    assert classes_of(chosen.config) == ("calm", "angry"), "in the user's order"
+    assert chosen.config.image_size == 64
+    text = "\n".join(chosen.explain(here))
+    assert "given: image_size=64" in text
+    assert "given: classes=calm+angry" in text
+
+
+def test_names_are_mapped_before_they_are_counted(here):
+    write(here / "faces", happiness=3, joy=3, sad=6)
+    chosen = choose(here / "faces", class_map="happiness=happy+joy=happy")
+    assert classes_of(chosen.config) == ("happy", "sad")
+
+
+def test_splits_that_are_there_are_used(here):
+    write(here / "set", train__calm=9, train__angry=9, val__calm=4, val__angry=4)
+    chosen = choose(here / "set")
+    assert "validation_share" not in "".join(chosen.explain(here))
+    assert "26 images" in chosen.explain(here)[0]
+
+
+def test_a_zip_and_a_csv_are_sources_too(here):
+    write(here / "faces", calm=6, angry=6)
+    with zipfile.ZipFile("faces.zip", "w") as archive:
+        for path in (here / "faces").rglob("*.png"):
+            archive.write(path, path.relative_to(here / "faces"))
+    assert classes_of(choose(here / "faces.zip").config) == ("angry", "calm")
+    pixels = " ".join(["7"] * 48 * 48)
+    rows = [f"{emotion},{pixels},Training" for emotion in (3, 6) for _ in range(6)]
+    (here / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    assert classes_of(choose(here / "fer2013.csv").config) == ("happy", "neutral")
+
+
+def test_two_sets_never_share_a_folder(here):
+    for name in ("faces", "a/faces", "data/faces"):
+        write(here / name, calm=6, angry=6)
+    chosen = [choose(here / name) for name in ("faces", "a/faces", "data/faces")]
+    assert len({one.name for one in chosen}) == len({one.config.data_dir for one in chosen}) == 3
+    assert not {one.config.data_dir for one in chosen} & {"faces", "a/faces", "data", "data/faces"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"calm": 9}, "two classes or more in .*; found one class: calm"),
+        ({"calm": 9, "angry": 2}, "at least 5 training images of each class.*; found angry 2"),
+        ({"train__calm": 9, "train__angry": 9, "val__calm": 3}, "no image in 'validation/angry'"),
+        ({"2019__calm": 9, "2020__angry": 9}, "several sets side by side: '2019/', '2020/'"),
+        ({"a+b": 9, "c": 9}, "letters, digits.*found 'a.b'"),
+        ({}, "found no image"),
+    ],
+)
+def test_what_is_no_set_of_classes_is_refused_in_one_error(here, counts, message):
+    (here / "set").mkdir()
+    write(here / "set", **counts)
+    with pytest.raises(UserError, match=message):
+        choose(here / "set")
+
+
+def test_images_beside_the_folders_of_the_classes_are_refused(here):
+    write(here / "set", calm=6, angry=6)
+    Image.new("L", (9, 9)).save(here / "set" / "loose.png")
+    with pytest.raises(UserError, match=r"1 images elsewhere: 'loose.png'"):
+        choose(here / "set")
