@@ -26,13 +26,13 @@ def main() -> int:
         nargs="*",
         default=[f"{arch}:{variant}" for arch, variant in finals.MODELS],
         metavar="ARCH:VARIANT",
-        help="models to train (default: %(default)s)",
+        help="models to train",
     )
     parser.add_argument(
         "--epochs",
         type=int,
         default=finals.EPOCHS,
-        help="maximum number of epochs (default: %(default)s)",
+        help="maximum number of epochs",
     )
     add_sweep_options(parser, Path("checkpoints/final"))
     options = parser.parse_args()

@@ -119,7 +119,7 @@ def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
             fix="leave one of them out",
         )
     name = _make_name(path)
-    data_dir = given.get("data_dir", f"data/{name}")
+    data_dir = given.get("data_dir", f"data/prepared/{name}")
     source = sources.find(Path(data_dir), path, from_within=False)
     layout = source.layout()
     counts = _count(layout, given)

@@ -51,7 +51,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
             return text
         if action.default in silent or action.default == []:
             return text
-        return f"{text} (default: %(default)s)"
+        several = isinstance(action.default, list | tuple)
+        shown = " ".join(map(str, action.default)) if several else "%(default)s"
+        return f"{text} (default: {shown})"
 
 
 class Parser(errors.ArgumentParser):

@@ -68,7 +68,11 @@ def add_sweep_options(parser: argparse.ArgumentParser, root: Path) -> None:
         root: Default of --root, the folder of the sweep.
     """
     parser.add_argument(
-        "--seeds", type=int, default=1, help="seeds per model, counted up from the configuration's"
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=1,
+        help="seeds per model, counted up from the configuration's",
     )
     parser.add_argument(
         "--overrides",
@@ -76,7 +80,9 @@ def add_sweep_options(parser: argparse.ArgumentParser, root: Path) -> None:
         metavar="FIELD=VALUE,...",
         help="configuration fields to set in every run",
     )
-    parser.add_argument("--root", type=Path, default=root, help="folder of the sweep")
+    parser.add_argument(
+        "--root", type=Path, metavar="FOLDER", default=root, help="folder of the sweep"
+    )
 
 
 def run_sweep(
@@ -139,7 +145,14 @@ def _process_finished(
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--archs", nargs="+", default=list(STUDY), choices=ARCHS, help="backbones")
+    parser.add_argument(
+        "--archs",
+        nargs="+",
+        default=list(STUDY),
+        choices=ARCHS,
+        metavar="BACKBONE",
+        help=f"backbones: {', '.join(ARCHS)}",
+    )
     parser.add_argument(
         "--variants",
         nargs="+",

@@ -41,7 +41,7 @@ def test_a_folder_per_class_is_all_that_is_needed(here):
     config = target.config
     assert classes_of(config) == ("Angry", "bored", "calm")
     assert (config.arch, config.weights) == ("mobilenet", builtin.NAME)
-    assert (config.source, config.data_dir) == ("my_faces", "data/my_faces")
+    assert (config.source, config.data_dir) == ("my_faces", "data/prepared/my_faces")
     assert (config.policy, config.validation_share) == ("strict", 0.2)
     assert str(target.workdir) == "checkpoints/my_faces"
     text = "\n".join(target.remarks)
@@ -60,7 +60,7 @@ def test_every_choice_is_printed_and_the_printed_command_makes_the_same_run(here
     for field, value in target.config.items():
         if value != plain[field] and field not in ("arch", "variant", "seed"):
             assert any(f"{field}={value}" in line for line in lines), field
-    program, mode, *words = shlex.split(command.partition(" ")[2].strip())
+    program, mode, *words = shlex.split(command.removeprefix("the same"))
     assert (program, mode) == ("faceemo", "train")
     options = cli.make_parsers()[1]["train"].parse_args(words)
     from faceemo.commands.field_options import given_fields
@@ -106,11 +106,12 @@ def test_a_zip_and_a_csv_are_sources_too(here):
 
 
 def test_two_sets_never_share_a_folder(here):
-    for name in ("faces", "a/faces", "data/faces"):
-        write(here / name, calm=6, angry=6)
-    chosen = [choose(here / name) for name in ("faces", "a/faces", "data/faces")]
+    places = ("faces", "a/faces", "data/faces")
+    for place in places:
+        write(here / place, calm=6, angry=6)
+    chosen = [choose(here / place) for place in places]
     assert len({one.name for one in chosen}) == len({one.config.data_dir for one in chosen}) == 3
-    assert not {one.config.data_dir for one in chosen} & {"faces", "a/faces", "data", "data/faces"}
+    assert not {one.config.data_dir for one in chosen} & {*places, "data"}
 
 
 @pytest.mark.parametrize(
