@@ -16,8 +16,6 @@ _FORMS = (
     "a configuration ('vgg16:7' or a file with get_config), a run's folder, or a folder, zip or "
     "csv of images"
 )
-# Each of these in a folder is made by a run, so the folder is one.
-_PARTS_OF_A_RUN = ("latest", "best", "summary.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +55,7 @@ def resolve(text: str, fields: Mapping[str, Any], workdir: Path | None = None) -
     if Path(name).suffix == ".py":
         config = _load_file(Path(name), arg if colon else None)
         return _configured(config, fields, workdir, not argument.names_variant(arg))
-    if path.is_dir() and any((path / part).exists() for part in _PARTS_OF_A_RUN):
+    if _is_run(path):
         from faceemo.train.checkpoint.checkpoints import load_recipe
 
         config = ConfigDict(load_recipe(path)["config"])
@@ -72,6 +70,15 @@ def resolve(text: str, fields: Mapping[str, Any], workdir: Path | None = None) -
         expected=_FORMS,
         found=f"'{text}', which is no backbone and no path that exists{suggestion(name, ARCHS)}",
         fix=f"name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}, or correct the path",
+    )
+
+
+def _is_run(path: Path) -> bool:
+    """Returns whether a folder holds checkpoints of a run, intact or not: best/12 or latest/12."""
+    return any(
+        checkpoint.is_dir() and checkpoint.name.isdigit()
+        for series in ("latest", "best")
+        for checkpoint in path.glob(f"{series}/*")
     )
 
 

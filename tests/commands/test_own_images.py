@@ -9,6 +9,7 @@ from PIL import Image
 
 from faceemo.assets import builtin
 from faceemo.commands import cli, own_images, targets
+from faceemo.commands.field_options import given_fields
 from faceemo.config import classes_of, make_config
 from faceemo.errors import UserError
 
@@ -52,19 +53,22 @@ def test_a_folder_per_class_is_all_that_is_needed(here):
     assert "48 pixels" in text
 
 
-def test_every_choice_is_printed_and_the_printed_command_makes_the_same_run(here):
+@pytest.mark.parametrize(("few", "variant"), [(own_images.FEW_IMAGES, 0), (5, "best")])
+def test_every_choice_is_printed_and_the_printed_command_makes_the_same_run(
+    here, monkeypatch, few, variant
+):
+    monkeypatch.setattr(own_images, "FEW_IMAGES", few)
     write(here / "in the attic" / "faces, mine", calm=6, angry=6)
     target = targets.resolve("in the attic/faces, mine", {"seed": 5})
     *lines, command = target.remarks
-    plain = make_config("mobilenet", "0")
+    assert target.config.variant == variant
+    plain = make_config("mobilenet", str(variant))
     for field, value in target.config.items():
         if value != plain[field] and field not in ("arch", "variant", "seed"):
             assert any(f"{field}={value}" in line for line in lines), field
     program, mode, *words = shlex.split(command.removeprefix("the same"))
     assert (program, mode) == ("faceemo", "train")
     options = cli.make_parsers()[1]["train"].parse_args(words)
-    from faceemo.commands.field_options import given_fields
-
     again = targets.resolve(options.target, given_fields(options), options.workdir)
     assert again.config == target.config
     assert again.workdir == target.workdir
@@ -76,14 +80,19 @@ def test_an_option_replaces_a_choice_and_is_marked(here):
     assert classes_of(chosen.config) == ("calm", "angry"), "in the user's order"
     assert chosen.config.image_size == 64
     text = "\n".join(chosen.explain(here))
-    assert "given: image_size=64" in text
-    assert "given: classes=calm+angry" in text
+    assert "image_size=64 native_size=48: image_size as you gave it" in text
+    assert "classes=calm+angry: classes as you gave it" in text
 
 
 def test_names_are_mapped_before_they_are_counted(here):
     write(here / "faces", happiness=3, joy=3, sad=6)
     chosen = choose(here / "faces", class_map="happiness=happy+joy=happy")
     assert classes_of(chosen.config) == ("happy", "sad")
+
+
+def test_classes_may_have_the_names_of_folders_of_a_run(here):
+    write(here / "faces", best=6, latest=6)
+    assert classes_of(targets.resolve("faces", {}).config) == ("best", "latest")
 
 
 def test_splits_that_are_there_are_used(here):

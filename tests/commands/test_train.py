@@ -1,0 +1,81 @@
+"""Tests of the commands that train and evaluate, from their words to results on disk."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from faceemo.commands import cli, modes
+from faceemo.config import default_workdir, make_config
+from faceemo.data.sample import sample
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What the commands ask of `modes.run_mode`, in its place."""
+    made = []
+    monkeypatch.setattr(
+        modes,
+        "run_mode",
+        lambda mode, config, workdir, **rest: made.append((mode, config, workdir, rest)),
+    )
+    return made
+
+
+def test_the_words_of_a_command_become_a_configuration_and_its_mode(calls):
+    fields = ["--image-size", "64", "--extra-dense", "--no-exact-screening", "--cutmix=0.5"]
+    expected = make_config("vgg16", "3,epochs=2,image_size=64,extra_dense=true,cutmix=0.5")
+    for name, mode in (("train", "train"), ("plan", "plan"), ("lr-find", "lr_find")):
+        assert cli.main([name, "vgg16:3,epochs=2", *fields]) == 0
+        assert calls[-1][:3] == (mode, expected, default_workdir(expected))
+    assert cli.main(["plan", "vgg16"]) == 0
+    assert calls[-1][3]["assumed"]
+
+
+def test_evaluation_and_several_processes_have_options_of_their_own(calls):
+    cli.main(["evaluate", "vgg16:3", "--split", "test", "--groups", "g.csv", "--workdir", "w"])
+    mode, _, workdir, rest = calls[-1]
+    assert (mode, workdir, rest["split"], rest["groups"]) == (
+        "evaluate", Path("w"), "test", Path("g.csv"),
+    )  # fmt: skip
+    options = ["--coordinator", "a:1", "--num_processes", "2", "--process_id=1"]
+    cli.main(["train", "vgg16:3", *options])
+    assert calls[-1][3]["processes"] == modes.Processes("a:1", 2, 1)
+
+
+def test_half_a_description_of_several_processes_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "vgg16:3", "--num-processes", "2"])
+    assert stopped.value.code == 2
+    assert "found no --coordinator" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatch, capsys):
+    drawn = sample.write_zip(tmp_path, seed=5, counts=sample.MIN_COUNTS | {"train": 60})
+    with zipfile.ZipFile(drawn) as archive:
+        for name in archive.namelist():
+            if "/train/" in name:
+                place = tmp_path / "my faces" / name.partition("/train/")[2]
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(archive.read(name))
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    options = ["--image-size", "32", "--epochs", "2"]
+    assert cli.main(["train", "my faces", *options]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("classes   classes=happy+neutral+sad+surprise: ")
+    assert "image_size as you gave it" in printed
+    run = Path("checkpoints/my faces")
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["weights"]["source"] == "builtin"
+    assert summary["params_trainable"] < 5000, "the head alone"
+    assert Path("data/prepared/my faces/ledger.jsonl").is_file()
+
+    assert cli.main(["train", str(run), "--epochs", "3"]) == 0
+    assert "continues after epoch 2" in capsys.readouterr().out
+    best = json.loads((run / "summary.json").read_text())["val_accuracy"]
+    for target in ([str(run)], ["my faces", "--image-size", "32", "--epochs", "3"]):
+        assert cli.main(["evaluate", *target]) == 0
+        assert f"validation: accuracy {best:.4f}" in capsys.readouterr().out
