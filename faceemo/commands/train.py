@@ -27,18 +27,15 @@ run. Results are written into the run's folder: report/validation/index.html, su
 checkpoints and TensorBoard files.
 """
 )
-_EVALUATE = (
-    """Restores the best epoch of a run and writes its report on a split.
+_EVALUATE = """Restores the best epoch of a run and writes its report on a split.
 
     faceemo evaluate checkpoints/vgg16-7
     faceemo evaluate checkpoints/vgg16-7 --split test --groups people.csv
     faceemo evaluate vgg16:7 --image-size 96
+
+RUN is the folder of a run, or what `faceemo train` was given: a configuration with the same fields,
+or a folder of images. The opening of the test split is recorded in the run's folder.
 """
-    + """
-CONFIG is the folder of a run, or what `faceemo train` was given: a configuration with the same
-fields, or a folder of images. The opening of the test split is recorded in the run's folder.
-"""
-)
 _PLAN = (
     """Prints which parameters train and which are frozen; needs neither weights nor prepared data.
 
@@ -59,8 +56,10 @@ _STOPPED = "75 after Ctrl-C or SIGTERM, once the state is saved"
 _CODES = f"0 if all was done; {FAILURE_CODES}"
 
 
-def _add_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="CONFIG", help="what to train, see above")
+def _add_target(
+    parser: argparse.ArgumentParser, metavar: str = "CONFIG", meaning: str = "what to train"
+) -> None:
+    parser.add_argument("target", metavar=metavar, help=f"{meaning}, see above")
     parser.add_argument(
         "--workdir",
         type=Path,
@@ -80,7 +79,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    _add_target(parser)
+    _add_target(parser, "RUN", "what to evaluate")
     parser.add_argument(
         "--split", choices=modes.SPLITS, default=modes.SPLITS[0], help=modes.SPLIT_HELP
     )
@@ -114,8 +113,8 @@ def _run(mode: str, options: argparse.Namespace) -> int:
     return 0
 
 
-def _usage(name: str, own: str = "") -> str:
-    return f"faceemo {name} [-h] [--workdir FOLDER] {own}[--FIELD VALUE ...] CONFIG"
+def _usage(name: str, own: str = "[--workdir FOLDER]", target: str = "CONFIG") -> str:
+    return f"faceemo {name} [-h] {own} [--FIELD VALUE ...] {target}"
 
 
 COMMANDS = (
@@ -135,7 +134,7 @@ COMMANDS = (
         _add_evaluate,
         lambda options: _run("evaluate", options),
         _CODES,
-        usage=_usage("evaluate", "[--split SPLIT] "),
+        usage=_usage("evaluate", "[--split SPLIT] [--groups CSV]", "RUN"),
     ),
     Command(
         "plan",
