@@ -37,7 +37,7 @@ def _define_choice(
 
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="configs/ARCH.py:VARIANT[,FIELD=VALUE...]; see faceemo/config/fields.py"
+    "config", help_string="configs/ARCH.py:VARIANT[,FIELD=VALUE...]; see faceemo train --help"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder; default: one in checkpoints/")
 _MODE = _define_choice(
@@ -50,7 +50,7 @@ _SPLIT = _define_choice(
     "split", "validation", modes.SPLITS, f"for --mode=evaluate: {modes.SPLIT_HELP}"
 )
 _GROUPS = flags.DEFINE_string("groups", None, f"for --mode=evaluate: {modes.GROUPS_HELP}")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, modes.Processes.HELP)
+_COORDINATOR = flags.DEFINE_string("coordinator", None, modes.COORDINATOR_HELP)
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes that train")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 

@@ -26,6 +26,10 @@ GROUPS_HELP = (
     "a CSV with the column path ('test/happy/7.jpg') and columns of groups, by which the report "
     "divides the images"
 )
+COORDINATOR_HELP = (
+    "to train in several processes, given to each: HOST:PORT of the first one; or 'auto' where JAX "
+    "finds the others itself (TPU pods, SLURM, Open MPI)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +46,6 @@ class Processes:
     coordinator: str | None = None
     count: int | None = None
     number: int | None = None
-
-    HELP = (
-        "to train in several processes, given to each: HOST:PORT of the first one; or 'auto' where "
-        "JAX finds the others itself (TPU pods, SLURM, Open MPI)"
-    )
 
 
 def run_mode(

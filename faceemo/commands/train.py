@@ -70,7 +70,7 @@ def _add_target(
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_target(parser)
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help=modes.Processes.HELP)
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help=modes.COORDINATOR_HELP)
     parser.add_argument("--num-processes", type=int, metavar="N", help="processes that train")
     parser.add_argument(
         "--process-id", type=int, metavar="N", help="number of this process, from 0"
