@@ -16,7 +16,8 @@ import scipy.special
 from scipy import optimize
 
 from faceemo import staging
-from faceemo.analysis.predictions import Predictions, cross_entropies, log_probabilities
+from faceemo.analysis.predictions import Predictions, cross_entropies
+from faceemo.analysis.probabilities import apply_temperature, log_probabilities
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.train.checkpoint.temperature import CALIBRATION
 
@@ -30,12 +31,6 @@ def calibrate(predictions: Predictions, temperature: float) -> Predictions:
     return dataclasses.replace(
         predictions, probabilities=apply_temperature(predictions.probabilities, temperature)
     )
-
-
-def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divides the logits of probabilities float32 [N, C] by `temperature`: float32 [N, C]."""
-    logits = log_probabilities(probabilities)  # up to a constant per image
-    return scipy.special.softmax(logits / temperature, axis=1).astype(np.float32)
 
 
 def fit_temperature(predictions: Predictions) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from faceemo.analysis.probabilities import log_probabilities
 from faceemo.analysis.statistics import (
     f1_interval,
     macro_f1,
@@ -160,14 +161,6 @@ def cross_entropies(predictions: Predictions) -> np.ndarray:
     """Computes the cross-entropy of every image, float64 [N], in nats."""
     rows = np.arange(len(predictions.labels))
     return -log_probabilities(predictions.probabilities[rows, predictions.labels])
-
-
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Returns the logarithms of probabilities, float64 of the same shape, always finite.
-
-    A softmax in float32 reaches 0 if the logits are more than 88 apart; its log is bounded.
-    """
-    return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
 
 
 def classification_report(predictions: Predictions) -> str:

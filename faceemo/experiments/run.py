@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import scipy.special
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
 from faceemo.analysis import calibration, card, slices
 from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
+from faceemo.analysis.probabilities import softmax
 from faceemo.analysis.report import report
 from faceemo.analysis.report.failures import GalleryExtras
 from faceemo.analysis.report.range_test import draw_range_test
@@ -233,7 +233,7 @@ def _evaluate_best(
     logits = predict_split(
         step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
-    probabilities = scipy.special.softmax(logits, axis=1)
+    probabilities = softmax(logits)
     predictions = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
     heat = gradcam.make_heat(model, preprocessing, variables)
     return _Evaluation(predictions, len(history), heat)
