@@ -7,9 +7,8 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.special
 
-from faceemo.analysis import calibration
+from faceemo.analysis.probabilities import apply_temperature, softmax
 from faceemo.errors import UserError
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import LoadedImage, load_images
@@ -17,7 +16,7 @@ from faceemo.inference.prediction import Prediction
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
-from faceemo.train.steps import make_eval_step
+from faceemo.train.eval_step import make_eval_step
 
 # Faces per batch. Batches are padded to powers of two, so that there are six programs.
 MAX_BATCH = 32
@@ -143,8 +142,8 @@ class Predictor:
         batches = range(0, len(crops), MAX_BATCH)
         logits = [self._logits(crops[start : start + MAX_BATCH]) for start in batches]
         none = np.zeros((0, len(self.classes)), np.float32)
-        softmax = scipy.special.softmax(np.concatenate([none, *logits]), axis=1)
-        return calibration.apply_temperature(softmax, self.trained.temperature)
+        uncalibrated = softmax(np.concatenate([none, *logits]))
+        return apply_temperature(uncalibrated, self.trained.temperature)
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
         padded = np.pad(crops, ((0, padded_size(len(crops)) - len(crops)), (0, 0), (0, 0)))

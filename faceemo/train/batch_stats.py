@@ -27,10 +27,11 @@ from faceemo.models import Model
 from faceemo.models.layers.batch_norm import MOMENTUM, BatchNorm, compute_moments
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.freezing import FREEZE, TRAIN, map_trained
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
-from faceemo.train.steps import plain_inputs, training_inputs
+from faceemo.train.steps import training_inputs
 
 # Number and size of the batches from which missing statistics are estimated.
 _BATCHES, _BATCH_SIZE = 16, 32

@@ -17,10 +17,11 @@ from faceemo.train import freezing, parallel
 from faceemo.train.batch_stats import make_moments_step
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import init_ema
+from faceemo.train.eval_step import make_eval_step
 from faceemo.train.freezing import TRAIN
 from faceemo.train.optimizer import Rate
 from faceemo.train.state import TrainState
-from faceemo.train.steps import make_eval_step, make_train_step
+from faceemo.train.steps import make_train_step
 
 
 def build_optimizer(

@@ -26,10 +26,10 @@ from faceemo.data.augment import augment
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import parallel, steps
+from faceemo.train import eval_step, parallel
 from faceemo.train.checkpoint.digest import digest_tree
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.start import Start
-from faceemo.train.steps import plain_inputs
 
 # Bytes in memory for the features of all splits together.
 MAX_BYTES = 2 * 2**30
@@ -171,7 +171,7 @@ def _digest_code() -> str:
     sources = [
         # Recursive, because layers and readers of weights are in subfolders.
         *Path(models.__file__).parent.rglob("*.py"),
-        *(Path(str(module.__file__)) for module in (augment, steps)),
+        *(Path(str(module.__file__)) for module in (augment, eval_step)),
         Path(__file__),
     ]
     total = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The training step and the evaluation step: pure functions, all arithmetic on the device."""
+"""The training step: a pure function, all arithmetic on the device."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import optax
 from jax.typing import ArrayLike
 
 from faceemo.config import AUGMENTATIONS
-from faceemo.data.augment.augment import augment, enlarge, image_keys
+from faceemo.data.augment.augment import augment, image_keys
 from faceemo.data.augment.erase import erase
 from faceemo.data.augment.mixing import MixedBatch, Mixing, mix
 from faceemo.data.pipeline import Batch
@@ -212,32 +212,3 @@ def _split_keys(keys: jax.Array) -> jax.Array:
 
 def _fold_in(keys: jax.Array, number: int) -> jax.Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
-
-
-def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
-    """Enlarges and preprocesses images without augmentation: uint8 [B, H, W] to float32.
-
-    Returns:
-        float32 [B, S, S, 3], S being the network's input size.
-    """
-    return preprocess(enlarge(images, model.image_size), preprocessing)
-
-
-def make_eval_step(
-    model: Model, preprocessing: Preprocessing | None
-) -> Callable[[Any, Any, ArrayLike], jax.Array]:
-    """Makes `step(params, batch_stats, images) -> logits`.
-
-    `images` is uint8 [B, H, W], or features if `preprocessing` is None; the logits are float32
-    [B, C]. Nothing is random and BatchNorm uses its running statistics, so that no row depends on
-    another.
-    """
-
-    def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
-        inputs = images
-        if preprocessing is not None:
-            inputs = plain_inputs(images, model, preprocessing)
-        logits, _ = model.apply(params, batch_stats, inputs)
-        return logits
-
-    return step

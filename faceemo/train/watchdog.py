@@ -18,6 +18,7 @@ from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import preprocess
 from faceemo.train import steps
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
@@ -273,7 +274,7 @@ def refuse_unlike_pixels(
         return shown.inputs
 
     def make_validation_inputs() -> jax.Array:
-        return steps.plain_inputs(validation.images, model, preprocessing)
+        return plain_inputs(validation.images, model, preprocessing)
 
     # The channels differ in nothing but their means.
     trained, validated = (

@@ -53,13 +53,14 @@ def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> T
 
     from faceemo.data.pipeline import Batch
     from faceemo.train import freezing, parallel, state, steps
+    from faceemo.train.eval_step import make_eval_step
 
     images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
     labels, ones = np.arange(batch, dtype=np.int32) % 4, np.ones(batch, np.float32)
     sharded = parallel.shard(Batch(images, labels, ones, np.arange(batch, dtype=np.int32)))
     model = build_model(arch, size, "all")
     variables = model.init(0)
-    forward = parallel.map_eval_step(steps.make_eval_step(model, model.preprocessing))
+    forward = parallel.map_eval_step(make_eval_step(model, model.preprocessing))
     placed = parallel.replicate(variables)
     tasks: Tasks = {
         "forward": lambda: jax.block_until_ready(

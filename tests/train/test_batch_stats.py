@@ -20,8 +20,8 @@ from faceemo.train.batch_stats import (
     make_moments_step,
     recalibrate_batch_stats,
 )
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.state import TrainState
-from faceemo.train.steps import plain_inputs
 from tests.support.data.faces import face
 from tests.support.train.tiny import GREY, SIZE, make_split, make_start, tiny_config
 

@@ -13,9 +13,9 @@ from faceemo.errors import UserError
 from faceemo.train import loop, parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints, find_recipe
 from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.eval_step import make_eval_step
 from faceemo.train.metrics import Totals
 from faceemo.train.predict_split import predict_split
-from faceemo.train.steps import make_eval_step
 from tests.support.train.processes import assert_identical, results
 from tests.support.train.tiny import GREY, make_model, make_splits, make_start, tiny_config
 

@@ -11,8 +11,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.train import build_steps, freezing, parallel
+from faceemo.train.eval_step import make_eval_step
 from faceemo.train.state import TrainState
-from faceemo.train.steps import make_eval_step, make_train_step
+from faceemo.train.steps import make_train_step
 from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
 

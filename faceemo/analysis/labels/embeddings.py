@@ -16,8 +16,8 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.predict_split import predict_split
-from faceemo.train.steps import plain_inputs
 
 BATCH = 64
 

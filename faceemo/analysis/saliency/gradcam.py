@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train.steps import plain_inputs
+from faceemo.train.eval_step import plain_inputs
 
 BATCH = 32
 

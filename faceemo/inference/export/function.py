@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from faceemo.train.checkpoint.trained_model import TrainedModel
-from faceemo.train.steps import make_eval_step
+from faceemo.train.eval_step import make_eval_step
 
 
 def make_probabilities(trained: TrainedModel) -> Callable[[jax.Array], jax.Array]:

@@ -8,7 +8,7 @@ import pytest
 from faceemo import models
 from faceemo.analysis.saliency import gradcam
 from faceemo.config import make_config
-from faceemo.train.steps import plain_inputs
+from faceemo.train.eval_step import plain_inputs
 from tests.support import keras_process
 from tests.support.places import SUPPORT
 

@@ -12,6 +12,7 @@ from faceemo.data.pipeline import Batch
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import IDENTITY
 from faceemo.train import steps
+from faceemo.train.eval_step import plain_inputs
 from faceemo.train.state import TrainState
 from tests.support.train.tiny import make_model, make_split
 
@@ -57,6 +58,6 @@ def test_the_training_step_applies_every_level(level):
     batch = Batch(split.images, split.labels, np.ones(4, np.float32), index)
     model, state = make_model(), TrainState(0, {}, {}, (), jax.random.PRNGKey(0))
     shown = steps.training_inputs(state, batch, jnp.int32(0), model, IDENTITY, level)
-    plain = steps.plain_inputs(split.images, model, IDENTITY)
+    plain = plain_inputs(split.images, model, IDENTITY)
     unchanged = np.allclose(shown.inputs, plain)
     assert unchanged == (AUGMENTATIONS[level] == Augmentation())

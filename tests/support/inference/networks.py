@@ -7,7 +7,7 @@ from faceemo import models
 from faceemo.config import CLASSES, make_config
 from faceemo.models.layers.layers import Mode
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
-from faceemo.train.steps import plain_inputs
+from faceemo.train.eval_step import plain_inputs
 from tests.support.data.faces import face
 
 
