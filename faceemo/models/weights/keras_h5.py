@@ -16,12 +16,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from faceemo.errors import UserError
+from faceemo.models.weights.mismatches import Shape, find_mismatches, is_numeric
+
+if TYPE_CHECKING:
+    import h5py
 
 # Groups of the `hed` file that do not belong to VGG16: edge maps at five scales and their fusion.
 HED_SIDE_OUTPUTS = ("dsn1", "dsn2", "dsn3", "dsn4", "dsn5", "fuse")
@@ -41,8 +44,6 @@ OLD_WEIGHTS = {"depthwise_kernel": "kernel"}
 AUTO_NAMED = re.compile(r"^(normalization)_\d+$")
 # Name of the weight file inside a .keras file.
 MEMBER = "model.weights.h5"
-
-Shape = tuple[int, ...]
 # HDF5 files and groups are Any below: h5py types their content as an unusable union.
 
 
@@ -72,7 +73,7 @@ def read(
         arrays = {
             name: np.asarray(found[name][()], np.float32)
             for name, shape in expected.items()
-            if name in found and found[name].shape == shape and _is_numeric(found[name])
+            if name in found and found[name].shape == shape and is_numeric(found[name])
         }
     problems += [
         f"{name} holds values that are not finite"
@@ -120,6 +121,9 @@ def count_layers(path: Path, kind: str) -> int:
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """Opens an HDF5 file, or the one inside a .keras file; turns read errors into a `UserError`."""
+    # Only training reads such files, so that prediction does without h5py.
+    import h5py
+
     try:
         source: Any = path
         if not h5py.is_hdf5(path) and zipfile.is_zipfile(path):
@@ -136,42 +140,14 @@ def _open(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def find_mismatches(found: Mapping[str, Any], expected: Mapping[str, Shape]) -> list[str]:
-    """Lists the arrays that are missing, left over, of another shape or not numeric.
-
-    Args:
-        found: Arrays or HDF5 datasets by 'layer/weight'.
-        expected: Expected shapes by 'layer/weight'.
-
-    Returns:
-        A phrase for each problem.
-    """
-    if found and not set(found) & set(expected):
-        first = ", ".join(list(found)[:3])
-        return [f"none of them, but {len(found)} of another network: {first}, ..."]
-    problems = [f"{name} is missing" for name in expected if name not in found]
-    for name, dataset in found.items():
-        if name not in expected:
-            problems.append(f"{name} {dataset.shape} is left over")
-        elif dataset.shape != expected[name]:
-            problems.append(f"{name} has shape {dataset.shape} instead of {expected[name]}")
-        elif not _is_numeric(dataset):
-            problems.append(f"{name} has dtype {dataset.dtype}")
-    return problems
-
-
-def _is_numeric(dataset: Any) -> bool:
-    return dataset.dtype.kind in "fiu"
-
-
 def _find_arrays(
     file: Any, expected: Mapping[str, Shape], ignored: Sequence[str]
-) -> dict[str, h5py.Dataset]:
+) -> "dict[str, h5py.Dataset]":
     """Returns the arrays of a file by 'layer/weight'; unknown ones by their paths."""
     return _find_legacy(file, expected) or _find_keras3(file, expected, ignored)
 
 
-def _find_legacy(file: Any, expected: Mapping[str, Shape]) -> dict[str, h5py.Dataset]:
+def _find_legacy(file: Any, expected: Mapping[str, Shape]) -> "dict[str, h5py.Dataset]":
     """Returns the arrays of a file in the legacy layout; none for another layout."""
     root = file.get("model_weights", file)
     layers = {name.partition("/")[0] for name in expected}
@@ -214,7 +190,7 @@ def _parse_legacy_name(variable: str, group: str) -> tuple[str, str]:
 
 def _find_keras3(
     file: Any, expected: Mapping[str, Shape], ignored: Sequence[str]
-) -> dict[str, h5py.Dataset]:
+) -> "dict[str, h5py.Dataset]":
     """Returns the arrays of a file in the layout of Keras 3; none for another layout."""
     weights: dict[str, list[str]] = {}
     for name in sorted(expected, key=lambda name: WEIGHT_ORDER.index(name.rpartition("/")[2])):

@@ -21,7 +21,7 @@ import numpy as np
 from faceemo import staging
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.models.weights import keras_h5
+from faceemo.models.weights.mismatches import find_mismatches
 
 SUFFIX = ".npz"
 _ABOUT = "about"
@@ -126,10 +126,7 @@ def read(
             about = about["recipe"] | {"arch": about["recipe"]["config"]["arch"]}
             found = _select_backbone(found)
         made_for, preprocessing = about["arch"], Preprocessing.from_dict(about["preprocessing"])
-    if made_for == arch:
-        problems = keras_h5.find_mismatches(found, expected)
-    else:
-        problems = [f"weights of {made_for}"]
+    problems = find_mismatches(found, expected) if made_for == arch else [f"weights of {made_for}"]
     if problems:
         raise UserError(
             expected=f"the {len(expected)} arrays of {arch} and nothing else in {path}",

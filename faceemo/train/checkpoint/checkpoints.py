@@ -19,7 +19,7 @@ thirds of a state.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import traverse_util
@@ -29,11 +29,13 @@ from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
-from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.series import Series
 from faceemo.train.ema import use_ema
 from faceemo.train.freezing import FREEZE, TRAIN
 from faceemo.train.state import TrainState
+
+if TYPE_CHECKING:
+    from faceemo.train.checkpoint.progress import Progress
 
 HISTORY = "history.json"
 
@@ -78,7 +80,7 @@ class Checkpoints:
         self,
         state: TrainState,
         variable_labels: dict[str, Any],
-        progress: Progress,
+        progress: "Progress",
         *,
         best: bool = False,
     ) -> None:
@@ -108,7 +110,7 @@ class Checkpoints:
         self._latest.write(number, records, {"weights": weights, "training": training})
 
     @parallel.on_first
-    def restore_latest(self, state: TrainState) -> tuple[TrainState, Progress] | None:
+    def restore_latest(self, state: TrainState) -> "tuple[TrainState, Progress] | None":
         """Restores the newest state for training to resume, or returns None if there is none.
 
         Removes leftovers of killed saves and the best weights of epochs after that state, and
@@ -146,6 +148,9 @@ class Checkpoints:
             ) from error
         state = dataclasses.replace(state, **training, **self._with_frozen(stored["weights"]))
         self._best.remove(newer_than=int(state.step))
+        # Its sums are CLU's, which prediction from a run's best weights does without.
+        from faceemo.train.checkpoint.progress import Progress
+
         return state, Progress.from_dict(stored["history"])
 
     @parallel.on_first

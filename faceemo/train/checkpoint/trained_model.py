@@ -23,7 +23,8 @@ from faceemo.assets import builtin
 from faceemo.config import make_config
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.models.weights import keras_h5, npz
+from faceemo.models.weights import npz
+from faceemo.models.weights.mismatches import find_mismatches
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
 from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
 
@@ -139,7 +140,7 @@ class TrainedModel:
                 about["recipe"], trees, float(about["temperature"]), int(about["best_epoch"])
             )
         expected = _leaf_shapes(trained.model)
-        if problems := keras_h5.find_mismatches(arrays, expected):
+        if problems := find_mismatches(arrays, expected):
             version = trained.recipe.get("versions", {}).get("faceemo", "unknown")
             raise UserError(
                 expected=f"the {len(expected)} arrays of {trained.arch} and nothing else in {path}",
