@@ -15,7 +15,6 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.errors import UserError
 from faceemo.inference import formats, output_paths, video
-from faceemo.inference.annotate import annotate
 from faceemo.inference.images import LoadedImage, find_files, load_image
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
@@ -131,7 +130,7 @@ class _FilesPredictor:
                 continue
             self.write(predictions)
             if self.draw:
-                drawn = Image.fromarray(annotate(_rgb(image), predictions))
+                drawn = Image.fromarray(_annotate(image, predictions))
                 with staging.file(self.draw / unique_png(Path(image.name), names)) as partial:
                     drawn.save(partial)
 
@@ -156,7 +155,7 @@ class _FilesPredictor:
                 predictions = smoother.smooth(predictions)
                 self.write(predictions)
                 if draw_frame:
-                    draw_frame(annotate(_rgb(image), predictions))
+                    draw_frame(_annotate(image, predictions))
 
 
 def unique_png(path: Path, names: set[str]) -> str:
@@ -200,9 +199,13 @@ def _check_draw(
     check("--draw", draw, [*videos, *images])
 
 
-def _rgb(image: LoadedImage) -> np.ndarray:
+def _annotate(image: LoadedImage, predictions: Sequence[Prediction]) -> np.ndarray:
+    """Draws the predictions into a decoded image, as `annotate.annotate`."""
+    # It imports matplotlib for its font, which predictions without --draw need not wait for.
+    from faceemo.inference.annotate import annotate
+
     assert image.pixels is not None
-    return np.ascontiguousarray(image.pixels.bgr[..., ::-1])
+    return annotate(np.ascontiguousarray(image.pixels.bgr[..., ::-1]), predictions)
 
 
 @contextlib.contextmanager
