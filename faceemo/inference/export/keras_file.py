@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from faceemo.errors import UserError
+from faceemo.errors import missing_packages
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 _CONSTRUCTORS = {
@@ -110,12 +110,6 @@ def _fill(model: Any, variables: dict[str, Any]) -> None:
 def _import_keras() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
+    with missing_packages("keras"):
         import keras
-    except ImportError as error:
-        raise UserError(
-            expected="Keras, which writes and checks files of this format",
-            found=str(error),
-            fix="pip install 'keras>=3' tensorflow",
-        ) from error
     return keras

@@ -15,13 +15,10 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from faceemo.errors import UserError
+from faceemo.errors import missing_packages
 from faceemo.inference.export.function import make_probabilities
 from faceemo.models.layers.convolution import native_convolutions
 from faceemo.train.checkpoint.trained_model import TrainedModel
-
-# jax2onnx requires an older Orbax, which it does not use here.
-INSTALL = "from the checkout, pip install -e '.[onnx]' && pip install --no-deps jax2onnx"
 
 
 def write(trained: TrainedModel, path: Path) -> None:
@@ -54,9 +51,5 @@ def _import(name: str) -> Any:
     Raises:
         UserError: If it is not installed.
     """
-    try:
+    with missing_packages("onnx"):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(
-            expected="jax2onnx and onnxruntime", found=str(error), fix=INSTALL
-        ) from error
