@@ -7,9 +7,50 @@ from setuptools import find_packages, setup
 # The CPU build is a fifth smaller; it does not exist for macOS and arm64.
 CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_CPU_WHEEL = "sys_platform != 'linux' or platform_machine != 'x86_64'"
-# The web demo and its API. Older starlettes put uploads of more than a megabyte onto the disk,
-# whatever they are told, and older fastapis take none but those.
-SERVE = ["fastapi>=0.115.10", "python-multipart>=0.0.18", "starlette>=0.46", "uvicorn>=0.30"]
+TENSORFLOW = [f"tensorflow-cpu; {CPU_WHEEL}", f"tensorflow; {NO_CPU_WHEEL}"]
+# Prediction, explanation, export to StableHLO and npz, and the server. faceemo/errors.py names the
+# packages of the extras for the message to those who lack them.
+BASE = [
+    "absl-py",
+    # The web page and its API. Older starlettes put uploads of more than a megabyte onto the disk,
+    # whatever they are told, and older fastapis take none but those.
+    *("fastapi>=0.115.10", "python-multipart>=0.0.18", "starlette>=0.46", "uvicorn>=0.30"),
+    # which JAX needs to bound its cache of compiled programs
+    "filelock",
+    # which jax.export writes with
+    "flatbuffers",
+    "flax>=0.12",
+    "jax>=0.10",
+    "jinja2",
+    "matplotlib",
+    "ml_collections>=1.0",
+    "numpy",
+    # OpenCV 5 has no Caffe importer, which the face detector needs
+    "opencv-python-headless>=4.8,<5",
+    "optax",
+    # which reads the weights in a run's folder
+    "orbax-checkpoint>=0.11",
+    "pillow",
+    # which writes the shells' completion
+    "shtab",
+    "tqdm",
+]
+TRAIN = [
+    "array_record",
+    # confident learning; before 2.9 its licence was the AGPL
+    "cleanlab>=2.9",
+    "clu",
+    "h5py",
+    "ImageHash",
+    "scikit-learn",
+    "scipy",
+    "tensorboard",
+    *TENSORFLOW,
+    "tensorflow-datasets",
+]
+KERAS = ["keras>=3", *TENSORFLOW]
+# beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
+ONNX = ["onnx", "onnx-ir", "onnxruntime"]
 
 setup(
     name="faceemo",
@@ -18,6 +59,18 @@ setup(
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE", "ATTRIBUTION.md"],
+    author="The faceemo authors",
+    keywords=["emotion recognition", "facial expressions", "transfer learning", "JAX", "Flax"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Environment :: Web Environment",
+        "Intended Audience :: Science/Research",
+        "Natural Language :: English",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
     python_requires=">=3.11",
     # The configuration files lie beside the package in a checkout, and in it once it is installed.
     packages=[*find_packages(include=["faceemo", "faceemo.*"]), "faceemo.configs"],
@@ -28,47 +81,20 @@ setup(
         "faceemo.inference.serve": ["page/*"],
     },
     entry_points={"console_scripts": ["faceemo = faceemo.commands.cli:main"]},
-    install_requires=[
-        "absl-py",
-        "array_record",
-        # confident learning; before 2.9 its licence was the AGPL
-        "cleanlab>=2.9",
-        "clu",
-        # which JAX needs to bound its cache of compiled programs
-        "filelock",
-        "flax>=0.12",
-        "h5py",
-        "ImageHash",
-        "jax>=0.10",
-        "jinja2",
-        "matplotlib",
-        "ml_collections>=1.0",
-        "numpy",
-        # OpenCV 5 has no Caffe importer, which the face detector needs
-        "opencv-python-headless>=4.8,<5",
-        "optax",
-        "orbax-checkpoint>=0.11",
-        "pillow",
-        "scikit-learn",
-        "scipy",
-        "shtab",
-        "tensorboard",
-        f"tensorflow-cpu; {CPU_WHEEL}",
-        f"tensorflow; {NO_CPU_WHEEL}",
-        "tensorflow-datasets",
-        "tqdm",
-    ],
+    install_requires=BASE,
     extras_require={
+        "train": TRAIN,
+        "keras": KERAS,
+        "onnx": ONNX,
         "test": [
-            *("hypothesis", "httpx", "keras>=3", "pyright", "ruff", "statsmodels"),
-            *SERVE,
-            *("onnx", "onnx-ir", "onnxruntime"),
+            *TRAIN,
+            *KERAS,
+            *ONNX,
+            *("hypothesis", "httpx", "pyright", "ruff", "statsmodels"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
+            *("build", "packaging"),
         ],
-        # beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
-        "onnx": ["onnx", "onnx-ir", "onnxruntime"],
-        "bench": ["keras>=3", "torch"],
-        "serve": SERVE,
+        "bench": [*TRAIN, *KERAS, *ONNX, "torch"],
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/venv.sh
-install .
+install '.[train]'
 run() {
     .venv/bin/python -m faceemo.main --workdir checkpoints/quickstart \
         --config configs/vgg16.py:7,dataset=sample,weights=hed,image_size=48 "$@"

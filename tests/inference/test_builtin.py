@@ -10,6 +10,7 @@ import faceemo
 from faceemo import models
 from faceemo.config import CLASSES, make_config
 from faceemo.errors import UserError
+from faceemo.inference.serve import model_info
 from faceemo.train.checkpoint.trained_model import (
     BUILTIN,
     NAME,
@@ -68,9 +69,6 @@ def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):
 
 
 def test_its_training_data_is_read_from_its_card_in_any_working_directory(tmp_path, monkeypatch):
-    pytest.importorskip("fastapi")
-    from faceemo.inference.serve import model_info
-
     other = tmp_path / BUILTIN
     other.mkdir()
     (other / "summary.json").write_text('{"val_accuracy": 1}')

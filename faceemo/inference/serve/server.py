@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import importlib
 import ipaddress
 import socket
 import sys
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from faceemo.inference.serve.middleware import SecurityMiddleware
 
-_PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 _SHUTDOWN_TIMEOUT = 5  # seconds for open connections when the server stops
 _MAX_HEADER_BYTES = 16 * 2**10
 # Open connections per active request: the others wait, load pages or are refused as busy.
@@ -50,9 +48,8 @@ def serve(
         max_requests: Maximum number of requests in progress, see `Limits`.
 
     Raises:
-        UserError: If packages are missing, the run cannot be read, or the address cannot be used.
+        UserError: If the run cannot be read, or the address cannot be used.
     """
-    _check_packages()
     if Image.MAX_IMAGE_PIXELS and max_megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
         raise UserError(
             expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
@@ -200,19 +197,3 @@ def _format_host(bound: socket.socket) -> str:
     """Returns the IP address of a socket as in a URL: IPv6 in brackets."""
     host = bound.getsockname()[0]
     return f"[{host}]" if bound.family == socket.AF_INET6 else host
-
-
-def _check_packages() -> None:
-    """Raises a `UserError` if the packages of the extra 'serve' are not installed."""
-    missing = []
-    for name in _PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            missing.append(name)
-    if missing:
-        raise UserError(
-            expected="the packages of the extra 'serve'",
-            found=f"no {', '.join(missing)}",
-            fix="in the checkout, run pip install -e '.[serve]'",
-        )

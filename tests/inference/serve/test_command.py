@@ -55,13 +55,6 @@ def test_wrong_options_get_one_message(capsys, arguments, words):
     assert words in read_error(capsys, *arguments)
 
 
-def test_a_missing_extra_gets_one_message(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    message = read_error(capsys, "--port", "0")
-    assert "no uvicorn" in message
-    assert "pip install -e '.[serve]'" in message
-
-
 def test_the_url_is_that_of_the_socket():
     with server.bind_socket("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
