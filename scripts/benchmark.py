@@ -8,7 +8,7 @@ pip install -e '.[bench]'.
 
 import argparse
 
-from benchmarks import data, infer, models, scaling, serve, timing, train
+from benchmarks import data, first, infer, models, scaling, serve, timing, train
 
 from faceemo import errors
 
@@ -18,6 +18,7 @@ KINDS = {
     "scaling": scaling,
     "train": train,
     "infer": infer,
+    "first": first,
     "serve": serve,
 }
 
