@@ -147,6 +147,12 @@ def map_trained(function: Callable[..., Any], param_labels: Any, tree: Any, *oth
     )
 
 
+def list_trained(param_labels: Any, tree: Any) -> list[Any]:
+    """Returns the leaves of `tree` that are labelled `TRAIN`."""
+    pairs = zip(jax.tree.leaves(param_labels), jax.tree.leaves(tree), strict=True)
+    return [leaf for label, leaf in pairs if label == TRAIN]
+
+
 def audit(variable_labels: Any, before: Any, after: Any) -> str:
     """Compares every leaf, bit for bit, with its value before training.
 

@@ -18,7 +18,7 @@ from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import update_ema
-from faceemo.train.freezing import FREEZE, TRAIN, map_trained
+from faceemo.train.freezing import FREEZE, list_trained, map_trained
 from faceemo.train.losses import distillation_loss, sum_label_losses
 from faceemo.train.state import TrainState
 
@@ -71,7 +71,9 @@ def make_train_step(
 
     Returns:
         The step. Its `sums` are over all devices: 'loss' (weighted cross-entropy), 'correct' and
-        'count', float32 scalars; 'broken_gradients', int32, the number of non-finite values.
+        'count', float32 scalars; 'broken_gradients', int32, the number of non-finite values;
+        'gradient_norm', float32, the norm of the gradients of all leaves that train, before
+        clipping.
     """
     weights = jnp.asarray(class_weights)
 
@@ -127,18 +129,13 @@ def make_train_step(
         params = map_trained(jnp.add, param_labels, state.params, updates)
         predicted = logits.argmax(-1)
         hits = sum(((predicted == labels) * share).sum() for labels, share in shown.targets)
-        broken = map_trained(lambda leaf: (~jnp.isfinite(leaf)).sum(), param_labels, gradients)
+        trained = list_trained(param_labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
             "correct": jax.lax.psum(hits, axis_name),
             "count": count,
-            "broken_gradients": sum(
-                number
-                for label, number in zip(
-                    jax.tree.leaves(param_labels), jax.tree.leaves(broken), strict=True
-                )
-                if label == TRAIN
-            ),
+            "broken_gradients": sum((~jnp.isfinite(leaf)).sum() for leaf in trained),
+            "gradient_norm": optax.global_norm(trained),
         }
         state = dataclasses.replace(
             state, step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state

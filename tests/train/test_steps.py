@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
@@ -11,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.train import build_steps, freezing, parallel
-from faceemo.train.eval_step import make_eval_step
+from faceemo.train.eval_step import make_eval_step, plain_inputs
 from faceemo.train.state import TrainState
 from faceemo.train.steps import make_train_step
 from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
@@ -112,6 +113,22 @@ def test_weighted_loss_is_divided_by_images_not_by_weights():
     ) * (weights[labels].sum() / 7)
     np.testing.assert_allclose(sums["loss"] / sums["count"], expected, rtol=1e-5)
     assert sums["correct"] == (logits.argmax(-1) == labels).sum()
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_gradient_norm_is_that_of_the_leaves_that_train(devices):
+    batch, model = make_batch(7), make_model()
+    start, _, sums = run(batch, devices=devices, augmentation="none", noise=0.0)
+
+    def loss(params):
+        logits, _ = model.apply(params, {}, plain_inputs(batch.images[:7], model, GREY))
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels[:7]).mean()
+
+    gradients = jax.grad(loss)(start.params)
+    whole = optax.global_norm(gradients)
+    del gradients["backbone"]["low"]
+    np.testing.assert_allclose(sums["gradient_norm"], optax.global_norm(gradients), rtol=1e-5)
+    assert sums["gradient_norm"] < whole
 
 
 def test_balanced_weights_are_scikit_learns():
