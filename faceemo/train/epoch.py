@@ -84,6 +84,7 @@ def train_epoch(
                     batch=done,
                     totals=progress.totals.merge(Totals.from_step(sums)),
                     seconds=time.perf_counter() - began,
+                    gradient_norms=progress.gradient_norms + float(sums["gradient_norm"]),
                 )
                 _show(bar, progress, config.epochs)
                 report(epoch * steps + done)

@@ -1,17 +1,28 @@
 """The training loop: epochs of steps, validation, the best checkpoint, early stopping."""
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split, steps_per_epoch
-from faceemo.train import build_steps, feature_cache, freezing, interrupt, parallel, watchdog
+from faceemo.train import (
+    build_steps,
+    event_files,
+    feature_cache,
+    freezing,
+    interrupt,
+    parallel,
+    watchdog,
+)
 from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.lock import lock_workdir
@@ -20,11 +31,14 @@ from faceemo.train.distillation import Distillation
 from faceemo.train.ema import replace_batch_stats, use_ema
 from faceemo.train.epoch import train_epoch
 from faceemo.train.freezing import TRAIN
-from faceemo.train.metrics import Totals
-from faceemo.train.optimizer import make_schedule
+from faceemo.train.metrics import Totals, compute_recalls
+from faceemo.train.optimizer import Rate, make_schedule
 from faceemo.train.predict_split import predict_split
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
+
+# Draws pictures of an epoch, uint8 [H, W, 3] by name, from its number and the logits of validation.
+DrawEpoch = Callable[[int, np.ndarray], Mapping[str, np.ndarray]]
 
 
 def fit(
@@ -34,6 +48,7 @@ def fit(
     checkpoints: Checkpoints,
     workdir: Path,
     distillation: Distillation | None = None,
+    draw_epoch: DrawEpoch | None = None,
 ) -> list[dict[str, Any]]:
     """Trains until the last epoch, or until validation accuracy has stopped growing.
 
@@ -46,14 +61,18 @@ def fit(
         start: The network with its initial variables.
         splits: 'train' and 'validation'.
         checkpoints: The checkpoints in `workdir`.
-        workdir: The run's folder, into which metrics are written.
+        workdir: The run's folder, into which metrics are written for TensorBoard.
         distillation: The teachers, or None.
+        draw_epoch: Draws the pictures that TensorBoard shows of each epoch that is the best so far,
+            or None.
 
     Returns:
         The history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
-        'train/accuracy' (both during training, on augmented images), 'validation/loss',
-        'validation/accuracy', 'seconds' and 'images_per_second' (of training), and 'warning' if
-        there is one.
+        'train/accuracy' (both during training, on augmented images), 'train/learning_rate' (the
+        head's, in the last step), 'train/gradient_norm' (mean over the steps, before clipping),
+        'validation/loss', 'validation/accuracy', 'recall/CLASS' (on validation), 'seconds' and
+        'images_per_second' (of training), and 'warning' if there is one. Epochs that an older
+        version of faceemo trained lack some of these.
 
     Raises:
         UserError: If the data does not fit, a loss, gradient or logit is not finite, or another run
@@ -61,7 +80,7 @@ def fit(
         Stopped: If SIGTERM or SIGINT asked for it; the state is saved.
     """
     with lock_workdir(workdir):
-        return _fit(config, start, splits, checkpoints, workdir, distillation)
+        return _fit(config, start, splits, checkpoints, workdir, distillation, draw_epoch)
 
 
 def _fit(
@@ -71,9 +90,10 @@ def _fit(
     checkpoints: Checkpoints,
     workdir: Path,
     distillation: Distillation | None,
+    draw_epoch: DrawEpoch | None,
 ) -> list[dict[str, Any]]:
-    # Imported here because clu's writers import TensorFlow, which takes seconds.
-    from clu import metric_writers, periodic_actions
+    # Imported here because it imports TensorFlow, which takes seconds.
+    from clu import periodic_actions
 
     model, train = start.model, splits["train"]
     for name in ("train", "validation"):
@@ -92,6 +112,7 @@ def _fit(
         state, progress = stored
         place = f", batch {progress.batch} of the next" if progress.batch else ""
         print(f"continues after epoch {len(progress.history)}{place}")
+    step = int(state.step)
     state = parallel.replicate(state)
 
     setup = feature_cache.Setup(model, start.preprocessing, splits)
@@ -112,9 +133,7 @@ def _fit(
     def save(state: TrainState, progress: Progress, *, best: bool = False) -> None:
         checkpoints.save(parallel.unreplicate(state), variable_labels, progress, best=best)
 
-    writer = metric_writers.create_default_writer(
-        workdir / "metrics", just_logging=not parallel.is_first(), asynchronous=False
-    )
+    writer = event_files.open_writer(workdir, config, step)
     report = periodic_actions.ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
@@ -159,14 +178,19 @@ def _fit(
                 name="validation",
             )
             watchdog.refuse_nonfinite_logits(logits, epoch + 1, config, moving=moving)
+            recalls = compute_recalls(logits, validation.labels, validation.classes)
             row = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * steps,
                 **_name_metrics("train", progress.totals),
+                "train/learning_rate": _rate_of_step(schedule, (epoch + 1) * steps),
                 **_name_metrics("validation", Totals.from_logits(logits, validation.labels)),
+                **{f"recall/{name}": recall for name, recall in recalls.items()},
                 "seconds": seconds,
                 "images_per_second": float(progress.totals.accuracy.count) / seconds,
             }
+            if math.isfinite(norm := progress.gradient_norms / steps):
+                row["train/gradient_norm"] = norm
             warning = watchdog.detect_collapse(
                 logits,
                 validation.labels,
@@ -176,11 +200,13 @@ def _fit(
             )
             if warning:
                 row["warning"] = warning
-            # Before the checkpoint: a row written twice does no harm, a lost one would.
-            writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
-            writer.flush()
             progress = Progress((*progress.history, row))
             best = best_epoch(progress.history) == epoch + 1
+            # Before the checkpoint: a resumed run removes what its checkpoint does not contain.
+            writer.write_scalars(row["step"], {k: v for k, v in row.items() if "/" in k})
+            if best and draw_epoch and parallel.is_first():
+                writer.write_images(row["step"], draw_epoch(epoch + 1, logits))
+            writer.flush()
             save(state, progress, best=best)
             print(_format_row(row, best))
             if warning:
@@ -217,6 +243,11 @@ def _run_before(action: Callable[[], None], step: Callable[..., Any]) -> Callabl
 
 def _name_metrics(split: str, totals: Totals) -> dict[str, float]:
     return {f"{split}/{name}": float(value) for name, value in totals.compute().items()}
+
+
+def _rate_of_step(schedule: Rate, number: int) -> float:
+    """Returns the learning rate that the step with this number, from 1, was taken with."""
+    return float(schedule(jnp.int32(number - 1)) if callable(schedule) else schedule)
 
 
 def _format_row(row: dict[str, Any], best: bool) -> str:

@@ -1,6 +1,6 @@
-"""Sums and counts over images, and their ratios."""
+"""Sums and counts over images, their ratios, and the recall of each class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.struct
@@ -46,3 +46,24 @@ class Totals(metrics.Collection):
             "correct": float(self.accuracy.total),
             "count": float(self.accuracy.count),
         }
+
+
+def compute_recalls(
+    logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> dict[str, float]:
+    """Computes the share of correct predictions among the images of each class.
+
+    Args:
+        logits: float [N, C].
+        labels: int [N].
+        classes: The names of the C classes.
+
+    Returns:
+        The recall, from 0 to 1, by the name of the class; classes without images are left out.
+    """
+    correct = logits.argmax(axis=1) == labels
+    return {
+        name: float(correct[labels == index].mean())
+        for index, name in enumerate(classes)
+        if (labels == index).any()
+    }

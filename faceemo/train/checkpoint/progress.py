@@ -1,6 +1,7 @@
 """The progress of a run: its finished epochs and its place in the current one."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,15 @@ class Progress:
         batch: Number of finished batches of the current epoch.
         totals: Sums over the images of these batches.
         seconds: Time spent on these batches.
+        gradient_norms: Sum of the norms of these batches' gradients; NaN if some of them were
+            trained by a version of faceemo that did not sum the norms.
     """
 
     history: tuple[dict[str, Any], ...] = ()
     batch: int = 0
     totals: Totals = dataclasses.field(default_factory=Totals.from_sums)
     seconds: float = 0.0
+    gradient_norms: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Returns a JSON-serialisable form that keeps every digit."""
@@ -35,6 +39,7 @@ class Progress:
             "batch": self.batch,
             "totals": self.totals.to_dict(),
             "seconds": self.seconds,
+            "gradient_norms": self.gradient_norms,
         }
 
     @classmethod
@@ -45,6 +50,7 @@ class Progress:
             fields["batch"],
             Totals.from_sums(**fields["totals"]),
             fields["seconds"],
+            fields.get("gradient_norms", math.nan if fields["batch"] else 0.0),
         )
 
 
