@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from faceemo.data.sample import sample
 from faceemo.experiments import held_out, sweep
@@ -57,6 +58,14 @@ def everything_is_there(told):
     for line in ("report", "summary", "checkpoint", "metrics"):
         (path,) = [x.split()[1] for x in told.splitlines() if x.startswith(line)]
         assert Path(path).exists(), path
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_the_pictures(trained):
+    folder, _, process = trained
+    tags = EventAccumulator(str(folder / "run")).Reload().Tags()["tensors"]
+    assert {"validation/confusion_matrix", "validation/misclassified"} < set(tags)
+    assert f"tensorboard --logdir {folder}\n" in process.stdout
 
 
 @pytest.mark.slow

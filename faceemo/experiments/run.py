@@ -1,6 +1,7 @@
 """The modes of `faceemo.main`, each from a configuration to results on disk."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from faceemo import data, models, staging
 from faceemo.analysis import calibration, card, slices
 from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
 from faceemo.analysis.probabilities import softmax
-from faceemo.analysis.report import report
+from faceemo.analysis.report import epoch_pictures, report
 from faceemo.analysis.report.failures import GalleryExtras
 from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.saliency import gradcam
@@ -27,7 +28,7 @@ from faceemo.errors import UserError
 from faceemo.experiments import held_out
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import freezing, loop, parallel
+from faceemo.train import event_files, freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.build_steps import build_eval_step
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
@@ -76,7 +77,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         history = checkpoints.history()
         _refuse_more_epochs(config, history, workdir)
     else:
-        history = loop.fit(config, start, splits, checkpoints, workdir, distillation)
+        draw_epoch = _make_draw_epoch(config, splits["validation"])
+        history = loop.fit(config, start, splits, checkpoints, workdir, distillation, draw_epoch)
         checkpoints.write_history(history)
     evaluated = _evaluate_best(
         config, start.model, start.preprocessing, checkpoints, splits["validation"], "validation"
@@ -160,14 +162,15 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
 
 def _print_places(workdir: Path, page: Path) -> None:
     """Prints where a run's results are."""
-    metrics = workdir / "metrics"
     places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
     print(f"report      {page}")
-    for name, path in (places | {"metrics": metrics}).items():
+    for name, path in places.items():
         if path.exists():
             print(f"{name:<11} {path}")
-    if metrics.exists():
-        print(f"            tensorboard --logdir {metrics}")
+    if files := event_files.list_event_files(workdir):
+        print(f"metrics     {files[-1]}")
+        # The parent, so that TensorBoard shows the run by its folder's name.
+        print(f"            {shlex.join(['tensorboard', '--logdir', str(workdir.parent)])}")
 
 
 def open_test(workdir: Path, *, again: bool = False) -> None:
@@ -233,10 +236,26 @@ def _evaluate_best(
     logits = predict_split(
         step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
     )
-    probabilities = softmax(logits)
-    predictions = Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
     heat = gradcam.make_heat(model, preprocessing, variables)
-    return _Evaluation(predictions, len(history), heat)
+    return _Evaluation(_make_predictions(logits, split), len(history), heat)
+
+
+def _make_predictions(logits: np.ndarray, split: Split) -> Predictions:
+    """Makes predictions on a split from logits float32 [N, C]."""
+    probabilities = softmax(logits)
+    return Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+
+
+def _make_draw_epoch(config: ConfigDict, validation: Split) -> loop.DrawEpoch:
+    """Makes the function that draws the pictures of an epoch for TensorBoard."""
+    kind = "drawings" if config.dataset == "sample" else "images"
+    about = f"{config.arch}:{config.variant}, {len(validation):,} validation {kind}"
+
+    def draw(epoch: int, logits: np.ndarray) -> dict[str, np.ndarray]:
+        predictions = _make_predictions(logits, validation)
+        return epoch_pictures.draw(predictions, f"{about}, epoch {epoch}")
+
+    return draw
 
 
 def _report(

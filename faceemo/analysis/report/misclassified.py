@@ -1,12 +1,22 @@
-"""Draws the most confident mistakes of each confused pair of classes."""
+"""Draws misclassified images: those of each confused pair of classes, and the worst of all."""
 
+from typing import Any
+
+import numpy as np
 from matplotlib.figure import Figure
 
-from faceemo.analysis.predictions import ConfusedPair, Predictions, find_confused_pairs
+from faceemo.analysis.predictions import (
+    ConfusedPair,
+    Predictions,
+    cross_entropies,
+    find_confused_pairs,
+)
 from faceemo.analysis.theme import palette, style
 from faceemo.analysis.theme.text import shorten, split_common_folder
 
-COLUMNS = 8  # images shown per confused pair
+COLUMNS = 8  # images in a row, and images shown per confused pair
+WORST = 24  # images shown of all that are misclassified
+_CELL, _SIDE, _LEFT, _TOP = 0.92, 0.84, 0.1, 0.75  # inches
 
 
 def draw_misclassified(
@@ -22,58 +32,86 @@ def draw_misclassified(
         theme: Colours.
     """
     pairs = find_confused_pairs(predictions)
-    cell, caption, title, top = 0.92, 0.36, 0.42, 0.75  # inches
-    block = cell + caption + title
-    width = COLUMNS * cell + 0.12
-    height = top + max(len(pairs), 1) * block
+    caption, title = 0.36, 0.42  # inches
+    block = _CELL + caption + title
+    height = _TOP + max(len(pairs), 1) * block
     with style.use_theme(theme):
-        figure = style.make_figure(
-            width, height, theme, "Misclassified images", subtitle, grid=False
-        )
-
-        def write(text: str, x: float, y: float, **properties) -> None:
-            figure.text(
-                x / width, 1 - y / height, style.replace_unprintable(text), va="top", **properties
-            )
-
+        figure = _make_figure(height, theme, subtitle)
         if not pairs:
-            write("No image was misclassified.", 0.1, top + 0.2)
+            _write(figure, "No image was misclassified.", _LEFT, _TOP + 0.2)
         for row, pair in enumerate(pairs):
-            y = top + row * block
+            y = _TOP + row * block
             shown = pair.indexes[:COLUMNS]
             folder, names = split_common_folder([predictions.paths[index] for index in shown])
-            write(_pair_title(pair, predictions), 0.1, y, weight="bold")
+            _write(figure, _pair_title(pair, predictions), _LEFT, y, weight="bold")
             about = f"{_pair_count(pair, predictions, len(shown))}{'; ' if folder else ''}{folder}"
-            write(shorten(about, 120), 0.1, y + 0.17, fontsize=7, color=theme.muted)
+            _write(figure, shorten(about, 120), _LEFT, y + 0.17, fontsize=7, color=theme.muted)
             for column, (index, name) in enumerate(zip(shown, names, strict=True)):
-                x = 0.1 + column * cell
-                side = cell - 0.08
-                axes = figure.add_axes(
-                    (x / width, 1 - (y + title + side) / height, side / width, side / height)
-                )
-                axes.imshow(
-                    predictions.images[index],
-                    cmap="gray",
-                    vmin=0,
-                    vmax=255,
-                    interpolation="bicubic",
-                )
-                axes.set_axis_off()
-                write(
-                    f"{predictions.confidence[index]:.3f}",
-                    x,
-                    y + title + side + 0.05,
-                    fontsize=7,
-                    weight="bold",
-                )
-                write(
-                    shorten(name, 16),
-                    x,
-                    y + title + side + 0.17,
-                    fontsize=6,
-                    color=theme.muted,
-                )
+                x = _LEFT + column * _CELL
+                _show_face(figure, predictions.images[index], x, y + title)
+                below = y + title + _SIDE
+                probability = f"{predictions.confidence[index]:.3f}"
+                _write(figure, probability, x, below + 0.05, fontsize=7, weight="bold")
+                _write(figure, shorten(name, 16), x, below + 0.17, fontsize=6, color=theme.muted)
     return figure
+
+
+def draw_worst(
+    predictions: Predictions, *, subtitle: str = "", theme: palette.Theme = palette.LIGHT
+) -> Figure:
+    """Draws up to `WORST` misclassified images, the greatest loss first.
+
+    Below each image stand the predicted class with its probability, and the true class.
+
+    Args:
+        predictions: Predictions on one split.
+        subtitle: Model and images.
+        theme: Colours.
+    """
+    mistakes = np.flatnonzero(predictions.predicted != predictions.labels)
+    order = np.argsort(-cross_entropies(predictions)[mistakes], kind="stable")
+    shown = mistakes[order][:WORST]
+    block = _CELL + 0.36  # inches
+    rows = -(-max(len(shown), 1) // COLUMNS)
+    kind = "the greatest loss first" if len(shown) == len(mistakes) else "those of greatest loss"
+    count = f"{len(shown)} of {len(mistakes):,} misclassified, {kind}" if len(shown) else ""
+    subtitle = "; ".join(filter(None, (subtitle, count)))
+    with style.use_theme(theme):
+        figure = _make_figure(_TOP + rows * block, theme, subtitle)
+        if not len(shown):
+            _write(figure, "No image was misclassified.", _LEFT, _TOP + 0.2)
+        for place, index in enumerate(shown.tolist()):
+            x, y = _LEFT + place % COLUMNS * _CELL, _TOP + place // COLUMNS * block
+            _show_face(figure, predictions.images[index], x, y)
+            predicted = shorten(predictions.classes[predictions.predicted[index]], 10)
+            true = shorten(predictions.classes[predictions.labels[index]], 11)
+            below = y + _SIDE
+            words = f"{predicted} {predictions.confidence[index]:.2f}"
+            _write(figure, words, x, below + 0.05, fontsize=7, weight="bold")
+            _write(figure, f"true: {true}", x, below + 0.17, fontsize=7, color=theme.muted)
+    return figure
+
+
+def _make_figure(height: float, theme: palette.Theme, subtitle: str) -> Figure:
+    """Makes a figure as wide as a row of images; height in inches."""
+    width = COLUMNS * _CELL + 0.12
+    return style.make_figure(width, height, theme, "Misclassified images", subtitle, grid=False)
+
+
+def _write(figure: Figure, text: str, x: float, y: float, **properties: Any) -> None:
+    """Writes text whose top left corner is `x` and `y` inches from that of the figure."""
+    width, height = figure.get_size_inches()
+    printable = style.replace_unprintable(text)
+    figure.text(x / width, 1 - y / height, printable, va="top", **properties)
+
+
+def _show_face(figure: Figure, image: np.ndarray, x: float, y: float) -> None:
+    """Shows an image whose top left corner is `x` and `y` inches from that of the figure."""
+    width, height = figure.get_size_inches()
+    box = (x / width, 1 - (y + _SIDE) / height, _SIDE / width, _SIDE / height)
+    axes = figure.add_axes(box)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
+    axes.set_axis_off()
 
 
 def _pair_title(pair: ConfusedPair, predictions: Predictions) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib import font_manager, ft2font, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
@@ -87,6 +88,14 @@ def encode_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     save(figure, buffer)
     return buffer.getvalue()
+
+
+def to_pixels(figure: Figure, dpi: float) -> np.ndarray:
+    """Returns `figure` as pixels, uint8 [H, W, 3], at `dpi` pixels per inch."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def make_halo(theme: Theme, line: float) -> list[patheffects.AbstractPathEffect]:
