@@ -135,8 +135,9 @@ def _format_pair(first: ComparedRun, second: ComparedRun) -> list[str]:
         f"{second.name} minus {first.name}",
         f"  accuracy      {100 * difference:+.1f} points, 95% interval {100 * low:+.1f} to "
         f"{100 * high:+.1f}",
-        f"  correct       both {counts.both:,}, only the former {counts.second:,}, only the "
-        f"latter {counts.first:,}, neither {counts.neither:,}",
+        f"  correct       both {counts.both:,}, neither {counts.neither:,}",
+        f"                only {second.name} {counts.second:,}",
+        f"                only {first.name} {counts.first:,}",
         f"  McNemar       p = {p:.2g} ({method})",
     ]
 

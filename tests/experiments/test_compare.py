@@ -69,6 +69,9 @@ def test_the_command_compares_seeds_and_another_recipe(tmp_path, run):
     assert "always predicting 'sad' gives 0.500" in printed
     assert f"{places[1]} minus {places[0]}" in printed
     assert "+5.0 points" in printed
+    # Wrong are every 4th image in the first and every 5th in the second: 50 and 40, 10 in both.
+    for line in ("both 120, neither 10", f"only {places[1]} 40", f"only {places[0]} 30"):
+        assert f" {line}\n" in printed
     assert "3 pairs were tested" in printed
     assert f"2 seeds of {places[0]} (1, 2)" in printed
     assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800" in printed
