@@ -71,7 +71,7 @@ def main() -> None:
         shared, names = finals_figure.name_models(final_rows, epochs)
         scores = read_scores(final_rows, options.finals or options.root, options.split)
         figures = {
-            "model_versions": study_figures.draw_variants(),
+            "model_versions": study_figures.draw_variants(rows),
             "model_accuracies": study_figures.draw_accuracies(rows, published=options.published),
             "emotion_class_performance": finals_figure.draw_class_f1(
                 dict(zip(names, scores, strict=True)),

@@ -30,8 +30,16 @@ _HEADINGS = (
 )
 
 
-def draw_variants(theme: palette.Theme = palette.LIGHT) -> Figure:
-    """Draws the variants as a table, with each change from the previous variant in bold."""
+def draw_variants(rows: Sequence[Row], theme: palette.Theme = palette.LIGHT) -> Figure:
+    """Draws the variants that ran as a table, with each change from the one above in bold.
+
+    Args:
+        rows: Runs of the sweep; only those of variants 0 to 11 count.
+        theme: Colours.
+
+    Raises:
+        UserError: If there is no such run.
+    """
     cells = [
         (
             str(number),
@@ -42,13 +50,14 @@ def draw_variants(theme: palette.Theme = palette.LIGHT) -> Figure:
             str(variant.batch_size),
             variant.class_weights,
         )
-        for number, variant in enumerate(VARIANTS)
+        for number, variant in ((number, VARIANTS[number]) for number in _list_variants(rows))
     ]
+    height = 0.49 + 0.31 * (len(cells) + 1.3)
+    title = "The twelve variants of each model" if len(cells) == len(VARIANTS) else "The variants"
     places = np.array([0.4, 1.3, 2.5, 3.6, 4.6, 5.6, 6.5])
     with style.use_theme(theme):
         drawn = style.make_figure(
-            7.2, 4.6, theme, "The twelve variants of each model",
-            "bold: different from the variant above",
+            7.2, height, theme, title, "bold: different from the variant above",
         )  # fmt: skip
         axes = drawn.subplots()
         for place, heading in zip(places, _HEADINGS, strict=True):
@@ -75,24 +84,21 @@ def draw_accuracies(
 ) -> Figure:
     """Draws validation accuracy as bars and training accuracy as marks, one panel per backbone.
 
-    A bar is the mean over seeds; each run is a dot on it. Settings that all runs share are in the
-    subtitle, the others above their panel.
+    A bar is the mean over seeds; each run is a dot on it. Only variants that ran have a place, the
+    same one in each panel. Settings that all runs share are in the subtitle, the others above their
+    panel.
 
     Args:
         rows: Runs of the sweep; only those of variants 0 to 11 are drawn.
-        published: Whether to add the values that the original study published.
+        published: Whether to add the values that the original study published, for the variants
+            that ran.
         theme: Colours.
 
     Raises:
         UserError: If there is no such run, or runs of one variant differ in more than the seed.
     """
-    rows = [row for row in rows if isinstance(row.variant, int)]
-    if not rows:
-        raise UserError(
-            expected=f"runs of variants 0 to {len(VARIANTS) - 1}",
-            found="only runs of the variant 'best'",
-            fix="train some with faceemo sweep --variants, or give their folder with --root",
-        )
+    variants = _list_variants(rows)
+    rows = [row for row in rows if row.variant in variants]
     _refuse_mixed_settings(rows)
     as_published = not any(row.changes for row in rows)
     shared, rows = extract_shared_changes(rows)
@@ -106,7 +112,7 @@ def draw_accuracies(
         panels = drawn.subplots(len(archs), sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, arch in zip(panels, archs, strict=True):
             own = [row for row in rows if row.arch == arch]
-            _draw_panel(axes, own, PUBLISHED.get(arch) if published else None, theme)
+            _draw_panel(axes, own, variants, PUBLISHED.get(arch) if published else None, theme)
             axes.set_title(BACKBONES[arch].title, loc="left", fontsize=9, color=theme.ink)
             axes.set_title(
                 textwrap.fill(_format_settings(own), 100),
@@ -114,13 +120,29 @@ def draw_accuracies(
                 fontsize=8,
                 color=theme.muted,
             )
-        panels[-1].set_xticks(range(len(VARIANTS)))
+        panels[-1].set_xticks(range(len(variants)), variants)
         panels[-1].set_xlabel("variant")
         drawn.legend(
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5,
             frameon=False, fontsize=7.5, handletextpad=0.4, columnspacing=1.2,
         )  # fmt: skip
     return drawn
+
+
+def _list_variants(rows: Sequence[Row]) -> list[int]:
+    """Lists the numbers of the variants that ran, in ascending order.
+
+    Raises:
+        UserError: If there are none.
+    """
+    variants = sorted({row.variant for row in rows if isinstance(row.variant, int)})
+    if not variants:
+        raise UserError(
+            expected=f"runs of variants 0 to {len(VARIANTS) - 1}",
+            found="only runs of the variant 'best'",
+            fix="train some with faceemo sweep --variants, or give their folder with --root",
+        )
+    return variants
 
 
 def _refuse_mixed_settings(rows: Sequence[Row]) -> None:
@@ -161,15 +183,20 @@ def _format_ranges(numbers: Sequence[int]) -> str:
 
 
 def _draw_panel(
-    axes: Any, rows: Sequence[Row], published: Sequence[float] | None, theme: palette.Theme
+    axes: Any,
+    rows: Sequence[Row],
+    variants: Sequence[int],
+    published: Sequence[float] | None,
+    theme: palette.Theme,
 ) -> None:
-    """Draws the accuracies of one backbone's runs."""
-    places = [float(row.variant) for row in rows]
+    """Draws the accuracies of one backbone's runs; `variants` have a place in every panel."""
+    place_of = {variant: float(place) for place, variant in enumerate(variants)}
+    places = [place_of[int(row.variant)] for row in rows]
     means = {}
     for by_seed in run_settings.group_by_seed(rows).values():
         (row, *_), *_ = by_seed.values()
         accuracies = run_settings.mean_per_seed(by_seed, lambda row: row.accuracy)
-        means[float(row.variant)] = fmean(accuracies)
+        means[place_of[int(row.variant)]] = fmean(accuracies)
     axes.bar(
         list(means), list(means.values()), 0.62, color=theme.first, label="validation", zorder=2
     )
@@ -186,9 +213,12 @@ def _draw_panel(
         markeredgewidth=2.2, path_effects=style.make_halo(theme, 1.2), label="train", zorder=4,
     )  # fmt: skip
     if published is not None:
+        own = sorted(place_of.keys() & {row.variant for row in rows})
         axes.plot(
-            range(len(published)), published, "D", markersize=4.5, markerfacecolor=theme.paper,
-            markeredgecolor=theme.ink, label="published", zorder=4,
+            [place_of[variant] for variant in own],
+            [published[variant] for variant in own],
+            "D", markersize=4.5, markerfacecolor=theme.paper, markeredgecolor=theme.ink,
+            label="published", zorder=4,
         )  # fmt: skip
     for number, majority in enumerate(sorted({row.majority for row in rows})):
         axes.axhline(
@@ -200,7 +230,8 @@ def _draw_panel(
             place, 0.02, f"{mean:.3f}".removeprefix("0"), ha="center", va="bottom",
             fontsize=7, color=palette.text_colour_on(theme.first), zorder=5,
         )  # fmt: skip
-    axes.set_xlim(-0.6, len(VARIANTS) - 0.4)
+    margin = max(0.6, 3 - len(variants) / 2)  # so that few bars are not broad
+    axes.set_xlim(-margin, len(variants) - 1 + margin)
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_locator(MultipleLocator(0.25))
     axes.yaxis.set_major_formatter(PercentFormatter(1))

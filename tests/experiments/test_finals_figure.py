@@ -139,7 +139,7 @@ def test_the_script_shows_the_settings_of_all_final_models(draw, scores):
     finals = [row(*model[:2], f"weights={model[2]}", name=f"{n}") for n, model in enumerate(FINALS)]
     pictures = draw([*finals, row(changes="weights=hed", seed=5, name="3")])
     assert "epochs=3" in pictures["model_accuracies"]
-    assert "twelve variants" in pictures["model_versions"]
+    assert "The variants" in pictures["model_versions"]
     words = pictures["emotion_class_performance"]
     assert "validation; epochs=6" in words
     assert "epochs=3" not in words

@@ -39,7 +39,7 @@ def texts(axes):
 
 
 def test_the_table_shows_every_variant():
-    (axes,) = study_figures.draw_variants().axes
+    (axes,) = study_figures.draw_variants(rows("vgg16")).axes
     for number, variant in enumerate(VARIANTS):
         for place in (str(number), variant.augmentation, str(variant.batch_size)):
             assert place in texts(axes)
@@ -51,6 +51,30 @@ def test_the_table_shows_every_variant():
         for one, other in zip(dataclasses.astuple(before), dataclasses.astuple(after), strict=True)
     )
     assert len(bold) == changes
+
+
+def test_only_variants_that_ran_have_a_place():
+    """The place of variant 7 is the second of four in every panel, whichever variants it has."""
+    own = [row for row in rows("vgg16") if row.variant in (0, 7, 11)]
+    own += [row for row in rows("resnet50v2") if row.variant in (7, 9)]
+    first, second = study_figures.draw_accuracies(own, published=True).axes
+    assert [label.get_text() for label in second.get_xticklabels()] == ["0", "7", "9", "11"]
+    for axes, arch, places in ((first, "vgg16", [0, 1, 3]), (second, "resnet50v2", [1, 2])):
+        patches: Any = axes.patches
+        assert [bar.get_x() + bar.get_width() / 2 for bar in patches] == pytest.approx(places)
+        lines: Any = axes.lines
+        (line,) = [line for line in lines if line.get_label() == "published"]
+        assert line.get_xdata().tolist() == places
+        variants = [int(row.variant) for row in own if row.arch == arch]
+        values = [study_figures.PUBLISHED[arch][variant] for variant in variants]
+        assert line.get_ydata().tolist() == values
+    (table,) = study_figures.draw_variants(own).axes
+    assert {"0", "7", "9", "11"} < set(texts(table))
+    assert not {"1", "6", "8", "10"} & set(texts(table))
+    assert "twelve" not in all_text(study_figures.draw_variants(own))
+    best = [dataclasses.replace(ROW, variant="best")]
+    with pytest.raises(UserError, match="variants 0 to 11"):
+        study_figures.draw_variants(best)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
