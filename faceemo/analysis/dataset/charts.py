@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 BINS = 120
-_SMOOTHING = 1.3  # standard deviation of the kernel, bins
+_LEAST_SMOOTHING = 1.3  # least standard deviation of the kernel, bins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,8 @@ def make_ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ri
     """Computes the distributions of several classes at one scale.
 
     All have the same area, so that shapes can be compared whatever the counts; the highest point of
-    any is at the top of its box. NaN values are left out.
+    any is at the top of its box. The fewer values a class has, the more its distribution is
+    smoothed, so that chance does not look like structure. NaN values are left out.
 
     Args:
         values: Maps a class to its values, float [n].
@@ -89,8 +90,9 @@ def make_ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ri
     """
     finite = {name: array[np.isfinite(array)] for name, array in values.items()}
     together = np.concatenate([*finite.values(), np.empty(0)])
-    densities = {name: _density(array, scale) for name, array in finite.items()}
-    overall = _density(together, scale)
+    spread = _robust_deviation(scale.place(together))
+    densities = {name: _density(array, scale, spread) for name, array in finite.items()}
+    overall = _density(together, scale, spread)
     top = max(1e-9, *(density.max() for density in densities.values()), overall.max())
     rows = []
     for name, array in finite.items():
@@ -100,12 +102,34 @@ def make_ridges(values: Mapping[str, np.ndarray], scale: Scale) -> tuple[list[Ri
     return rows, _points(overall / top)
 
 
-def _density(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """Computes smoothed shares of the values per bin, float64 [BINS]."""
+def _density(values: np.ndarray, scale: Scale, spread: float) -> np.ndarray:
+    """Computes smoothed shares of the values per bin, float64 [BINS].
+
+    The kernel's width follows Silverman's rule (1986), 0.9 * spread * n ** -0.2.
+
+    Args:
+        values: Finite values, float [n].
+        scale: The axis.
+        spread: Standard deviation of the positions of all classes' values, 0 to 100: a class of few
+            images cannot tell its own.
+    """
     counts, _ = np.histogram(scale.place(values), bins=BINS, range=(0, 100))
-    shares = counts / max(values.size, 1)
+    count = max(values.size, 1)
+    width = max(0.9 * spread * count**-0.2 * BINS / 100, _LEAST_SMOOTHING)
     # reflected at the ends; otherwise density that is smoothed over an end would be lost
-    return ndimage.gaussian_filter1d(shares, _SMOOTHING, mode="reflect")
+    return ndimage.gaussian_filter1d(counts / count, width, mode="reflect")
+
+
+def _robust_deviation(places: np.ndarray) -> float:
+    """Returns a standard deviation that outliers hardly change; 0 if there are no values.
+
+    It is the smaller one of the values' own and that of a normal distribution with their quartiles,
+    unless the quartiles coincide.
+    """
+    if not places.size:
+        return 0.0
+    low, high = np.quantile(places, [0.25, 0.75])
+    return float(min(places.std(), (high - low) / 1.349) if high > low else places.std())
 
 
 def _points(heights: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from faceemo.analysis.dataset import charts, exploration
 
@@ -27,6 +28,29 @@ def test_ridges_have_equal_areas_and_true_medians():
     assert (few.count, many.count, none.count) == (45, 5000, 0)
     assert (area(none), none.median) == (0, None)
     assert many.median_place == pytest.approx(100 * np.median(values["many"]) / 255)
+
+
+def heights(ridge):
+    return np.array([100 - float(point.split(",")[1]) for point in ridge.points.split()[1:-1]])
+
+
+def test_few_values_of_one_distribution_make_one_hump():
+    """Chance must not look like structure, and two real groups of many values must stay two."""
+    rng = np.random.default_rng(0)
+    for count in (1, 3, 10, 40, 150):
+        for _ in range(5):
+            values = {name: rng.normal(120, 30, count) for name in "abcd"}
+            rows, _ = charts.make_ridges(values, exploration._BRIGHTNESS)
+            humps = [count_humps(heights(row)) for row in rows]
+            assert np.mean(humps) <= 1.8, (count, humps)
+    two = np.concatenate([rng.normal(60, 12, 3000), rng.normal(190, 12, 3000)])
+    (row,), _ = charts.make_ridges({"two": two}, exploration._BRIGHTNESS)
+    assert count_humps(heights(row)) == 2
+
+
+def count_humps(values):
+    """Counts the local maxima that stand out by a tenth of the highest value."""
+    return len(signal.find_peaks(np.pad(values, 1), prominence=0.1 * values.max())[0])
 
 
 def test_confidence_scale_spreads_both_ends():
