@@ -160,6 +160,25 @@ def test_links_of_the_matrix_lead_somewhere(written):
     assert links <= ids
 
 
+def list_sections(page):
+    """Returns (id, heading) of the page's sections, in order."""
+    text = page.read_text("utf-8")
+    return re.findall(r'<section id="([^"]+)">\s*<h2>([^<]+)</h2>', text)
+
+
+def test_the_contents_list_the_sections_that_the_page_has(written, tmp_path, few):
+    bare = write(tmp_path / "r", few, [], summary={})
+    for page in (written, bare):
+        text = page.read_text("utf-8")
+        (contents,) = re.findall(r"<nav.*?</nav>", text, re.DOTALL)
+        links = re.findall(r'<a href="#([^"]+)">([^<]+)</a>', contents)
+        assert links == list_sections(page)
+        assert len(links) == text.count("<h2>")
+    assert [heading for _, heading in list_sections(bare)] == [
+        *("Scores per class", "Confusion matrix", "Calibration")
+    ]
+
+
 def test_page_shows_the_numbers(written, predictions):
     scores = compute_scores(predictions)
     text = " ".join(Page(written).text.split())
