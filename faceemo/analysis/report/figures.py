@@ -1,7 +1,7 @@
 """The figures of a report. A new figure is a function and a row in `FIGURES`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -50,8 +50,10 @@ class Drawing(NamedTuple):
 
 
 def _draw_accuracy(results: Results, theme: palette.Theme) -> Figure | None:
+    # The number of validation images is known to the report on validation alone.
+    images = results.scores["images"] if results.split == "validation" else None
     baseline = results.validation_baseline
-    return _draw_curve(results, "accuracy", theme, baseline=baseline)
+    return _draw_curve(results, "accuracy", theme, baseline=baseline, images=images)
 
 
 def _draw_loss(results: Results, theme: palette.Theme) -> Figure | None:
@@ -59,7 +61,7 @@ def _draw_loss(results: Results, theme: palette.Theme) -> Figure | None:
 
 
 def _draw_curve(
-    results: Results, measure: str, theme: palette.Theme, baseline: float | None = None
+    results: Results, measure: str, theme: palette.Theme, **options: Any
 ) -> Figure | None:
     if not results.history:
         return None
@@ -68,8 +70,8 @@ def _draw_curve(
         measure,
         best_epoch=results.best_epoch,
         subtitle=results.training_subtitle,
-        baseline=baseline,
         theme=theme,
+        **options,
     )
 
 

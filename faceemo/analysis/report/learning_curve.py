@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from faceemo.analysis.statistics import wilson_interval
 from faceemo.analysis.theme import palette, style
 
 
@@ -16,6 +17,7 @@ def draw_learning_curve(
     best_epoch: int | None = None,
     subtitle: str = "",
     baseline: float | None = None,
+    images: int | None = None,
     theme: palette.Theme = palette.LIGHT,
 ) -> Figure:
     """Draws one measure per epoch, for training and validation.
@@ -27,8 +29,13 @@ def draw_learning_curve(
         best_epoch: Number of the epoch to mark as the best.
         subtitle: Model that was trained.
         baseline: Accuracy of always predicting the most frequent class, drawn as a line.
+        images: Number of validation images, where the 95% Wilson intervals of validation's accuracy
+            are to be drawn: with few images, most of the curve's ups and downs are chance.
         theme: Colours.
     """
+    if images:
+        about = f"shaded: 95% interval of validation, {images:,} images"
+        subtitle = f"{subtitle}; {about}" if subtitle else about
     epochs = [row["epoch"] for row in history]
     series = {
         split: [row.get(f"{split}/{measure}", math.nan) for row in history]
@@ -59,6 +66,11 @@ def draw_learning_curve(
             last = next((value for value in reversed(values) if math.isfinite(value)), None)
             if last is not None:
                 labels.append((last, f"{split} {last:.3f}", text_colours[split]))
+        intervals = _intervals(series["validation"], images) if images else []
+        if images:
+            lower, upper = zip(*intervals, strict=True)
+            # Lines, unlike a band, also show a single epoch.
+            axes.vlines(epochs, lower, upper, color=theme.first, alpha=0.2, linewidth=5, zorder=1)
         if best_epoch is not None:
             axes.axvline(best_epoch, color=theme.first, linewidth=0.7, alpha=0.6, zorder=1)
             at_best = series["validation"][epochs.index(best_epoch)]
@@ -84,7 +96,10 @@ def draw_learning_curve(
                 zorder=4,
             )
         low, high = _limits(
-            [*series["validation"], *series["train"], *(height for height, _, _ in labels)]
+            [
+                *(value for values in (*series.values(), *intervals) for value in values),
+                *(height for height, _, _ in labels),
+            ]
         )
         if measure == "accuracy":
             low, high = max(low, 0.0), min(high, 1.0)
@@ -104,6 +119,16 @@ def draw_learning_curve(
         axes.set_xlabel("epoch")
         axes.spines["left"].set_visible(False)
     return figure
+
+
+def _intervals(accuracies: Sequence[float], images: int) -> list[tuple[float, float]]:
+    """Returns the 95% Wilson interval of each accuracy; (NaN, NaN) where it is missing."""
+    return [
+        wilson_interval(round(accuracy * images), images)
+        if math.isfinite(accuracy)
+        else (math.nan, math.nan)
+        for accuracy in accuracies
+    ]
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

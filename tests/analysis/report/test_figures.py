@@ -9,14 +9,16 @@ import matplotlib.colors
 import matplotlib.text
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from PIL import Image
+from statsmodels.stats.proportion import proportion_confint
 
 from faceemo.analysis import calibration
 from faceemo.analysis.predictions import Predictions, compute_scores, find_confused_pairs
 from faceemo.analysis.report.class_scores import draw_class_scores
 from faceemo.analysis.report.confusion_matrix import draw_confusion_matrix
 from faceemo.analysis.report.learning_curve import draw_learning_curve
-from faceemo.analysis.report.misclassified import COLUMNS, draw_misclassified
+from faceemo.analysis.report.misclassified import COLUMNS, WORST, draw_misclassified, draw_worst
 from faceemo.analysis.report.reliability import draw_reliability_diagram
 from faceemo.analysis.report.results import Results
 from faceemo.analysis.theme import palette, style
@@ -166,3 +168,54 @@ def test_misclassified_draws_any_file_name(make_predictions):
     """Mathematics, other scripts, line breaks and undecodable bytes do no harm."""
     names = ("$\\frac{1$.jpg", "笑.jpg", "a\nb\t.jpg", "\udcff.jpg", "x" * 500, "", "/", "ü/é.jpg")
     pixels(draw_misclassified(make_predictions(n=40, paths=names * 5)))
+
+
+def test_worst_shows_the_greatest_losses_with_label_and_prediction(predictions):
+    figure = draw_worst(predictions, subtitle="s")
+    rows = np.arange(len(predictions.labels))
+    true = predictions.probabilities[rows, predictions.labels]
+    wrong = [i for i in np.argsort(true) if predictions.predicted[i] != predictions.labels[i]]
+    assert len(wrong) > WORST
+    assert len(figure.axes) == WORST
+    found = texts(figure)
+    assert f"s; {WORST} of {len(wrong)} misclassified, those of greatest loss" in found
+    for axes, index in zip(figure.axes, wrong[:WORST], strict=True):
+        (image,) = axes.get_images()
+        np.testing.assert_array_equal(image.get_array(), predictions.images[index])
+    captions = [text for text in found if text.startswith("true: ")]
+    assert captions == [f"true: {CLASSES[predictions.labels[i]]}" for i in wrong[:WORST]]
+    above = [found[found.index(caption) - 1] for caption in captions[:1]]
+    first = wrong[0]
+    name = CLASSES[predictions.predicted[first]]
+    assert above == [f"{name} {predictions.probabilities[first].max():.2f}"]
+
+
+def test_worst_of_none_and_of_few_fit_into_the_picture(make_predictions):
+    few = make_predictions(n=8)
+    perfect = Predictions(
+        np.eye(4, dtype=np.float32)[few.labels], few.labels, few.paths, few.images
+    )
+    assert "No image was misclassified." in texts(draw_worst(perfect))
+    number = int((few.predicted != few.labels).sum())
+    assert f"{number} of {number} misclassified, the greatest loss first" in texts(draw_worst(few))
+
+
+def test_curve_of_few_images_shows_how_far_chance_reaches(history):
+    """The shaded lines are Wilson's intervals of each epoch; those of many images are short."""
+    spans = []
+    for images in (40, 4000):
+        figure = draw_learning_curve(history, "accuracy", images=images)
+        (shaded,) = figure.axes[0].collections
+        assert isinstance(shaded, LineCollection)
+        lower, upper = figure.axes[0].get_ylim()
+        for row, line in zip(history, shaded.get_segments(), strict=True):
+            right = round(row["validation/accuracy"] * images)
+            low, high = proportion_confint(right, images, method="wilson")
+            np.testing.assert_allclose(line, [[row["epoch"], low], [row["epoch"], high]])
+            assert lower <= low
+            assert high <= upper
+        spans.append(np.ptp(shaded.get_segments()[0][:, 1]))
+        assert any(f"{images:,} images" in text for text in texts(figure))
+    assert spans[0] > 8 * spans[1]
+    gap = {"epoch": 2}
+    pixels(draw_learning_curve([history[0], gap, history[2]], "accuracy", images=40))
