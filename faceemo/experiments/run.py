@@ -28,9 +28,10 @@ from faceemo.errors import UserError
 from faceemo.experiments import held_out
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import event_files, freezing, loop, parallel
+from faceemo.train import freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.build_steps import build_eval_step
+from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.checkpoint.progress import is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe

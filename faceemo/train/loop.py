@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import (
     build_steps,
-    event_files,
     feature_cache,
     freezing,
     interrupt,
@@ -24,6 +23,7 @@ from faceemo.train import (
     watchdog,
 )
 from faceemo.train.batch_stats import recalibrate_batch_stats
+from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.lock import lock_workdir
 from faceemo.train.checkpoint.progress import Progress, best_epoch, is_finished

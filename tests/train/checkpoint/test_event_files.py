@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
-from faceemo.train import build_steps, event_files, parallel
+from faceemo.train import build_steps, parallel
+from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from tests.support.train.processes import assert_identical, results
