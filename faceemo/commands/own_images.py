@@ -241,13 +241,14 @@ def _median_side(source: Source, paths: Sequence[str]) -> int:
 def _choose_recipe(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, tuple[Choice, Choice]]:
     """Chooses the variant, and what it is changed by.
 
-    Settings were compared on validation, with 60 training images of each class in two draws. On
-    three classes of FER2013 that the network had not learned (450 validation images) frozen
-    features at 128 pixels scored 0.586 and 0.565, on all seven classes (700 images) 0.523 and
-    0.553. Another trained block was no better. Two blocks with the augmentation 'low' gained 2 and
-    4 points on the three classes and 1 on the seven, but need more than a minute for 240 images. An
-    extra dense layer gained nothing, 96 pixels lost 2 to 6 points. The number of images from which
-    on all blocks should train was not measured.
+    Settings were compared on validation, with 60 training images of each class. On three classes
+    of FER2013 that the network had not learned (450 validation images) frozen features at 128
+    pixels scored 0.562 to 0.586 in four draws of the images, on all seven classes (700 images)
+    0.523 to 0.553. In the first two draws `faceres` instead of `builtin` scored 0.553 twice, and
+    0.407 and 0.412. Another trained block was no better. Two blocks with the augmentation 'low'
+    gained 2 and 4 points on the three classes and 1 on the seven (one draw), but need more than a
+    minute for 240 images. An extra dense layer gained nothing, 96 pixels lost 2 to 6 points. The
+    number of images from which on all blocks should train was not measured.
     """
     images = sum(counts["train"].values())
     if "validation" not in counts:
