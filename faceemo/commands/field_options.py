@@ -18,14 +18,11 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = ALL) -> N
     """
     names = set(names)
     for heading in GROUPS:
-        members = {
-            name: field
-            for name, field in FIELDS.items()
-            if name in names and field.group == heading
-        }
-        group = parser.add_argument_group(heading) if members else None
-        for name, field in members.items() if group else ():
-            _add_field(group, name, field)
+        members = [name for name in FIELDS if name in names and FIELDS[name].group == heading]
+        if members:
+            group = parser.add_argument_group(heading)
+            for name in members:
+                _add_field(group, name, FIELDS[name])
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:

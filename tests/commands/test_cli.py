@@ -46,7 +46,7 @@ def test_the_options_of_train_are_all_fields_with_their_meaning_and_default():
         action, field = actions[name], faceemo.config.FIELDS[name]
         assert action.option_strings[0] == f"--{name.replace('_', '-')}"
         assert action.help.replace("%%", "%").startswith(field.doc.removesuffix("."))
-        assert "(default: " in action.help
+        assert re.search(r"\(default: .+\)$", action.help)
     assert actions["image_size"].help.endswith("(default: 224)")
     assert actions["classes"].help.endswith("(default: happy+neutral+sad+surprise)")
     assert actions["ema"].help.endswith("(default: 0)")
