@@ -45,8 +45,9 @@ def test_the_options_of_train_are_all_fields_with_their_meaning_and_default():
     for name in ALL:
         action, field = actions[name], faceemo.config.FIELDS[name]
         assert action.option_strings[0] == f"--{name.replace('_', '-')}"
-        assert action.help.replace("%%", "%").startswith(field.doc.removesuffix("."))
-        assert re.search(r"\(default: .+\)$", action.help)
+        text = (action.help or "").replace("%%", "%")
+        assert text.startswith(field.doc.removesuffix("."))
+        assert re.search(r"\(default: .+\)$", text)
     assert actions["image_size"].help.endswith("(default: 224)")
     assert actions["classes"].help.endswith("(default: happy+neutral+sad+surprise)")
     assert actions["ema"].help.endswith("(default: 0)")
