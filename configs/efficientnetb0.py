@@ -30,9 +30,10 @@ Initial weights:
 - `lite0`: those of EfficientNet-Lite0, trained on ImageNet; from the Python package index
 - `none`: random
 
-Measured on validation (4,881 leak-free images; single runs from `lite0` weights; README's
-"Results" has the conditions): at 48 pixels after four epochs `9` 0.398 (95% interval 0.384 to
-0.411), `best` 0.738 (0.725 to 0.750); at 96 pixels after 14 epochs `best` 0.810 (0.799 to 0.821).
+Measured on validation (4,881 leak-free images; single runs from `lite0` weights;
+docs/results.md has conditions and dates): at 48 pixels after four epochs `9` 0.398 (95% interval
+0.384 to 0.411), `best` 0.738 (0.725 to 0.750); at 96 pixels after 14 epochs `best` 0.810 (0.799 to
+0.821).
 
     python -m faceemo.main --config \
         configs/efficientnetb0.py:best,weights=lite0,image_size=96,policy=strict,epochs=14

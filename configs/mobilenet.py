@@ -31,9 +31,10 @@ Initial weights:
 - `builtin`: those of faceemo's own network, trained on emotions in FER2013
 - `none`: random
 
-Measured on validation (4,881 leak-free images; single runs from `faceres` weights; README's
-"Results" has the conditions): at 64 pixels after three epochs `9` 0.579 (95% interval 0.565 to
-0.593), `best` 0.761 (0.749 to 0.773); at 128 pixels after 15 epochs `best` 0.819 (0.808 to 0.830).
+Measured on validation (4,881 leak-free images; single runs from `faceres` weights;
+docs/results.md has conditions and dates): at 64 pixels after three epochs `9` 0.579 (95% interval
+0.565 to 0.593), `best` 0.761 (0.749 to 0.773); at 128 pixels after 15 epochs `best` 0.819 (0.808 to
+0.830).
 
     python -m faceemo.main --config \
         configs/mobilenet.py:best,image_size=128,policy=strict,epochs=15

@@ -30,8 +30,8 @@ Initial weights:
 - `none`: random
 
 Measured on validation (4,881 leak-free images; single runs at 48 pixels from random weights, 450
-steps; README's "Results" has the conditions): `8` 0.379 (95% interval 0.365 to 0.392), `best` 0.453
-(0.439 to 0.467).
+steps; docs/results.md has conditions and dates): `8` 0.379 (95% interval 0.365 to 0.392), `best`
+0.453 (0.439 to 0.467).
 
     python -m faceemo.main --config \
         configs/resnet50v2.py:8,weights=none,image_size=48,policy=strict,epochs=3 \

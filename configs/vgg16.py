@@ -31,7 +31,7 @@ Initial weights:
 - `none`: random
 
 Measured on validation (4,881 leak-free images; single runs at 48 pixels from `hed` weights, six
-epochs; README's "Results" has the conditions): `7` 0.649 (95% interval 0.635 to 0.662), `best`
+epochs; docs/results.md has conditions and dates): `7` 0.649 (95% interval 0.635 to 0.662), `best`
 0.720 (0.707 to 0.733). All twelve variants, with three epochs each, are in docs/study.md.
 
     python -m faceemo.main --config \
