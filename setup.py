@@ -51,6 +51,7 @@ TRAIN = [
 KERAS = ["keras>=3", *TENSORFLOW]
 # beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
 ONNX = ["onnx", "onnx-ir", "onnxruntime"]
+DOCS = ["mkdocs-material>=9.5"]  # the documentation as a site
 
 setup(
     name="faceemo",
@@ -93,8 +94,10 @@ setup(
             *("hypothesis", "httpx", "pyright", "ruff", "statsmodels"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
             *("build", "packaging"),
+            *DOCS,
         ],
         "bench": [*TRAIN, *KERAS, *ONNX, "torch"],
+        "docs": DOCS,
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },
