@@ -49,7 +49,7 @@ class Census:
     @property
     def is_comparable(self) -> bool:
         """True if the original project's published counts apply to these images."""
-        return not self.drawn and set(self.classes) == set(CLASSES)
+        return tables.find_published("unpack", self.count_images("unpack")) is not None
 
     def count_images(self, stage: str) -> Counts:
         """Counts the images of each split and class that remain after a finished `stage`."""

@@ -32,10 +32,28 @@ PUBLISHED_COUNTS: dict[str, Counts] = {
     stage: {split: dict(zip(CLASSES, row, strict=True)) for split, row in splits.items()}
     for stage, splits in _PUBLISHED.items()
 }
+# Other copies of the original project's images hold at most this share of images more or fewer.
+_TOLERANCE = 0.1
+
+
+def find_published(stage: str, counts: Counts) -> Counts | None:
+    """Returns the counts published for a stage, if these images can be the original project's.
+
+    Args:
+        stage: Stage after which the images were counted: 'unpack', 'screen' or 'dedupe'.
+        counts: Number of images of each split and class.
+
+    Returns:
+        The published counts; None if classes differ, or the numbers of images by more than a tenth.
+    """
+    published = PUBLISHED_COUNTS[stage]
+    expected, found = _total(published), _total(counts)
+    alike = _classes(counts) == CLASSES and abs(found - expected) <= _TOLERANCE * expected
+    return published if alike else None
 
 
 def format_counts(stage: str, counts: Counts) -> str:
-    """Formats counts of images, above the published ones if the classes are the original's.
+    """Formats counts of images, above the published ones if they apply (`find_published`).
 
     Args:
         stage: Stage after which the images were counted: 'unpack', 'screen' or 'dedupe'.
@@ -44,8 +62,8 @@ def format_counts(stage: str, counts: Counts) -> str:
     classes = _classes(counts)
     lines = [_line("", "", (*classes, "all"))]
     both: dict[str, Counts] = {"here": counts}
-    if classes == CLASSES:
-        both["original"] = PUBLISHED_COUNTS[stage]
+    if published := find_published(stage, counts):
+        both["original"] = published
     for split in (*SPLITS, "all"):
         for project, numbers in both.items():
             splits = SPLITS if split == "all" else (split,)
@@ -125,6 +143,10 @@ def _cell(value: Any) -> str:
 
 def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
     return tuple(sorted({label for labels in counts.values() for label in labels}))
+
+
+def _total(counts: Counts) -> int:
+    return sum(sum(labels.values()) for labels in counts.values())
 
 
 def _with_total(row: Sequence[int]) -> list[str]:

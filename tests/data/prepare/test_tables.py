@@ -100,3 +100,15 @@ def test_published_counts_add_up():
         for stage, splits in tables.PUBLISHED_COUNTS.items()
     }
     assert totals == {"unpack": 20_214, "screen": 19_984, "dedupe": 19_137}
+
+
+@pytest.mark.parametrize(("share", "shown"), [(1, True), (0.98, True), (0.05, False), (2, False)])
+def test_published_counts_stand_beside_as_many_images_of_the_same_classes(share, shown):
+    """Images of one's own, and the drawn sample, have nothing to do with them."""
+    counts = {
+        split: {label: int(share * count) for label, count in labels.items()}
+        for split, labels in tables.PUBLISHED_COUNTS["unpack"].items()
+    }
+    assert ("original" in tables.format_counts("unpack", counts)) == shown
+    renamed = {split: {"calm": 1, **labels} for split, labels in counts.items()}
+    assert "original" not in tables.format_counts("unpack", renamed)
