@@ -1,11 +1,12 @@
 """Writes the pages of the documentation that follow from the code.
 
     python scripts/write_docs.py configuration troubleshooting
-    python scripts/write_docs.py tutorial
+    python scripts/write_docs.py tutorial product
 
 `configuration` is made from the table of fields, `troubleshooting` from the errors in the code;
 both take a second. `tutorial` trains on drawn faces and copies what the commands print and draw
-into the page; it takes minutes, and needs Chromium for two screenshots.
+into the page; it takes minutes, and needs Chromium for two screenshots. `product` draws the
+README's picture, with the tutorial's picture of a report.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tutorial uses tests.support.chromium
 
-from documentation import configuration, troubleshooting, tutorial
+from documentation import configuration, product, troubleshooting, tutorial
 
 from faceemo import errors, staging
 
@@ -38,6 +39,14 @@ def write_tutorial() -> Path:
     return write(path, tutorial.render(path.read_text("utf-8"), DOCS / "images"))
 
 
+def write_product() -> Path:
+    """Draws docs/images/product.png."""
+    images = DOCS / "images"
+    return product.draw(
+        images / "astronaut.jpg", images / "tutorial_report.png", images / "product.png"
+    )
+
+
 def write(path: Path, text: str) -> Path:
     """Writes a page, whole or not at all, and returns its path."""
     with staging.file(path) as partial:
@@ -49,6 +58,7 @@ PAGES = {
     "configuration": write_configuration,
     "troubleshooting": write_troubleshooting,
     "tutorial": write_tutorial,
+    "product": write_product,
 }
 
 
