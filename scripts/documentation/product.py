@@ -31,7 +31,9 @@ def draw(photograph: Path, report: Path, target: Path) -> Path:
     page = page.crop((0, 0, page.width, round(_REPORT_SHAPE * page.width)))
     parts = [Image.fromarray(annotate.annotate(pixels, predictions)), page]
     parts = [
-        part.convert("RGB").resize((part.width * _HEIGHT // part.height, _HEIGHT), Image.Resampling.LANCZOS)
+        part.convert("RGB").resize(
+            (part.width * _HEIGHT // part.height, _HEIGHT), Image.Resampling.LANCZOS
+        )
         for part in parts
     ]
     whole = Image.new("RGB", (sum(part.width for part in parts) + _GAP, _HEIGHT), "white")
