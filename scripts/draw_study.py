@@ -61,7 +61,7 @@ def main() -> None:
         "--published", action="store_true", help="also draw the accuracies of the original study"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("docs/images"), help="output folder (default: %(default)s)"
+        "--out", type=Path, default=Path("pictures"), help="output folder (default: %(default)s)"
     )
     options = parser.parse_args()
     with errors.reported():
