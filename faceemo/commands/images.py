@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -51,18 +53,19 @@ def read_rules(options: argparse.Namespace) -> Rules:
     Raises:
         UserError: If a value does not fit.
     """
-    return Rules.from_config(_read_config(options))
+    given = given_fields(options)
+    return Rules.from_config(_make_config({name: given[name] for name in _RULES if name in given}))
 
 
 def _read_selection(options: argparse.Namespace) -> Selection | None:
     """Returns the selection that the options name; None, for the previous one, if none does."""
-    config = _read_config(options)
+    config = _make_config(given_fields(options))
     return Selection.from_config(config) if given_fields(options).keys() & set(_SELECTION) else None
 
 
-def _read_config(options: argparse.Namespace) -> ConfigDict:
+def _make_config(given: Mapping[str, Any]) -> ConfigDict:
     config = make_config("vgg16")
-    config.update(given_fields(options))
+    config.update(given)
     return validate(config)
 
 
@@ -72,7 +75,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    config, selection = _read_config(options), _read_selection(options)
+    config, selection = _make_config(given_fields(options)), _read_selection(options)
     from faceemo.data.prepare import prepare
 
     prepare.prepare(
@@ -91,7 +94,7 @@ def _add_explore(parser: argparse.ArgumentParser) -> None:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    root, selection = Path(_read_config(options).data_dir), _read_selection(options)
+    root, selection = Path(_make_config(given_fields(options)).data_dir), _read_selection(options)
     from faceemo.analysis.dataset import exploration
     from faceemo.data.prepare import pictures, prepare
     from faceemo.data.source import archive

@@ -177,7 +177,7 @@ def test_every_checkpoint_holds_the_recipe(straight):
 
 def test_evaluating_before_training_is_refused_with_the_fix(tmp_path):
     checkpoints = Checkpoints(tmp_path, {"config": tiny_config().to_dict()})
-    with pytest.raises(UserError, match="--mode=train"):
+    with pytest.raises(UserError, match="train first with the same configuration"):
         checkpoints.restore_best()
 
 
