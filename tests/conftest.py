@@ -1,8 +1,7 @@
 """Every test runs on two CPU devices, with silent rank promotion an error.
 
-The persistent compile cache is shared by all processes of a test run. XLA compiles with little
-optimisation, which saves a sixth of the processor's time. Assets may come from a server on this
-machine and go into a cache of the test's own.
+The persistent compile cache is shared by all processes of a test run. Assets may come from a server
+on this machine and go into a cache of the test's own.
 """
 
 import atexit
@@ -12,12 +11,14 @@ import os
 import shutil
 import tempfile
 
+from tests.support.xla import COMPILE_QUICKLY
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(
     [
         os.environ.get("XLA_FLAGS", ""),
         "--xla_force_host_platform_device_count=2",
-        "--xla_backend_optimization_level=1",
+        COMPILE_QUICKLY,
     ]
 )
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"

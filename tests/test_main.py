@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from faceemo.data.sample import sample
 from faceemo.experiments import held_out, sweep
 from tests.support.places import REPOSITORY
-from tests.support.xla import ONE_DEVICE
+from tests.support.xla import COMPILE_QUICKLY
 
 CONFIG7 = "--config=configs/vgg16.py:7"
 CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_rate=0.0003"
@@ -23,7 +23,7 @@ def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "faceemo.main", *arguments],
         cwd=REPOSITORY,
-        env=os.environ | {"XLA_FLAGS": ONE_DEVICE} | environment,
+        env=os.environ | {"XLA_FLAGS": COMPILE_QUICKLY} | environment,
         capture_output=True,
         text=True,
         timeout=500,

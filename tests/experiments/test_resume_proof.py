@@ -11,7 +11,7 @@ from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.experiments import resume_proof
 from tests.support.places import REPOSITORY
-from tests.support.xla import ONE_DEVICE
+from tests.support.xla import COMPILE_QUICKLY
 from tests.train.test_loop import fit
 
 pytestmark = pytest.mark.slow
@@ -109,7 +109,7 @@ def test_a_real_run_is_killed_and_resumes(tmp_path):
             *("--config", f"{config},data_dir={tmp_path / 'data'},epochs=2"),
         ],
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": ONE_DEVICE},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": COMPILE_QUICKLY},
         capture_output=True,
         text=True,
         timeout=500,

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 
 from faceemo.train.checkpoint.digest import named_leaves
 from tests.support.places import REPOSITORY
+from tests.support.xla import COMPILE_QUICKLY
 
 LIMIT = 240
 
@@ -24,7 +25,7 @@ def start(workdir, changes, *, devices=1, options=()):
         str(workdir),
         json.dumps(changes),
     ]
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"--xla_force_host_platform_device_count={devices} {COMPILE_QUICKLY}"
     return subprocess.Popen(
         [*command, *map(str, options)],
         cwd=REPOSITORY,
