@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 _ELSEWHERE = (
@@ -85,6 +86,29 @@ def suggestion(found: object, known: Iterable[object], form: str = " (did you me
     """Returns " (did you mean 'batch_size'?)" for the closest known name, '' if none is close."""
     name = closest(found, known)
     return form.format(name) if name else ""
+
+
+def suggest_path(path: Path, names: Iterable[str] = ()) -> str:
+    """Returns " (did you mean 'checkpoints/vgg16-7'?)" for the closest name or path, or ''.
+
+    One name in the path may be mistyped: that of the file or folder, or of a folder above it.
+
+    Args:
+        path: A path that was typed; if it exists, nothing is suggested.
+        names: Names that the command takes in the place of a path, which are suggested first.
+    """
+    if path.exists():
+        return ""
+    if name := suggestion(str(path).partition(":")[0], names):
+        return name
+    missing, rest = path, Path()
+    while not missing.parent.is_dir():
+        missing, rest = missing.parent, Path(missing.name, rest)
+    siblings = {entry.name.lower(): entry for entry in missing.parent.iterdir()}
+    sibling = siblings.get(closest(missing.name, siblings) or "")
+    if sibling is None or not (sibling / rest).exists():
+        return ""
+    return f" (did you mean '{sibling / rest}'?)"
 
 
 class ArgumentParser(argparse.ArgumentParser):

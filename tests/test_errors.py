@@ -3,6 +3,7 @@
 import errno
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,29 @@ from faceemo import errors
 def test_the_closest_known_name_is_suggested(found, known, expected):
     assert errors.closest(found, known) == expected
     assert errors.suggestion(found, known) == (f" (did you mean '{expected}'?)" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("checkpoints/myfaces", "checkpoints/my_Faces"),
+        ("checkpoint/my_Faces", "checkpoints/my_Faces"),
+        ("checkpoint/myfaces", None),
+        ("checkpoints/other", None),
+        ("note.txt/my_Faces", None),
+        ("chekpoints", "checkpoints"),
+        ("checkpoints", None),
+        ("checkpoints/vgg61-7", "checkpoints/vgg16-7"),
+        ("vgg61:7", "vgg16"),
+    ],
+)
+def test_the_closest_path_that_exists_is_suggested(tmp_path, monkeypatch, typed, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("checkpoints/my_Faces").mkdir(parents=True)
+    Path("checkpoints/vgg16-7").mkdir()
+    Path("note.txt").touch()
+    found = errors.suggest_path(Path(typed), ["vgg16", "mobilenet"])
+    assert found == (f" (did you mean '{expected}'?)" if expected else "")
 
 
 @pytest.mark.parametrize(

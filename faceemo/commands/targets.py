@@ -9,13 +9,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.config import ARCHS, argument, default_workdir, make_config, shipped, validate
-from faceemo.errors import UserError, suggestion
+from faceemo.errors import UserError, suggest_path, suggestion
 
 _EXAMPLE = "faceemo train vgg16:7"
 _FORMS = (
     "a configuration ('vgg16:7' or a file with get_config), a run's folder, or a folder, zip or "
     "csv of images"
 )
+_RUN_FORMS = "the folder of a trained run, or what faceemo train was given"
+_SERIES = ("latest", "best")  # folders of a run that hold its checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,13 @@ class Target:
     remarks: tuple[str, ...] = ()
 
 
-def resolve(text: str, fields: Mapping[str, Any], workdir: Path | None = None) -> Target:
+def resolve(
+    text: str,
+    fields: Mapping[str, Any],
+    workdir: Path | None = None,
+    *,
+    trained: bool = False,
+) -> Target:
     """Makes a configuration of what the user named.
 
     Args:
@@ -43,6 +51,7 @@ def resolve(text: str, fields: Mapping[str, Any], workdir: Path | None = None) -
             folder of a run; or a folder, zip or csv of images.
         fields: Fields to set in it.
         workdir: The run's folder; None for the usual one.
+        trained: Whether the command reads a trained run, which a message then asks for.
 
     Raises:
         UserError: If there is no such configuration, or a value does not fit.
@@ -60,15 +69,22 @@ def resolve(text: str, fields: Mapping[str, Any], workdir: Path | None = None) -
 
         config = ConfigDict(load_recipe(path)["config"])
         return _configured(config, fields, workdir or path, assumed=False)
+    _refuse_folder_of_checkpoints(path)
     if path.exists():
         from faceemo.commands import own_images
 
         chosen = own_images.choose(path, fields)
         place = workdir or Path("checkpoints") / chosen.name
         return Target(chosen.config, place, remarks=chosen.explain(place))
+    if trained:
+        raise UserError(
+            expected=_RUN_FORMS,
+            found=f"'{text}'{suggest_path(path, ARCHS)}",
+            fix="correct the path, or name another run, such as checkpoints/vgg16-7",
+        )
     raise UserError(
         expected=_FORMS,
-        found=f"'{text}', which is no backbone and no path that exists{suggestion(name, ARCHS)}",
+        found=f"'{text}', which is no backbone and no path that exists{suggest_path(path, ARCHS)}",
         fix=f"name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}, or correct the path",
     )
 
@@ -77,9 +93,20 @@ def _is_run(path: Path) -> bool:
     """Returns whether a folder holds checkpoints of a run, intact or not: best/12 or latest/12."""
     return any(
         checkpoint.is_dir() and checkpoint.name.isdigit()
-        for series in ("latest", "best")
+        for series in _SERIES
         for checkpoint in path.glob(f"{series}/*")
     )
+
+
+def _refuse_folder_of_checkpoints(path: Path) -> None:
+    """Refuses RUN/best and RUN/best/12, which hold weights but are not the folder of a run."""
+    for run in (*path.parents,)[:2]:
+        if path.relative_to(run).parts[0] in _SERIES and _is_run(run):
+            raise UserError(
+                expected="the folder of a run",
+                found=f"'{path}', a folder of checkpoints inside it",
+                fix=f"give the folder that contains summary.json: {run}",
+            )
 
 
 def _configured(

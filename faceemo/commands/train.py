@@ -93,7 +93,9 @@ def _add_other(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(mode: str, options: argparse.Namespace) -> int:
-    target = targets.resolve(options.target, given_fields(options), options.workdir)
+    target = targets.resolve(
+        options.target, given_fields(options), options.workdir, trained=mode == "evaluate"
+    )
     modes.silence_info()
     for line in target.remarks:
         print(line)

@@ -88,6 +88,23 @@ def test_what_is_none_of_these_is_refused(tmp_path, monkeypatch, text, message):
         targets.resolve(text, {})
 
 
+@pytest.mark.parametrize(
+    ("text", "trained", "message"),
+    [
+        ("checkpoints/myfaces", True, "^expected the folder of a trained run, .*"
+         "found 'checkpoints/myfaces' .did you mean 'checkpoints/my_faces'"),
+        ("checkpoints/myfaces", False, "^expected a configuration.*mean 'checkpoints/my_faces'"),
+        ("checkpoints/my_faces/best", True, "Fix: give .* summary.json: checkpoints/my_faces$"),
+        ("checkpoints/my_faces/best/3", False, "summary.json: checkpoints/my_faces$"),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_almost_a_run_is_named(tmp_path, monkeypatch, text, trained, message):
+    monkeypatch.chdir(tmp_path)
+    Path("checkpoints/my_faces/best/3").mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        targets.resolve(text, {}, trained=trained)
+
+
 def test_fields_that_do_not_fit_together_are_refused():
     with pytest.raises(UserError, match=r"warmup_epochs=3 .takes less than epochs, 2"):
         targets.resolve("vgg16:7", {"epochs": 2, "warmup_epochs": 3.0})

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.assets import builtin
 from faceemo.config import make_config
-from faceemo.errors import UserError
+from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
 from faceemo.models.weights.mismatches import find_mismatches
@@ -213,7 +213,9 @@ def read(path: Path) -> TrainedModel:
         return TrainedModel.from_run(path)
     raise UserError(
         expected=f"a run's folder or a stored network ({NAME}) at {path}",
-        found="a folder without either" if path.is_dir() else "nothing",
+        found="a folder without either"
+        if path.is_dir()
+        else f"nothing{suggest_path(path, [BUILTIN])}",
         fix="name the run's folder (its --workdir), such as checkpoints/vgg16-7, or "
         f"'{BUILTIN}' for the network that comes with faceemo",
     )
