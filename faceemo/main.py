@@ -84,11 +84,7 @@ def _parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
         except flags.UnrecognizedFlagError as error:
-            raise errors.UserError(
-                expected="options as --help lists them",
-                found=f"--{error.flagname}{errors.suggestion(error.flagname, flags.FLAGS)}",
-                fix="correct or remove that option",
-            ) from error
+            raise _unknown_option(error.flagname) from error
         except flags.IllegalFlagValueError as error:
             if str(error).startswith("flag --config=") and error.__context__:
                 raise error.__context__ from None  # a bug in the configuration file
@@ -108,6 +104,14 @@ def _refused_option(error: flags.Error) -> errors.UserError:
     )
 
 
+def _unknown_option(name: str) -> errors.UserError:
+    return errors.UserError(
+        expected="options as --help lists them",
+        found=f"--{name}{errors.suggestion(name, flags.FLAGS)}",
+        fix="correct or remove that option",
+    )
+
+
 def _check_config_options(argv: list[str]) -> None:
     """Refuses a missing configuration file, and fields that a configuration does not have.
 
@@ -116,6 +120,10 @@ def _check_config_options(argv: list[str]) -> None:
     """
     argument = _config_argument(argv)
     if not argument:
+        for word in argv[1:]:
+            match = re.match(r"--?([\w-]+)(=|$)", word)
+            if match and match[1] not in flags.FLAGS and errors.closest(match[1], [_CONFIG.name]):
+                raise _unknown_option(match[1])
         raise errors.UserError(
             expected="a configuration, --config FILE:VARIANT",
             found="no --config",

@@ -119,7 +119,7 @@ def test_what_a_sweep_keeps_of_a_run_is_reported_on_and_never_lost(trained):
         ((CONFIG7, "--noconfig.extradense"), "did you mean 'extra_dense'?"),
         ((CONFIG7, "--config.image_size=8"), "32 to 1024"),
         ((CONFIG7, "--config.image_size=big"), "a whole number for image_size; found 'big'"),
-        ((CONFIG7, "--config.variant=3"), "another variant after its ':'"),
+        ((CONFIG7, "--config.variant=3"), "found the field 'variant'"),
         ((CONFIG7, "--mode=evalaute"), "did you mean 'evaluate'?"),
         ((CONFIG7, "--split=vaildation"), "did you mean 'validation'?"),
         ((CONFIG7, "--wrkdir=x"), "found --wrkdir (did you mean 'workdir'?)"),
@@ -128,6 +128,7 @@ def test_what_a_sweep_keeps_of_a_run_is_reported_on_and_never_lost(trained):
         (("--config=elsewhere/vgg16.py",), "name one that exists: configs/efficientnetb0.py"),
         ((), "write for example python -m faceemo.main --config configs/vgg16.py:7"),
         (("--config=",), "found no --config"),
+        (("--cofig", "configs/vgg16.py:7"), "found --cofig (did you mean 'config'?)"),
     ],
 )
 def test_a_mistake_gets_one_message_and_no_traceback(arguments, message):
