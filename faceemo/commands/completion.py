@@ -46,7 +46,7 @@ def make_command(make_parser: Callable[[], argparse.ArgumentParser]) -> Command:
 
 
 # Arguments that take a path among other things.
-_PATHS = ("CONFIG", "RUN", "PATH")
+_PATHS = ("CONFIG", "RUN", "PATH", "NAME|FILE")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -38,9 +38,10 @@ def _add_field(group: argparse._ArgumentGroup, name: str, field: Field) -> None:
     elif rule.choices:
         settings["choices"] = rule.choices
     else:
-        is_path = "path" in rule.takes
+        is_path, is_name = "path" in rule.takes, "name" in rule.takes
         settings["type"] = _converter(name, field.kind)
-        settings["metavar"] = "PATH" if is_path else _METAVARS[field.kind]
+        path = "NAME|FILE" if is_name else "PATH"
+        settings["metavar"] = path if is_path else _METAVARS[field.kind]
         takes = "" if is_path else f"; takes {rule.takes}"
     group.add_argument(
         f"--{name.replace('_', '-')}",

@@ -174,8 +174,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", type=Path, help="a run's folder, or a predictions.csv")
-    parser.add_argument("others", type=Path, nargs="+", help="one or more runs to compare with it")
+    parser.add_argument(
+        "first", type=Path, metavar="RUN", help="a run's folder, or a predictions.csv"
+    )
+    parser.add_argument(
+        "others", type=Path, nargs="+", metavar="OTHER", help="a run to compare with it, or several"
+    )
     parser.add_argument(
         "--split", choices=SPLITS[1:], default="validation", help="split whose report is read"
     )

@@ -113,6 +113,7 @@ sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)
         (["faceemo", "predict", "builtin", "--form"], {"--format"}),
         (["faceemo", "predict", "builtin", "a_ph"], {"a_photo.jpg"}),
         (["faceemo", "train", "my_f"], {"my_faces"}),
+        (["faceemo", "train", "vgg16:7", "--weights", "a_ph"], {"a_photo.jpg"}),
     ],
 )
 def test_bash_completes(tmp_path, capsys, line, expected):

@@ -75,7 +75,7 @@ def test_an_installed_package_has_the_files_in_it(tmp_path, monkeypatch):
         ("vgg61:7", "'vgg61:7', which is no backbone.*did you mean 'vgg16'"),
         ("configs/vgg61.py:7", "did you mean 'configs/vgg16.py'"),
         ("vgg16:12", "variant from 0 to 11"),
-        ("vgg16:7,imagesize=8", "did you mean 'image_size'"),
+        ("vgg16:7,imagesize=8", "did you mean 'image_size'.*write vgg16:7,image_size=8$"),
         ("empty.py", "the function get_config in empty.py"),
         ("note.txt", "a folder, zip or csv of images.*found the file note.txt"),
     ],
