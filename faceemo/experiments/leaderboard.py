@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ _HEADINGS = (
 )
 
 _COMMANDS_HEADING = (
-    "commands that write each run's report again (with another --workdir: train from the start):"
+    "Each command writes the report of its run again. With another --workdir, it trains anew."
 )
 
 
@@ -188,8 +189,8 @@ def format_table(rows: Sequence[Row]) -> str:
         f"{each.low:.3f} to {each.high:.3f}, standard deviation {each.deviation:.4f})"
         for each in compute_seed_statistics(rows)
     ]
-    if warned := [row for row in rows if row.warnings]:
-        lines += ["", *(f"! {row.label}: {row.warnings}" for row in warned)]
+    if warnings := _format_warnings(rows):
+        lines += ["", *warnings]
     lines += ["", _COMMANDS_HEADING, *(row.command for row in rows)]
     return "\n".join(lines)
 
@@ -267,6 +268,23 @@ def _read_row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         ),
         command=_format_command(workdir, config),
     )
+
+
+def _format_warnings(rows: Sequence[Row]) -> list[str]:
+    """Returns a line for each different warning, with the runs that have it."""
+    labels: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in _split_warnings(row.warnings):
+            labels.setdefault(warning, []).append(row.label)
+    return [
+        f"! {'all runs' if 1 < len(having) == len(rows) else '; '.join(having)}: {warning}"
+        for warning, having in labels.items()
+    ]
+
+
+def _split_warnings(warnings: str) -> list[str]:
+    """Splits the text of `Row.warnings`; a warning may contain semicolons."""
+    return re.split(r"; (?=epoch \d+: |origin: )", warnings) if warnings else []
 
 
 def _format_command(workdir: Path, config: Mapping[str, Any]) -> str:

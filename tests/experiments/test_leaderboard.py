@@ -114,12 +114,24 @@ def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
     assert "<small" not in text  # no row has settings of its own
     lines = leaderboard.format_table(rows).splitlines()
     assert lines[:2] == ["all with image_size=48", ""]
-    assert len(lines) == 2 + 1 + 12 + 4 + (1 + 6) + (2 + 12)
+    assert len(lines) == 2 + 1 + 12 + 4 + (1 + 1) + (2 + 12)
     for row, line in zip(rows, lines[3:15], strict=True):
         assert line.split()[: 1 + (row.variant == 2)] == [row.model, "!"][: 1 + (row.variant == 2)]
     warned = [row for row in rows if row.warnings]
-    assert lines[20:26] == [f"! {r.model}, seed {r.seed}: epoch 1: <b>odd</b>" for r in warned]
-    assert lines[28:] == [row.command for row in rows]
+    labels = "; ".join(f"{row.model}, seed {row.seed}" for row in warned)
+    assert lines[20] == f"! {labels}: epoch 1: <b>odd</b>"
+    assert lines[23:] == [row.command for row in rows]
+
+
+def test_equal_warnings_share_a_line(swept):
+    first, second, *_ = leaderboard.read_rows(swept)
+    first = dataclasses.replace(first, changes="", warnings="epoch 2: low; odd; origin: seen")
+    second = dataclasses.replace(second, changes="", warnings="origin: seen")
+    text = leaderboard.format_table([first, second])
+    warned = [line for line in text.splitlines() if line.startswith("!")]
+    assert warned == [f"! {first.label}: epoch 2: low; odd", "! all runs: origin: seen"]
+    alone = leaderboard.format_table([second])
+    assert f"! {second.label}: origin: seen" in alone.splitlines()
 
 
 def test_changes_that_not_all_rows_share_stay_in_the_row(swept):
