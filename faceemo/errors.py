@@ -72,12 +72,14 @@ class UserError(ValueError):
 
 
 def closest(found: object, known: Iterable[object]) -> str | None:
-    """Returns the known name that a mistyped one resembles most, or None.
+    """Returns the known name that a mistyped one resembles most, or None; always None for numbers.
 
     Args:
         found: The name as it was typed.
         known: All names that exist.
     """
+    if str(found).lstrip("-").isdecimal():
+        return None
     close = difflib.get_close_matches(str(found).lower(), [str(name) for name in known], n=1)
     return close[0] if close else None
 

@@ -16,6 +16,7 @@ from faceemo import errors
         ("batchsize", ["batch_size", "image_size"], "batch_size"),
         ("VGG61", ["vgg16", "mobilenet"], "vgg16"),
         ("bset", [0, 11, "best"], "best"),
+        ("13", [1, 3, 11, "best"], None),
         ("lr", ["learning_rate", "seed"], None),
         ("anything", [], None),
     ],

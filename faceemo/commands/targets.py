@@ -59,7 +59,7 @@ def resolve(
     name, colon, arg = text.partition(":")
     path = Path(text)
     if name in ARCHS:
-        config = make_config(name, arg)
+        config = make_config(name, arg, typed=name)
         return _configured(config, fields, workdir, not argument.names_variant(arg))
     if Path(name).suffix == ".py":
         config = _load_file(Path(name), arg if colon else None)

@@ -16,13 +16,15 @@ SPLITS = ("train", "validation", "test")
 MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
 
 
-def make_config(arch: str, arg: str | None = None) -> ConfigDict:
+def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) -> ConfigDict:
     """Makes the locked configuration of a backbone in one of its variants.
 
     Args:
         arch: One of `ARCHS`.
         arg: The text after the colon of `--config configs/vgg16.py:7,image_size=96`: a variant's
             number (default 7) or 'best', and `field=value` pairs, separated by commas.
+        typed: What the user typed before the colon, for messages; None stands for
+            configs/ARCH.py.
 
     Raises:
         UserError: If there is no such backbone, or `arg` names an unknown field, or a value that
@@ -37,7 +39,7 @@ def make_config(arch: str, arg: str | None = None) -> ConfigDict:
     variant, overrides = argument.parse(arg)
     config = _defaults(arch, variant)
     for field, text in overrides.items():
-        kind = check_field(field, f"configs/{arch}.py:{variant},{{field}}={text}")
+        kind = check_field(field, f"{typed or f'configs/{arch}.py'}:{variant},{{field}}={text}")
         config[field] = argument.convert_text(field, text, kind)
     return validate(config)
 
@@ -73,8 +75,7 @@ def validate(config: ConfigDict) -> ConfigDict:
         raise UserError(
             expected="every field within its range",
             found="; ".join(problems),
-            fix="change the value after the config's ':' or in the option (--config.FIELD=VALUE; "
-            "--FIELD VALUE for the command faceemo)",
+            fix="change the value, or leave the field out to get its default",
         )
     return config
 
@@ -95,9 +96,9 @@ def check_field(field: str, example: str) -> type:
         return FIELDS[field].kind
     if field in BY_NAME:
         raise UserError(
-            expected="backbone and variant as in --config configs/vgg16.py:7",
-            found=f"the field '{field}', which the file's name and the variant decide",
-            fix="name another file in configs/, or another variant after its ':'",
+            expected="backbone and variant before all fields, as in vgg16:7 or configs/vgg16.py:7",
+            found=f"the field '{field}'",
+            fix="remove the field, and name the backbone and the variant there",
         )
     close = closest(field, known)
     raise UserError(

@@ -66,12 +66,12 @@ def test_the_config_is_locked():
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
-        ("12", "variant from 0 to 11.*'12'"),
+        ("12", "variant from 0 to 11.*'12' in ':12'. Fix"),
         ("-1", "variant from 0 to 11"),
         ("7,7", "found '7'"),
         ("7,image_size=48,image_size=96", "each field once"),
         ("7,imagesize=48", "'imagesize' .did you mean 'image_size'.*:7,image_size=48"),
-        ("7,arch=resnet50v2", "the field 'arch', which the file's name"),
+        ("7,arch=resnet50v2", "found the field 'arch'. Fix: remove the field"),
         ("7,image_size=big", "whole number for image_size.*'big'"),
         ("7,extra_dense=maybe", "true or false"),
         ("7,image_size=16", "image_size=16 .takes 32 to 1024"),
