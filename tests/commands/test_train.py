@@ -51,6 +51,14 @@ def test_half_a_description_of_several_processes_is_refused(capsys):
     assert "found no --coordinator" in capsys.readouterr().err
 
 
+def test_a_mistyped_run_is_answered_in_the_words_of_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, words in (("evaluate", "the folder of a trained run"), ("train", "a configuration")):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([name, "checkpoints/myfaces"])
+        assert capsys.readouterr().err.startswith(f"faceemo: error: expected {words}")
+
+
 @pytest.mark.slow
 def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatch, capsys):
     drawn = sample.write_zip(tmp_path, seed=5, counts=sample.MIN_COUNTS | {"train": 60})

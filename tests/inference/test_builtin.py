@@ -68,6 +68,12 @@ def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):
         read(tmp_path / BUILTIN)
 
 
+def test_its_mistyped_name_is_suggested(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"found nothing .did you mean 'builtin'"):
+        read(Path("biultin"))
+
+
 def test_its_training_data_is_read_from_its_card_in_any_working_directory(tmp_path, monkeypatch):
     other = tmp_path / BUILTIN
     other.mkdir()
