@@ -3,6 +3,7 @@
 import collections
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,12 @@ from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.errors import UserError
-from faceemo.train.checkpoint.provenance import find_ancestors
+from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint.provenance import find_ancestors, find_other_images
 
-NAME = "card.md"
-NOTE = "SOURCE.txt"  # in the dataset's folder: its owner's text on source and licence
+NAME = image_terms.CARD
 UNKNOWN = "unknown"
 _RECORDS = ("scores", "slices", "calibration")  # files of a report
-_DRAWN_LICENCE = "MIT: drawn by faceemo itself; they show nobody"
 _REASONS = {
     ledger.NO_FACE: "no face found",
     ledger.UNREADABLE: "cannot be decoded",
@@ -35,7 +35,7 @@ def write(workdir: Path, root: Path) -> Path:
     """Writes `workdir`/card.md from the run's own records; returns its path.
 
     The records are summary.json, the scores, slices and calibration of every report in `workdir`,
-    and the ledger and `NOTE` (if it exists) in `root`. Call it again after each new report.
+    and the ledger and `SOURCE.txt` (if it exists) in `root`. Call it again after each new report.
 
     Args:
         workdir: Folder of a finished run.
@@ -53,8 +53,7 @@ def write(workdir: Path, root: Path) -> Path:
         )
     summary = _read(summary_file)
     config = summary["config"]
-    # paths of this machine mean nothing to others
-    config |= {field: Path(config[field]).name for field in ("data_dir", "source")}
+    config |= {field: _hide_folders(config[field]) for field in ("data_dir", "source")}
     config |= {
         field: "+".join(map(_last_two_parts, config[field].split("+")))
         for field in ("weights", "teacher")
@@ -84,6 +83,7 @@ def write(workdir: Path, root: Path) -> Path:
             source=_source(config, root),
             weights_licence=_weights_licence(earlier[-1]["config"] if earlier else config),
             ancestors=earlier,
+            other_images=list(find_other_images(summary).values()),
             warnings=_warnings(summary),
             reports=reports,
             preprocessing=_escape_fields(summary["preprocessing"]),
@@ -118,14 +118,13 @@ def _left_out(rows: list[ledger.Row]) -> dict[str, int]:
 def _source(config: Mapping[str, Any], root: Path) -> str:
     """Returns sentences on the source of the images and their licence."""
     if config["dataset"] == "sample":
-        return f"Source: drawn faces, of seed {config['seed']}. Licence: {_DRAWN_LICENCE}."
-    note = root / NOTE
-    if note.is_file():
-        text = _escape(note.read_text(encoding="utf-8", errors="replace"))
-        return f"Source and licence, as {NOTE} beside the images says: {text}"
+        return f"Source: drawn faces, of seed {config['seed']}. Licence: {image_terms.DRAWN}."
+    if terms := image_terms.read_note(root):
+        return image_terms.quote(_escape(terms))
     name = _escape(config["source"] or config["data_dir"])
     return (
-        f"Source: the user's own files, {name}. Licence: {UNKNOWN}; there is no {NOTE} beside them."
+        f"Source: the user's own files, {name}. Licence: {UNKNOWN}; there is no {image_terms.NOTE} "
+        "beside them."
     )
 
 
@@ -165,6 +164,13 @@ def _warnings(summary: Mapping[str, Any]) -> dict[str, str]:
     return warnings
 
 
+def _hide_folders(path: str) -> str:
+    """Shortens a path outside the working directory, whose folders mean nothing to others."""
+    parts = Path(path).parts
+    outside = Path(path).is_absolute() or parts[:1] in (("..",), ("~",))
+    return f"…/{parts[-1]}" if outside and len(parts) > 1 else path
+
+
 def _last_two_parts(path: str) -> str:
     """Returns a file's name and its folder's; a word that is not a path stays as it is."""
     return Path(*Path(path).parts[-2:]).as_posix() if path else path
@@ -181,8 +187,10 @@ def _escape(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "–"
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    for letter in "\\`*_[]<>|":
+    for letter in "\\`*[]<>|":
         text = text.replace(letter, f"\\{letter}")
+    # An underscore between letters or digits is no markup.
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
     return " ".join(text.split())
 
 

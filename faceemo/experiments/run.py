@@ -31,7 +31,7 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.build_steps import build_eval_step
-from faceemo.train.checkpoint import event_files
+from faceemo.train.checkpoint import event_files, image_terms
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.checkpoint.progress import is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
@@ -70,7 +70,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
-    recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers)
+    terms = image_terms.read_own(config, data.dataset_root(config))
+    recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers, terms)
     if (warning := check_inherited_images(recipe)) and parallel.is_first():
         print(f"warning: {warning}", file=sys.stderr)
     checkpoints = Checkpoints(workdir, recipe)

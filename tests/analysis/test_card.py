@@ -8,11 +8,14 @@ import pytest
 from faceemo.analysis import calibration, card, slices
 from faceemo.analysis.predictions import compute_scores
 from faceemo.analysis.report import report
+from faceemo.assets import builtin
 from faceemo.config import make_config
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import BGR_MEAN
+from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.rows import row
 
 pytestmark = pytest.mark.slow
@@ -33,7 +36,7 @@ def summary_of(config, predictions, **changes):
 @pytest.fixture
 def run(tmp_path, predictions):
     """Makes a finished run with a report on test; 4 of 6 more images in the ledger are left out."""
-    config = make_config("vgg16", "7,weights=hed,image_size=48")
+    config = make_config("vgg16", "7,weights=hed,image_size=48,data_dir=data/my_faces")
     workdir, root = tmp_path / "run", tmp_path / "data"
     root.mkdir()
     rows = [row(path) for path in predictions.paths]
@@ -81,7 +84,11 @@ def test_numbers_are_the_records(run, predictions):
         in text
     )
     assert "Licence: MIT." in text  # of hed's weights, as the assets have it
-    assert "Source: the user's own files, data. Licence: unknown; there is no SOURCE.txt" in text
+    assert ["data dir", "data/my_faces"] in rows, "as it was given, without visible escapes"
+    assert (
+        "Source: the user's own files, data/my_faces. Licence: unknown; there is no SOURCE.txt"
+        in text
+    )
     assert "11" * 32 in text
     assert ["image size", "48"] in rows
     assert "There was no report" not in text
@@ -113,8 +120,8 @@ def test_card_quotes_the_owner_of_the_images_and_names_no_path_of_the_machine(ru
     workdir, root = run
     config = make_config("vgg16", "7,weights=none,data_dir=/home/jane/faces")
     (workdir / "summary.json").write_text(json.dumps(summary_of(config, predictions)))
-    assert "own files, faces. Licence: unknown" in card.write(workdir, root).read_text("utf-8")
-    (root / card.NOTE).write_text("FER2013,\n# for | research\n")
+    assert "own files, …/faces. Licence: unknown" in card.write(workdir, root).read_text("utf-8")
+    (root / image_terms.NOTE).write_text("FER2013,\n# for | research\n")
     text = card.write(workdir, root).read_text("utf-8")
     assert "as SOURCE.txt beside the images says: FER2013, # for \\| research" in text
     assert "unknown" not in text.split("## Data")[1].split("## Recipe")[0]
@@ -147,12 +154,33 @@ def test_card_names_the_runs_behind_the_initial_weights(run, predictions):
     text = card.write(workdir, root).read_text("utf-8")
     lines = text.split("## Recipe")[1].splitlines()
     assert "my\\|net.npz" in lines[2]
-    assert "Licence: MIT" in lines[2]
+    assert "Licence of the weights at the beginning, hed: MIT" in lines[2]
     (row,) = (line for line in lines if line.startswith("| vgg16:8 "))
     assert row == "| vgg16:8 | 64 | 6 | 1e-05 | those of this run | hed |"
     assert "- Warning, initial weights: trained on other images." in lines
     (workdir / "summary.json").write_text(json.dumps(summary | {"data": {"train": "33" * 32}}))
     assert f"| 1e-05 | {'11' * 32} | hed |" in card.write(workdir, root).read_text("utf-8")
+
+
+def test_card_names_the_terms_of_the_images_behind_the_initial_weights(run, predictions):
+    """The builtin network has them in its card; other networks in their recipe, or nowhere."""
+    workdir, root = run
+    builtin_run = TrainedModel.load(builtin.FOLDER).recipe
+    weights = {"source": builtin.NAME, "sha256": "cd" * 32, "trained": builtin_run}
+    terms = image_terms.collect([weights])
+    config = make_config("mobilenet", "0,weights=builtin,image_size=48")
+    summary = summary_of(config, predictions, weights=weights, image_terms=terms)
+    (workdir / "summary.json").write_text(json.dumps(summary))
+    text = card.write(workdir, root).read_text("utf-8").split("## Recipe")[1]
+    assert "whose terms hold for this network too" in text
+    assert text.count("- FER2013 (P.-L. Carrier") == 1
+    assert "For research; the images" in text
+    assert "terms of these images are not recorded" not in text
+    heir = {"source": "no/such/file.npz", "sha256": "ef" * 32, "trained": summary}
+    assert image_terms.collect([heir]) == terms, "handed on"
+    (workdir / "summary.json").write_text(json.dumps(summary_of(config, predictions, weights=heir)))
+    text = card.write(workdir, root).read_text("utf-8")
+    assert "- The source and the terms of these images are not recorded." in text
 
 
 def test_an_unfinished_run_has_no_card(tmp_path):

@@ -65,6 +65,8 @@ def predictor():
                 "config": make_config("vgg16", "7,weights=none").to_dict(),
                 "classes": list(CLASSES),
                 "preprocessing": GREY.to_dict(),
+                "weights": {"source": "none", "sha256": None},
+                "data": {"train": "no images", "validation": "no images"},
             },
             temperature=0.2,
             best_epoch=1,

@@ -1,17 +1,17 @@
 """Facts about the network that the demo and the API show."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import faceemo
-from faceemo.analysis import card
 from faceemo.inference.prediction import UNSURE_BELOW
 from faceemo.inference.serve.decode_upload import FORMAT_NAMES
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.schemas import ModelInfo, UploadLimits, ValidationScore
+from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint.provenance import find_other_images
 from faceemo.train.checkpoint.trained_model import TrainedModel, resolve_builtin
 
 
@@ -27,7 +27,13 @@ def make_model_info(
         source: Source of the training images, see `read_source`.
     """
     config = trained.config
-    is_sample = config.dataset == "sample"
+    images = (
+        "drawn faces" if config.dataset == "sample" else source or "images supplied by its user"
+    )
+    others = [
+        terms or "images whose source is not recorded"
+        for terms in find_other_images(trained.recipe).values()
+    ]
     score = None
     if "val_accuracy_interval" in summary:
         score = ValidationScore(
@@ -40,7 +46,7 @@ def make_model_info(
         classes=list(trained.classes),
         image_size=config.image_size,
         native_size=config.native_size,
-        trained_on="drawn faces" if is_sample else source or "images supplied by its user",
+        trained_on="; before that, or through teachers, on: ".join([images, *others]),
         temperature=trained.temperature,
         unsure_below=UNSURE_BELOW,
         face_threshold=config.face_threshold,
@@ -59,7 +65,4 @@ def read_summary(run: Path) -> dict[str, Any]:
 def read_source(run: Path) -> str | None:
     """Reads the source of the training images, as their owner states it, from the run's card."""
     folder = resolve_builtin(run)
-    path = (folder if folder.is_dir() else folder.parent) / card.NAME
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    found = re.search(rf"^Source.* {re.escape(card.NOTE)} .*?: (.+)$", text, re.MULTILINE)
-    return re.sub(r"\\(.)", r"\1", found[1]) if found else None
+    return image_terms.read_card((folder if folder.is_dir() else folder.parent) / image_terms.CARD)

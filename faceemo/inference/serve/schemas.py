@@ -117,7 +117,9 @@ class ModelInfo(BaseModel):
     classes: list[str] = Field(description="All classes that it can predict.")
     image_size: int = Field(description="Side of the network's input, pixels.")
     native_size: int = Field(description="Side of the stored training images, pixels.")
-    trained_on: str = Field(description="Source of the training images.")
+    trained_on: str = Field(
+        description="Source of the training images, and of those behind the initial weights."
+    )
     temperature: float = Field(description="Calibration temperature; 1 if not calibrated.")
     unsure_below: float = Field(
         description="Probability of the leaning below which a prediction is 'unsure'."

@@ -28,6 +28,7 @@ from faceemo import staging
 from faceemo.config import MAY_DIFFER, make_config
 from faceemo.errors import UserError
 from faceemo.train import parallel
+from faceemo.train.checkpoint import image_terms
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
 from faceemo.train.checkpoint.series import Series
 from faceemo.train.ema import use_ema
@@ -258,7 +259,7 @@ def load_recipe(workdir: Path) -> dict[str, Any]:
 
 
 # These fields change neither the meaning of the weights nor the steps already taken.
-_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions"}
+_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD}
 
 
 def _refuse_other_run(workdir: Path, own: dict[str, Any], found: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split
 from faceemo.models.preprocessing import Preprocessing
+from faceemo.train.checkpoint import image_terms
 
 _VERSIONED = ("faceemo", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -20,6 +21,7 @@ def make_recipe(
     weights: Mapping[str, Any],
     splits: Mapping[str, Split],
     teachers: Sequence[Mapping[str, Any]] = (),
+    own_terms: str | None = None,
 ) -> dict[str, Any]:
     """Makes a JSON-serialisable record of everything that shaped a run.
 
@@ -29,17 +31,22 @@ def make_recipe(
         weights: Origin of the initial weights, see `faceemo.train.start.Start.source`.
         splits: The images of training and validation.
         teachers: One entry per teacher, see `faceemo.train.distillation.Teacher.to_dict`.
+        own_terms: Source and terms of the run's own images, see `image_terms.read_own`.
     """
     # The length of a schedule shapes every step.
     horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
+    digests = {name: _digest_split(splits[name]) for name in ("train", "validation")}
+    terms = image_terms.collect([weights, *teachers])
+    terms |= {digests["train"]: own_terms} if own_terms else {}
     return {
         "config": config.to_dict(),
         "classes": list(splits["train"].classes),
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
-        "data": {name: _digest_split(splits[name]) for name in ("train", "validation")},
+        "data": digests,
         **horizon,
         **({"teachers": list(teachers)} if teachers else {}),
+        **({image_terms.FIELD: terms} if terms else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONED},
@@ -82,6 +89,21 @@ def check_inherited_images(recipe: Mapping[str, Any]) -> str | None:
         "those are among this run's validation or test images, its accuracy on them is too high: "
         "split the images as before, or make sure that there are none"
     )
+
+
+def find_other_images(recipe: Mapping[str, Any]) -> dict[str, str | None]:
+    """Returns the terms of the images, other than the run's own, that the run learns from.
+
+    Args:
+        recipe: `make_recipe`'s result.
+
+    Returns:
+        Terms by the digest of the training images of each run behind the initial weights and the
+        teachers; None where they are not recorded.
+    """
+    digests = [run["data"]["train"] for one in _sources(recipe) for run in _runs_behind(one)]
+    terms = recipe.get(image_terms.FIELD, {})
+    return {digest: terms.get(digest) for digest in digests if digest != recipe["data"]["train"]}
 
 
 def _sources(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:

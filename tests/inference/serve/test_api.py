@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import io
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 from PIL import Image
 
 from faceemo.analysis import card
+from faceemo.assets import builtin
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.heatmaps import encode_heatmap
-from faceemo.inference.serve.model_info import read_source
+from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.model_info import make_model_info, read_source
+from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face, odd_files
 from tests.support.inference.asking import (
     crop_png,
@@ -132,7 +137,7 @@ def test_the_source_of_the_training_images_is_stated_if_it_is_known(predictor, t
     config = {"dataset": "folder", "source": "", "data_dir": "data"}
     (run / card.NAME).write_text(f"## Data\n\n{card._source(config, root)}\nOf 9 images ...\n")
     assert read_source(run) is None
-    (root / card.NOTE).write_text("The [AB] set: \\ faces, by_nobody.\n")
+    (root / image_terms.NOTE).write_text("The [AB] set: \\ faces, by_nobody.\n")
     (run / card.NAME).write_text(f"## Data\n\n{card._source(config, root)}\nOf 9 images ...\n")
     source = read_source(run)
     assert source == "The [AB] set: \\ faces, by_nobody."
@@ -140,6 +145,17 @@ def test_the_source_of_the_training_images_is_stated_if_it_is_known(predictor, t
     for given, expected in ((source, source), (None, "images supplied by its user")):
         with open_api(predictor, source=given) as api:
             assert api.get("/api/model").json()["trained_on"] == expected
+
+
+def test_the_source_of_the_images_behind_the_initial_weights_is_stated(predictor):
+    first = TrainedModel.load(builtin.FOLDER).recipe
+    weights = {"source": builtin.NAME, "trained": first}
+    recipe = predictor.trained.recipe | {"weights": weights}
+    for terms, expected in ((image_terms.collect([weights]), "FER2013"), ({}, "images whose")):
+        trained = dataclasses.replace(predictor.trained, recipe=recipe | {"image_terms": terms})
+        info = make_model_info(trained, Limits(), {}, "my faces")
+        said = f"my faces; before that, or through teachers, on: {expected}"
+        assert info.trained_on.startswith(said)
 
 
 def test_health_counts_the_active_requests(api):

@@ -191,6 +191,10 @@ def test_other_classes_or_preprocessing_are_refused_with_the_difference(copy):
             Checkpoints(copy, recipe() | change)
 
 
+def test_a_run_older_than_the_terms_of_its_images_resumes(copy):
+    Checkpoints(copy, recipe() | {"image_terms": {"ab" * 32: "for research"}})
+
+
 def test_a_state_with_other_arrays_is_refused_with_their_names(copy, monkeypatch):
     from faceemo.train.checkpoint import checkpoints
 
