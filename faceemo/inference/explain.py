@@ -107,7 +107,11 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
             ):
                 style.save(draw_explanation(explain_face(image, face)), partial)
             count += 1
-    print(f"wrote {count} figures into {out}" if count else "no face was found, nothing is written")
+    print(
+        f"wrote {count} figure{'s' * (count != 1)} into {out}"
+        if count
+        else "no face was found, nothing is written"
+    )
     for what, listed in (("without a face", without_face), ("could not be read", problems)):
         if listed:
             print(f"{len(listed)} {what}:", *listed, sep="\n  ", file=sys.stderr)

@@ -68,12 +68,12 @@ def predict(
     problems: list[str] = []
     with _open_output(out) as stream:
         header, format_line = formats.make_formatter(form, predictor.classes)
-        if header:
-            print(header, file=stream)
+        headings = iter([header] if header else [])
 
         def write(predictions: Iterable[Prediction]) -> None:
             for one in predictions:
-                print(format_line(one), file=stream, flush=stream is sys.stdout)
+                lines = [*headings, format_line(one)]  # the header before the first only
+                print(*lines, sep="\n", file=stream, flush=stream is sys.stdout)
 
         # no bar where predictions run over the terminal, nor where no terminal shows it
         hide_progress = True if stream is sys.stdout and stream.isatty() else None
@@ -89,6 +89,8 @@ def predict(
                 problems += files_predictor.predict_video(opened, Smoother(smooth))
         if camera:
             problems += files_predictor.predict_video(camera, Smoother(smooth))
+        if form == "csv":  # its readers need the header even if no row follows
+            stream.writelines(f"{line}\n" for line in headings)
     for path in (out, draw):
         if path and path.exists():
             print(f"wrote {path}", file=sys.stderr)

@@ -49,6 +49,15 @@ def test_a_file_with_a_read_error_is_listed(predict, photos, monkeypatch, tmp_pa
     assert "wall.png: FileNotFoundError: No such file" in errors
 
 
+def test_a_table_without_rows_has_no_header_but_a_csv_has(with_small_predictor, tmp_path, capsys):
+    path = tmp_path / "notimg.jpg"
+    path.write_text("no image")
+    assert cli.main(["predict", "run", str(path)]) == 1
+    assert not capsys.readouterr().out
+    assert cli.main(["predict", "run", str(path), "--format", "csv"]) == 1
+    assert capsys.readouterr().out.count("\n") == 1
+
+
 def test_a_folder_without_read_permission_is_listed(predict, photos, monkeypatch):
     scan = os.scandir
 
