@@ -26,7 +26,12 @@ from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.lock import lock_workdir
-from faceemo.train.checkpoint.progress import Progress, best_epoch, is_finished
+from faceemo.train.checkpoint.progress import (
+    Progress,
+    best_epoch,
+    explain_early_stop,
+    is_finished,
+)
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import replace_batch_stats, use_ema
 from faceemo.train.epoch import train_epoch
@@ -212,6 +217,8 @@ def _fit(
             if warning:
                 print(f"warning: {warning}", file=sys.stderr)
     writer.close()
+    if early_stop := explain_early_stop(progress.history, config.epochs, config.patience):
+        print(early_stop)
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
     print(freezing.audit(variable_labels, start.variables, after))

@@ -106,7 +106,7 @@ def test_frozen_leaves_are_stored_once_and_unchanged(straight):
     jax.tree.map(np.testing.assert_array_equal, frozen["params"]["backbone"], {"low": initial})
 
 
-def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch):
+def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch, capsys):
     """Accuracies 0.2 0.5 0.5 0.4: with patience 2 the fourth epoch is the last, the second best."""
     script = iter([0.2, 0.5, 0.5, 0.4, 0.9])
     real = Totals.from_logits
@@ -122,6 +122,12 @@ def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch):
     assert loop.best_epoch(history) == 2
     assert len(checkpoints.restore_best()[1]) == 2
     assert len(checkpoints.history()) == 4
+    said = "has not improved for 2 epochs (patience=2); the best epoch is 2. To train longer, raise"
+    assert f"stops after epoch 4 of 9: validation accuracy {said}" in capsys.readouterr().out
+    fit(tmp_path / "run", epochs=12, patience=2)
+    assert f"stops after epoch 4 of 12: validation accuracy {said}" in capsys.readouterr().out
+    fit(tmp_path / "run", epochs=4, patience=2)
+    assert "stops after" not in capsys.readouterr().out
 
 
 def test_a_crash_in_an_epoch_loses_no_finished_one(straight, tmp_path, monkeypatch):

@@ -59,6 +59,24 @@ def best_epoch(history: Sequence[dict[str, Any]]) -> int:
     return int(np.argmax([row["validation/accuracy"] for row in history])) + 1
 
 
+def explain_early_stop(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> str | None:
+    """Returns a sentence on a run that ended before its last epoch; None if it did not.
+
+    Args:
+        history: One row per finished epoch.
+        epochs: Number of epochs.
+        patience: See `is_finished`.
+    """
+    if len(history) >= epochs or not is_finished(history, epochs, patience):
+        return None
+    waited = len(history) - best_epoch(history)
+    return (
+        f"stops after epoch {len(history)} of {epochs}: validation accuracy has not improved for "
+        f"{waited} epoch{'s' * (waited != 1)} (patience={patience}); the best epoch is "
+        f"{best_epoch(history)}. To train longer, raise patience above {waited}, or set it to 0"
+    )
+
+
 def is_finished(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> bool:
     """Returns whether a run has done its last epoch or has used up its patience.
 
