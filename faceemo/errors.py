@@ -59,6 +59,15 @@ EXTRAS = {
 }
 
 
+# Names under which pip knows packages, where they differ from those for import.
+_PIP_NAMES = {
+    "imagehash": "ImageHash",
+    "onnx_ir": "onnx-ir",
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
+
+
 class UserError(ValueError):
     """An error in something that the user gave: a file, a folder or an option.
 
@@ -156,6 +165,11 @@ def disk_refusals() -> Iterator[None]:
         ) from error
 
 
+def pip_name(package: str) -> str:
+    """Returns pip's name of a package that is known by its name for import."""
+    return _PIP_NAMES.get(package, package)
+
+
 @contextlib.contextmanager
 def missing_packages(extra: str) -> Iterator[None]:
     """Turns a failed import into a `UserError` that names the missing packages of an extra.
@@ -167,7 +181,7 @@ def missing_packages(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         purpose, packages, install = EXTRAS[extra]
-        missing = [name for name in packages if not _is_installed(name)]
+        missing = [pip_name(name) for name in packages if not _is_installed(name)]
         raise UserError(
             expected=f"the packages for {purpose}",
             found=f"no {', '.join(missing)}" if missing else str(error),

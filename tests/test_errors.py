@@ -89,7 +89,8 @@ def test_a_missing_package_for_training_is_one_line_and_exit_code_two(module, mo
     with pytest.raises(SystemExit, match="2"), errors.reported():
         importlib.import_module(module)
     (line,) = capsys.readouterr().err.splitlines()
-    named = ", ".join(sorted({module.partition(".")[0], "tensorboard"}))
+    package = {"sklearn": "scikit-learn"}.get(module.partition(".")[0], "clu")
+    named = ", ".join(sorted({package, "tensorboard"}))
     assert f"expected the packages for training; found no {named}. Fix: " in line
     assert line.endswith("pip install 'faceemo[train]'")
 

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 import faceemo
-from faceemo.errors import EXTRAS
+from faceemo.errors import EXTRAS, pip_name
 from tests.support.data.faces import face
 from tests.support.places import REPOSITORY
 
@@ -99,6 +99,9 @@ def test_prediction_is_installed_without_what_only_training_needs(metadata):
     for name, extra in EXTRAS.items():
         modules = set(extra.packages) - {"jax2onnx"}  # it is installed apart, see its message
         expected = {canonicalize_name(own[module][0]) for module in modules}
+        # TensorFlow has a build for CPUs under another name.
+        named = {canonicalize_name(pip_name(module)) for module in modules}
+        assert named - {"tensorflow"} == expected - {"tensorflow", "tensorflow-cpu"}
         # JAX brings SciPy.
         assert list_requirements(metadata, name) - {"scipy"} == expected
         assert not expected & base
@@ -157,4 +160,4 @@ def test_the_installed_wheel_says_what_training_needs(environment, tmp_path):
     (line,) = process.stderr.splitlines()
     assert line.endswith("Fix: pip install 'faceemo[train]'")
     for name in EXTRAS["train"].packages:
-        assert name in line
+        assert pip_name(name) in line

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -54,6 +54,7 @@ def run_mode(
     workdir: Path,
     *,
     assumed: bool = False,
+    remarks: Sequence[str] = (),
     split: str = "validation",
     groups: Path | None = None,
     processes: Processes = Processes(),
@@ -65,6 +66,7 @@ def run_mode(
         config: The run's configuration, validated.
         workdir: The run's folder.
         assumed: Whether the variant is the default because none was named.
+        remarks: Lines to print first, if no package for the mode is missing.
         split: For 'evaluate': one of `SPLITS`.
         groups: For 'evaluate': the CSV of `GROUPS_HELP`.
         processes: The processes that train together.
@@ -82,7 +84,7 @@ def run_mode(
         from faceemo.train import compile_cache, interrupt
 
         compile_cache.enable()
-        print(_heading(config, assumed))
+        print(*remarks, _heading(config, assumed), sep="\n")
         try:
             if mode == "plan":
                 run.plan(config)

@@ -97,13 +97,12 @@ def _run(mode: str, options: argparse.Namespace) -> int:
         options.target, given_fields(options), options.workdir, trained=mode == "evaluate"
     )
     modes.silence_info()
-    for line in target.remarks:
-        print(line)
     modes.run_mode(
         mode,
         target.config,
         target.workdir,
         assumed=target.assumed,
+        remarks=target.remarks,
         split=getattr(options, "split", modes.SPLITS[0]),
         groups=getattr(options, "groups", None),
         processes=modes.Processes(

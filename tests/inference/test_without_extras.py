@@ -71,6 +71,10 @@ def test_prediction_imports_nothing_that_it_does_not_need(photo):
 def test_all_but_training_works_without_extras(photo, tmp_path):
     folder = tmp_path / "run"
     finished.write(folder)
+    faces = tmp_path / "faces"
+    for place in (faces / label / f"{number}.png" for label in "ab" for number in range(9)):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(photo.read_bytes())
     command = "faceemo"
     exports = {form: tmp_path / f"model.{form}" for form in ("stablehlo", "npz", "keras", "onnx")}
     exports["keras"] = exports["keras"].with_suffix(".h5")
@@ -83,10 +87,12 @@ def test_all_but_training_works_without_extras(photo, tmp_path):
             for form, out in exports.items()
         ),
         ["faceemo.main", "--config", f"{CONFIGS / 'vgg16.py'}:7", "--workdir", tmp_path / "new"],
+        [command, "train", faces, "--workdir", tmp_path / "new"],
     ]
     process = run(WITHOUT_EXTRAS, json.dumps(commands, default=str))
     codes = [line for line in process.stdout.splitlines() if line.startswith("exit")]
-    assert codes == ["exit 0"] * 5 + ["exit 2"] * 3
+    assert codes == ["exit 0"] * 5 + ["exit 2"] * 4
+    assert not [line for line in process.stdout.splitlines() if line.startswith("classes ")]
     assert (tmp_path / "explained" / "photo.png").is_file()
     assert [form for form, out in exports.items() if out.exists()] == ["stablehlo", "npz"]
     errors = [line for line in process.stderr.splitlines() if "error:" in line]
@@ -94,8 +100,8 @@ def test_all_but_training_works_without_extras(photo, tmp_path):
         errors,
         [
             ("export to Keras and TFLite", "keras, tensorflow", "keras"),
-            ("export to ONNX", "jax2onnx, onnx, onnx_ir, onnxruntime", "onnx"),
-            ("training", "array_record, cleanlab, clu", "train"),
+            ("export to ONNX", "jax2onnx, onnx, onnx-ir, onnxruntime", "onnx"),
+            *[("training", "array_record, cleanlab, clu, h5py, ImageHash", "train")] * 2,
         ],
         strict=True,
     ):
