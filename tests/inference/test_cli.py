@@ -132,7 +132,7 @@ def test_a_closed_pipe_ends_the_command_quietly(network, photos):
     """`faceemo predict ... | head -1` closes it."""
     command_line = [sys.executable, "-m", "faceemo.commands.cli", "predict", str(network)]
     with subprocess.Popen(
-        [*command_line, str(photos), str(photos)],
+        [*command_line, *[str(photos)] * 40],  # so many that some are left when it closes
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
