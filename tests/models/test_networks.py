@@ -115,7 +115,7 @@ def test_every_array_is_read_from_every_layout(networks, arch, keras, tmp_path, 
     assert source["source"] == str(path)
 
 
-@pytest.mark.parametrize("size", [48, 75, 224])
+@pytest.mark.parametrize("size", [48, 75, 96, 224])
 def test_inference_equals_keras(arch, keras, loaded, size):
     norms = {
         name.removeprefix(f"norms{size}/"): array

@@ -132,10 +132,7 @@ def test_the_head_learns_from_features(tmp_path):
     ],
 )
 def test_nothing_is_cached_if_images_differ_or_it_would_not_pay(tmp_path, changes):
-    config = tiny_config(data_dir=str(tmp_path / "data"), **(OPTIONS | changes))
-    splits = make_splits()
-    setup = feature_cache.cache_features(config, make_start(make_model(), 0), splits)
-    assert setup.splits["train"] is splits["train"]
+    fit(tmp_path / "run", **changes)
     assert not files(tmp_path)
 
 

@@ -58,8 +58,9 @@ def single(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_several_devices_train_like_one(single, tmp_path):
-    history = run(tmp_path / "run", RUN, devices=4)["history"]
+@pytest.mark.parametrize("devices", [2, 4])
+def test_several_devices_train_like_one(single, tmp_path, devices):
+    history = run(tmp_path / "run", RUN, devices=devices)["history"]
     np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
 
 

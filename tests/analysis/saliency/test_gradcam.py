@@ -48,7 +48,7 @@ def test_vgg16_agrees_with_keras_frozen_or_not(keras, unfreeze):
     assert found.std() > 0.05
 
 
-@pytest.mark.parametrize("arch", ["resnet50v2", "mobilenet"])
+@pytest.mark.parametrize("arch", ["resnet50v2", "efficientnetb0", "mobilenet"])
 def test_average_pooling_and_one_dense_layer_give_cam(arch):
     """With average pooling and one dense layer, Grad-CAM is that layer's column (Zhou's CAM)."""
     model = models.build(make_config(arch, "0,image_size=64,weights=none"))

@@ -28,7 +28,7 @@ EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280, "mobilenet": 1024}
 # Number of the last pair of convolutions in each block of MobileNet.
 PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
-STEPPED = ("1", "all")
+STEPPED = ("0", "1", "all")
 LEARNING_RATE = 1e-3
 
 
