@@ -47,7 +47,7 @@ def test_links_lead_to_files_and_headings():
 
 
 def test_every_page_is_linked_from_the_first():
-    """Of the site and, by README, of the repository."""
+    """Checks the first page of the site; README is the first page of the repository."""
     linked = set(re.findall(r"\]\(([\w/.]+\.md)", (REPOSITORY / "docs/index.md").read_text()))
     written = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"index.md"}
     assert written <= linked
