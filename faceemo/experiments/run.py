@@ -1,44 +1,33 @@
 """The modes of `faceemo.main`, each from a configuration to results on disk."""
 
 import json
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo import data, models, staging
-from faceemo.analysis import calibration, card, slices
-from faceemo.analysis.predictions import Predictions, classification_report, compute_scores
-from faceemo.analysis.probabilities import softmax
-from faceemo.analysis.report import epoch_pictures, report
-from faceemo.analysis.report.failures import GalleryExtras
+from faceemo.analysis import calibration, slices
+from faceemo.analysis.predictions import classification_report
+from faceemo.analysis.report import epoch_pictures
 from faceemo.analysis.report.range_test import draw_range_test
-from faceemo.analysis.saliency import gradcam
 from faceemo.analysis.theme import style
-from faceemo.config import SPLITS, classes_of
-from faceemo.data.ledger import ledger
-from faceemo.data.ledger.rules import Rules
+from faceemo.config import classes_of
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.experiments import held_out
-from faceemo.models import Model
+from faceemo.experiments import evaluation, held_out
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
-from faceemo.train.build_steps import build_eval_step
-from faceemo.train.checkpoint import event_files, image_terms
+from faceemo.train.checkpoint import image_terms
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.checkpoint.progress import is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
 from faceemo.train.distillation import make_distillation
 from faceemo.train.lr_find import range_test
-from faceemo.train.predict_split import predict_split
 from faceemo.train.start import Start
 
 
@@ -82,23 +71,27 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         draw_epoch = _make_draw_epoch(config, splits["validation"])
         history = loop.fit(config, start, splits, checkpoints, workdir, distillation, draw_epoch)
         checkpoints.write_history(history)
-    evaluated = _evaluate_best(
+    evaluated = evaluation.evaluate_best(
         config, start.model, start.preprocessing, checkpoints, splits["validation"], "validation"
     )
-    summary = _summarise(start.model, recipe, history, evaluated.best_epoch, evaluated.predictions)
+    summary = evaluation.summarise(
+        start.model, recipe, history, evaluated.best_epoch, evaluated.predictions
+    )
     if not parallel.is_first():
         return summary
     fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
     summary["calibration"] = fitted
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    page = _report(config, workdir, "validation", evaluated, history, summary, fitted)
-    _print_result("validation", evaluated.predictions)
+    page = evaluation.write_report(
+        config, workdir, "validation", evaluated, history, summary, fitted
+    )
+    evaluation.print_result("validation", evaluated.predictions)
     print(
         f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
         f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
     )
-    _print_places(workdir, page)
+    evaluation.print_places(workdir, page)
     return summary
 
 
@@ -147,7 +140,9 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     model = models.build(config, len(classes_of(config)))
     if split == "test" and parallel.is_first():
         held_out.record_opening(workdir)
-    evaluated = _evaluate_best(config, model, preprocessing, checkpoints, splits[split], split)
+    evaluated = evaluation.evaluate_best(
+        config, model, preprocessing, checkpoints, splits[split], split
+    )
     history = checkpoints.history()
     if not parallel.is_first():
         return
@@ -156,23 +151,12 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
         fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
     summary_file = workdir / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else recipe
-    page = _report(config, workdir, split, evaluated, history, summary, fitted, columns)
+    page = evaluation.write_report(
+        config, workdir, split, evaluated, history, summary, fitted, columns
+    )
     print(classification_report(evaluated.predictions))
-    _print_result(split, evaluated.predictions)
-    _print_places(workdir, page)
-
-
-def _print_places(workdir: Path, page: Path) -> None:
-    """Prints where a run's results are."""
-    places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
-    print(f"report      {page}")
-    for name, path in places.items():
-        if path.exists():
-            print(f"{name:<11} {path}")
-    if files := event_files.list_event_files(workdir):
-        print(f"metrics     {files[-1]}")
-        # The parent, so that TensorBoard shows the run by its folder's name.
-        print(f"            {shlex.join(['tensorboard', '--logdir', str(workdir.parent)])}")
+    evaluation.print_result(split, evaluated.predictions)
+    evaluation.print_places(workdir, page)
 
 
 def open_test(workdir: Path, *, again: bool = False) -> None:
@@ -202,146 +186,13 @@ def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workd
         )
 
 
-class _Evaluation(NamedTuple):
-    """Predictions of the best weights on a split.
-
-    Attributes:
-        predictions: The predictions.
-        best_epoch: The epoch, from 1, that the weights come from.
-        heat: Function that computes heatmaps, see `gradcam.make_heat`.
-    """
-
-    predictions: Predictions
-    best_epoch: int
-    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-def _evaluate_best(
-    config: ConfigDict,
-    model: Model,
-    preprocessing: Preprocessing,
-    checkpoints: Checkpoints,
-    split: Split,
-    name: str,
-) -> _Evaluation:
-    """Restores the best weights and predicts a split with them."""
-    if name not in SPLITS or not len(split):
-        raise UserError(
-            expected=f"images in the {name} split",
-            found="none",
-            fix="evaluate on another --split; if the source has no such split, a new run with "
-            "test_share=0.1 sets some of its training images aside",
-        )
-    variables, history = checkpoints.restore_best()
-    copies = parallel.replicate(variables)
-    step = build_eval_step(model, preprocessing)
-    logits = predict_split(
-        step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
-    )
-    heat = gradcam.make_heat(model, preprocessing, variables)
-    return _Evaluation(_make_predictions(logits, split), len(history), heat)
-
-
-def _make_predictions(logits: np.ndarray, split: Split) -> Predictions:
-    """Makes predictions on a split from logits float32 [N, C]."""
-    probabilities = softmax(logits)
-    return Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
-
-
 def _make_draw_epoch(config: ConfigDict, validation: Split) -> loop.DrawEpoch:
     """Makes the function that draws the pictures of an epoch for TensorBoard."""
     kind = "drawings" if config.dataset == "sample" else "images"
     about = f"{config.arch}:{config.variant}, {len(validation):,} validation {kind}"
 
     def draw(epoch: int, logits: np.ndarray) -> dict[str, np.ndarray]:
-        predictions = _make_predictions(logits, validation)
+        predictions = evaluation.make_predictions(logits, validation)
         return epoch_pictures.draw(predictions, f"{about}, epoch {epoch}")
 
     return draw
-
-
-def _report(
-    config: ConfigDict,
-    workdir: Path,
-    split: str,
-    evaluated: _Evaluation,
-    history: list[dict[str, Any]],
-    summary: dict[str, Any],
-    fitted: dict[str, Any] | None,
-    columns: dict[str, dict[str, str]] | None = None,
-) -> Path:
-    """Writes the report on a split and, if the run is finished, the card; returns the page."""
-    rows = ledger.read(data.dataset_root(config))
-    cuts = slices.make_groupings(
-        evaluated.predictions, rows, Rules.from_config(config), split, columns
-    )
-    label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
-    page = report.write(
-        workdir / "report" / split,
-        split=split,
-        predictions=evaluated.predictions,
-        history=history,
-        summary=summary,
-        slices=slices.score_slices(evaluated.predictions, cuts),
-        fitted=fitted,
-        extras=GalleryExtras(label_scores, evaluated.heat),
-    )
-    if (workdir / "summary.json").is_file():  # There is none yet if training was stopped.
-        print(f"card        {card.write(workdir, data.dataset_root(config))}")
-    return page
-
-
-def _summarise(
-    model: Model,
-    recipe: dict[str, Any],
-    history: list[dict[str, Any]],
-    best: int,
-    predictions: Predictions,
-) -> dict[str, Any]:
-    """Makes the contents of summary.json, without the calibration.
-
-    Args:
-        model: The network.
-        recipe: The run's record, see `make_recipe`.
-        history: One row per epoch.
-        best: Number of the best epoch, from 1.
-        predictions: Predictions of the best weights on validation.
-    """
-    variables = model.shapes()
-    rows = freezing.make_plan(model, variables["params"], variables["batch_stats"])
-    result = compute_scores(predictions)
-    trainable = sum(row["trained"] for row in rows)
-    config = recipe["config"]
-    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
-    if warning := check_inherited_images(recipe):
-        warnings["origin"] = warning
-    return {
-        "arch": config["arch"],
-        "variant": config["variant"],
-        "val_accuracy": result["accuracy"],
-        "val_accuracy_interval": result["accuracy_interval"],
-        "val_macro_f1": result["macro_f1"],
-        "val_loss": result["loss"],
-        "train_accuracy": history[best - 1]["train/accuracy"],
-        "majority_baseline": result["majority_baseline"],
-        "best_epoch": best,
-        "epochs_run": len(history),
-        "params_total": trainable + sum(row["frozen"] for row in rows),
-        "params_trainable": trainable,
-        "seconds": sum(row["seconds"] for row in history),
-        "seed": config["seed"],
-        "devices": jax.device_count(),
-        "platform": jax.default_backend(),
-        **({"warnings": warnings} if warnings else {}),
-        **recipe,
-    }
-
-
-def _print_result(split: str, predictions: Predictions) -> None:
-    result = compute_scores(predictions)
-    low, high = result["accuracy_interval"]
-    print(
-        f"{split}: accuracy {result['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), "
-        f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always predicting "
-        f"'{result['majority_class']}' gives {result['majority_baseline']:.4f}"
-    )

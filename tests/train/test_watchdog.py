@@ -11,7 +11,7 @@ import pytest
 from faceemo.config import AUGMENTATIONS, CLASSES
 from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
-from faceemo.experiments import run
+from faceemo.experiments import evaluation, run
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
 from faceemo.train import steps, watchdog
 from faceemo.train.state import TrainState
@@ -87,7 +87,7 @@ def test_predicting_only_one_class_is_warned_of_in_log_and_report(tmp_path, monk
         run.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
     )
     monkeypatch.setattr(run.data, "load", lambda config: splits)
-    monkeypatch.setattr(run.ledger, "read", lambda root: [])
+    monkeypatch.setattr(evaluation.ledger, "read", lambda root: [])
     # The model has no convolution, so the report's heatmap is that of the image itself.
     model.last_map = lambda params, statistics, inputs: inputs
     model.logits_from_map = lambda params, inputs: model.apply(params, {}, inputs)[0]

@@ -1,0 +1,190 @@
+"""The evaluation of a run's best weights: predictions, report, summary, and what is printed."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from faceemo import data
+from faceemo.analysis import card, slices
+from faceemo.analysis.predictions import Predictions, compute_scores
+from faceemo.analysis.probabilities import softmax
+from faceemo.analysis.report import report
+from faceemo.analysis.report.failures import GalleryExtras
+from faceemo.analysis.saliency import gradcam
+from faceemo.config import SPLITS
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.pipeline import Split
+from faceemo.errors import UserError
+from faceemo.models import Model
+from faceemo.models.preprocessing import Preprocessing
+from faceemo.train import freezing, parallel
+from faceemo.train.build_steps import build_eval_step
+from faceemo.train.checkpoint import event_files
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.provenance import check_inherited_images
+from faceemo.train.predict_split import predict_split
+
+
+class Evaluation(NamedTuple):
+    """Predictions of the best weights on a split.
+
+    Attributes:
+        predictions: The predictions.
+        best_epoch: The epoch, from 1, that the weights come from.
+        heat: Function that computes heatmaps, see `gradcam.make_heat`.
+    """
+
+    predictions: Predictions
+    best_epoch: int
+    heat: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def evaluate_best(
+    config: ConfigDict,
+    model: Model,
+    preprocessing: Preprocessing,
+    checkpoints: Checkpoints,
+    split: Split,
+    name: str,
+) -> Evaluation:
+    """Restores the best weights and predicts a split with them.
+
+    Args:
+        config: The run's configuration.
+        model: The network.
+        preprocessing: Its preprocessing.
+        checkpoints: The run's checkpoints.
+        split: The images.
+        name: Name of the split, 'validation' or 'test'.
+
+    Raises:
+        UserError: If the split has no images, or no intact checkpoint is left.
+    """
+    if name not in SPLITS or not len(split):
+        raise UserError(
+            expected=f"images in the {name} split",
+            found="none",
+            fix="evaluate on another --split; if the source has no such split, a new run with "
+            "test_share=0.1 sets some of its training images aside",
+        )
+    variables, history = checkpoints.restore_best()
+    copies = parallel.replicate(variables)
+    step = build_eval_step(model, preprocessing)
+    logits = predict_split(
+        step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
+    )
+    heat = gradcam.make_heat(model, preprocessing, variables)
+    return Evaluation(make_predictions(logits, split), len(history), heat)
+
+
+def make_predictions(logits: np.ndarray, split: Split) -> Predictions:
+    """Makes predictions on a split from logits float32 [N, C]."""
+    probabilities = softmax(logits)
+    return Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+
+
+def write_report(
+    config: ConfigDict,
+    workdir: Path,
+    split: str,
+    evaluated: Evaluation,
+    history: list[dict[str, Any]],
+    summary: dict[str, Any],
+    fitted: dict[str, Any] | None,
+    columns: dict[str, dict[str, str]] | None = None,
+) -> Path:
+    """Writes the report on a split and, if the run is finished, the card; returns the page."""
+    rows = ledger.read(data.dataset_root(config))
+    cuts = slices.make_groupings(
+        evaluated.predictions, rows, Rules.from_config(config), split, columns
+    )
+    label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
+    page = report.write(
+        workdir / "report" / split,
+        split=split,
+        predictions=evaluated.predictions,
+        history=history,
+        summary=summary,
+        slices=slices.score_slices(evaluated.predictions, cuts),
+        fitted=fitted,
+        extras=GalleryExtras(label_scores, evaluated.heat),
+    )
+    if (workdir / "summary.json").is_file():  # There is none yet if training was stopped.
+        print(f"card        {card.write(workdir, data.dataset_root(config))}")
+    return page
+
+
+def summarise(
+    model: Model,
+    recipe: dict[str, Any],
+    history: list[dict[str, Any]],
+    best: int,
+    predictions: Predictions,
+) -> dict[str, Any]:
+    """Makes the contents of summary.json, without the calibration.
+
+    Args:
+        model: The network.
+        recipe: The run's record, see `make_recipe`.
+        history: One row per epoch.
+        best: Number of the best epoch, from 1.
+        predictions: Predictions of the best weights on validation.
+    """
+    variables = model.shapes()
+    rows = freezing.make_plan(model, variables["params"], variables["batch_stats"])
+    result = compute_scores(predictions)
+    trainable = sum(row["trained"] for row in rows)
+    config = recipe["config"]
+    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
+    if warning := check_inherited_images(recipe):
+        warnings["origin"] = warning
+    return {
+        "arch": config["arch"],
+        "variant": config["variant"],
+        "val_accuracy": result["accuracy"],
+        "val_accuracy_interval": result["accuracy_interval"],
+        "val_macro_f1": result["macro_f1"],
+        "val_loss": result["loss"],
+        "train_accuracy": history[best - 1]["train/accuracy"],
+        "majority_baseline": result["majority_baseline"],
+        "best_epoch": best,
+        "epochs_run": len(history),
+        "params_total": trainable + sum(row["frozen"] for row in rows),
+        "params_trainable": trainable,
+        "seconds": sum(row["seconds"] for row in history),
+        "seed": config["seed"],
+        "devices": jax.device_count(),
+        "platform": jax.default_backend(),
+        **({"warnings": warnings} if warnings else {}),
+        **recipe,
+    }
+
+
+def print_result(split: str, predictions: Predictions) -> None:
+    """Prints the scores on a split beside the majority baseline."""
+    result = compute_scores(predictions)
+    low, high = result["accuracy_interval"]
+    print(
+        f"{split}: accuracy {result['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), "
+        f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always predicting "
+        f"'{result['majority_class']}' gives {result['majority_baseline']:.4f}"
+    )
+
+
+def print_places(workdir: Path, page: Path) -> None:
+    """Prints where a run's results are."""
+    places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
+    print(f"report      {page}")
+    for name, path in places.items():
+        if path.exists():
+            print(f"{name:<11} {path}")
+    if files := event_files.list_event_files(workdir):
+        print(f"metrics     {files[-1]}")
+        # The parent, so that TensorBoard shows the run by its folder's name.
+        print(f"            {shlex.join(['tensorboard', '--logdir', str(workdir.parent)])}")
