@@ -1,4 +1,4 @@
-"""The modes of `faceemo.main`, each from a configuration to results on disk."""
+"""The modes of a run, each from a configuration to results on disk."""
 
 import json
 import sys
