@@ -1,7 +1,6 @@
 """The command as a user gives it: from a zip to a report, in processes of their own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from faceemo.data.sample import sample
 from faceemo.experiments import held_out, sweep
+from tests.support import forked
 from tests.support.places import REPOSITORY
 from tests.support.xla import COMPILE_QUICKLY
 
@@ -20,14 +20,7 @@ CONFIG = "configs/mobilenet.py:2,image_size=32,weights=none,epochs=2,learning_ra
 
 def command(*arguments, **environment):
     """Runs the command in the checkout; returns the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "faceemo.main", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"XLA_FLAGS": COMPILE_QUICKLY} | environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    return forked.run("faceemo.main", *arguments, **{"XLA_FLAGS": COMPILE_QUICKLY} | environment)
 
 
 @pytest.fixture(scope="module")

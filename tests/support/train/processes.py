@@ -1,16 +1,13 @@
 """Runs of the tiny model in processes of their own (see `run_tiny`), with a time limit."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import orbax.checkpoint as ocp
 
 from faceemo.train.checkpoint.digest import named_leaves
-from tests.support.places import REPOSITORY
+from tests.support import forked
 from tests.support.xla import COMPILE_QUICKLY
 
 LIMIT = 240
@@ -18,21 +15,12 @@ LIMIT = 240
 
 def start(workdir, changes, *, devices=1, options=()):
     """Starts `run_tiny` in a process with `devices` CPU devices."""
-    command = [
-        sys.executable,
-        "-m",
+    return forked.Process(
         "tests.support.train.run_tiny",
-        str(workdir),
+        workdir,
         json.dumps(changes),
-    ]
-    flags = f"--xla_force_host_platform_device_count={devices} {COMPILE_QUICKLY}"
-    return subprocess.Popen(
-        [*command, *map(str, options)],
-        cwd=REPOSITORY,
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        *options,
+        XLA_FLAGS=f"--xla_force_host_platform_device_count={devices} {COMPILE_QUICKLY}",
     )
 
 

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import clu
 import numpy as np
 
 from faceemo.errors import reported
@@ -54,8 +55,9 @@ def main():
         return real(batch)
 
     # TensorFlow takes most of the time of a start, and no run resumes from what it writes.
-    for module in ("clu.metric_writers", "clu.periodic_actions"):
-        sys.modules[module] = mock.MagicMock()
+    for module in ("metric_writers", "periodic_actions"):
+        replaced = sys.modules[f"clu.{module}"] = mock.MagicMock()
+        setattr(clu, module, replaced)
     sys.addaudithook(audit)
     epoch.parallel.shard = shard
     if parallel.is_first():
