@@ -80,6 +80,11 @@ def make_figure(
 
 def save(figure: Figure, target) -> None:
     """Writes `figure` as PNG to `target`, a path or a binary file."""
+    figure.set_dpi(DPI)
+    if (layout := figure.get_layout_engine()) is not None:
+        # `savefig` would draw everything once for the layout alone.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(target, format="png", dpi=DPI)
 
 

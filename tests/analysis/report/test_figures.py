@@ -142,7 +142,7 @@ def test_figures_of_scores_state_accuracy_and_majority_baseline(predictions):
 def test_misclassified_holds_the_most_confident_mistakes(predictions):
     figure = draw_misclassified(predictions)
     pairs = find_confused_pairs(predictions)
-    shown = [axes.images[0].get_array() for axes in figure.axes]
+    shown = [image.get_array() for image in figure.axes[0].images]
     expected = [index for pair in pairs for index in pair.indexes[:COLUMNS]]
     assert len(shown) == len(expected)
     for image, index in zip(shown, expected, strict=True):
@@ -176,11 +176,11 @@ def test_worst_shows_the_greatest_losses_with_label_and_prediction(predictions):
     true = predictions.probabilities[rows, predictions.labels]
     wrong = [i for i in np.argsort(true) if predictions.predicted[i] != predictions.labels[i]]
     assert len(wrong) > WORST
-    assert len(figure.axes) == WORST
+    (axes,) = figure.axes
+    assert len(axes.images) == WORST
     found = texts(figure)
     assert f"s; {WORST} of {len(wrong)} misclassified, those of greatest loss" in found
-    for axes, index in zip(figure.axes, wrong[:WORST], strict=True):
-        (image,) = axes.get_images()
+    for image, index in zip(axes.images, wrong[:WORST], strict=True):
         np.testing.assert_array_equal(image.get_array(), predictions.images[index])
     captions = [text for text in found if text.startswith("true: ")]
     assert captions == [f"true: {CLASSES[predictions.labels[i]]}" for i in wrong[:WORST]]
