@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.special
-from scipy import optimize
 
 from faceemo import staging
 from faceemo.analysis.predictions import Predictions, cross_entropies
@@ -38,13 +36,16 @@ def fit_temperature(predictions: Predictions) -> float:
 
     Source: C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
     """
+    # Takes half a second, which reports on other splits need not wait for.
+    from scipy import optimize, special
+
     logits = log_probabilities(predictions.probabilities)
     true = logits[np.arange(len(logits)), predictions.labels]
 
     def loss(log_temperature: float) -> float:
         # convex in 1 / T, so there is one minimum
         inverse = math.exp(-log_temperature)
-        return float((scipy.special.logsumexp(logits * inverse, axis=1) - true * inverse).mean())
+        return float((special.logsumexp(logits * inverse, axis=1) - true * inverse).mean())
 
     low, high = map(math.log, _TEMPERATURES)
     found: Any = optimize.minimize_scalar(loss, bounds=(low, high), method="bounded")

@@ -7,7 +7,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 EXACT_BELOW = 25  # images on which two models differ: the usual limit of the approximation
 
@@ -136,6 +135,8 @@ class PairedCounts:
         Source: Q. McNemar, Psychometrika 12 (1947) 153-157; A. L. Edwards, Psychometrika 13 (1948)
         185-187, for the correction.
         """
+        from scipy import stats  # which takes a second
+
         apart = self.first + self.second
         if apart < EXACT_BELOW:
             p = stats.binomtest(self.first, apart).pvalue if apart else 1.0
@@ -174,6 +175,8 @@ def summarize_seeds(
     """
     if len(values) < 2:
         raise ValueError(f"expected the values of two seeds or more; found {len(values)}")
+    from scipy import stats  # which takes a second
+
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * deviation / math.sqrt(len(values))
     return mean, deviation, (mean - float(half), mean + float(half))
