@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -74,23 +74,16 @@ class Model:
             {'params': {'backbone': ..., 'head': ...}, 'batch_stats': {'backbone': ...}}, below
             that by layer; 'batch_stats' is empty for a network without BatchNorm.
         """
-        return self._variables(_compiled_draw(), seed)
+        for_backbone, for_head = jax.random.split(jax.random.key(seed))
+        draw = _compiled_draw()
+        # A backbone's variables are the same for all image sizes, so that one program draws them.
+        backbone = draw(self.backbone, (1, 32, 32, 3), for_backbone)
+        return _join(backbone, draw(self.head, _trace_backbone(self).output, for_head))
 
     def shapes(self) -> dict[str, Any]:
         """Returns the tree of `init` with `jax.ShapeDtypeStruct` leaves, without drawing values."""
-        return jax.eval_shape(lambda: self._variables(_draw, 0))
-
-    def _variables(self, draw: Callable[..., Any], seed: int) -> dict[str, Any]:
-        for_backbone, for_head = jax.random.split(jax.random.key(seed))
-        # A backbone's variables are the same for all image sizes, so that one program draws them.
-        backbone = draw(self.backbone, (1, 32, 32, 3), for_backbone)
-        statistics = backbone.get("batch_stats")
-        params = {"backbone": backbone["params"]}
-        batch_stats = {"backbone": statistics} if statistics else {}
-        images = jax.ShapeDtypeStruct((1, self.image_size, self.image_size, 3), jnp.float32)
-        features, _ = jax.eval_shape(self.features, params, batch_stats, images)
-        params["head"] = draw(self.head, features.shape, for_head)["params"]
-        return {"params": params, "batch_stats": batch_stats}
+        backbone = _trace_backbone(self)
+        return _join(backbone.variables, _trace(self.head, backbone.output).variables)
 
     def features(
         self, params: Any, batch_stats: Any, inputs: jax.Array, mode: Mode | None = None
@@ -167,6 +160,42 @@ class Model:
         Its variables are those of the whole network.
         """
         return dataclasses.replace(self, backbone=IdentityBackbone())
+
+
+class _Trace(NamedTuple):
+    variables: dict[str, Any]  # `jax.ShapeDtypeStruct`, by collection and layer
+    layers: tuple[str, ...]  # names, in the order in which the layers are called
+    output: tuple[int, ...]  # shape
+
+
+@functools.cache
+def _trace(module: nn.Module, shape: tuple[int, ...]) -> _Trace:
+    """Traces a module for inputs of a shape, which takes a fifth of a second or more."""
+    # The dict has that order only during tracing; JAX sorts the keys of dicts that it returns.
+    layers: dict[str, None] = {}
+
+    def run(images: jax.Array) -> Any:
+        output, variables = module.init_with_output(jax.random.key(0), images, Mode())
+        for collection in ("params", "batch_stats"):
+            layers.update(dict.fromkeys(variables.get(collection) or ()))
+        return output, variables
+
+    output, variables = jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32))
+    return _Trace(variables, tuple(layers), output.shape)
+
+
+def _trace_backbone(model: Model) -> _Trace:
+    return _trace(model.backbone, (1, model.image_size, model.image_size, 3))
+
+
+def _join(backbone: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """Joins the variables of backbone and head into a network's, in dicts of its own."""
+    statistics = backbone.get("batch_stats")
+    whole = {
+        "batch_stats": {"backbone": statistics} if statistics else {},
+        "params": {"backbone": backbone["params"], "head": head["params"]},
+    }
+    return jax.tree.map(lambda leaf: leaf, whole)
 
 
 def _draw(module: nn.Module, shape: tuple[int, ...], key: jax.Array) -> Any:
@@ -261,26 +290,14 @@ def load_weights(
     Raises:
         UserError: If the weights cannot be fetched, or the file is not exactly of this backbone.
     """
-    return pretrained.load(model.arch, variables, _layer_order(model), weights, model.preprocessing)
+    return pretrained.load(
+        model.arch, variables, _trace_backbone(model).layers, weights, model.preprocessing
+    )
 
 
 def locate_arrays(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:
     """Returns the name of each array in the file that `load_weights` reads, by 'layer/weight'."""
-    return pretrained.locate_arrays(model.arch, variables, _layer_order(model), weights)
-
-
-def _layer_order(model: Model) -> tuple[str, ...]:
-    """Returns the names of the backbone's layers in the order in which they are called."""
-    # The dict has that order only during tracing; JAX sorts the keys of dicts that it returns.
-    layers: dict[str, None] = {}
-
-    def trace(images: jax.Array) -> None:
-        variables = model.backbone.init(jax.random.key(0), images, Mode())
-        for collection in ("params", "batch_stats"):
-            layers.update(dict.fromkeys(variables.get(collection) or ()))
-
-    jax.eval_shape(trace, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
-    return tuple(layers)
+    return pretrained.locate_arrays(model.arch, variables, _trace_backbone(model).layers, weights)
 
 
 def _collection(batch_stats: Any) -> dict[str, Any]:
