@@ -80,14 +80,17 @@ def run_mode(
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with _joined(processes):
         # These imports take seconds, which a mistyped option need not wait for.
-        from faceemo.experiments import run
+        from faceemo.experiments import plan
         from faceemo.train import compile_cache, interrupt
+
+        if mode != "plan":
+            from faceemo.experiments import run
 
         compile_cache.enable()
         print(*remarks, _heading(config, assumed), sep="\n")
         try:
             if mode == "plan":
-                run.plan(config)
+                plan.print_plan(config)
             elif mode == "lr_find":
                 run.lr_find(config, workdir)
             elif mode == "train":

@@ -19,7 +19,7 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, held_out
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import freezing, loop, parallel
+from faceemo.train import loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import image_terms
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
@@ -29,16 +29,6 @@ from faceemo.train.checkpoint.temperature import read_calibration
 from faceemo.train.distillation import make_distillation
 from faceemo.train.lr_find import range_test
 from faceemo.train.start import Start
-
-
-def plan(config: ConfigDict) -> None:
-    """Prints what trains and what is frozen; needs neither data nor weights."""
-    model = models.build(config, len(classes_of(config)))
-    variables = model.shapes()
-    rows = freezing.make_plan(model, variables["params"], variables["batch_stats"])
-    print(freezing.format_plan(rows))
-    if config.layer_decay != 1:
-        print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
 
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
