@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import faceemo
@@ -61,13 +63,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     top, parsers = make_parsers()
-    if not words or words[0] not in parsers:
-        top.parse_args(words)  # ends with the help, the version, or a message
-        top.error("the first argument is no command")
+    if not words:
+        top.print_help(sys.stderr)
+        return 2
+    if words[0] not in parsers:
+        with errors.reported():
+            _refuse_first_word(words[0], top, list(parsers))
+        top.parse_args(words[:1])  # ends with the help or the version
     command = make_commands()[words[0]]
     options = command.parse(parsers[command.name], words[1:])
     with _exit_cleanly():
         return command.run(options)
+
+
+def _refuse_first_word(word: str, top: Parser, commands: Sequence[str]) -> None:
+    """Refuses a word that is neither a command nor an option that stands alone.
+
+    Raises:
+        UserError: If it is neither; the message suggests the closest one.
+    """
+    alone = [option for action in top._actions for option in action.option_strings]
+    if word in alone:
+        return
+    fix = "'faceemo' alone lists the commands"
+    if word.startswith("-"):
+        found = f"{word}{errors.suggestion(word, alone, ' (did you mean {}?)')}"
+        fix += "; put options after the command"
+    elif Path(word).exists():
+        found = f"'{word}', which is a file or folder"
+        fix += f", for example: faceemo predict builtin {shlex.quote(word)}"
+    else:
+        found = f"'{word}'{errors.suggestion(word, commands)}"
+    raise errors.UserError(expected="a command", found=found, fix=fix)
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def _explore(options: argparse.Namespace) -> int:
 COMMANDS = (
     Command(
         "prepare",
-        "prepare images for training: unpack, screen for faces, leave duplicates out",
+        "unpack images, screen them for faces, leave duplicates out",
         _PREPARE,
         _add_prepare,
         _prepare,

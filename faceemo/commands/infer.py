@@ -41,9 +41,13 @@ _EXPORT = """Writes the network for another program, and compares both on the sa
 
     faceemo export checkpoints/vgg16-7 --format onnx --out model.onnx --faces data/unique_images
 
-stablehlo (JAX on any platform) and onnx take grey faces, uint8 [N, S, S]; tflite and keras (.h5)
-take uint8 [N, S, S, 1]. All four return calibrated probabilities. npz holds the weights, with the
-preprocessing as data. FILE.json beside the file describes it: classes, sizes, the comparison. A
+Files take grey face crops as uint8, S pixels wide and high (usually 48), and return calibrated
+probabilities:
+    stablehlo, onnx   [N, S, S], for any number N of faces
+    keras (.h5)       [N, S, S, 1]
+    tflite            [1, S, S, 1], one face at a time; resize_tensor_input makes it [N, S, S, 1]
+npz holds the weights and the preprocessing as data, for faceemo.load and for programs of your own.
+FILE.json beside the file describes it: what it takes and returns, classes, and the comparison. A
 file whose probabilities differ from the network's is not written.
 """
 
@@ -261,7 +265,7 @@ _SOME_UNREADABLE = (
 COMMANDS = (
     Command(
         "predict",
-        "predict the emotions of the faces in images, videos or a webcam's frames",
+        "predict the emotions of faces in images, videos or a webcam",
         _PREDICT,
         _add_predict,
         _predict,

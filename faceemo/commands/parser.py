@@ -44,6 +44,12 @@ class Command:
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of descriptions, and adds the default of every option that has one."""
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """Adds an option or the list of commands, whose names share a line with their meaning."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += 2  # argparse overlooks that they are indented
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
         silent = (None, False, argparse.SUPPRESS, "")

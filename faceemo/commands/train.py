@@ -121,7 +121,7 @@ def _usage(name: str, own: str = "[--workdir FOLDER]", target: str = "CONFIG") -
 COMMANDS = (
     Command(
         "train",
-        "train a network on a configuration or on a folder of images, or resume a run",
+        "train a network on images, or resume a run",
         _TRAIN,
         _add_train,
         lambda options: _run("train", options),

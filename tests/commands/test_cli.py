@@ -10,6 +10,7 @@ import pytest
 import faceemo.config
 from faceemo.commands import cli
 from faceemo.commands.field_options import ALL
+from tests.support.places import REPOSITORY
 
 COMMANDS = cli.make_commands()
 _, PARSERS = cli.make_parsers()
@@ -64,13 +65,33 @@ def test_the_options_of_train_are_all_fields_with_their_meaning_and_default():
         (["prepare", "--until", "sreen"], "did you mean 'screen'?"),
         (["predict", "builtin", "--evry", "2"], "did you mean --every?"),
         (["train"], "required: CONFIG"),
-        ([], "required: COMMAND"),
+        (["--verson"], "did you mean --version?"),
+        (["--image-size", "96", "train", "vgg16"], "put options after the command"),
+        (["setup.py"], "faceemo predict builtin setup.py"),
     ],
 )
-def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, words, message):
+def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words, message):
+    monkeypatch.chdir(REPOSITORY)
     code, text = give(capsys, *words)
     assert code == 2
     assert message in text
+
+
+def test_an_unknown_command_gets_one_line(capsys):
+    assert give(capsys, "expolre") == (
+        2,
+        "faceemo: error: expected a command; found 'expolre' (did you mean 'explore'?). Fix: "
+        "'faceemo' alone lists the commands\n",
+    )
+
+
+def test_faceemo_alone_lists_all_commands(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    for name, command in COMMANDS.items():
+        (line,) = (line for line in lines if line.split()[:1] == [name])
+        assert line.endswith(command.summary)
 
 
 def test_options_take_underscores_but_words_after_two_dashes_are_no_options():
