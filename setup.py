@@ -1,9 +1,13 @@
 """Package metadata; the settings of the tools are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# Its home; importing the package would need the packages that are yet to be installed.
+PACKAGE = Path("faceemo/__init__.py").read_text(encoding="utf-8")
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', PACKAGE, re.MULTILINE)
 # The CPU build is a fifth smaller; it does not exist for macOS and arm64.
 CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_CPU_WHEEL = "sys_platform != 'linux' or platform_machine != 'x86_64'"
@@ -55,7 +59,7 @@ DOCS = ["mkdocs-material>=9.5"]  # the documentation as a site
 
 setup(
     name="faceemo",
-    version="0.1.0",
+    version=VERSION,
     description="Emotions in face images by transfer learning, in JAX and Flax",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
