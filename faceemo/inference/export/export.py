@@ -30,7 +30,8 @@ class Format(NamedTuple):
         write: Function that writes a network into a file.
         load: Function that loads a file into the format's own runtime; returns a function from
             faces, uint8 [N, S, S], to probabilities, float32 [N, C].
-        input: Description of what the file takes; {side} stands for the run's native size.
+        input: Description of what the file takes; {side} stands for the run's native size, {size}
+            for the side of the network's input.
         output: Description of what the file returns.
     """
 
@@ -60,15 +61,24 @@ def _writer_in_float32(
 
 
 _WITH_CHANNEL = "uint8 [N, {side}, {side}, 1], grey face crops, 0 to 255"
+_ONE_BY_ONE = (
+    "uint8 [1, {side}, {side}, 1], a grey face crop, 0 to 255; the interpreter's "
+    "resize_tensor_input makes that [N, {side}, {side}, 1] for N crops"
+)
+_PREPROCESSED = (
+    "arrays of a network for float32 [N, {size}, {size}, 3], grey face crops that were enlarged, "
+    "repeated in three channels and preprocessed; faceemo.load does all that"
+)
 FORMATS = {
     "stablehlo": Format(".stablehlo", _writer_in_float32(stablehlo.write), stablehlo.load),
     "onnx": Format(".onnx", _writer_in_float32(onnx_file.write), onnx_file.load),
-    "tflite": Format(".tflite", _writer_in_float32(tflite.write), tflite.load, _WITH_CHANNEL),
+    "tflite": Format(".tflite", _writer_in_float32(tflite.write), tflite.load, _ONE_BY_ONE),
     "keras": Format(".h5", _writer_in_float32(keras_file.write), keras_file.load, _WITH_CHANNEL),
     "npz": Format(
         ".npz",
         lambda trained, path: trained.save(path),
         lambda path: Predictor(_in_float32(TrainedModel.load(path))).probabilities,
+        _PREPROCESSED,
         output="arrays by name; preprocessing and temperature are data, see 'about' in the file",
     ),
 }
@@ -170,16 +180,30 @@ def _describe(
         faces: The number of faces in the comparison.
         difference: The largest difference of a probability.
     """
+    sides = {"side": trained.config.native_size, "size": trained.model.image_size}
     return {
         "format": form,
         "sha256": file_digest(path),
-        "input": FORMATS[form].input.format(side=trained.config.native_size),
+        "input": FORMATS[form].input.format(**sides),
         "output": FORMATS[form].output,
         "classes": list(trained.classes),
         "image_size": trained.model.image_size,
         "preprocessing": trained.preprocessing.to_dict(),
         "temperature": trained.temperature,
         "best_epoch": trained.best_epoch,
-        "config": trained.recipe["config"],
+        "config": _without_places(trained.recipe["config"]),
         "checked": {"faces": faces, "largest_difference": difference},
     }
+
+
+def _without_places(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without the folders of the machine on which the network trained.
+
+    The fields data_dir and source are left out; files of weights and of teachers keep their names.
+    """
+    kept = {name: value for name, value in config.items() if name not in ("data_dir", "source")}
+    for name in kept.keys() & {"weights", "teacher"}:
+        kept[name] = "+".join(
+            text.replace("\\", "/").rpartition("/")[2] for text in kept[name].split("+")
+        )
+    return kept

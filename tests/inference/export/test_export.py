@@ -7,7 +7,10 @@ import json
 import subprocess
 import sys
 import types
+import warnings
 
+import jax
+import jax.export
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -16,6 +19,7 @@ from PIL import Image
 from faceemo.commands import cli, infer
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
+from faceemo.inference.export import export as export_module
 from faceemo.inference.export import keras_file
 from faceemo.inference.export.export import FORMATS, TOLERANCE, _load_faces, export
 from faceemo.inference.predictor import load
@@ -59,6 +63,64 @@ session = onnxruntime.InferenceSession(MODEL)
 }
 
 
+def declared(dtype, shape):
+    """Returns type and shape in the words of the description; N for a number that is free."""
+    sizes = [str(size) if isinstance(size, int) and size > 0 else "N" for size in shape]
+    return f"{np.dtype(dtype).name} [{', '.join(sizes)}], "
+
+
+def stablehlo_input(path):
+    (argument,) = jax.export.deserialize(bytearray(path.read_bytes())).in_avals
+    return declared(argument.dtype, argument.shape)
+
+
+def onnx_input(path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    (argument,) = onnxruntime.InferenceSession(path).get_inputs()
+    return declared(argument.type.removeprefix("tensor(").rstrip(")"), argument.shape)
+
+
+def tflite_input(path):
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (argument,) = tf.lite.Interpreter(str(path)).get_input_details()
+    assert argument["shape_signature"][0] == -1, "it can be resized"
+    return declared(argument["dtype"], argument["shape"].tolist())
+
+
+def keras_input(path):
+    import keras
+
+    (argument,) = keras.models.load_model(path, compile=False).inputs
+    return declared(argument.dtype, argument.shape)
+
+
+def npz_input(path):
+    side = TrainedModel.load(path).model.image_size
+    return f"arrays of a network for {declared('float32', (None, side, side, 3))}"
+
+
+# What the file itself says that it takes.
+INPUTS = {
+    "stablehlo": stablehlo_input,
+    "onnx": onnx_input,
+    "tflite": tflite_input,
+    "keras": keras_input,
+    "npz": npz_input,
+}
+
+
+def strings(value):
+    """Returns all texts in a value of JSON."""
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in strings(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
 @pytest.fixture(scope="module")
 def faces():
     """Five faces, uint8 [N, S, S]."""
@@ -87,8 +149,9 @@ def test_a_file_gives_the_probabilities_of_the_network(
     about = json.loads((tmp_path / f"{out.name}.json").read_text())
     assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
     assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    shape = ["N", *faces.shape[1:], *([1] if form in ("keras", "tflite") else [])]
-    assert about["input"].startswith(f"uint8 [{', '.join(map(str, shape))}],")
+    assert about["input"].startswith(INPUTS[form](out))
+    assert not [text for text in strings(about) if "/" in text], "a path"
+    assert about["config"]["arch"] == "mobilenet"
     expected = network_predictor.probabilities(faces)
     assert np.ptp(expected, axis=0).min() > 0.01  # otherwise any file would pass
     if form == "npz":
@@ -161,6 +224,18 @@ def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkey
         export(network, "keras", tmp_path / "model.h5", faces)
     assert tuple(FORMATS) == infer.EXPORTS
     assert tuple(keras_file._CONSTRUCTORS) == ARCHS
+
+
+def test_the_description_names_no_folder_of_the_machine():
+    config = {
+        "arch": "vgg16",
+        "data_dir": "/home/ann/data",
+        "source": "C:\\faces.zip",
+        "weights": "/home/ann/weights/a.npz",
+        "teacher": "checkpoints/one+C:\\runs\\two+builtin",
+    }
+    expected = {"arch": "vgg16", "weights": "a.npz", "teacher": "one+two+builtin"}
+    assert export_module._without_places(config) == expected
 
 
 def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
