@@ -21,7 +21,11 @@ _REFUSALS = {
     errno.EROFS: ("a disk that can be written to", f"mount it for writing, {_ELSEWHERE}"),
     errno.EACCES: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
     errno.EPERM: ("the permission to read and write", f"grant it (chmod, chown), {_ELSEWHERE}"),
+    errno.ENOTDIR: ("a folder that can be made", f"move that file away, {_ELSEWHERE}"),
+    errno.EEXIST: ("a folder that can be made", f"move that file away, {_ELSEWHERE}"),
 }
+# Folders that exist are used, so that these mean a file.
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
 
 
 class Extra(NamedTuple):
@@ -152,17 +156,17 @@ def reported() -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_refusals() -> Iterator[None]:
-    """Turns errors of a full or read-only disk and of permissions into a `UserError`."""
+    """Turns errors of a full or read-only disk, permissions and files in the way to `UserError`."""
     try:
         yield
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
         expected, fix = _REFUSALS[error.errno]
+        in_the_way = error.errno in _IN_THE_WAY
+        found = "a file in its place or above it" if in_the_way else str(error.strerror)
         where = f" at {error.filename}" if error.filename else ""
-        raise UserError(
-            expected=f"{expected}{where}", found=str(error.strerror), fix=fix
-        ) from error
+        raise UserError(expected=f"{expected}{where}", found=found, fix=fix) from error
 
 
 def pip_name(package: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceemo import errors
+from faceemo import errors, staging
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,14 @@ def test_a_refusal_of_the_disk_is_one_line_and_exit_code_two(number, capsys):
     with pytest.raises(SystemExit, match="2"), errors.reported():
         raise OSError(number, "refused", "file.bin")
     assert "at file.bin" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path, capsys):
+    (tmp_path / "notes").touch()
+    for place in (tmp_path / "notes" / "a.csv", tmp_path / "notes" / "deep" / "a.csv"):
+        with pytest.raises(SystemExit, match="2"), errors.reported(), staging.file(place):
+            pytest.fail("nothing can be written there")
+        assert "found a file in its place or above it" in capsys.readouterr().err
 
 
 def test_any_other_error_keeps_its_traceback():

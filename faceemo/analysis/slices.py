@@ -167,7 +167,8 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
             columns = [name for name in table.fieldnames or () if name and name != "path"]
             rows = list(table)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(expected=f"a CSV of groups at {path}", found=str(error), fix=fix) from error
+        found = getattr(error, "strerror", None) or "text in another encoding than UTF-8"
+        raise UserError(expected=f"a CSV of groups at {path}", found=found, fix=fix) from error
     if not rows or not columns or any(row.get("path") is None for row in rows):
         raise UserError(
             expected=f"a row per image in {path}, with path and a group",

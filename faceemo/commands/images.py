@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.commands.field_options import add_fields, given_fields
-from faceemo.commands.parser import Command
+from faceemo.commands.parser import Command, whole_number
 from faceemo.config import make_config, validate
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.source.selection import Selection
@@ -89,7 +89,9 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _add_explore(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, metavar="N", default=1991921, help="seed of the sample")
+    parser.add_argument(
+        "--seed", type=whole_number, metavar="N", default=1991921, help="seed of the sample"
+    )
     add_fields(parser, ("data_dir", *_SELECTION))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from faceemo.commands.parser import (
     port,
     positive_float,
     positive_int,
+    whole_number,
 )
 from faceemo.inference.formats import FORMATS
 
@@ -64,7 +66,10 @@ machine can reach the server unless --host is given; there is no login. Ctrl-C e
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_images(parser)
     parser.add_argument(
-        "--webcam", type=int, metavar="INDEX", help="the webcam, 0 for the first; Ctrl-C ends it"
+        "--webcam",
+        type=whole_number,
+        metavar="INDEX",
+        help="the webcam, 0 for the first; Ctrl-C ends it",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default=FORMATS[0], help="form of the predictions"
@@ -99,9 +104,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     if not options.inputs and options.webcam is None:
         raise errors.UserError(
-            expected="files or folders, or --webcam INDEX",
-            found="neither",
-            fix="name some after the network: faceemo predict builtin photo.jpg",
+            expected="a network, then files or folders, or --webcam INDEX",
+            found=f"'{options.run}' alone",
+            fix=f"name both: faceemo predict builtin {_example(options.run)}",
         )
     inputs = _expand(options.inputs)
     # Takes seconds, which a mistake need not wait for.
@@ -130,9 +135,9 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 def _explain(options: argparse.Namespace) -> int:
     if not options.inputs:
         raise errors.UserError(
-            expected="files or folders",
-            found="none",
-            fix="name some after the network: faceemo explain builtin photo.jpg --out explained",
+            expected="a network, then files or folders",
+            found=f"'{options.run}' alone",
+            fix=f"name both: faceemo explain builtin {_example(options.run)} --out explained",
         )
     inputs = _expand(options.inputs)
     from faceemo.inference import explain
@@ -174,14 +179,14 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         default=10.0,
         metavar="N",
-        help="largest file (default: %(default)g)",
+        help="largest upload, in MiB (default: %(default)g)",
     )
     parser.add_argument(
         "--max-megapixels",
         type=positive_float,
         default=25.0,
         metavar="N",
-        help="largest image (default: %(default)g, at most 89)",
+        help="largest image, in millions of pixels (default: %(default)g, at most 89)",
     )
     parser.add_argument(
         "--timeout",
@@ -195,7 +200,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=32,
         metavar="N",
-        help="requests at a time; others are asked to retry later",
+        help="largest number of requests at a time; others are asked to retry later",
     )
 
 
@@ -234,6 +239,11 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="treat every image as a face crop; do not run the face detector",
     )
+
+
+def _example(path: Path) -> str:
+    """Returns the path of an image for an example: the user's if a file was named first."""
+    return shlex.quote(str(path)) if path.is_file() and path.suffix != ".npz" else "photo.jpg"
 
 
 def _expand(texts: Sequence[str]) -> list[Path]:
@@ -287,6 +297,8 @@ COMMANDS = (
         _EXPORT,
         _add_export,
         _export,
+        # In argparse's own order, --faces would take RUN as one of its paths.
+        usage="faceemo export [-h] RUN --format FORMAT --out FILE --faces PATH [PATH ...]",
     ),
     Command("serve", "serve a web page and an HTTP API", _SERVE, _add_serve, _serve),
 )

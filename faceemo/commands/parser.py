@@ -83,6 +83,11 @@ def _with_dashes(words: Sequence[str]) -> list[str]:
     return [*options, *words[end:]]
 
 
+def whole_number(text: str) -> int:
+    """Parses a whole number from 0 on."""
+    return int(_number(int, text, lambda value: value >= 0, "a whole number from 0 on"))
+
+
 def positive_int(text: str) -> int:
     """Parses a whole number from 1 on."""
     return int(_number(int, text, lambda value: value >= 1, "a whole number from 1 on"))

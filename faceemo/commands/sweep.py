@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceemo import errors
-from faceemo.commands.parser import FAILURE_CODES, Command
+from faceemo.commands.parser import FAILURE_CODES, Command, positive_int
 from faceemo.config import ARCHS, SPLITS, STUDY, VARIANTS, shipped
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def add_sweep_options(parser: argparse.ArgumentParser, root: Path) -> None:
     """
     parser.add_argument(
         "--seeds",
-        type=int,
+        type=positive_int,
         metavar="N",
         default=1,
         help="seeds per model, counted up from the configuration's",
@@ -188,6 +188,13 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from faceemo.experiments import compare
 
+    places = [path.resolve() for path in (options.first, *options.others)]
+    if len(set(places)) < len(places):
+        raise errors.UserError(
+            expected="different runs to compare",
+            found="the same one twice",
+            fix="name each run once",
+        )
     runs = [compare.read_run(path, options.split) for path in (options.first, *options.others)]
     compare.refuse_different_images(runs)
     print(compare.format_comparison(runs))

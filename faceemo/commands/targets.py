@@ -70,6 +70,12 @@ def resolve(
         config = ConfigDict(load_recipe(path)["config"])
         return _configured(config, fields, workdir or path, assumed=False)
     _refuse_folder_of_checkpoints(path)
+    if trained and (_is_other_file(path) or (path.is_dir() and not any(path.iterdir()))):
+        raise UserError(
+            expected=_RUN_FORMS,
+            found=f"'{path}', {'an empty folder' if path.is_dir() else 'a file of another kind'}",
+            fix="name the folder of a run, which contains summary.json",
+        )
     if path.exists():
         from faceemo.commands import own_images
 
@@ -96,6 +102,11 @@ def _is_run(path: Path) -> bool:
         for series in _SERIES
         for checkpoint in path.glob(f"{series}/*")
     )
+
+
+def _is_other_file(path: Path) -> bool:
+    """Returns whether a path is a file that cannot hold images for training."""
+    return path.is_file() and path.suffix.lower() not in (".zip", ".csv")
 
 
 def _refuse_folder_of_checkpoints(path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from faceemo.commands import modes, targets
 from faceemo.commands.field_options import add_fields, given_fields
-from faceemo.commands.parser import FAILURE_CODES, Command
+from faceemo.commands.parser import FAILURE_CODES, Command, positive_int, whole_number
 
 _TARGET = """
 CONFIG is BACKBONE:VARIANT, with fields if you like (vgg16:best,epochs=3); a file with get_config
@@ -71,9 +71,11 @@ def _add_target(
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_target(parser)
     parser.add_argument("--coordinator", metavar="HOST:PORT", help=modes.COORDINATOR_HELP)
-    parser.add_argument("--num-processes", type=int, metavar="N", help="processes that train")
     parser.add_argument(
-        "--process-id", type=int, metavar="N", help="number of this process, from 0"
+        "--num-processes", type=positive_int, metavar="N", help="processes that train"
+    )
+    parser.add_argument(
+        "--process-id", type=whole_number, metavar="N", help="number of this process, from 0"
     )
     add_fields(parser)
 

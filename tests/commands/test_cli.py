@@ -77,6 +77,32 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
     assert message in text
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "a photo.jpg"], "faceemo predict builtin 'a photo.jpg'"),
+        (["predict", "model.npz"], "faceemo predict builtin photo.jpg"),
+        (["explain", "a photo.jpg", "--out", "o"], "explain builtin 'a photo.jpg' --out explained"),
+        (["predict", "builtin", "nothing.jpg"], "nothing at nothing.jpg"),
+        (["predict", "builtin", "--webcam", "-1"], "a whole number from 0 on, found '-1'"),
+        (["explore", "--seed", "x"], "a whole number from 0 on, found 'x'"),
+        (["sweep", "--seeds", "0"], "a whole number from 1 on, found '0'"),
+        (["evaluate", "a photo.jpg"], "found 'a photo.jpg', a file of another kind"),
+        (["evaluate", "empty"], "found 'empty', an empty folder"),
+        (["prepare", "--data-dir", "a photo.jpg"], "name a folder as data_dir"),
+        (["compare", "empty", "./empty"], "different runs"),
+    ],
+)
+def test_what_does_not_fit_gets_one_line(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a photo.jpg").touch()
+    (tmp_path / "model.npz").touch()
+    (tmp_path / "empty").mkdir()
+    code, text = give(capsys, *words)
+    assert code == 2
+    assert message in text.splitlines()[-1]
+
+
 def test_an_unknown_command_gets_one_line(capsys):
     assert give(capsys, "expolre") == (
         2,

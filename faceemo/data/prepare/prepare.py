@@ -79,6 +79,12 @@ def prepare(
     """
     root = Path(root)
     rules = rules or Rules()
+    if root.is_file():
+        raise UserError(
+            expected=f"a folder for what is prepared at {root}",
+            found="a file",
+            fix="name a folder as data_dir, which need not exist, and the images as the source",
+        )
     archive.check_present(root, selection)
     with staging.locked(root):
         record = _Record(root)

@@ -54,7 +54,7 @@ def serve(
         raise UserError(
             expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
             found=f"{max_megapixels:g}",
-            fix="give less: Pillow, which decodes images, takes a larger one for an attack",
+            fix="give less: Pillow, which decodes images, refuses larger ones as a possible attack",
         )
     with bind_socket(host, port) as bound:
         # Imported late, as this takes seconds that a mistake in the options need not cost.

@@ -51,7 +51,10 @@ def unpack(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     A flipped byte of an array raises an error (zip's checksum). Call it within `report_damage`.
     """
-    # NumPy leaves a file that it opened itself open if it is no zip.
+    # NumPy would advise to unpickle it.
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no .npz file, or is cut off")
+    # NumPy leaves a file that it opened itself open if it is damaged.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         about = json.loads(str(file[_ABOUT]))
         return about, {name: file[name] for name in file.files if name != _ABOUT}

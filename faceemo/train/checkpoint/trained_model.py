@@ -211,12 +211,15 @@ def read(path: Path) -> TrainedModel:
         return TrainedModel.load(path)
     if path.is_dir() and _is_run(path):
         return TrainedModel.from_run(path)
+    run = next((run for run in path.parents[:2] if path.is_dir() and _is_run(run)), None)
     raise UserError(
         expected=f"a run's folder or a stored network ({NAME}) at {path}",
-        found="a folder without either"
+        found=f"a folder inside the run {run}"
+        if run
+        else "a folder without either"
         if path.is_dir()
         else f"nothing{suggest_path(path, [BUILTIN])}",
-        fix="name the run's folder (its --workdir), such as checkpoints/vgg16-7, or "
+        fix=f"name the run's folder (its --workdir), such as {run or 'checkpoints/vgg16-7'}, or "
         f"'{BUILTIN}' for the network that comes with faceemo",
     )
 
