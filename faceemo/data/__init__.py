@@ -1,10 +1,13 @@
 """The data of a run: from a zip, folder or csv of face images to decoded splits."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
-from faceemo.data.pipeline import Split
+# NumPy would be half of what the help of a command imports.
+if TYPE_CHECKING:
+    from faceemo.data.pipeline import Split
 
 
 def dataset_root(config: ConfigDict) -> Path:
@@ -13,7 +16,7 @@ def dataset_root(config: ConfigDict) -> Path:
     return data_dir / "sample" if config.dataset == "sample" else data_dir
 
 
-def load(config: ConfigDict) -> dict[str, Split]:
+def load(config: ConfigDict) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
 
     Returns:

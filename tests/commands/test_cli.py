@@ -140,7 +140,8 @@ from faceemo.commands import cli
 top, parsers = cli.make_parsers()
 [parser.format_help() for parser in (top, *parsers.values())]
 cli.main(["completion", "bash"])
-heavy = {"jax", "flax", "optax", "orbax", "tensorflow", "matplotlib", "scipy", "cv2", "sklearn"}
+heavy = {"numpy", "jax", "flax", "optax", "orbax", "tensorflow", "matplotlib", "scipy", "cv2"}
+heavy |= {"sklearn", "clu", "jinja2"}
 sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)
 """
     process = subprocess.run(
