@@ -35,6 +35,8 @@ BASE = [
     # which reads the weights in a run's folder
     "orbax-checkpoint>=0.11",
     "pillow",
+    # which reads the photographs of telephones
+    "pillow-heif",
     # which writes the shells' completion
     "shtab",
     "tqdm",

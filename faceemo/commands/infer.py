@@ -186,7 +186,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         default=25.0,
         metavar="N",
-        help="largest image, in millions of pixels (default: %(default)g, at most 89)",
+        help="largest image, in millions of pixels (default: %(default)g, at most 268)",
     )
     parser.add_argument(
         "--timeout",

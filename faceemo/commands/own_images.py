@@ -2,20 +2,18 @@
 
 import contextlib
 import dataclasses
-import io
 import shlex
 import statistics
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
-from PIL import Image
 
 from faceemo.assets import builtin
 from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
 from faceemo.config.classes import is_class_name
+from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
 from faceemo.data.source.layout import Layout, format_examples, select_classes
 from faceemo.data.source.sources import FolderSource, Source
@@ -232,9 +230,9 @@ def _median_side(source: Source, paths: Sequence[str]) -> int:
     """Returns the median of the shorter sides of some images, in pixels; 0 if none is readable."""
     sides = []
     for _, content in source.read_files(paths[:: -(-len(paths) // _MEASURED)]):
-        with contextlib.suppress(OSError, Image.DecompressionBombError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            sides.append(min(Image.open(io.BytesIO(content)).size))
+        # those that Pillow cannot read raise anything; the preparation reports them
+        with contextlib.suppress(Exception), open_image(content) as image:
+            sides.append(min(image.size))
     return int(statistics.median_high(sides)) if sides else 0
 
 

@@ -17,12 +17,13 @@ def compute_scale(height: int, width: int) -> int:
     return max(1, -(-_MIN_SIDE // max(height, width)))
 
 
-def annotate(rgb: np.ndarray, predictions: Sequence[Prediction]) -> np.ndarray:
+def annotate(rgb: np.ndarray, predictions: Sequence[Prediction], reduction: int = 1) -> np.ndarray:
     """Draws each face's box and emotion, in blue if it is sure and in grey otherwise.
 
     Args:
         rgb: The image, uint8 [H, W, 3].
         predictions: The predictions for this image.
+        reduction: How many times as long the sides are of the image that the boxes refer to.
 
     Returns:
         The annotated image, uint8 [k H, k W, 3], with the factor k of `compute_scale`.
@@ -33,7 +34,7 @@ def annotate(rgb: np.ndarray, predictions: Sequence[Prediction]) -> np.ndarray:
     pen = ImageDraw.Draw(image)
     # the surest last, so that it is on top where boxes overlap
     for one in sorted(predictions, key=lambda prediction: prediction.probability or 0):
-        _draw(pen, image.size, one, scale)
+        _draw(pen, image.size, one, scale / reduction)
     return np.asarray(image)
 
 
@@ -46,7 +47,7 @@ def format_caption(prediction: Prediction) -> str:
 
 
 def _draw(
-    pen: ImageDraw.ImageDraw, size: tuple[int, int], prediction: Prediction, scale: int
+    pen: ImageDraw.ImageDraw, size: tuple[int, int], prediction: Prediction, scale: float
 ) -> None:
     width, height = size
     colour = _COLOURS.first if prediction.status == OK else _COLOURS.muted

@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
-from faceemo.data.measure.boxes import Box, Detection
+from faceemo.data.measure.boxes import Box, Detection, scale_box
 from faceemo.data.measure.decode import Pixels, resize_square
 from faceemo.data.measure.face_detector import Detector
 from faceemo.data.measure.face_search import FaceSearch
@@ -37,6 +38,14 @@ class Face:
     region: Box
     box: Box | None = None
     confidence: float | None = None
+
+    def scale(self, factor: int) -> Self:
+        """Returns this face in an image whose sides are `factor` times as long."""
+        return dataclasses.replace(
+            self,
+            region=scale_box(self.region, factor),
+            box=scale_box(self.box, factor) if self.box else None,
+        )
 
 
 class FaceFinder:

@@ -2,20 +2,26 @@
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from faceemo.data.measure.decode import Pixels, decode
+from faceemo.data.measure.decode import Pixels, decode, describe_problem
 from faceemo.errors import UserError
+from faceemo.inference import arrays
 
 _ACCEPTED = (
-    "images: paths of files or folders, PIL images, uint8 arrays [H, W] (grey), [H, W, 3] (red, "
-    "green, blue), [N, H, W] or [N, H, W, 3], or lists of these"
+    f"images: paths of files or folders, open files, PIL images, {arrays.SHAPES}, or lists of these"
 )
+_FIXES = {  # for what is no image, by its type
+    bytes: "give the content of a file as io.BytesIO(content), a path as str",
+    bytearray: "give the content of a file as io.BytesIO(content)",
+    Mapping: "give its images, without their names: list(x.values())",
+    Set: "give a list, as the predictions come in the order of the images",
+    type(None): "look where it comes from: cv2.imread returns None for what it cannot read",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,10 +56,14 @@ def load_images(images: Any) -> Iterator[LoadedImage]:
             yield load_image(index, source)
             continue
         name = name or f"image {index}"
+        if isinstance(source, bytes):
+            decoded = decode(source)
+            yield LoadedImage(index, name, decoded.pixels, decoded.problem)
+            continue
         try:
             yield LoadedImage(index, name, Pixels.from_image(source))
-        except (ValueError, OSError) as error:
-            yield LoadedImage(index, name, None, f"{type(error).__name__}: {error}")
+        except Exception as error:  # Pillow decodes lazily, and raises anything on damaged files
+            yield LoadedImage(index, name, None, describe_problem(error))
 
 
 def load_image(index: int, path: Path) -> LoadedImage:
@@ -102,36 +112,54 @@ def find_files(path: Path, extra_suffixes: Collection[str] = ()) -> list[Path]:
     return sorted([*matching, *unopened])
 
 
-def _iterate(images: Any) -> Iterator[tuple[str, Path | Image.Image]]:
-    """Yields names and sources; the name of an image in memory is empty, or its file's if known."""
-    if isinstance(images, str | Path):
+def _iterate(images: Any) -> Iterator[tuple[str, Path | bytes | Image.Image]]:
+    """Yields names and sources, bytes being the content of an open file.
+
+    The name of an image in memory is empty, or its file's if that is known.
+    """
+    if isinstance(images, str | os.PathLike):
         for path in find_files(Path(images)):
             yield str(path), path
     elif isinstance(images, Image.Image):
         yield str(getattr(images, "filename", "")), images
-    elif isinstance(images, np.ndarray):
-        for one in _split_batch(images):
-            yield "", Image.fromarray(one)
-    elif isinstance(images, Iterable) and not isinstance(images, bytes | dict | set):
+    elif hasattr(images, "read"):
+        name = getattr(images, "name", "")
+        yield name if isinstance(name, str) else "", _read_file(images)
+    elif arrays.is_array(images):
+        for one in arrays.split_batch(images):
+            yield "", one
+    elif isinstance(images, Iterable) and not isinstance(images, tuple(_FIXES)):
         for one in images:
             yield from _iterate(one)
     else:
+        fixes = (fix for kind, fix in _FIXES.items() if isinstance(images, kind))
         raise UserError(
             expected=_ACCEPTED,
             found=f"{type(images).__name__}",
-            fix="convert it, with numpy.asarray or PIL.Image.open",
+            fix=next(fixes, "convert it, with numpy.asarray or PIL.Image.open"),
         )
 
 
-def _split_batch(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the images of an array, whose last axis holds the colours if it has length 3."""
-    axes = array.ndim - (array.shape[-1:] == (3,))
-    # transparency or a single channel, not strips of a few pixels
-    channels = array.ndim == 3 and array.shape[-1] in (1, 2, 4)
-    if array.dtype != np.uint8 or axes not in (2, 3) or channels or 0 in array.shape[-axes:]:
+def _read_file(file: Any) -> bytes:
+    """Reads an open file from its beginning, or from where it is if it has no beginning.
+
+    Raises:
+        UserError: If it is closed, cannot be read, or was opened as text.
+    """
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read()
+    except Exception as error:  # each kind of file raises its own
         raise UserError(
-            expected=_ACCEPTED,
-            found=f"an array of {array.dtype} {list(array.shape)}",
-            fix="scale pixels to 0..255, round them and use .astype('uint8'); put the colours last",
+            expected="an open file with an image",
+            found=f"{type(file).__name__}: {type(error).__name__}: {error}",
+            fix="predict before the file is closed, or give its path",
+        ) from error
+    if not isinstance(content, bytes):
+        raise UserError(
+            expected="a file that is open for reading bytes",
+            found=f"{type(file).__name__}, which reads text",
+            fix="open it with mode 'rb', or give its path",
         )
-    yield from array if axes == 3 else [array]
+    return content

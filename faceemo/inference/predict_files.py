@@ -207,7 +207,8 @@ def _annotate(image: LoadedImage, predictions: Sequence[Prediction]) -> np.ndarr
     from faceemo.inference.annotate import annotate
 
     assert image.pixels is not None
-    return annotate(np.ascontiguousarray(image.pixels.bgr[..., ::-1]), predictions)
+    rgb = np.ascontiguousarray(image.pixels.bgr[..., ::-1])
+    return annotate(rgb, predictions, image.pixels.reduction)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import faceemo
@@ -59,6 +60,8 @@ def test_every_form_of_an_image_gives_the_same_prediction(predictor, tmp_path):
         str(tmp_path),
         [arrays[0], tmp_path / "1.png", Image.fromarray(arrays[2])],
         (one for one in (batch[:1], colours[1:])),
+        tf.constant(batch),
+        batch[..., None],
     ]
     for form in forms:
         predictions = predictor.predict(form)
@@ -73,8 +76,8 @@ def test_every_form_of_an_image_gives_the_same_prediction(predictor, tmp_path):
     "image",
     [
         np.zeros((48, 48), np.float32),
-        np.zeros((48, 48, 4), np.uint8),
-        np.zeros((2, 48, 48, 1), np.uint8),
+        np.zeros((48, 48, 2), np.uint8),
+        np.zeros((2, 48, 48, 2), np.uint8),
         np.zeros((0, 48), np.uint8),
         np.zeros(3, np.uint8),
         np.zeros((), np.uint8),

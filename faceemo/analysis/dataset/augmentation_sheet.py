@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from faceemo.analysis.theme import palette, style
 from faceemo.config import CLASSES
 from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
 from faceemo.data.augment import augment
+from faceemo.data.measure.decode import read_grey
 from faceemo.errors import UserError
 
 SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling is visible
@@ -48,11 +48,7 @@ def choose_images(
                 fix="run faceemo prepare (or any training) first, or point --data_dir "
                 "at the folder that holds the prepared data",
             )
-        with Image.open(files[rng.integers(len(files))]) as image:
-            grey = image.convert("L")
-            if grey.size != (native_size, native_size):
-                grey = grey.resize((native_size, native_size), Image.Resampling.BILINEAR)
-            chosen.append(np.asarray(grey))
+        chosen.append(read_grey(files[rng.integers(len(files))], native_size))
     return np.stack(chosen)
 
 

@@ -19,6 +19,12 @@ class Detection:
     side: int  # longer side of the detector's input, pixels
 
 
+def scale_box(box: Box, factor: float) -> Box:
+    """Returns the box in an image whose sides are `factor` times as long."""
+    left, top, right, bottom = box
+    return left * factor, top * factor, right * factor, bottom * factor
+
+
 def suppress_overlaps(detections: Iterable[Detection]) -> list[Detection]:
     """Keeps the most confident detection of each face (non-maximum suppression).
 

@@ -1,50 +1,87 @@
-"""Decoding of image files: a file that cannot be decoded is reported, never replaced."""
+"""Decoding of image files: a file that cannot be decoded is reported, never replaced.
+
+Whatever faceemo decodes goes through this module, so that training, the search for duplicates, the
+face detector and predictions see the same upright pixels.
+"""
 
 import dataclasses
 import io
-import warnings
+import threading
 from pathlib import Path
 from typing import Self
 
 import cv2
 import numpy as np
 import PIL
-from PIL import Image, ImageOps
+import pillow_heif
+from PIL import Image
 
+from faceemo.data.measure import metadata
 from faceemo.errors import UserError
 
-# Pillow only warns of more than 89 million pixels, and refuses twice as many.
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+pillow_heif.register_heif_opener()
 
 # Pillow would run Ghostscript (EPS) or Windows (WMF) to render these.
 _PROGRAM_FORMATS = ("EPS", "WMF")
 _MAX_SAFE_PIXELS = 2**24  # any file with at most this many is decoded in a second
 _MAX_PIXELS_PER_BYTE = 200  # of larger images
+MAX_PIXELS = 2**28  # telephones make photographs of 200 million
+# Photographs with more are halved: in memory, each pixel takes 4 bytes, and while it is decoded 8.
+_MAX_WHOLE_PIXELS = 2**30 // 12
+_HALF = 2
+
+_opening = threading.Lock()
+
+
+class RefusedImageError(ValueError):
+    """An image that could be decoded, but is refused; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Pixels:
-    """The pixels of one image in the three forms that measurements need."""
+    """The upright pixels of one image, in the two forms that measurements need.
 
-    grey: np.ndarray  # uint8 [h, w], upright: the model's input, before resizing
-    plain_grey: np.ndarray  # uint8 [H, W], not turned upright: the input of imagehash
-    bgr: np.ndarray  # uint8 [h, w, 3]: the face detector's input
+    Attributes:
+        grey: uint8 [h, w], the model's input before resizing.
+        bgr: uint8 [h, w, 3], the face detector's input.
+        size: Width and height of the upright image as it is stored. They are twice `w` and `h` for
+            an image of more than 89 million pixels, which is halved.
+    """
+
+    grey: np.ndarray
+    bgr: np.ndarray
+    size: tuple[int, int]
+
+    @property
+    def reduction(self) -> int:
+        """How many times as long the sides of the stored image are: 1, or 2 if it was halved."""
+        return 1 if self.size == self.grey.shape[::-1] else _HALF
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:
-        """Takes the pixels of an image in memory; Pillow, not OpenCV, converts the colours.
+        """Takes the pixels of an image in memory.
 
         Raises:
             ValueError: If the image has several frames, or floating-point pixels.
         """
         _refuse_frames(image)
-        upright = ImageOps.exif_transpose(image)
+        upright = metadata.turn_upright(image)
+        return cls._from_upright(upright, upright.size)
+
+    @classmethod
+    def _from_upright(cls, upright: Image.Image, size: tuple[int, int]) -> Self:
+        """Takes the pixels of an upright image, which may have been halved from `size`."""
         grey = to_grey(upright)
-        # Pillow would clip more than 8 bits here too
-        colour = grey if upright.mode.startswith("I") else upright.convert("RGBA")
-        bgr = np.asarray(colour.convert("RGB"))[..., ::-1]
-        plain_grey = np.asarray(image.convert("L"))
-        return cls(grey=np.asarray(grey), plain_grey=plain_grey, bgr=np.ascontiguousarray(bgr))
+        if upright.mode in ("L", "RGB"):
+            colour = upright
+        elif upright.mode.startswith("I"):  # Pillow would clip more than 8 bits
+            colour = grey
+        else:
+            colour = upright.convert("RGBA").convert("RGB")
+        grey, colour = _halve(grey, size), _halve(colour, size)
+        conversion = cv2.COLOR_GRAY2BGR if colour.mode == "L" else cv2.COLOR_RGB2BGR
+        bgr = cv2.cvtColor(np.asarray(colour), conversion)
+        return cls(grey=np.asarray(grey), bgr=bgr, size=size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,41 +99,60 @@ class Decoded:
 def decode(content: bytes, formats: tuple[str, ...] | None = None) -> Decoded:
     """Decodes an image file.
 
-    OpenCV decodes for the detector, as it did in the original. But it silently fills the missing
-    part of a truncated JPEG with grey, so Pillow, which does complain, reads every file first.
-
     Args:
         content: The file's bytes.
-        formats: Pillow's names of the accepted formats; None accepts all that Pillow reads.
+        formats: Pillow's names of the accepted formats; None accepts all that Pillow reads, and
+            HEIF.
     """
     found = Decoded(bytes=len(content))
     try:
-        with Image.open(io.BytesIO(content), formats=formats) as image:
+        with open_image(content, formats) as image:
             width, height = image.size
             found = dataclasses.replace(found, mode=image.mode, width=width, height=height)
-            _refuse_programs(image)
-            _refuse_bombs(width * height, len(content))
-            image.load()
-            _refuse_frames(image)
-            if image.format == "PNG":
-                _refuse_chunks_beyond_the_end(content)
-            plain_grey = np.asarray(image.convert("L"))
-            grey = np.asarray(to_grey(ImageOps.exif_transpose(image)))
-        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except PIL.UnidentifiedImageError:
-        # Pillow's own message holds a memory address
-        return dataclasses.replace(found, problem="not an image file")
+            pixels = Pixels._from_upright(*_load_upright(image, len(content)))
     except Exception as error:  # decoders raise anything on damaged input
-        return dataclasses.replace(found, problem=f"{type(error).__name__}: {error}")
-    if bgr is None:
-        return dataclasses.replace(found, problem="a format that OpenCV does not read")
-    return dataclasses.replace(found, pixels=Pixels(grey=grey, plain_grey=plain_grey, bgr=bgr))
+        return dataclasses.replace(found, problem=describe_problem(error))
+    return dataclasses.replace(found, pixels=pixels)
+
+
+def describe_problem(error: Exception) -> str:
+    """Describes in one line why an image could not be decoded."""
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "not an image file"  # Pillow's own message holds a memory address
+    if isinstance(error, RefusedImageError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def open_image(content: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Opens an image file without decoding its pixels.
+
+    Damaged or oversized metadata is no obstacle. Pillow's limit on the number of pixels is lifted
+    meanwhile, because `decode` has its own.
+
+    Args:
+        content: The file's bytes.
+        formats: As for `decode`.
+
+    Raises:
+        Exception: Whatever Pillow raises if it cannot read the header.
+    """
+    content, orientation = metadata.separate(content)
+    try:
+        image = _open_any_size(content, formats)
+    except Exception:  # libavif and Pillow each raise their own
+        if content[4:8] != b"ftyp":
+            raise
+        image = _open_any_size(metadata.hide_exif_item(content), formats)
+    if orientation is not None:
+        metadata.set_orientation(image, orientation)
+    return image
 
 
 def read_grey(path: Path, size: int) -> np.ndarray:
     """Reads an image file of any mode and shape as a grey square, uint8 [size, size].
 
-    An EXIF rotation is applied, transparency ignored, 16 bits are scaled to 8, and an oblong is
+    The image is turned upright, transparency ignored, 16 bits are scaled to 8, and an oblong is
     squeezed; resizing is bilinear and antialiased. An 8-bit grey image of this size comes back
     unchanged.
 
@@ -104,13 +160,14 @@ def read_grey(path: Path, size: int) -> np.ndarray:
         UserError: If the file cannot be decoded.
     """
     try:
-        with Image.open(path) as image:
-            _refuse_programs(image)
-            return resize_square(to_grey(ImageOps.exif_transpose(image)), size)
+        content = path.read_bytes()
+        with open_image(content) as image:
+            upright, full_size = _load_upright(image, len(content))
+            return resize_square(_halve(to_grey(upright), full_size), size)
     except Exception as error:  # decoders raise anything on damaged input
         raise UserError(
             expected=f"an image that can be decoded at {path}",
-            found=f"{type(error).__name__}: {error}",
+            found=describe_problem(error),
             fix="delete it, or run faceemo prepare, which sets such files aside",
         ) from error
 
@@ -134,41 +191,77 @@ def to_grey(image: Image.Image) -> Image.Image:
         wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range no format defines")
+        raise RefusedImageError("floating-point pixels, whose range no format defines")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
 
 
-def _refuse_chunks_beyond_the_end(content: bytes) -> None:
-    """Raises if a PNG's chunk claims more bytes than the file has.
+def _open_any_size(content: bytes, formats: tuple[str, ...] | None) -> Image.Image:
+    with _opening:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            return Image.open(io.BytesIO(content), formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
-    OpenCV allocates the size that a chunk claims, even gigabytes, before it reads the chunk.
+
+def _load_upright(image: Image.Image, length: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Decodes an opened file of `length` bytes and turns it upright.
+
+    Returns:
+        The image, which is halved if it is a huge JPEG; and its size before that.
     """
-    position, kind = 8, b""  # after the signature
-    while kind != b"IEND" and position + 8 <= len(content):
-        kind = content[position + 4 : position + 8]
-        position += 12 + int.from_bytes(content[position : position + 4], "big")
-    if position > len(content):
-        raise ValueError("a PNG with a chunk that goes beyond its end")
+    _refuse_programs(image)
+    _refuse_bombs(image.size, length)
+    _refuse_frames(image)
+    width, height = image.size
+    if image.format != "JPEG" or not _is_huge(image.size):
+        upright = metadata.turn_upright(image)
+        return upright, upright.size
+    # libjpeg halves it while it decodes, in a quarter of the memory
+    image.draft(None, (width // _HALF, height // _HALF))
+    upright = metadata.turn_upright(image)
+    return upright, (height, width) if metadata.swaps_sides(image) else (width, height)
+
+
+def _is_huge(size: tuple[int, int]) -> bool:
+    return size[0] * size[1] > _MAX_WHOLE_PIXELS
+
+
+def _halve(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Halves the sides of an 8-bit image if they are `size` still, and that is huge."""
+    return image.reduce(_HALF) if image.size == size and _is_huge(size) else image
 
 
 def _refuse_programs(image: Image.Image) -> None:
     if image.format in _PROGRAM_FORMATS:
-        raise ValueError(f"{image.format} is a program that draws, and is not run")
+        raise RefusedImageError(f"{image.format} is a program that draws, and is not run")
 
 
-def _refuse_bombs(pixels: int, size: int) -> None:
+def _refuse_bombs(shape: tuple[int, int], size: int) -> None:
     """Raises if a file of `size` bytes claims more pixels than any photo packs into so few bytes.
 
     A few bytes may claim millions of pixels, which cost gigabytes and seconds before they fail.
     A flat JPEG has 85 pixels a byte, a photograph 20 at the most.
     """
+    width, height = shape
+    pixels = width * height
     if pixels > _MAX_SAFE_PIXELS and pixels > _MAX_PIXELS_PER_BYTE * size:
-        raise ValueError(f"{pixels:,} pixels in {size:,} bytes, which no photograph has")
+        raise RefusedImageError(
+            f"{width:,} × {height:,} pixels in {size:,} bytes, which no photograph has: a "
+            "decompression bomb"
+        )
+    if pixels > MAX_PIXELS:
+        raise RefusedImageError(
+            f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS / 1e6:.0f} million that are "
+            "decoded; scale it down"
+        )
 
 
 def _refuse_frames(image: Image.Image) -> None:
-    # MPO is a photograph with a preview, the others show something else in every frame
-    if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
-        raise ValueError(f"{frames} frames, of which nobody knows which is meant")
+    # MPO and HEIF name one image as the photograph; others show something else in every frame
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in ("MPO", "HEIF"):
+        raise RefusedImageError(f"{frames} frames, of which nobody knows which is meant")

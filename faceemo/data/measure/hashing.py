@@ -39,7 +39,7 @@ def dhash(images: Sequence[np.ndarray]) -> np.ndarray:
     """Computes the difference hashes of grey images.
 
     Args:
-        images: Images of any sizes, uint8 [H, W], as Pillow's convert("L") gives them.
+        images: Images of any sizes, uint8 [H, W], as `decode.Pixels.grey`.
 
     Returns:
         uint64 [N]; written as 16 hexadecimal digits each equals `str(imagehash.dhash(image))`.

@@ -23,7 +23,7 @@ from faceemo.data.measure.decode import Decoded, Pixels, decode
 
 NAME = "measured.jsonl"
 NAME_EXACT = "measured_exact.jsonl"
-_VERSION = 1  # change it when the same file gives another measurement
+VERSION = 2  # change it when the same file gives another measurement
 # Files between two updates of the progress bar, which are also lost by a kill: a second's work.
 _BATCH_SIZE = 32
 _GREY_LEVELS = 32  # for `compute_blankness`: the noise of a JPEG stays within one of them
@@ -64,7 +64,7 @@ class Store:
         self.path = root / (NAME_EXACT if exact else NAME)
         # another release of OpenCV may compute other last digits
         made_by = {
-            "version": _VERSION,
+            "version": VERSION,
             "detector": face_detector.detector_name(exact),
             "opencv": cv2.__version__,
         }
@@ -145,8 +145,8 @@ def measure_files(contents: Iterable[bytes], detector: face_detector.Detector) -
     pixels = [file.pixels for file in files if file.pixels]
     found = zip(
         pixels,
-        hashing.dhash([image.plain_grey for image in pixels]).tolist(),
-        hashing.dhash([image.plain_grey[:, ::-1] for image in pixels]).tolist(),
+        hashing.dhash([image.grey for image in pixels]).tolist(),
+        hashing.dhash([image.grey[:, ::-1] for image in pixels]).tolist(),
         detector.detect([image.bgr for image in pixels]),
         strict=True,
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +12,7 @@ from faceemo.data.ledger import leaks, ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
+from faceemo.data.measure.decode import decode
 from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
 from faceemo.data.source import archive
 
@@ -137,8 +137,8 @@ def _draw_pair(
     high, wide = figure.get_figheight(), figure.get_figwidth()
     for place, name in enumerate(pair[:2]):
         axes = figure.add_axes((x + place * 0.95 / wide, y, 0.9 / wide, 0.9 / high))
-        pixels = cv2.imread(str(root / archive.FOLDER / name), cv2.IMREAD_GRAYSCALE)
-        axes.imshow(np.zeros((1, 1)) if pixels is None else pixels, cmap="gray")
+        pixels = decode((root / archive.FOLDER / name).read_bytes()).pixels
+        axes.imshow(pixels.grey if pixels else np.zeros((1, 1)), cmap="gray")
         axes.axis("off")
         split, label, _ = name.split("/")
         words = f"{split}\n{label} {PurePosixPath(name).stem[:12]}"

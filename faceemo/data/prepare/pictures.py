@@ -8,7 +8,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +18,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import row_sort_key
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import STRICT, Rules
+from faceemo.data.measure.decode import decode
 from faceemo.data.prepare.sheet import (
     BLUE,
     DPI,
@@ -240,11 +240,11 @@ def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> 
                 left + block - 0.04, top - 0.12, f"{len(names):,} images", size=8, ha="right"
             )
             for index, name in enumerate(generator.sample(names, min(len(names), across * down))):
-                pixels = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
+                pixels = decode((folder / name).read_bytes()).pixels
                 if pixels is None:  # screening reports it
                     continue
                 x, y = index % across * 1.04, index // across * 1.04
-                sheet.add_image(pixels[..., ::-1], left + x, top + y)
+                sheet.add_image(pixels.bgr[..., ::-1], left + x, top + y)
     sheet.save(path)
 
 
@@ -255,8 +255,8 @@ def _sample_note(root: Path) -> str:
 
 def _read_pixels(root: Path, path: str) -> np.ndarray:
     """Reads an original as RGB, uint8 [H, W, 3]; black if it cannot be decoded."""
-    pixels = cv2.imread(str(root / archive.FOLDER / path), cv2.IMREAD_COLOR)
-    return np.zeros((48, 48, 3), np.uint8) if pixels is None else pixels[..., ::-1]
+    pixels = decode((root / archive.FOLDER / path).read_bytes()).pixels
+    return pixels.bgr[..., ::-1] if pixels else np.zeros((48, 48, 3), np.uint8)
 
 
 def _set_up_bars(axes: Axes, width: float, classes: int) -> None:

@@ -97,10 +97,12 @@ def prepare(
         inputs = {
             "images": originals.fingerprint["images"],
             "detector": face_detector.detector_name(exact),
+            "measured": measure.VERSION,
             "threshold": rules.face_threshold,
         }
-        same_detector = record.inputs("screen").get("detector") == inputs["detector"]
-        rows, from_ledger = _measure(root, originals, detector, exact, same_detector)
+        screened = record.inputs("screen")
+        measured_alike = all(screened.get(key) == inputs[key] for key in ("detector", "measured"))
+        rows, from_ledger = _measure(root, originals, detector, exact, measured_alike)
         rows = _screen(root, record, inputs, rows, rules, from_ledger)
         if last == "dedupe":
             _dedupe(root, record, rows, rules)
@@ -177,15 +179,16 @@ def _measure(
     originals: archive.Originals,
     detector: face_detector.Detector | None,
     exact: bool,
-    same_detector: bool,
+    measured_alike: bool,
 ) -> tuple[list[Row], bool]:
     """Returns the originals' rows with all measurements, and whether they are the ledger's.
 
-    The ledger's rows are used if the `same_detector` measured exactly these images. Results of a
+    The ledger's rows are used if exactly these images were `measured_alike`: by this detector and
+    this version. Results of a
     search for suspect labels stay with their images.
     """
     old_rows = _read_ledger(root)
-    if same_detector and {row.path: row.sha256 for row in old_rows} == originals.images:
+    if measured_alike and {row.path: row.sha256 for row in old_rows} == originals.images:
         return old_rows, True
     started = time.monotonic()
     store = measure.Store(root, exact=exact)

@@ -91,8 +91,8 @@ def group_look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
             shas[path] = hashlib.sha256(content).hexdigest()
         files = {path: decode(content).pixels for path, content in batch}
         found = {path: pixels for path, pixels in files.items() if pixels}
-        plain = hashing.dhash([pixels.plain_grey for pixels in found.values()])
-        mirrored = hashing.dhash([pixels.plain_grey[:, ::-1] for pixels in found.values()])
+        plain = hashing.dhash([pixels.grey for pixels in found.values()])
+        mirrored = hashing.dhash([pixels.grey[:, ::-1] for pixels in found.values()])
         for (path, pixels), one, other in zip(found.items(), plain, mirrored, strict=True):
             rows.append(_make_row(path, pixels, int(one), int(other)))
             greys[path] = resize_square(Image.fromarray(pixels.grey), near.SIDE)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from faceemo.data.measure.decode import MAX_PIXELS
 from faceemo.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,11 +49,11 @@ def serve(
     Raises:
         UserError: If the run cannot be read, or the address cannot be used.
     """
-    if Image.MAX_IMAGE_PIXELS and max_megapixels * 1e6 > Image.MAX_IMAGE_PIXELS:
+    if max_megapixels * 1e6 > MAX_PIXELS:
         raise UserError(
-            expected=f"at most {Image.MAX_IMAGE_PIXELS // 10**6} as --max-megapixels",
+            expected=f"at most {MAX_PIXELS // 10**6} as --max-megapixels",
             found=f"{max_megapixels:g}",
-            fix="give less: Pillow, which decodes images, refuses larger ones as a possible attack",
+            fix="give less; larger images are not decoded",
         )
     with bind_socket(host, port) as bound:
         # Imported late, as this takes seconds that a mistake in the options need not cost.

@@ -210,7 +210,7 @@ class Worker:
                     )
                 ]
                 assert decoded.image.pixels is not None
-                height, width = decoded.image.pixels.grey.shape
+                width, height = decoded.image.pixels.size
                 with_heat = sum(face.heat is not None for face in faces)
                 response = PredictResponse(
                     status="ok" if faces else "no_face",

@@ -101,10 +101,11 @@ def test_files_of_every_mode_are_hashed_as_imagehash_hashes_them(mode):
         image.save(stream, "JPEG" if mode == "CMYK" else "PNG")
         contents.append(stream.getvalue())
     decoded = [decode(content) for content in contents]
-    expected = [
-        int(str(imagehash.dhash(Image.open(io.BytesIO(content)))), 16) for content in contents
-    ]
-    assert hashing.dhash([one.pixels.plain_grey for one in decoded]).tolist() == expected
+    images = [Image.open(io.BytesIO(content)) for content in contents]
+    if mode == "I;16":  # imagehash would drop the lower 8 bits, training rounds
+        images = [Image.fromarray((np.asarray(one) / 257).round().astype("u1")) for one in images]
+    expected = [int(str(imagehash.dhash(image)), 16) for image in images]
+    assert hashing.dhash([one.pixels.grey for one in decoded]).tolist() == expected
 
 
 def test_written_as_imagehash_writes_it():
