@@ -8,8 +8,8 @@ from PIL import Image
 
 from faceemo.errors import UserError
 
-SHAPES = (
-    "uint8 arrays [H, W] or [H, W, 1] (grey), [H, W, 3] (red, green, blue), [H, W, 4] "
+_ACCEPTED = (
+    "images as uint8 arrays [H, W] or [H, W, 1] (grey), [H, W, 3] (red, green, blue), [H, W, 4] "
     "(with transparency), or batches [N, H, W], [N, H, W, C] and [N, C, H, W] of these"
 )
 _CHANNELS = (1, 3, 4)
@@ -24,7 +24,7 @@ def split_batch(value: Any) -> Iterator[Image.Image]:
     """Yields the images of an array, one or many.
 
     Args:
-        value: An array as described by `SHAPES`, of any library that NumPy can read. A batch whose
+        value: An array as `_ACCEPTED` describes, of any library that NumPy can read. A batch whose
             colours come before the sides is told from one whose colours come last by their number.
 
     Raises:
@@ -79,7 +79,7 @@ def _is_of(library: str, value: Any) -> bool:
 
 def _make_error(array: np.ndarray, fix: str) -> UserError:
     return UserError(
-        expected=f"images as {SHAPES}",
+        expected=_ACCEPTED,
         found=f"an array of {array.dtype} {list(array.shape)}",
         fix=fix,
     )

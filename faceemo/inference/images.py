@@ -13,7 +13,7 @@ from faceemo.errors import UserError
 from faceemo.inference import arrays
 
 _ACCEPTED = (
-    f"images: paths of files or folders, open files, PIL images, {arrays.SHAPES}, or lists of these"
+    "images: paths of files or folders, open files, PIL images, uint8 arrays, or lists of these"
 )
 _FIXES = {  # for what is no image, by its type
     bytes: "give the content of a file as io.BytesIO(content), a path as str",
@@ -45,8 +45,8 @@ def load_images(images: Any) -> Iterator[LoadedImage]:
     """Decodes one image after the other; reads each file when its turn comes.
 
     Args:
-        images: One or many, in the forms that `_ACCEPTED` lists. A folder stands for all files in
-            and below it whose suffix is that of an image, in the order of their paths.
+        images: One or many, in the forms that `Predictor.predict` lists. A folder stands for all
+            files in and below it whose suffix is that of an image, in the order of their paths.
 
     Raises:
         UserError: If something is not an image, or a path does not exist.
