@@ -95,6 +95,18 @@ def test_damaged_results_are_repaired_with_as_little_work_as_possible(prepared, 
     assert detector.num_images == NUM_DECODABLE + repeated
 
 
+def test_measurements_of_an_older_version_are_repeated(prepared, detector):
+    before = read_results(prepared)
+    for name, field in ((prepare.RECORD, "measured"), (measure.NAME, "version")):
+        text = (prepared / name).read_text()
+        now, then = (f'"{field}": {number}' for number in (measure.VERSION, measure.VERSION - 1))
+        assert now in text
+        (prepared / name).write_text(text.replace(now, then))
+    prepare.prepare(prepared)
+    assert detector.num_images == 2 * NUM_DECODABLE
+    assert read_results(prepared) == before
+
+
 def test_only_the_new_images_of_a_changed_zip_are_measured(prepared, detector):
     fewer = {path: value for path, value in PLANTED.items() if path != "train/sad/9.png"}
     write_zip(prepared, fewer | {"train/sad/11.png": (make_image(4321), ledger.KEPT)})

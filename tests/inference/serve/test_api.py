@@ -65,6 +65,25 @@ def test_an_image_gets_the_predictions_of_the_predictor(api, predictor, tmp_path
         assert (body["width"], body["height"]) == size
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "HEIF"])
+def test_a_turned_photograph_gets_the_boxes_of_the_upright_one(api, kind):
+    upright = api.predict(photo_png()).json()
+    assert upright["faces"]
+    turned = Image.open(io.BytesIO(photo_png())).convert("RGB").transpose(Image.Transpose.ROTATE_90)
+    if kind == "JPEG":
+        options = {"xmp": b'<rdf:Description tiff:Orientation="6"/>'}
+    else:  # these keep it as a property of the container
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        options = {"exif": exif.tobytes()}
+    stream = io.BytesIO()
+    turned.save(stream, kind, quality=95, **options)
+    found = api.predict(stream.getvalue()).json()
+    assert (found["width"], found["height"]) == (upright["width"], upright["height"])
+    for one, other in zip(found["faces"], upright["faces"], strict=True):
+        assert one["box"] == pytest.approx(other["box"], abs=3)
+
+
 def test_an_image_without_a_face_has_no_predictions(api):
     body = api.predict(wall_png(), "?heat=true").json()
     assert (body["status"], body["faces"]) == ("no_face", [])
