@@ -115,6 +115,15 @@ def decode(content: bytes, formats: tuple[str, ...] | None = None) -> Decoded:
     return dataclasses.replace(found, pixels=pixels)
 
 
+def decode_file(path: Path) -> Decoded:
+    """Decodes the image file at `path`; one that cannot be opened has a problem too."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Decoded(bytes=0, problem=f"{type(error).__name__}: {error.strerror}")
+    return decode(content)
+
+
 def describe_problem(error: Exception) -> str:
     """Describes in one line why an image could not be decoded."""
     if isinstance(error, PIL.UnidentifiedImageError):

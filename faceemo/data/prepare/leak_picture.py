@@ -12,7 +12,7 @@ from faceemo.data.ledger import leaks, ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
-from faceemo.data.measure.decode import decode
+from faceemo.data.measure.decode import decode_file
 from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
 from faceemo.data.source import archive
 
@@ -137,7 +137,7 @@ def _draw_pair(
     high, wide = figure.get_figheight(), figure.get_figwidth()
     for place, name in enumerate(pair[:2]):
         axes = figure.add_axes((x + place * 0.95 / wide, y, 0.9 / wide, 0.9 / high))
-        pixels = decode((root / archive.FOLDER / name).read_bytes()).pixels
+        pixels = decode_file(root / archive.FOLDER / name).pixels
         axes.imshow(pixels.grey if pixels else np.zeros((1, 1)), cmap="gray")
         axes.axis("off")
         split, label, _ = name.split("/")

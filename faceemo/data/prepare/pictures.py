@@ -18,7 +18,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import row_sort_key
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import STRICT, Rules
-from faceemo.data.measure.decode import decode
+from faceemo.data.measure.decode import decode_file
 from faceemo.data.prepare.sheet import (
     BLUE,
     DPI,
@@ -240,7 +240,7 @@ def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> 
                 left + block - 0.04, top - 0.12, f"{len(names):,} images", size=8, ha="right"
             )
             for index, name in enumerate(generator.sample(names, min(len(names), across * down))):
-                pixels = decode((folder / name).read_bytes()).pixels
+                pixels = decode_file(folder / name).pixels
                 if pixels is None:  # screening reports it
                     continue
                 x, y = index % across * 1.04, index // across * 1.04
@@ -255,7 +255,7 @@ def _sample_note(root: Path) -> str:
 
 def _read_pixels(root: Path, path: str) -> np.ndarray:
     """Reads an original as RGB, uint8 [H, W, 3]; black if it cannot be decoded."""
-    pixels = decode((root / archive.FOLDER / path).read_bytes()).pixels
+    pixels = decode_file(root / archive.FOLDER / path).pixels
     return pixels.bgr[..., ::-1] if pixels else np.zeros((48, 48, 3), np.uint8)
 
 
