@@ -1,7 +1,7 @@
 """A model's predictions on one split, and the scores computed from them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from faceemo.analysis.statistics import (
 )
 from faceemo.config import CLASSES
 from faceemo.errors import UserError
+
+# Value of a ratio without a denominator. `Any`, because scikit-learn's type is that of 'warn'.
+_ZERO: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,15 +104,22 @@ def compute_scores(predictions: Predictions) -> dict[str, Any]:
             interval is None if no image bears on it.
         confusion: Counts [C][C], a row per true class and a column per predicted class.
     """
+    # Takes seconds, which the plan and a mistaken start need not wait for.
+    from sklearn import metrics
+
     labels, predicted, classes = predictions.labels, predictions.predicted, predictions.classes
-    images = len(labels)
-    confusion = _count_confusions(predictions)
-    precision, recall, f1, support = _score_classes(confusion)
+    images, indexes = len(labels), list(range(len(predictions.classes)))
+    support = np.bincount(labels, minlength=len(classes))
+    table: Any = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=indexes, average=None, zero_division=_ZERO
+    )
+    precision, recall, f1, _ = table
+    confusion = metrics.confusion_matrix(labels, predicted, labels=indexes)
     right = int((predicted == labels).sum())
     return {
         "images": images,
         "classes": list(classes),
-        "accuracy": right / images,
+        "accuracy": float(metrics.accuracy_score(labels, predicted)),
         "accuracy_interval": list(wilson_interval(right, images)),
         "majority_class": classes[int(support.argmax())],
         "majority_baseline": float(support.max() / images),
@@ -156,41 +166,19 @@ def cross_entropies(predictions: Predictions) -> np.ndarray:
 
 
 def classification_report(predictions: Predictions) -> str:
-    """Returns precision, recall, F1 and support as text, in the layout of scikit-learn's table."""
-    names = [str(name) for name in predictions.classes]
-    precision, recall, f1, support = _score_classes(_count_confusions(predictions))
-    scores, images = np.stack([precision, recall, f1], axis=1), len(predictions.labels)
-    accuracy = (predictions.predicted == predictions.labels).mean()
-    width = max(len("weighted avg"), *map(len, names))
+    """Returns scikit-learn's table of precision, recall, F1 and support as text."""
+    from sklearn import metrics
 
-    def line(name: str, values: Sequence[float], count: int) -> str:
-        return f"{name:>{width}} " + "".join(f" {value:9.3f}" for value in values) + f" {count:9}\n"
-
-    heading = "".join(f" {word:>9}" for word in ("precision", "recall", "f1-score", "support"))
-    return "".join(
-        [
-            f"{'':>{width}} {heading}\n\n",
-            *(line(*row) for row in zip(names, scores, support.tolist(), strict=True)),
-            "\n",
-            f"{'accuracy':>{width}} {'':20} {accuracy:9.3f} {images:9}\n",
-            line("macro avg", scores.mean(axis=0), images),
-            line("weighted avg", np.average(scores, axis=0, weights=support), images),
-        ]
+    return str(
+        metrics.classification_report(
+            predictions.labels,
+            predictions.predicted,
+            labels=list(range(len(predictions.classes))),
+            target_names=predictions.classes,
+            digits=3,
+            zero_division=_ZERO,
+        )
     )
-
-
-def _count_confusions(predictions: Predictions) -> np.ndarray:
-    """Counts the images of each true and predicted class: int64 [C, C], a row per true class."""
-    side = len(predictions.classes)
-    cells = predictions.labels.astype(np.int64) * side + predictions.predicted
-    return np.bincount(cells, minlength=side * side).reshape(side, side)
-
-
-def _score_classes(confusion: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Returns precision, recall and F1, float64 [C], 0 if undefined, and support, int64 [C]."""
-    hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall = (hits / np.maximum(total, 1) for total in (predicted, support))
-    return precision, recall, 2 * hits / np.maximum(support + predicted, 1), support
 
 
 def _recall_interval(row: np.ndarray, index: int) -> list[float] | None:

@@ -23,6 +23,7 @@ _LIBRARIES = [
     "tensorflow",
     "clu.metric_writers",
     "clu.periodic_actions",
+    "sklearn.metrics",
     "matplotlib.pyplot",
     "orbax.checkpoint",
     "faceemo.experiments.run",
