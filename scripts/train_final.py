@@ -31,12 +31,11 @@ def main() -> int:
     parser.add_argument(
         "--epochs",
         type=int,
-        default=finals.EPOCHS,
-        help="maximum number of epochs",
+        help=f"maximum number of epochs (default: {finals.EPOCHS}, or that of --overrides)",
     )
     add_sweep_options(parser, Path("checkpoints/final"))
     options = parser.parse_args()
-    overrides = ",".join(filter(None, (f"epochs={options.epochs}", options.overrides)))
+    overrides = finals.add_epochs(options.overrides, options.epochs)
 
     def store(run: Run) -> str:
         path = finals.store(run.workdir, options.root / finals.FOLDER / run.name)

@@ -58,7 +58,7 @@ def test_tensorboard_gets_the_pictures(trained):
     folder, _, process = trained
     tags = EventAccumulator(str(folder / "run")).Reload().Tags()["tensors"]
     assert {"validation/confusion_matrix", "validation/misclassified"} < set(tags)
-    assert f"tensorboard --logdir {folder}\n" in process.stdout
+    assert f"tensorboard --logdir {folder / 'run'}\n" in process.stdout
 
 
 @pytest.mark.slow
@@ -190,7 +190,13 @@ run.train = stop
 app.run(main.main, flags_parser=main._parse)
 """
     process = subprocess.run(
-        [sys.executable, "-c", code, "--config=configs/vgg16.py:7,weights=none", "--workdir=w"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "--config=configs/vgg16.py:7,weights=none,dataset=sample",
+            "--workdir=w",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

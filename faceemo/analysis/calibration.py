@@ -98,6 +98,27 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     }
 
 
+def describe(fitted: Mapping[str, Any]) -> str:
+    """Describes a run's temperature, and what it changes, in one line.
+
+    Args:
+        fitted: What `fit` returned.
+    """
+    temperature = fitted["temperature"]
+    lowest, highest = _TEMPERATURES
+    if temperature > 0.99 * highest:
+        effect = "the most allowed: its probabilities do not tell right answers from wrong ones"
+    elif temperature < 1.01 * lowest:
+        effect = "the least allowed: nearly all of its answers are right"
+    else:
+        effect = "less certain" if temperature > 1 else "more certain"
+        effect = f"which makes probabilities {effect}"
+    return (
+        f"calibration: logits are divided by {temperature:.2f}, {effect}; expected calibration "
+        f"error {fitted['ece_before']:.4f} before, {fitted['ece_after']:.4f} after"
+    )
+
+
 def measure_before_and_after(
     predictions: Predictions, fitted: Mapping[str, Any] | None
 ) -> dict[str, Any]:

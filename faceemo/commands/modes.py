@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from faceemo import errors
-from faceemo.config import BACKBONES
+from faceemo.config import BACKBONES, warmup_epochs
 
 MODES = {
     "train": "prepare the data if necessary, train or resume, report",
@@ -78,15 +79,25 @@ def run_mode(
     # TensorFlow only writes metrics and reads records here; its start-up messages are noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with _joined(processes):
+    if mode != "plan":
+        from faceemo import data
+
+        # Before JAX and the weights, which take longer to load.
+        data.check_present(config)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Lines of a long run have to appear at once, also in a pipe or a file.
+        sys.stdout.reconfigure(line_buffering=True)
+    with _joined(processes), contextlib.ExitStack() as stack:
         # These imports take seconds, which a mistyped option need not wait for.
         from faceemo.experiments import plan
-        from faceemo.train import compile_cache, interrupt
+        from faceemo.train import compile_cache, interrupt, parallel, run_log
 
         if mode != "plan":
             from faceemo.experiments import run
 
         compile_cache.enable()
+        if mode == "train" and parallel.is_first():
+            stack.enter_context(run_log.keep(workdir))
         print(*remarks, _heading(config, assumed), sep="\n")
         try:
             if mode == "plan":
@@ -116,16 +127,22 @@ def _heading(config: ConfigDict, assumed: bool) -> str:
 
     remark = " (the default; none was named)" if assumed else ""
     devices, platform = jax.device_count(), jax.default_backend()
-    return ", ".join(
-        [
-            f"{BACKBONES[config.arch].title}, variant {config.variant}{remark}",
-            f"{config.image_size} px",
-            f"batch {config.batch_size}",
-            f"{config.epochs} epoch{'s' * (config.epochs != 1)}",
-            f"weights {config.weights}",
-            f"{devices} {platform} device{'s' * (devices != 1)}",
-        ]
+    warmup = warmup_epochs(config)
+    shortened = (
+        f"warm-up shortened from {config.warmup_epochs:g} epoch to {warmup:g}"
+        if warmup != config.warmup_epochs
+        else ""
     )
+    parts = (
+        f"{BACKBONES[config.arch].title}, variant {config.variant}{remark}",
+        f"{config.image_size} px",
+        f"batch {config.batch_size}",
+        f"{config.epochs} epoch{'s' * (config.epochs != 1)}",
+        f"weights {config.weights}",
+        f"{devices} {platform} device{'s' * (devices != 1)}",
+        shortened,
+    )
+    return ", ".join(filter(None, parts))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 
 from faceemo.config import ARCHS, argument, default_workdir, make_config, shipped, validate
 from faceemo.errors import UserError, suggest_path, suggestion
+from faceemo.train import run_log
+from faceemo.train.checkpoint import run_folders
 
 _EXAMPLE = "faceemo train vgg16:7"
 _FORMS = (
@@ -17,7 +19,6 @@ _FORMS = (
     "csv of images"
 )
 _RUN_FORMS = "the folder of a trained run, or what faceemo train was given"
-_SERIES = ("latest", "best")  # folders of a run that hold its checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,17 +65,23 @@ def resolve(
     if Path(name).suffix == ".py":
         config = _load_file(Path(name), arg if colon else None)
         return _configured(config, fields, workdir, not argument.names_variant(arg))
-    if _is_run(path):
+    if run_folders.is_run(path):
         from faceemo.train.checkpoint.checkpoints import load_recipe
 
         config = ConfigDict(load_recipe(path)["config"])
         return _configured(config, fields, workdir or path, assumed=False)
     _refuse_folder_of_checkpoints(path)
-    if trained and (_is_other_file(path) or (path.is_dir() and not any(path.iterdir()))):
+    if trained and _is_other_file(path):
         raise UserError(
             expected=_RUN_FORMS,
-            found=f"'{path}', {'an empty folder' if path.is_dir() else 'a file of another kind'}",
+            found=f"'{path}', a file of another kind",
             fix="name the folder of a run, which contains summary.json",
+        )
+    if trained and path.is_dir() and _holds_no_images(path):
+        raise UserError(
+            expected=_RUN_FORMS,
+            found=f"'{path}', a folder in which no epoch has been finished",
+            fix=f"train there first, with --workdir {path}, or {run_folders.advise()}",
         )
     if path.exists():
         from faceemo.commands import own_images
@@ -85,8 +92,8 @@ def resolve(
     if trained:
         raise UserError(
             expected=_RUN_FORMS,
-            found=f"'{text}'{suggest_path(path, ARCHS)}",
-            fix="correct the path, or name another run, such as checkpoints/vgg16-7",
+            found=f"'{text}', which does not exist{suggest_path(path, ARCHS)}",
+            fix=f"correct the path, or {run_folders.advise()}",
         )
     raise UserError(
         expected=_FORMS,
@@ -95,13 +102,9 @@ def resolve(
     )
 
 
-def _is_run(path: Path) -> bool:
-    """Returns whether a folder holds checkpoints of a run, intact or not: best/12 or latest/12."""
-    return any(
-        checkpoint.is_dir() and checkpoint.name.isdigit()
-        for series in _SERIES
-        for checkpoint in path.glob(f"{series}/*")
-    )
+def _holds_no_images(path: Path) -> bool:
+    """Returns whether a folder is empty, or that of a run without checkpoints."""
+    return (path / run_log.NAME).is_file() or not any(path.iterdir())
 
 
 def _is_other_file(path: Path) -> bool:
@@ -112,11 +115,12 @@ def _is_other_file(path: Path) -> bool:
 def _refuse_folder_of_checkpoints(path: Path) -> None:
     """Refuses RUN/best and RUN/best/12, which hold weights but are not the folder of a run."""
     for run in (*path.parents,)[:2]:
-        if path.relative_to(run).parts[0] in _SERIES and _is_run(run):
+        if path.relative_to(run).parts[0] in run_folders.SERIES and run_folders.is_run(run):
             raise UserError(
                 expected="the folder of a run",
                 found=f"'{path}', a folder of checkpoints inside it",
-                fix=f"give the folder that contains summary.json: {run}",
+                fix=f"give the folder that contains summary.json: "
+                f"{run if run.name else run.resolve()}",
             )
 
 

@@ -12,7 +12,7 @@ from faceemo.config.configuration import (
     validate,
 )
 from faceemo.config.fields import FIELDS, GROUPS, Field
-from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers
+from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers, warmup_epochs
 from faceemo.config.variants import VARIANTS
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "make_config",
     "teachers",
     "validate",
+    "warmup_epochs",
 ]

@@ -21,17 +21,25 @@ def parse(arg: str | None) -> tuple[int | str, dict[str, str]]:
     variant, overrides = DEFAULT_VARIANT, {}
     for position, part in enumerate(filter(None, (arg or "").split(","))):
         field, equals, value = part.partition("=")
-        if equals and re.fullmatch(r"\w+", field) and field not in overrides:
+        if equals and field in overrides:
+            raise UserError(
+                expected="each field once",
+                found=f"{field}={overrides[field]} and {part}",
+                fix="leave one of them out",
+            )
+        if equals and re.fullmatch(r"\w+", field):
             overrides[field] = value
         elif position == 0 and names_variant(part):
             variant = "best" if part == "best" else int(part)
         else:
             close = "" if equals else suggestion(part, [name for name in VARIANT_NAMES if name])
+            is_variant = position == 0 and re.fullmatch(r"-?\w+", part)
+            where = "" if part == arg else f" in '{arg}'"
             raise UserError(
                 expected=f"a variant from 0 to {len(VARIANTS) - 1} or 'best', then field=value "
-                "pairs (each field once), separated by commas",
-                found=f"'{part}' in ':{arg}'{close}",
-                fix="write for example ':7' or ':7,image_size=96,dataset=sample'",
+                "pairs, separated by commas",
+                found=f"{'the variant ' * bool(is_variant)}'{part}'{where}{close}",
+                fix="write for example vgg16:7 or vgg16:7,image_size=96,dataset=sample",
             )
     return variant, overrides
 

@@ -13,7 +13,10 @@ from faceemo.errors import UserError, closest, suggestion
 
 SPLITS = ("train", "validation", "test")
 # A run may be resumed with another value of these; of `epochs` too, unless a schedule ends with it.
-MAY_DIFFER = {"data_dir", "source", "patience", "checkpoint_every_steps", "cache_features"}
+MAY_DIFFER = {
+    *("data_dir", "source", "patience", "patience_metric"),
+    *("checkpoint_every_steps", "cache_features"),
+}
 
 
 def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) -> ConfigDict:

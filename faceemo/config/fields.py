@@ -93,8 +93,15 @@ FIELDS: dict[str, Field] = {
     "epochs": Field(TRAINING, "Largest number of passes over the training images.", 6),
     "patience": Field(
         TRAINING,
-        "Epochs without a better validation accuracy before training stops; 0 never stops early.",
+        "Epochs without a better value of patience_metric before training stops; 0 never stops "
+        "early.",
         2,
+    ),
+    "patience_metric": Field(
+        TRAINING,
+        "What early stopping watches on validation, 'accuracy' or 'loss'; the best checkpoint is "
+        "that of the highest accuracy in either case.",
+        "accuracy",
     ),
     "seed": Field(TRAINING, "Seed of initial weights, data order and augmentation.", 1991921),
     "dtype": Field(NETWORK, "Type of the activations; parameters stay float32.", "float32"),
@@ -194,7 +201,8 @@ FIELDS: dict[str, Field] = {
     ),
     "warmup_epochs": Field(
         TRAINING,
-        "Epochs, or a part of one, in which the learning rate rises from almost zero.",
+        "Epochs, or a part of one, in which the learning rate rises from almost zero; 'best' rises "
+        "for a quarter of a run that has no more epochs than its warm-up.",
         0.0,
     ),
     "layer_decay": Field(

@@ -10,10 +10,12 @@ from ml_collections import ConfigDict
 from faceemo.config import argument, classes
 from faceemo.config.augmentation import AUGMENTATIONS
 from faceemo.config.backbones import ARCHS, BACKBONES
+from faceemo.config.best import COMMON
 from faceemo.config.variants import VARIANTS
 from faceemo.errors import suggestion
 
 UNFREEZE = ("0", "1", "2", "3", "all")
+PATIENCE_METRICS = ("accuracy", "loss")
 POLICIES = ("original", "strict", "keep")
 
 
@@ -50,11 +52,22 @@ def find_problems(config: ConfigDict) -> list[str]:
         found += _weights_problems(config)
     if lost := [str(path) for path in teachers(config) if not path.exists()]:
         found.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
-    if config.warmup_epochs >= config.epochs > 0:
+    if warmup_epochs(config) >= config.epochs > 0:
         found.append(
             f"warmup_epochs={config.warmup_epochs:g} (takes less than epochs, {config.epochs})"
         )
     return found
+
+
+def warmup_epochs(config: ConfigDict) -> float:
+    """Returns the epochs of warm-up: those of the field, or fewer in a short run of 'best'.
+
+    Where the run has no more epochs than the recipe's own warm-up, warm-up takes a quarter of them.
+    """
+    recipe = COMMON["warmup_epochs"]
+    if config.variant == "best" and config.warmup_epochs == recipe >= config.epochs:
+        return config.epochs / 4
+    return config.warmup_epochs
 
 
 def teachers(config: ConfigDict) -> list[Path]:
@@ -115,6 +128,7 @@ RULES: dict[str, Rule] = {
     "image_size": Rule("32 to 1024", lambda value: 32 <= value <= 1024),
     "epochs": _POSITIVE,
     "patience": _COUNT,
+    "patience_metric": _one_of(*PATIENCE_METRICS),
     "seed": _SEED,
     "dtype": _one_of("float32", "bfloat16"),
     # A name of the backbone's or a file, see `_weights_problems`.

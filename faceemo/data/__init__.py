@@ -16,6 +16,19 @@ def dataset_root(config: ConfigDict) -> Path:
     return data_dir / "sample" if config.dataset == "sample" else data_dir
 
 
+def check_present(config: ConfigDict) -> None:
+    """Refuses a configuration whose images are missing; takes no time and needs no JAX.
+
+    Raises:
+        UserError: If there are no images, with where to put them.
+    """
+    from faceemo.data.source import archive
+    from faceemo.data.source.selection import Selection
+
+    if config.dataset != "sample":  # which is drawn when it is loaded
+        archive.check_present(dataset_root(config), Selection.from_config(config))
+
+
 def load(config: ConfigDict) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
 

@@ -23,7 +23,7 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import freezing, parallel
+from faceemo.train import freezing, parallel, run_log
 from faceemo.train.build_steps import build_eval_step
 from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints
@@ -73,6 +73,7 @@ def evaluate_best(
             fix="evaluate on another --split; if the source has no such split, a new run with "
             "test_share=0.1 sets some of its training images aside",
         )
+    print(f"measures    the best weights on the {len(split):,} {name} images")
     variables, history = checkpoints.restore_best()
     copies = parallel.replicate(variables)
     step = build_eval_step(model, preprocessing)
@@ -100,6 +101,7 @@ def write_report(
     columns: dict[str, dict[str, str]] | None = None,
 ) -> Path:
     """Writes the report on a split and, if the run is finished, the card; returns the page."""
+    print("draws       the report")
     rows = ledger.read(data.dataset_root(config))
     cuts = slices.make_groupings(
         evaluated.predictions, rows, Rules.from_config(config), split, columns
@@ -141,7 +143,7 @@ def summarise(
     result = compute_scores(predictions)
     trainable = sum(row["trained"] for row in rows)
     config = recipe["config"]
-    warnings = {f"epoch {row['epoch']}": row["warning"] for row in history if "warning" in row}
+    warnings = _gather_warnings(history)
     if warning := check_inherited_images(recipe):
         warnings["origin"] = warning
     return {
@@ -166,6 +168,17 @@ def summarise(
     }
 
 
+def _gather_warnings(history: list[dict[str, Any]]) -> dict[str, str]:
+    """Returns the first warning of the epochs by its epoch, with the numbers of the others."""
+    warned = [row for row in history if "warning" in row]
+    if not warned:
+        return {}
+    first, *others = warned
+    numbers = ", ".join(str(row["epoch"]) for row in others)
+    also = f" (also in epoch{'s' * (len(others) > 1)} {numbers})" if others else ""
+    return {f"epoch {first['epoch']}": f"{first['warning']}{also}"}
+
+
 def print_result(split: str, predictions: Predictions) -> None:
     """Prints the scores on a split beside the majority baseline."""
     result = compute_scores(predictions)
@@ -179,12 +192,24 @@ def print_result(split: str, predictions: Predictions) -> None:
 
 def print_places(workdir: Path, page: Path) -> None:
     """Prints where a run's results are."""
-    places = {"summary": workdir / "summary.json", "checkpoint": workdir / "best"}
+    places = {
+        "summary": workdir / "summary.json",
+        "checkpoint": workdir / "best",
+        "log": workdir / run_log.NAME,
+    }
     print(f"report      {page}")
     for name, path in places.items():
         if path.exists():
             print(f"{name:<11} {path}")
     if files := event_files.list_event_files(workdir):
         print(f"metrics     {files[-1]}")
-        # The parent, so that TensorBoard shows the run by its folder's name.
-        print(f"            {shlex.join(['tensorboard', '--logdir', str(workdir.parent)])}")
+        print(f"            {shlex.join(['tensorboard', '--logdir', str(_log_folder(workdir))])}")
+
+
+def _log_folder(workdir: Path) -> Path:
+    """Returns the folder that TensorBoard should read.
+
+    Of a run in `checkpoints/` it is the folder above, so that TensorBoard shows all runs by their
+    names. Another folder may hold much besides the run, so it is the run's own there.
+    """
+    return workdir.parent if "checkpoints" in workdir.parent.parts else workdir

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from faceemo import staging
 from faceemo.analysis import card
-from faceemo.config import BACKBONES, STUDY
+from faceemo.config import BACKBONES, STUDY, argument
 from faceemo.errors import UserError
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
@@ -50,6 +50,28 @@ def store(workdir: Path, folder: Path) -> Path:
         trained.save(partial / trained_model.NAME)
         shutil.copyfile(text, partial / card.NAME)
     return folder / trained_model.NAME
+
+
+def add_epochs(overrides: str, epochs: int | None) -> str:
+    """Adds the number of epochs to 'field=value' pairs, separated by commas.
+
+    Args:
+        overrides: The pairs.
+        epochs: The number; None keeps that of the pairs, and is `EPOCHS` if they have none.
+
+    Raises:
+        UserError: If both give a number.
+    """
+    _, pairs = argument.parse(overrides)
+    if "epochs" not in pairs:
+        return ",".join(filter(None, (f"epochs={epochs or EPOCHS}", overrides)))
+    if epochs is not None:
+        raise UserError(
+            expected="the number of epochs once",
+            found=f"--epochs {epochs} and --overrides with epochs={pairs['epochs']}",
+            fix="leave one of them out",
+        )
+    return overrides
 
 
 def parse_models(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """The modes of a run, each from a configuration to results on disk."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from faceemo.analysis.report import epoch_pictures
 from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.theme import style
 from faceemo.config import classes_of
+from faceemo.data.ledger import ledger
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.experiments import evaluation, held_out
+from faceemo.experiments import evaluation, held_out, images_used
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import loop, parallel
+from faceemo.train import dead_features, loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
-from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint import image_terms, run_folders
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.checkpoint.progress import is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
@@ -41,18 +41,24 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
         The contents of `workdir/summary.json`.
     """
+    if not run_folders.is_run(workdir):
+        dead_features.refuse_known(config)
     # Before the data, which may take long, so that missing weights are reported at once.
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
-    splits = data.load(config)
-    start = estimate_batch_stats(config, start, splits["train"])
     if parallel.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
+    root = data.dataset_root(config)
+    print(f"loads       images from {root}, and prepares them first where that is not done yet")
+    with run_log.details():
+        splits = data.load(config)
+    print(*images_used.describe(config, splits, ledger.read(root)), sep="\n")
+    start = estimate_batch_stats(config, start, splits["train"])
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
-    terms = image_terms.read_own(config, data.dataset_root(config))
+    terms = image_terms.read_own(config, root)
     recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers, terms)
     if (warning := check_inherited_images(recipe)) and parallel.is_first():
-        print(f"warning: {warning}", file=sys.stderr)
+        run_log.warn(warning)
     checkpoints = Checkpoints(workdir, recipe)
     if checkpoints.has_only_best():
         history = checkpoints.history()
@@ -77,10 +83,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         config, workdir, "validation", evaluated, history, summary, fitted
     )
     evaluation.print_result("validation", evaluated.predictions)
-    print(
-        f"calibration: temperature {fitted['temperature']:.3f}, expected calibration error "
-        f"{fitted['ece_before']:.4f}, {fitted['ece_after']:.4f} with it"
-    )
+    print(calibration.describe(fitted))
     evaluation.print_places(workdir, page)
     return summary
 
@@ -167,7 +170,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
 
 def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:
     """Refuses to continue a run that kept only its best weights."""
-    if not is_finished(history, config.epochs, config.patience):
+    if not is_finished(history, config):
         raise UserError(
             expected=f"a state in {workdir} from which training can go on after "
             f"{len(history)} epochs",

@@ -9,7 +9,7 @@ from faceemo.config import MAY_DIFFER, make_config
 
 # Fields that do not distinguish one recipe from another: they do not affect training, or are the
 # seed.
-_NOT_IN_RECIPE = MAY_DIFFER - {"patience"} | {"seed"}
+_NOT_IN_RECIPE = (MAY_DIFFER - {"patience", "patience_metric"}) | {"seed"}
 
 
 class Seeded(Protocol):

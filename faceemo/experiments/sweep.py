@@ -62,7 +62,7 @@ class Run:
             return False
         # Fields that were added after the run was made had their default in it.
         recorded = make_config(self.config.arch).to_dict() | summary["config"]
-        return progress.is_finished(history, self.config.epochs, self.config.patience) and all(
+        return progress.is_finished(history, self.config) and all(
             recorded[field] == value
             for field, value in self.config.items()
             if field not in MAY_DIFFER - {"data_dir", "source"}

@@ -20,6 +20,8 @@ from faceemo.train.state import TrainState
 _BAR = (
     "{desc} {percentage:.0f}%|{bar:10}| {n_fmt}/{total_fmt} {rate_fmt}, left {remaining}{postfix}"
 )
+# Seconds between lines about an epoch where the output shows no bar, as in a pipe.
+_SILENCE = 60
 
 
 def train_epoch(
@@ -68,7 +70,7 @@ def train_epoch(
         leave=False,
     )
     began = time.perf_counter() - progress.seconds
-    unread = []
+    told, unread = time.perf_counter(), []
     with bar:
         for number, batch in enumerate(batches, progress.batch + 1):
             state, sums = step(state, parallel.shard(batch), epoch)
@@ -87,6 +89,10 @@ def train_epoch(
                     gradient_norms=progress.gradient_norms + float(sums["gradient_norm"]),
                 )
                 _show(bar, progress, config.epochs)
+                if bar.disable and time.perf_counter() - told > _SILENCE:
+                    loss = progress.totals.compute()["loss"]
+                    print(f"epoch {epoch + 1:>2}  {done} of {steps} steps done, loss {loss:.4f}")
+                    told = time.perf_counter()
                 report(epoch * steps + done)
             # The end of an epoch is saved after its validation, unless the run has to stop before.
             if stop or (due and number < steps):

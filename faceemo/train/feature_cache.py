@@ -26,7 +26,7 @@ from faceemo.data.augment import augment
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import eval_step, parallel
+from faceemo.train import eval_step, parallel, run_log
 from faceemo.train.checkpoint.digest import digest_tree
 from faceemo.train.eval_step import plain_inputs
 from faceemo.train.start import Start
@@ -64,7 +64,7 @@ def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -
         return without_cache
     images = {name: splits[name] for name in ("train", "validation")}
     each = jax.eval_shape(
-        lambda params, batch_stats: _compute_features(
+        lambda params, batch_stats: compute_features(
             model, start.preprocessing, params, batch_stats, np.zeros((1, 8, 8), np.uint8)
         ),
         variables["params"],
@@ -100,7 +100,7 @@ def _is_worth_caching(config: ConfigDict, model: Model, n: int) -> bool:
     return config.cache_features == "auto" and same and alone and shown > n
 
 
-def _compute_features(
+def compute_features(
     model: Model, preprocessing: Preprocessing, params: Any, batch_stats: Any, images: Any
 ) -> jax.Array:
     """Computes the head's inputs from uint8 images [B, H, W]: the features.
@@ -119,8 +119,9 @@ def _compute_split(start: Start, split: Split, batch_size: int, name: str) -> np
 
     Batches are cut as in training, so that sums are taken in the same order.
     """
+    print(f"computes    features of the {len(split):,} {name} images, once for all epochs")
     step = parallel.map_eval_step(
-        lambda params, batch_stats, images: _compute_features(
+        lambda params, batch_stats, images: compute_features(
             start.model, start.preprocessing, params, batch_stats, images
         )
     )
@@ -198,7 +199,8 @@ def _write(path: Path, features: np.ndarray, description: dict[str, Any]) -> Non
             digest = downloads.file_digest(partial, "sha256")
         with staging.file(record) as partial:
             partial.write_text(json.dumps(description | {"sha256": digest}, indent=2) + "\n")
-        print(f"features of {len(features):,} images: computed once and stored in {path}")
+        with run_log.details():
+            print(f"features of {len(features):,} images: computed once and stored in {path}")
     except OSError as error:
         print(f"features of {len(features):,} images: computed, but not stored on disk ({error})")
 
@@ -213,7 +215,8 @@ def _read(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
             # NumPy files cannot store the type bfloat16; they return raw bytes.
             features = np.load(path).view(dtype)
             assert features.shape == shape
-            print(f"features of {len(features):,} images: read from {path}")
+            with run_log.details():
+                print(f"features of {len(features):,} images: read from {path}")
             return features
         problem = "their sha256 is not the stored one"
     except (OSError, ValueError, KeyError) as error:

@@ -183,9 +183,9 @@ def audit(variable_labels: Any, before: Any, after: Any) -> str:
         )
     still = ", ".join(name for name, is_other in trained.items() if not is_other)
     return (
-        f"frozen leaves: {len(frozen)}, all bit-identical to the start; "
-        f"trained leaves: {sum(trained.values())} of {len(trained)} moved"
-        + (f", not {still}" if still else "")
+        f"arrays that were frozen: {len(frozen)}, all unchanged to the bit; arrays that trained: "
+        f"{len(trained)}, {sum(trained.values())} of which changed"
+        + (f" (unchanged: {still})" if still else "")
     )
 
 
@@ -219,6 +219,14 @@ def make_plan(model: Model, params: Any, batch_stats: Any) -> list[dict[str, Any
             }
         )
     return rows
+
+
+def summarise_plan(rows: list[dict[str, Any]]) -> str:
+    """Formats the rows of `make_plan` as one line: which blocks train, and how many parameters."""
+    trained, frozen = (sum(row[key] for row in rows) for key in ("trained", "frozen"))
+    blocks = [row["block"] for row in rows if row["trained"]]
+    what = "the head alone" if blocks == ["head"] else ", ".join(blocks) if frozen else "all blocks"
+    return f"trains      {what}: {trained:,} of {trained + frozen:,} parameters"
 
 
 def format_plan(rows: list[dict[str, Any]]) -> str:

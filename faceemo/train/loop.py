@@ -1,7 +1,6 @@
 """The training loop: epochs of steps, validation, the best checkpoint, early stopping."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +15,13 @@ from ml_collections import ConfigDict
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import (
     build_steps,
+    collapse,
+    dead_features,
     feature_cache,
     freezing,
     interrupt,
     parallel,
+    run_log,
     watchdog,
 )
 from faceemo.train.batch_stats import recalibrate_batch_stats
@@ -29,7 +31,7 @@ from faceemo.train.checkpoint.lock import lock_workdir
 from faceemo.train.checkpoint.progress import (
     Progress,
     best_epoch,
-    explain_early_stop,
+    explain_end,
     is_finished,
 )
 from faceemo.train.distillation import Distillation
@@ -115,13 +117,15 @@ def _fit(
     checkpoints.save_frozen(start.variables, variable_labels)
     if (stored := checkpoints.restore_latest(state)) is not None:
         state, progress = stored
-        place = f", batch {progress.batch} of the next" if progress.batch else ""
-        print(f"continues after epoch {len(progress.history)}{place}")
+        print(_format_resumption(progress, steps))
     step = int(state.step)
     state = parallel.replicate(state)
 
     setup = feature_cache.Setup(model, start.preprocessing, splits)
-    if not is_finished(progress.history, config.epochs, config.patience):
+    constant = 0.0
+    if not is_finished(progress.history, config):
+        if stored is None:
+            constant = dead_features.check(config, start, train)
         setup = feature_cache.cache_features(config, start, splits)
     train, validation = setup.splits["train"], setup.splits["validation"]
     train_step = build_steps.build_train_step(
@@ -142,6 +146,7 @@ def _fit(
     report = periodic_actions.ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
+    warned = False
     with interrupt.catch_signals() as stop_requested:
 
         def stop_if_requested() -> None:
@@ -149,7 +154,7 @@ def _fit(
                 save(state, progress)
                 raise interrupt.Stopped
 
-        while not is_finished(progress.history, config.epochs, config.patience):
+        while not is_finished(progress.history, config):
             epoch = len(progress.history)
             state, progress = train_epoch(
                 train_step,
@@ -196,11 +201,13 @@ def _fit(
             }
             if math.isfinite(norm := progress.gradient_norms / steps):
                 row["train/gradient_norm"] = norm
-            warning = watchdog.detect_collapse(
+            warning = collapse.detect_collapse(
                 logits,
                 validation.labels,
                 train.classes,
                 train_accuracy=row["train/accuracy"],
+                train_loss=None if distillation else row["train/loss"],
+                constant_features=constant,
                 moving=moving,
             )
             if warning:
@@ -214,11 +221,12 @@ def _fit(
             writer.flush()
             save(state, progress, best=best)
             print(_format_row(row, best))
-            if warning:
-                print(f"warning: {warning}", file=sys.stderr)
+            if warning and not warned:
+                run_log.warn(f"{warning}. Later epochs with this fault are marked 'collapsed'")
+                warned = True
     writer.close()
-    if early_stop := explain_early_stop(progress.history, config.epochs, config.patience):
-        print(early_stop)
+    if end := explain_end(progress.history, config):
+        print(end)
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
     print(freezing.audit(variable_labels, start.variables, after))
@@ -226,16 +234,18 @@ def _fit(
 
 
 def _describe(config: ConfigDict, start: Start, workdir: Path) -> None:
-    """Prints what trains, and writes a table of all parameters."""
+    """Prints what trains, and writes tables of the blocks and of all parameters."""
     model, params = start.model, start.variables["params"]
     plan = freezing.make_plan(model, params, start.variables["batch_stats"])
-    print(freezing.format_plan(plan))
-    if config.layer_decay != 1:
-        print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
-    if parallel.is_first():
-        overview = workdir / "parameters.txt"
-        overview.write_text(f"{parameter_overview.get_parameter_overview(params)}\n")
-        print(f"every parameter with its shape: {overview}")
+    print(freezing.summarise_plan(plan))
+    with run_log.details():
+        print(freezing.format_plan(plan))
+        if config.layer_decay != 1:
+            print(freezing.format_rates(model, config.learning_rate, config.layer_decay))
+        if parallel.is_first():
+            overview = workdir / "parameters.txt"
+            overview.write_text(f"{parameter_overview.get_parameter_overview(params)}\n")
+            print(f"every parameter with its shape: {overview}")
 
 
 def _run_before(action: Callable[[], None], step: Callable[..., Any]) -> Callable[..., Any]:
@@ -263,4 +273,13 @@ def _format_row(row: dict[str, Any], best: bool) -> str:
         for split in ("train", "validation")
     )
     pace = f"{row['seconds']:.0f} s ({row['images_per_second']:.0f} images/s)"
-    return f"epoch {row['epoch']:>2}  {values}  {pace}{'  best so far' if best else ''}"
+    remarks = "  best so far" * best + "  collapsed" * ("warning" in row)
+    return f"epoch {row['epoch']:>2}  {values}  {pace}{remarks}"
+
+
+def _format_resumption(progress: Progress, steps: int) -> str:
+    """Formats from where a run goes on, in one line."""
+    done = len(progress.history)
+    if not progress.batch:
+        return f"continues after epoch {done}"
+    return f"continues inside epoch {done + 1}, after {progress.batch} of its {steps} steps"

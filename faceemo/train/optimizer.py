@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from faceemo.config import warmup_epochs
+
 # A learning rate, or a function from the number of steps already taken (int32) to it (float32).
 Rate = float | Callable[[jax.Array], jax.Array]
 
@@ -78,7 +80,7 @@ def make_schedule(config: ConfigDict, steps: int) -> Rate:
         The learning rate itself if it is constant, otherwise a function, see `Rate`.
     """
     peak, total = config.learning_rate, config.epochs * steps
-    warmup = min(round(config.warmup_epochs * steps), total - 1)
+    warmup = min(round(warmup_epochs(config) * steps), total - 1)
     if config.schedule == "constant":
         if not warmup:
             return peak

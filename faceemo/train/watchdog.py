@@ -1,6 +1,6 @@
 """Checks for faults of training that raise no error of their own, with likely cause and fix.
 
-A collapse of validation is a warning; every other fault ends the run.
+Every fault here ends the run; `faceemo.train.collapse` warns of one that does not.
 """
 
 import dataclasses
@@ -22,12 +22,6 @@ from faceemo.train.eval_step import plain_inputs
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
-# Entropy, in nats, of the predicted classes below which validation has collapsed: 0.1 is 98% in one
-# class and 2% in another.
-_COLLAPSED = 0.1
-# If nearly all labels are the same, nearly constant predictions can be right. It is no collapse if
-# accuracy exceeds that of a constant prediction by more than this share of its error rate.
-_GAIN = 0.1
 # Number of images to compare, spread evenly over a split.
 _SAMPLE = 64
 # Largest ratio of two splits' contrasts, and largest distance of their means as a share of the
@@ -97,61 +91,6 @@ def refuse_nonfinite_logits(
         found=f"non-finite logits for {broken:,} of {len(logits):,} images after epoch {epoch}, "
         f"whose losses and gradients were finite; likely cause: {cause}",
         fix=f"{fix}, and start in another --workdir: the same command would compute the same again",
-    )
-
-
-def detect_collapse(
-    logits: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    *,
-    train_accuracy: float,
-    moving: bool,
-) -> str | None:
-    """Detects a collapse of the predictions into one class.
-
-    (Nearly) all images are then predicted as that class, and accuracy is hardly above its share,
-    which says nothing about the model.
-
-    Args:
-        logits: The logits of the validation images, float [N, C].
-        labels: Their labels, int [N].
-        classes: The names of the C classes.
-        train_accuracy: Training accuracy in the same epoch.
-        moving: As for `refuse_nonfinite_logits`.
-
-    Returns:
-        The warning, or None.
-    """
-    counts = np.bincount(logits.argmax(axis=1), minlength=len(classes))
-    shares = counts[counts > 0] / counts.sum()
-    entropy = abs(float((shares * np.log(shares)).sum()))
-    if entropy >= _COLLAPSED or len(labels) < 2:
-        return None
-    predicted = int(counts.argmax())
-    name, top = classes[predicted], counts.max() / counts.sum()
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    share = float((labels == predicted).mean())
-    if accuracy > share + _GAIN * (1 - share):
-        return None
-    # Clearly more than a constant prediction would reach (by validation's class shares, which stand
-    # in for those of training).
-    learned = train_accuracy > np.bincount(labels).max() / len(labels) + 0.1
-    if learned and moving:
-        cause = "training accuracy is above chance, so BatchNorm's moving statistics lag behind"
-        fix = "bn_policy=recalibrate, a smaller batch_size or more epochs"
-    elif learned:
-        cause = (
-            "training accuracy is above chance, so validation images differ from training images"
-        )
-        fix = "compare the two (faceemo explore, scripts/view_augmentations.py)"
-    else:
-        cause = "training accuracy is at chance too: the steps are too large, or too few"
-        fix = "a lower learning_rate (or a higher one, if the loss hardly moves), more epochs"
-    return (
-        f"validation has collapsed: {top:.0%} of the predictions are '{name}' (entropy "
-        f"{entropy:.2f} of {math.log(len(classes)):.2f}), so that accuracy {accuracy:.3f} is "
-        f"little more than that class's share, {share:.3f}. Likely cause: {cause}. Fix: {fix}"
     )
 
 

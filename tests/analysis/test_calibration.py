@@ -124,3 +124,19 @@ def test_diagram_states_ece_baseline_and_temperature(predictions, theme):
     assert f"majority class {scores['majority_baseline']:.3f}" in written.replace("\n", " ")
     alone = draw_reliability_diagram({"before": measured["before"]}, scores, theme=theme)
     assert len(alone.axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("temperature", "words"),
+    [
+        (0.593, "divided by 0.59, which makes probabilities more certain"),
+        (1.5, "divided by 1.50, which makes probabilities less certain"),
+        (19.9999, "divided by 20.00, the most allowed: its probabilities do not tell right"),
+        (0.05001, "divided by 0.05, the least allowed"),
+    ],
+)
+def test_a_temperature_is_described_by_what_it_does(temperature, words):
+    fitted = {"temperature": temperature, "ece_before": 0.166, "ece_after": 0.0914}
+    said = calibration.describe(fitted)
+    assert words in said
+    assert said.endswith("error 0.1660 before, 0.0914 after")

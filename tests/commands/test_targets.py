@@ -74,7 +74,7 @@ def test_an_installed_package_has_the_files_in_it(tmp_path, monkeypatch):
     [
         ("vgg61:7", "'vgg61:7', which is no backbone.*did you mean 'vgg16'"),
         ("configs/vgg61.py:7", "did you mean 'configs/vgg16.py'"),
-        ("vgg16:12", "variant from 0 to 11"),
+        ("vgg16:12", "variant from 0 to 11.*found the variant '12'. Fix"),
         ("vgg16:7,imagesize=8", "did you mean 'image_size'.*write vgg16:7,image_size=8$"),
         ("empty.py", "the function get_config in empty.py"),
         ("note.txt", "a folder, zip or csv of images.*found the file note.txt"),
@@ -108,3 +108,21 @@ def test_a_path_that_is_almost_a_run_is_named(tmp_path, monkeypatch, text, train
 def test_fields_that_do_not_fit_together_are_refused():
     with pytest.raises(UserError, match=r"warmup_epochs=3 .takes less than epochs, 2"):
         targets.resolve("vgg16:7", {"epochs": 2, "warmup_epochs": 3.0})
+
+
+def test_what_is_no_run_is_told_apart_from_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("checkpoints/begun").mkdir(parents=True)
+    with pytest.raises(UserError, match="'nothing', which does not exist. Fix.*no run in"):
+        targets.resolve("nothing", {}, trained=True)
+    for content in (None, "train.log"):
+        if content:
+            Path("checkpoints/begun", content).touch()
+        with pytest.raises(UserError, match="'checkpoints/begun', a folder in which no epoch has"):
+            targets.resolve("checkpoints/begun", {}, trained=True)
+    Path("checkpoints/done/best/3").mkdir(parents=True)
+    with pytest.raises(UserError, match="such as checkpoints/done$"):
+        targets.resolve("nothing", {}, trained=True)
+    monkeypatch.chdir("checkpoints/done")
+    with pytest.raises(UserError, match=f"summary.json: {tmp_path}/checkpoints/done$"):
+        targets.resolve("best", {}, trained=True)

@@ -59,6 +59,23 @@ def test_a_mistyped_run_is_answered_in_the_words_of_the_command(tmp_path, monkey
         assert capsys.readouterr().err.startswith(f"faceemo: error: expected {words}")
 
 
+def test_missing_images_are_reported_before_missing_weights(tmp_path, monkeypatch, capsys):
+    """Neither the weights nor JAX's devices are asked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(modes, "_heading", lambda *_: pytest.fail("began to train"))
+    for command in ("train", "lr-find", "evaluate"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([command, "vgg16:7"])
+        assert "Facial_emotion_images.zip" in capsys.readouterr().err
+    assert not Path("checkpoints").exists()
+
+
+def test_a_shortened_warm_up_is_said_at_the_start():
+    short = modes._heading(make_config("mobilenet", "best,epochs=1"), False)
+    assert short.endswith("warm-up shortened from 1 epoch to 0.25")
+    assert "warm-up" not in modes._heading(make_config("mobilenet", "best"), False)
+
+
 @pytest.mark.slow
 def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatch, capsys):
     drawn = sample.write_zip(tmp_path, seed=5, counts=sample.MIN_COUNTS | {"train": 60})
@@ -70,7 +87,7 @@ def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatc
                 place.write_bytes(archive.read(name))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    options = ["--image-size", "32", "--epochs", "2"]
+    options = ["--image-size", "64", "--epochs", "2"]
     assert cli.main(["train", "my faces", *options]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("classes   classes=happy+neutral+sad+surprise: ")
@@ -84,6 +101,6 @@ def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatc
     assert cli.main(["train", str(run), "--epochs", "3"]) == 0
     assert "continues after epoch 2" in capsys.readouterr().out
     best = json.loads((run / "summary.json").read_text())["val_accuracy"]
-    for target in ([str(run)], ["my faces", "--image-size", "32", "--epochs", "3"]):
+    for target in ([str(run)], ["my faces", "--image-size", "64", "--epochs", "3"]):
         assert cli.main(["evaluate", *target]) == 0
         assert f"validation: accuracy {best:.4f}" in capsys.readouterr().out

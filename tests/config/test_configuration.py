@@ -66,10 +66,12 @@ def test_the_config_is_locked():
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
-        ("12", "variant from 0 to 11.*'12' in ':12'. Fix"),
+        ("12", "variant from 0 to 11.*found the variant '12'. Fix"),
         ("-1", "variant from 0 to 11"),
         ("7,7", "found '7'"),
-        ("7,image_size=48,image_size=96", "each field once"),
+        ("7,image_size=48,image_size=96", "each field once; found image_size=48 and image_size=96"),
+        ("7,epochs=4,8", "found '8' in '7,epochs=4,8'"),
+        ("7,patience_metric=f1", "patience_metric='f1' .takes 'accuracy', 'loss'"),
         ("7,imagesize=48", "'imagesize' .did you mean 'image_size'.*:7,image_size=48"),
         ("7,arch=resnet50v2", "found the field 'arch'. Fix: remove the field"),
         ("7,image_size=big", "whole number for image_size.*'big'"),
@@ -97,6 +99,16 @@ def test_the_config_is_locked():
 def test_a_bad_argument_gives_one_error_that_names_what_is_allowed(arg, message):
     with pytest.raises(UserError, match=message):
         module.make_config("vgg16", arg)
+
+
+@pytest.mark.parametrize(
+    ("arg", "warmup"), [("best", 1), ("best,epochs=2", 1), ("best,epochs=1", 0.25), ("7", 0)]
+)
+def test_a_run_of_best_no_longer_than_its_warm_up_rises_for_a_quarter_of_it(arg, warmup):
+    assert module.warmup_epochs(module.make_config("mobilenet", arg)) == warmup
+    if warmup == 0.25:
+        with pytest.raises(UserError, match=r"warmup_epochs=2 .takes less than epochs, 1"):
+            module.make_config("mobilenet", f"{arg},warmup_epochs=2")
 
 
 def test_weights_are_for_their_own_backbone():

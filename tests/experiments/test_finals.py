@@ -42,6 +42,14 @@ def script():
     return module
 
 
+def test_the_number_of_epochs_is_given_once_in_either_place():
+    assert finals.add_epochs("", None) == "epochs=20"
+    assert finals.add_epochs("patience=0", 8) == "epochs=8,patience=0"
+    assert finals.add_epochs("patience=0,epochs=8", None) == "patience=0,epochs=8"
+    with pytest.raises(UserError, match="found --epochs 4 and --overrides with epochs=8"):
+        finals.add_epochs("epochs=8", 4)
+
+
 def test_by_default_the_studys_final_models_train_for_20_epochs(script, monkeypatch, tmp_path):
     plans = []
     monkeypatch.setattr(

@@ -122,12 +122,15 @@ def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch, capsys):
     assert loop.best_epoch(history) == 2
     assert len(checkpoints.restore_best()[1]) == 2
     assert len(checkpoints.history()) == 4
-    said = "has not improved for 2 epochs (patience=2); the best epoch is 2. To train longer, raise"
-    assert f"stops after epoch 4 of 9: validation accuracy {said}" in capsys.readouterr().out
+    said = "accuracy has not improved since epoch 2 (patience=2). Validation loss"
+    assert f"stops early, after epoch 4 of 9: validation {said}" in capsys.readouterr().out
     fit(tmp_path / "run", epochs=12, patience=2)
-    assert f"stops after epoch 4 of 12: validation accuracy {said}" in capsys.readouterr().out
+    assert f"stops early, after epoch 4 of 12: validation {said}" in capsys.readouterr().out
     fit(tmp_path / "run", epochs=4, patience=2)
-    assert "stops after" not in capsys.readouterr().out
+    assert "stops early" not in capsys.readouterr().out
+    history, _ = fit(tmp_path / "run", epochs=5, patience=2, patience_metric="loss")
+    assert len(history) == 5, "the loss still fell"
+    assert history[-1]["validation/accuracy"] == pytest.approx(0.9)
 
 
 def test_a_crash_in_an_epoch_loses_no_finished_one(straight, tmp_path, monkeypatch):

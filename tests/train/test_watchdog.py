@@ -13,7 +13,7 @@ from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, run
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
-from faceemo.train import steps, watchdog
+from faceemo.train import collapse, steps, watchdog
 from faceemo.train.state import TrainState
 from tests.support.train.tiny import (
     GREY,
@@ -112,9 +112,9 @@ def test_the_cause_of_a_collapse_depends_on_training_accuracy():
     labels = np.arange(40) % 4
     logits = np.eye(4)[np.zeros(40, int)]
 
-    def warn(train_accuracy, moving):
-        warning = watchdog.detect_collapse(
-            logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving
+    def warn(train_accuracy, moving, **evidence):
+        warning = collapse.detect_collapse(
+            logits, labels, CLASSES, train_accuracy=train_accuracy, moving=moving, **evidence
         )
         assert warning is not None
         return warning
@@ -122,9 +122,17 @@ def test_the_cause_of_a_collapse_depends_on_training_accuracy():
     assert "bn_policy=recalibrate" in warn(0.8, True)
     assert "validation images differ" in warn(0.8, False)
     assert "learning_rate" in warn(0.26, True)
+    assert "too large. Fix: a lower learning_rate" in warn(0.26, True, train_loss=2.5)
+    assert "1.386, is that of guessing, so the steps are too small" in warn(
+        0.26, True, train_loss=1.3863
+    )
+    assert "only begun. Fix: more epochs" in warn(0.26, True, train_loss=1.2)
+    dead = warn(0.26, True, train_loss=1.3863, constant_features=0.9999)
+    assert "99.99% of the features" in dead
+    assert "learning_rate" not in dead
     # A fifth of the predictions elsewhere is no collapse, however wrong they are.
     mixed = np.eye(4)[np.where(np.arange(40) % 5, 0, 1)]
-    assert watchdog.detect_collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
+    assert collapse.detect_collapse(mixed, labels, CLASSES, train_accuracy=0.3, moving=True) is None
 
 
 @pytest.mark.parametrize(
@@ -140,7 +148,7 @@ def test_the_cause_of_a_collapse_depends_on_training_accuracy():
 def test_predictions_as_uneven_as_the_labels_are_no_collapse(rare, predicted, collapsed):
     labels = (np.arange(1000) < rare).astype(int)
     logits = np.eye(2)[(np.arange(1000) < predicted).astype(int)]
-    warning = watchdog.detect_collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
+    warning = collapse.detect_collapse(logits, labels, ("a", "b"), train_accuracy=1.0, moving=False)
     assert bool(warning) == collapsed
 
 

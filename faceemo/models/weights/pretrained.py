@@ -108,8 +108,7 @@ def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
         return builtin.FILE, True
     asset = f"{arch}.{weights}"
     if asset in catalogue.ASSETS:
-        alternative = "give the path of the file as weights=PATH"
-        return catalogue.fetch(asset, alternative=alternative), True
+        return catalogue.fetch(asset, alternative=_alternatives(arch, weights)), True
     path = Path(weights)
     if not path.is_file():
         raise UserError(
@@ -118,6 +117,27 @@ def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
             fix=f"check the path, or choose one of {', '.join(BACKBONES[arch].weights)}",
         )
     return path, False
+
+
+def _alternatives(arch: str, weights: str) -> str:
+    """Describes what can be given in place of weights that could not be fetched, for a message."""
+    others = [
+        f"weights={name} ({_availability(arch, name)})"
+        for name in BACKBONES[arch].weights
+        if name != weights
+    ]
+    return f"give the path of the file as weights=PATH, or start from {' or '.join(others)}"
+
+
+def _availability(arch: str, weights: str) -> str:
+    """Describes where a name's weights come from, and whether they need a network."""
+    description = BACKBONES[arch].weights[weights]
+    asset = catalogue.ASSETS.get(f"{arch}.{weights}")
+    if asset is None:
+        return f"{description}; needs no download"
+    if (catalogue.cache_dir() / asset.filename).is_file():
+        return f"{description}; already in the cache"
+    return description
 
 
 def _arrays_in_order(variables: dict[str, Any], layer_order: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from faceemo.train.metrics import Totals
 
@@ -59,35 +60,79 @@ def best_epoch(history: Sequence[dict[str, Any]]) -> int:
     return int(np.argmax([row["validation/accuracy"] for row in history])) + 1
 
 
-def explain_early_stop(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> str | None:
-    """Returns a sentence on a run that ended before its last epoch; None if it did not.
-
-    Args:
-        history: One row per finished epoch.
-        epochs: Number of epochs.
-        patience: See `is_finished`.
-    """
-    if len(history) >= epochs or not is_finished(history, epochs, patience):
-        return None
-    waited = len(history) - best_epoch(history)
-    return (
-        f"stops after epoch {len(history)} of {epochs}: validation accuracy has not improved for "
-        f"{waited} epoch{'s' * (waited != 1)} (patience={patience}); the best epoch is "
-        f"{best_epoch(history)}. To train longer, raise patience above {waited}, or set it to 0"
-    )
-
-
-def is_finished(history: Sequence[dict[str, Any]], epochs: int, patience: int) -> bool:
+def is_finished(history: Sequence[dict[str, Any]], config: ConfigDict) -> bool:
     """Returns whether a run has done its last epoch or has used up its patience.
 
     Args:
         history: One row per finished epoch.
-        epochs: Number of epochs.
-        patience: Epochs without a better validation accuracy after which a run ends; 0 never ends
-            it.
+        config: The run's configuration, of which `epochs`, `patience` and `patience_metric` are
+            read.
     """
-    if len(history) >= epochs:
+    if len(history) >= config.epochs:
         return True
-    if not history or not patience:
+    if not history or not config.patience:
         return False
-    return len(history) - best_epoch(history) >= patience
+    return len(history) - _watched_epoch(history, config.patience_metric) >= config.patience
+
+
+def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str | None:
+    """Returns why a finished run ended and how to train it further, in one line.
+
+    Args:
+        history: One row per finished epoch.
+        config: The run's configuration.
+
+    Returns:
+        The line; None if the run ended with its last epoch, an earlier one was better, and the
+        validation loss did not fall any more.
+    """
+    done, best = len(history), best_epoch(history)
+    if done < config.epochs:
+        watched = _watched_epoch(history, config.patience_metric)
+        waited = done - watched
+        return (
+            f"stops early, after epoch {done} of {config.epochs}: validation "
+            f"{config.patience_metric} has not improved since epoch {watched} "
+            f"(patience={config.patience}). {_describe_loss(history, watched)} The best accuracy "
+            f"is that of epoch {best}. To train longer, give the same command with a patience "
+            f"above {waited}, or with patience=0, which never stops early"
+        )
+    losses = [row["validation/loss"] for row in history]
+    if best < done and losses[-1] > min(losses):
+        return None
+    if config.schedule == "constant":
+        how = f"the same command with more epochs than {config.epochs} goes on from here"
+    else:
+        how = (
+            f"a new run with more epochs than {config.epochs} may do better (this one cannot go "
+            f"on, because its learning rate has fallen to zero by schedule={config.schedule})"
+        )
+    if best < done:
+        return (
+            f"ends after epoch {done}, its last, with the best accuracy in epoch {best}, but "
+            f"validation loss was lowest in the last epoch ({losses[-1]:.4f}): {how}"
+        )
+    return f"ends after epoch {done}, its last and its best so far: {how}"
+
+
+def _watched_epoch(history: Sequence[dict[str, Any]], metric: str) -> int:
+    """Returns the number, from 1, of the first epoch with the best value of `patience_metric`."""
+    if metric == "accuracy":
+        return best_epoch(history)
+    return int(np.argmin([row["validation/loss"] for row in history])) + 1
+
+
+def _describe_loss(history: Sequence[dict[str, Any]], since: int) -> str:
+    """Returns a sentence on the validation loss from an epoch, from 1, to the last one."""
+    losses = [row["validation/loss"] for row in history]
+    before, last = losses[since - 1], losses[-1]
+    change = f"from {before:.4f} in epoch {since} to {last:.4f}"
+    if last == before:
+        return f"Validation loss is the same now as then, {last:.4f}."
+    if last < before:
+        lowest = ", its lowest value" if last == min(losses) else ""
+        return (
+            f"Validation loss still fell meanwhile, {change}{lowest}: training longer may help "
+            "(patience_metric=loss waits for it)."
+        )
+    return f"Validation loss rose meanwhile, {change}: training longer is unlikely to help."

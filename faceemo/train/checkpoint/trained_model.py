@@ -25,6 +25,7 @@ from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
 from faceemo.models.weights.mismatches import find_mismatches
+from faceemo.train.checkpoint import run_folders
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
 from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
 
@@ -219,8 +220,9 @@ def read(path: Path) -> TrainedModel:
         else "a folder without either"
         if path.is_dir()
         else f"nothing{suggest_path(path, [BUILTIN])}",
-        fix=f"name the run's folder (its --workdir), such as {run or 'checkpoints/vgg16-7'}, or "
-        f"'{BUILTIN}' for the network that comes with faceemo",
+        fix=f"name {run}; '{BUILTIN}' is the network that comes with faceemo"
+        if run
+        else f"{run_folders.advise()}; '{BUILTIN}' is the network that comes with faceemo",
     )
 
 

@@ -37,11 +37,15 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
         moving = {"backbone": {"top": {"moving_mean": jnp.zeros(width)}}} if statistics else {}
         return {"params": {"backbone": layers, "head": head}, "batch_stats": moving}
 
-    def apply(params, stats, x, *, train=False, mask=None, keys=None, axis_name=None):
+    def features(params, stats, x):
         half = x.shape[1] // 2
         x = x.reshape(len(x), 2, half, 2, half, 3).mean(axis=(2, 4)).reshape(len(x), -1)
         for layer in params["backbone"].values():
             x = jnp.tanh(x @ layer["kernel"] + layer["bias"][None])
+        return x, stats
+
+    def apply(params, stats, x, *, train=False, mask=None, keys=None, axis_name=None):
+        x, _ = features(params, stats, x)
         if train and noise:
             x *= jax.vmap(lambda key: jax.random.bernoulli(key, 1 - noise, x.shape[1:]))(keys)
         if statistics:
@@ -67,6 +71,8 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
         ),
         preprocessing=GREY,
         moving_statistics=False,
+        head=types.SimpleNamespace(pooling="flatten"),
+        features=features,
         init=init,
         shapes=lambda: jax.eval_shape(init, 0),
         apply=apply,
