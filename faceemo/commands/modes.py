@@ -109,10 +109,10 @@ def run_mode(
             else:
                 run.evaluate(config, workdir, split, groups)
         except interrupt.Stopped:
-            print(f"stopped and saved in {workdir}; the same command resumes it", file=sys.stderr)
+            run_log.tell(f"stopped and saved in {workdir}; the same command resumes it")
             raise SystemExit(interrupt.EXIT_CODE) from None
         except KeyboardInterrupt:
-            print(f"\nstopped; the same command resumes from what {workdir} holds", file=sys.stderr)
+            run_log.tell(f"\nstopped; the same command resumes from what {workdir} holds")
             raise SystemExit(128 + signal.SIGINT) from None
 
 

@@ -41,7 +41,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
         The contents of `workdir/summary.json`.
     """
-    if not run_folders.is_run(workdir):
+    if not parallel.on_first(run_folders.is_run)(workdir):
         dead_features.refuse_known(config)
     # Before the data, which may take long, so that missing weights are reported at once.
     start = Start.from_config(config)

@@ -40,7 +40,7 @@ def detect_collapse(
         moving: Whether validation uses BatchNorm's moving averages, which training does not use.
         train_loss: Training loss in the same epoch; None if it is no cross-entropy with the labels.
         constant_features: Share of the head's inputs that were the same for all images before
-            training, see `dead_features.check`.
+            training, see `dead_features.measure`.
 
     Returns:
         The warning, or None.

@@ -42,24 +42,19 @@ def refuse_known(config: ConfigDict) -> None:
         )
 
 
-def check(config: ConfigDict, start: Start, train: Split) -> float:
+def measure(start: Start, train: Split) -> float:
     """Measures the features that frozen blocks give some training images.
 
     Args:
-        config: The run's configuration.
         start: The network with its initial variables.
         train: The training images.
 
     Returns:
         The share of the head's inputs, from 0 to 1, that are the same for all these images; 0 if
-        every block trains.
-
-    Raises:
-        UserError: If nearly all are and only the head trains. With random weights that is a
-            warning.
+        other blocks train, too, because their features change.
     """
     model = start.model
-    if model.trained >= {block.name for block in model.blocks} or len(train) < 2:
+    if model.trained != {model.blocks[-1].name} or len(train) < 2:
         return 0.0
     rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
     features = jax.jit(
@@ -68,14 +63,27 @@ def check(config: ConfigDict, start: Start, train: Split) -> float:
         )
     )(start.variables["params"], start.variables["batch_stats"], train.images[rows])
     values = np.asarray(features, np.float32).reshape(len(rows), -1)
-    share = float((np.ptp(values, axis=0) < _SAME).mean())
-    if share <= DEAD or model.trained != {model.blocks[-1].name}:
-        return share
+    return float((np.ptp(values, axis=0) < _SAME).mean())
+
+
+def refuse(config: ConfigDict, share: float) -> None:
+    """Refuses to train a head on features that are the same for every image.
+
+    With random weights that is a warning.
+
+    Args:
+        config: The run's configuration.
+        share: The result of `measure`.
+
+    Raises:
+        UserError: If nearly all features are the same, and the weights are not random.
+    """
+    if share <= DEAD:
+        return
     found = (
-        f"{share:.1%} of the {values.shape[1]:,} features of the frozen blocks are the same "
-        f"(within {_SAME:g}) for {len(rows)} different training images, with "
-        f"weights={config.weights} at image_size={config.image_size}, so that the head learns "
-        "nothing from them"
+        f"{share:.1%} of the features of the frozen blocks are the same (within {_SAME:g}) for all "
+        f"of up to {_SAMPLE} training images, with weights={config.weights} at "
+        f"image_size={config.image_size}, so that the head learns nothing from them"
     )
     fix = "give a larger image_size or other weights, or let all blocks train (unfreeze=all)"
     if config.weights != "none":
@@ -85,4 +93,3 @@ def check(config: ConfigDict, start: Start, train: Split) -> float:
             fix=fix,
         )
     run_log.warn(f"{found}. Fix: {fix}")
-    return share

@@ -90,6 +90,11 @@ def details() -> Iterator[None]:
 
 def warn(text: str) -> None:
     """Prints a warning on stderr and adds it to the log."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    tell(f"warning: {text}")
+
+
+def tell(text: str) -> None:
+    """Prints a line on stderr and adds it to the log."""
+    print(text, file=sys.stderr, flush=True)
     if isinstance(sys.stdout, _Output):
-        sys.stdout.log.append(f"warning: {text}\n")
+        sys.stdout.log.append(f"{text}\n")

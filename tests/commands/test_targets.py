@@ -113,7 +113,7 @@ def test_fields_that_do_not_fit_together_are_refused():
 def test_what_is_no_run_is_told_apart_from_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("checkpoints/begun").mkdir(parents=True)
-    with pytest.raises(UserError, match="'nothing', which does not exist. Fix.*no run in"):
+    with pytest.raises(UserError, match=r"'nothing', which does not exist\. Fix.*no run in"):
         targets.resolve("nothing", {}, trained=True)
     for content in (None, "train.log"):
         if content:
@@ -121,7 +121,7 @@ def test_what_is_no_run_is_told_apart_from_images(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="'checkpoints/begun', a folder in which no epoch has"):
             targets.resolve("checkpoints/begun", {}, trained=True)
     Path("checkpoints/done/best/3").mkdir(parents=True)
-    with pytest.raises(UserError, match="such as checkpoints/done$"):
+    with pytest.raises(UserError, match=r"such as checkpoints/done$"):
         targets.resolve("nothing", {}, trained=True)
     monkeypatch.chdir("checkpoints/done")
     with pytest.raises(UserError, match=f"summary.json: {tmp_path}/checkpoints/done$"):
