@@ -124,9 +124,9 @@ def _fit(
     setup = feature_cache.Setup(model, start.preprocessing, splits)
     constant = 0.0
     if not is_finished(progress.history, config):
-        constant = dead_features.measure(start, train)
+        constant = dead_features.measure(config, start, train)
         if stored is None:
-            dead_features.refuse(config, constant)
+            dead_features.refuse(config, start, constant)
         setup = feature_cache.cache_features(config, start, splits)
     train, validation = setup.splits["train"], setup.splits["validation"]
     train_step = build_steps.build_train_step(

@@ -17,8 +17,8 @@ HEAD = ("head",)
 
 def check(config, start, split):
     """Measures the features and refuses dead ones, as the loop does; returns their share."""
-    share = dead_features.measure(start, split)
-    dead_features.refuse(config, share)
+    share = dead_features.measure(config, start, split)
+    dead_features.refuse(config, start, share)
     return share
 
 
@@ -49,12 +49,15 @@ def test_a_head_on_dead_features_is_refused_with_their_share():
     assert check(config, start_with_features(1.0), make_split(70, 0)) == 0
 
 
-def test_random_weights_are_warned_of_and_trained_blocks_are_left_alone(capsys):
+def test_random_weights_and_trained_blocks_are_warned_of(capsys):
     split = make_split(70, 0)
     assert check(tiny_config(), start_with_features(0.0), split) == 1
     assert capsys.readouterr().err.startswith("warning: 100.0% of the features")
-    config = tiny_config(weights="hed")
-    assert check(config, start_with_features(0.0, ("top", *HEAD)), split) == 0
+    some, whole = ("top", *HEAD), ("low", "top", *HEAD)
+    assert check(tiny_config(weights="hed"), start_with_features(0.0, some), split) == 1
+    assert "may learn slowly or not at all. Fix: give a larger" in capsys.readouterr().err
+    assert check(tiny_config(), start_with_features(0.0, some), split) == 0
+    assert check(tiny_config(weights="hed"), start_with_features(0.0, whole), split) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -73,6 +76,6 @@ def test_the_shipped_network_is_dead_at_48_pixels_and_not_at_64():
     shares = []
     for size in (48, 64):
         config = make_config("mobilenet", f"0,weights=builtin,image_size={size}")
-        shares.append(dead_features.measure(Start.from_config(config), split))
+        shares.append(dead_features.measure(config, Start.from_config(config), split))
     assert shares[0] > dead_features.DEAD
     assert shares[1] < dead_features.DEAD
