@@ -18,7 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without TensorFlow's start
 from faceemo import errors
 from faceemo.config import make_config, validate
 from faceemo.experiments import run
-from faceemo.train import compile_cache, steps, watchdog
+from faceemo.train import compile_cache, steps
+from faceemo.train.checks import watchdog
 
 DIVISOR = 255
 

@@ -79,15 +79,15 @@ def run_mode(
     # TensorFlow only writes metrics and reads records here; its start-up messages are noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    if mode != "plan":
-        from faceemo import data
-
-        # Before JAX and the weights, which take longer to load.
-        data.check_present(config)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Lines of a long run have to appear at once, also in a pipe or a file.
         sys.stdout.reconfigure(line_buffering=True)
     with _joined(processes), contextlib.ExitStack() as stack:
+        if mode != "plan":
+            from faceemo import data
+
+            # Before JAX and the weights, which take longer to load.
+            data.check_present(config)
         # These imports take seconds, which a mistyped option need not wait for.
         from faceemo.experiments import plan
         from faceemo.train import compile_cache, interrupt, parallel, run_log

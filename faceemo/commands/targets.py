@@ -92,7 +92,7 @@ def resolve(
     if trained:
         raise UserError(
             expected=_RUN_FORMS,
-            found=f"'{text}', which does not exist{suggest_path(path, ARCHS)}",
+            found=f"'{text}'{suggest_path(path, ARCHS) or ', which does not exist'}",
             fix=f"correct the path, or {run_folders.advise()}",
         )
     raise UserError(

@@ -19,13 +19,14 @@ from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, held_out, images_used
 from faceemo.models.preprocessing import Preprocessing
-from faceemo.train import dead_features, loop, parallel, run_log
+from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import image_terms, run_folders
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
 from faceemo.train.checkpoint.progress import is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
+from faceemo.train.checks import dead_features
 from faceemo.train.distillation import make_distillation
 from faceemo.train.lr_find import range_test
 from faceemo.train.start import Start

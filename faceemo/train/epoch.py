@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split, steps_per_epoch
-from faceemo.train import parallel, watchdog
+from faceemo.train import parallel
 from faceemo.train.checkpoint.progress import Progress
+from faceemo.train.checks import watchdog
 from faceemo.train.interrupt import Stopped
 from faceemo.train.metrics import Totals
 from faceemo.train.state import TrainState

@@ -15,14 +15,11 @@ from ml_collections import ConfigDict
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import (
     build_steps,
-    collapse,
-    dead_features,
     feature_cache,
     freezing,
     interrupt,
     parallel,
     run_log,
-    watchdog,
 )
 from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint import event_files
@@ -34,6 +31,7 @@ from faceemo.train.checkpoint.progress import (
     explain_end,
     is_finished,
 )
+from faceemo.train.checks import collapse, dead_features, watchdog
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import replace_batch_stats, use_ema
 from faceemo.train.epoch import train_epoch

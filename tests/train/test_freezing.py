@@ -103,7 +103,7 @@ def test_the_plan_counts_every_parameter_once():
 def test_the_audit_finds_a_single_flipped_bit_in_a_frozen_leaf():
     after = jax.tree.map(lambda leaf: np.array(leaf + 1), PARAMS)
     after["backbone"]["low"] = jax.tree.map(np.array, PARAMS["backbone"]["low"])
-    assert "4 of 4 moved" in freezing.audit(PARAM_LABELS, PARAMS, after)
+    assert "trained: 4, 4 of which changed" in freezing.audit(PARAM_LABELS, PARAMS, after)
     after["backbone"]["low"]["bias"][3] = -0.0
     with pytest.raises(RuntimeError, match=r"1 of 2 frozen leaves changed .*: backbone/low/bias$"):
         freezing.audit(PARAM_LABELS, PARAMS, after)
@@ -114,5 +114,5 @@ def test_the_audit_names_trained_leaves_that_did_not_move():
     after["backbone"]["low"] = PARAMS["backbone"]["low"]
     after["head"]["predictions"]["bias"] = PARAMS["head"]["predictions"]["bias"]
     assert freezing.audit(PARAM_LABELS, PARAMS, after).endswith(
-        "3 of 4 moved, not head/predictions/bias"
+        "trained: 4, 3 of which changed (unchanged: head/predictions/bias)"
     )

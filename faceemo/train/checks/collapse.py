@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from faceemo.train import dead_features
+from faceemo.train.checks import dead_features
 
 # Entropy, in nats, of the predicted classes below which validation has collapsed: 0.1 is 98% in one
 # class and 2% in another.

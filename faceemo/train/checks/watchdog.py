@@ -1,6 +1,6 @@
 """Checks for faults of training that raise no error of their own, with likely cause and fix.
 
-Every fault here ends the run; `faceemo.train.collapse` warns of one that does not.
+Every fault here ends the run; `faceemo.train.checks.collapse` warns of one that does not.
 """
 
 import dataclasses

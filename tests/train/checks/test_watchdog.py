@@ -13,7 +13,8 @@ from faceemo.data.pipeline import Split, epoch_order
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, run
 from faceemo.models.preprocessing import BGR_MEAN, HED, IDENTITY, PLUS_MINUS_ONE
-from faceemo.train import collapse, steps, watchdog
+from faceemo.train import steps
+from faceemo.train.checks import collapse, watchdog
 from faceemo.train.state import TrainState
 from tests.support.train.tiny import (
     GREY,
