@@ -182,10 +182,10 @@ def audit(variable_labels: Any, before: Any, after: Any) -> str:
             f"{sum(frozen.values())} of {len(frozen)} frozen leaves changed in training: {names}"
         )
     still = ", ".join(name for name, is_other in trained.items() if not is_other)
+    unchanged = f"arrays that were frozen: {len(frozen)}, all unchanged to the bit; "
     return (
-        f"arrays that were frozen: {len(frozen)}, all unchanged to the bit; arrays that trained: "
-        f"{len(trained)}, {sum(trained.values())} of which changed"
-        + (f" (unchanged: {still})" if still else "")
+        f"{unchanged if frozen else ''}arrays that trained: {len(trained)}, "
+        f"{sum(trained.values())} of which changed{f' (unchanged: {still})' if still else ''}"
     )
 
 
