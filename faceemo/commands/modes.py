@@ -90,14 +90,17 @@ def run_mode(
             data.check_present(config)
         # These imports take seconds, which a mistyped option need not wait for.
         from faceemo.experiments import plan
-        from faceemo.train import compile_cache, interrupt, parallel, run_log
+        from faceemo.train import compile_cache, interrupt, run_log
 
         if mode != "plan":
             from faceemo.experiments import run
 
         compile_cache.enable()
-        if mode == "train" and parallel.is_first():
-            stack.enter_context(run_log.keep(workdir))
+        if mode == "train":
+            from faceemo.train import parallel
+
+            if parallel.is_first():
+                stack.enter_context(run_log.keep(workdir))
         print(*remarks, _heading(config, assumed), sep="\n")
         try:
             if mode == "plan":

@@ -80,7 +80,8 @@ def resolve(
     if trained and path.is_dir() and _holds_no_images(path):
         raise UserError(
             expected=_RUN_FORMS,
-            found=f"'{path}', a folder in which no epoch has been finished",
+            found=f"'{path}', "
+            + ("a run without a finished epoch" if any(path.iterdir()) else "an empty folder"),
             fix=f"train there first, with --workdir {path}, or {run_folders.advise()}",
         )
     if path.exists():

@@ -115,11 +115,11 @@ def test_what_is_no_run_is_told_apart_from_images(tmp_path, monkeypatch):
     Path("checkpoints/begun").mkdir(parents=True)
     with pytest.raises(UserError, match=r"'nothing', which does not exist\. Fix.*no run in"):
         targets.resolve("nothing", {}, trained=True)
-    for content in (None, "train.log"):
-        if content:
-            Path("checkpoints/begun", content).touch()
-        with pytest.raises(UserError, match="'checkpoints/begun', a folder in which no epoch has"):
-            targets.resolve("checkpoints/begun", {}, trained=True)
+    with pytest.raises(UserError, match="'checkpoints/begun', an empty folder"):
+        targets.resolve("checkpoints/begun", {}, trained=True)
+    Path("checkpoints/begun/train.log").touch()
+    with pytest.raises(UserError, match="'checkpoints/begun', a run without a finished epoch"):
+        targets.resolve("checkpoints/begun", {}, trained=True)
     Path("checkpoints/done/best/3").mkdir(parents=True)
     with pytest.raises(UserError, match=r"such as checkpoints/done$"):
         targets.resolve("nothing", {}, trained=True)
