@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -89,12 +90,10 @@ def run_mode(
             # Before JAX and the weights, which take longer to load.
             data.check_present(config)
         # These imports take seconds, which a mistyped option need not wait for.
-        from faceemo.experiments import plan
         from faceemo.train import compile_cache, interrupt, run_log
 
-        if mode != "plan":
-            from faceemo.experiments import run
-
+        # Before the first line, so that a missing package is the only thing that is printed.
+        action = _load(mode, config, workdir, split, groups)
         compile_cache.enable()
         if mode == "train":
             from faceemo.train import parallel
@@ -103,20 +102,30 @@ def run_mode(
                 stack.enter_context(run_log.keep(workdir))
         print(*remarks, _heading(config, assumed), sep="\n")
         try:
-            if mode == "plan":
-                plan.print_plan(config)
-            elif mode == "lr_find":
-                run.lr_find(config, workdir)
-            elif mode == "train":
-                run.train(config, workdir)
-            else:
-                run.evaluate(config, workdir, split, groups)
+            action()
         except interrupt.Stopped:
             run_log.tell(f"stopped and saved in {workdir}; the same command resumes it")
             raise SystemExit(interrupt.EXIT_CODE) from None
         except KeyboardInterrupt:
             run_log.tell(f"\nstopped; the same command resumes from what {workdir} holds")
             raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _load(
+    mode: str, config: ConfigDict, workdir: Path, split: str, groups: Path | None
+) -> Callable[[], object]:
+    """Imports what a mode needs, and returns it as a function; see `run_mode` for the arguments."""
+    if mode == "plan":  # which does without the packages of a run
+        from faceemo.experiments import plan
+
+        return functools.partial(plan.print_plan, config)
+    from faceemo.experiments import run
+
+    if mode == "lr_find":
+        return functools.partial(run.lr_find, config, workdir)
+    if mode == "train":
+        return functools.partial(run.train, config, workdir)
+    return functools.partial(run.evaluate, config, workdir, split, groups)
 
 
 def silence_info() -> None:
