@@ -110,5 +110,7 @@ def test_published_counts_stand_beside_as_many_images_of_the_same_classes(share,
         for split, labels in tables.PUBLISHED_COUNTS["unpack"].items()
     }
     assert ("original" in tables.format_counts("unpack", counts)) == shown
+    own = {"train": counts["train"], "validation": counts["validation"], "test": {}}
+    assert "original" not in tables.format_counts("unpack", own)
     renamed = {split: {"calm": 1, **labels} for split, labels in counts.items()}
     assert "original" not in tables.format_counts("unpack", renamed)
