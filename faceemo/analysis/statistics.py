@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 EXACT_BELOW = 25  # images on which two models differ: the usual limit of the approximation
+_ROUNDING = 1e-12  # scores that differ by less are equal
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -158,17 +159,37 @@ class PairedCounts:
         return gap, max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def summarize_seeds(
-    values: Sequence[float], confidence: float = 0.95
-) -> tuple[float, float, tuple[float, float]]:
+@dataclasses.dataclass(frozen=True)
+class SeedSummary:
+    """A score that was measured with several seeds.
+
+    Attributes:
+        seeds: Number of seeds, from 2.
+        mean: Mean of the scores.
+        deviation: Their standard deviation (n - 1).
+        interval: Student's interval of the mean; None if all scores are equal, because equal
+            scores do not show how much a score depends on the seed.
+    """
+
+    seeds: int
+    mean: float
+    deviation: float
+    interval: tuple[float, float] | None
+
+    def describe_interval(self) -> str:
+        """Describes the interval of a score from 0 to 1 and the number of seeds behind it."""
+        if self.interval is None:
+            return f"no interval: {self.seeds} seeds gave the same value"
+        low, high = max(0.0, self.interval[0]), min(1.0, self.interval[1])
+        return f"95% t interval of {self.seeds} seeds {low:.3f} to {high:.3f}"
+
+
+def summarize_seeds(values: Sequence[float], confidence: float = 0.95) -> SeedSummary:
     """Summarizes a score that was measured with several seeds.
 
     Args:
         values: One value per seed, two or more.
         confidence: See `wilson_interval`.
-
-    Returns:
-        The mean, the standard deviation (n - 1) and Student's interval of the mean.
 
     Raises:
         ValueError: If there are fewer than two values.
@@ -178,5 +199,7 @@ def summarize_seeds(
     from scipy import stats  # which takes a second
 
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    if np.ptp(values) <= _ROUNDING:
+        return SeedSummary(len(values), mean, 0.0, None)
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * deviation / math.sqrt(len(values))
-    return mean, deviation, (mean - float(half), mean + float(half))
+    return SeedSummary(len(values), mean, deviation, (mean - float(half), mean + float(half)))

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import itertools
 import json
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -103,61 +104,71 @@ def count_pairs(first: LabelledPredictions, second: LabelledPredictions) -> Pair
 def format_comparison(runs: Sequence[ComparedRun]) -> str:
     """Formats the scores of each run, the test of each pair, and the spread over seeds.
 
+    The table of scores gives each run a letter, which stands for it in the lines below.
+
     Args:
         runs: Two or more runs on the same images.
     """
     score = runs[0].score
-    width = max(len(run.name) for run in runs)
+    letters = [_make_letter(number) for number in range(len(runs))]
+    width = max(4, len(letters[-1]) + 1)
     lines = [
         f"{score.images:,} images; always predicting '{score.majority}' gives {score.baseline:.3f}",
         "",
-        f"{'run':<{width}}{'accuracy':>10}   {'95% interval':<16}{'macro-F1':>9}",
+        f"{'':<{width}}{'accuracy':>10}   {'95% interval':<16}{'macro-F1':>9}   run",
     ]
-    for run in runs:
+    for letter, run in zip(letters, runs, strict=True):
         low, high = run.score.interval
         lines.append(
-            f"{run.name:<{width}}{run.score.accuracy:>10.3f}   "
-            f"{f'{low:.3f} to {high:.3f}':<16}{run.score.macro_f1:>9.3f}"
+            f"{letter:<{width}}{run.score.accuracy:>10.3f}   "
+            f"{f'{low:.3f} to {high:.3f}':<16}{run.score.macro_f1:>9.3f}   {run.name}"
         )
-    pairs = list(itertools.combinations(runs, 2))
-    for first, second in pairs:
-        lines += ["", *_format_pair(first, second)]
+    pairs = list(itertools.combinations(zip(letters, runs, strict=True), 2))
+    for (one, first), (other, second) in pairs:
+        lines += ["", *_format_pair(one, first, other, second)]
     if len(pairs) > 1:
         lines += ["", f"{len(pairs)} pairs were tested; the p values are not corrected for that"]
-    return "\n".join(lines + _format_seeds(runs))
+    return "\n".join(lines + _format_seeds(letters, runs))
 
 
-def _format_pair(first: ComparedRun, second: ComparedRun) -> list[str]:
+def _make_letter(number: int) -> str:
+    """Makes a name of letters for a number from 0: A to Z, then AA, AB and so on."""
+    before, place = divmod(number, len(string.ascii_uppercase))
+    return (_make_letter(before - 1) if before else "") + string.ascii_uppercase[place]
+
+
+def _format_pair(one: str, first: ComparedRun, other: str, second: ComparedRun) -> list[str]:
     counts = count_pairs(first.predictions, second.predictions)
     difference, low, high = counts.difference()
     p, method = counts.mcnemar()
     return [
-        f"{second.name} minus {first.name}",
+        f"{other} minus {one}",
         f"  accuracy      {100 * difference:+.1f} points, 95% interval {100 * low:+.1f} to "
         f"{100 * high:+.1f}",
-        f"  correct       both {counts.both:,}, neither {counts.neither:,}",
-        f"                only {second.name} {counts.second:,}",
-        f"                only {first.name} {counts.first:,}",
+        f"  correct       both {counts.both:,}, neither {counts.neither:,}, only {one} "
+        f"{counts.first:,}, only {other} {counts.second:,}",
         f"  McNemar       p = {p:.2g} ({method})",
     ]
 
 
-def _format_seeds(runs: Sequence[ComparedRun]) -> list[str]:
+def _format_seeds(letters: Sequence[str], runs: Sequence[ComparedRun]) -> list[str]:
     """Formats mean and spread of the runs that differ only in the seed."""
+    letter_of = {id(run): letter for letter, run in zip(letters, runs, strict=True)}
     lines = []
     for by_seed in run_settings.group_by_seed(runs).values():
         if len(by_seed) < 2:
             continue
-        (first, *_), *_ = by_seed.values()
-        lines += ["", f"{len(by_seed)} seeds of {first.name} ({', '.join(map(str, by_seed))})"]
+        members = ", ".join(
+            f"{letter_of[id(run)]}: seed {seed}" for seed, same in by_seed.items() for run in same
+        )
+        lines += ["", f"{len(by_seed)} seeds of one recipe ({members})"]
         for name, values in (
             ("accuracy", run_settings.mean_per_seed(by_seed, lambda run: run.score.accuracy)),
             ("macro-F1", run_settings.mean_per_seed(by_seed, lambda run: run.score.macro_f1)),
         ):
-            mean, deviation, (low, high) = summarize_seeds(values)
+            summary = summarize_seeds(values)
             lines.append(
-                f"  {name:<14}mean {mean:.3f}, standard deviation {deviation:.3f}, "
-                f"from {min(values):.3f} to {max(values):.3f}; 95% interval of the mean "
-                f"{low:.3f} to {high:.3f}"
+                f"  {name:<14}mean {summary.mean:.3f}, standard deviation {summary.deviation:.3f}, "
+                f"from {min(values):.3f} to {max(values):.3f}; {summary.describe_interval()}"
             )
     return lines

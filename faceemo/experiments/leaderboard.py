@@ -3,17 +3,17 @@
 import csv
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.analysis import statistics
+from faceemo.analysis.statistics import SeedSummary, summarize_seeds
 from faceemo.analysis.theme import template
 from faceemo.errors import UserError
-from faceemo.experiments import leaderboard_slices, run_settings
+from faceemo.experiments import leaderboard_slices, leaderboard_warnings, run_settings
+from faceemo.experiments.leaderboard_warnings import Warned
 
 NAME = "leaderboard"
 _HEADINGS = (
@@ -22,7 +22,8 @@ _HEADINGS = (
 )
 
 _COMMANDS_HEADING = (
-    "Each command writes the report of its run again. With another --workdir, it trains anew."
+    "Each command trains its run again if --workdir names a new folder. faceemo evaluate RUN writes "
+    "a report again."
 )
 
 
@@ -47,8 +48,8 @@ class Row:
         seconds: Time of training and validation.
         params_trainable: Number of trained parameters.
         warnings: Warnings of the watchdogs, by epoch.
-        command: Shell command, for the root of the checkout, that writes the run's report again.
-            With another --workdir it trains from the start.
+        command: Shell command with the run's configuration and folder. With another --workdir it
+            trains from the start.
     """
 
     name: str
@@ -92,20 +93,12 @@ class SeedStatistics:
     Attributes:
         model: Backbone and variant.
         changes: Text from `run_settings.format_changes`.
-        seeds: Number of seeds.
-        mean: Mean accuracy.
-        deviation: Sample standard deviation of the accuracy.
-        low: Lower limit of the mean's 95% interval, by Student's t.
-        high: Upper limit of that interval.
+        accuracy: Mean, spread and interval of the accuracy.
     """
 
     model: str
     changes: str
-    seeds: int
-    mean: float
-    deviation: float
-    low: float
-    high: float
+    accuracy: SeedSummary
 
 
 def read_rows(root: Path) -> list[Row]:
@@ -134,11 +127,15 @@ def compute_seed_statistics(rows: Iterable[Row]) -> list[SeedStatistics]:
         if len(by_seed) > 1:
             (row, *_), *_ = by_seed.values()
             values = run_settings.mean_per_seed(by_seed, lambda row: row.accuracy)
-            mean, deviation, (low, high) = statistics.summarize_seeds(values)
             statistics_of_recipes.append(
-                SeedStatistics(row.model, row.changes, len(values), mean, deviation, low, high)
+                SeedStatistics(row.model, row.changes, summarize_seeds(values))
             )
-    return sorted(statistics_of_recipes, key=lambda each: -each.mean)
+    return sorted(statistics_of_recipes, key=lambda each: -each.accuracy.mean)
+
+
+def find_best(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows with the highest accuracy: one, or several if they tie."""
+    return [row for row in rows if row.accuracy == rows[0].accuracy]
 
 
 def extract_shared_changes(rows: Sequence[Row]) -> tuple[str, list[Row]]:
@@ -184,13 +181,15 @@ def format_table(rows: Sequence[Row]) -> str:
         )
         for line in cells
     ]
+    if len(best := find_best(rows)) > 1:
+        lines.append(f"{len(best)} runs tie for the highest accuracy: none of them is the winner")
     lines += [
-        f"{each.model}: mean {each.mean:.4f} over {each.seeds} seeds (95% interval "
-        f"{each.low:.3f} to {each.high:.3f}, standard deviation {each.deviation:.4f})"
+        f"{' '.join(filter(None, (each.model, each.changes)))}: mean {each.accuracy.mean:.4f}, "
+        f"standard deviation {each.accuracy.deviation:.4f}; {each.accuracy.describe_interval()}"
         for each in compute_seed_statistics(rows)
     ]
-    if warnings := _format_warnings(rows):
-        lines += ["", *warnings]
+    if warnings := _group_warnings(rows):
+        lines += ["", *(f"! {'; '.join(each.runs)}: {each.text}" for each in warnings)]
     lines += ["", _COMMANDS_HEADING, *(row.command for row in rows)]
     return "\n".join(lines)
 
@@ -236,6 +235,8 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         comparisons=comparisons,
         without_slices=without_slices,
         seed_statistics=compute_seed_statistics(rows),
+        best=[row.name for row in find_best(rows)],
+        warnings=_group_warnings(rows),
         failed=failed,
         majorities=sorted({row.majority for row in rows}),
     )
@@ -263,40 +264,25 @@ def _read_row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         epochs_run=summary["epochs_run"],
         seconds=summary["seconds"],
         params_trainable=summary["params_trainable"],
-        warnings="; ".join(
-            f"{epoch}: {warning}" for epoch, warning in summary.get("warnings", {}).items()
-        ),
+        warnings=leaderboard_warnings.join(summary.get("warnings", {})),
         command=_format_command(workdir, config),
     )
 
 
-def _format_warnings(rows: Sequence[Row]) -> list[str]:
-    """Returns a line for each different warning, with the runs that have it."""
-    labels: dict[str, list[str]] = {}
-    for row in rows:
-        for warning in _split_warnings(row.warnings):
-            labels.setdefault(warning, []).append(row.label)
-    return [
-        f"! {'all runs' if 1 < len(having) == len(rows) else '; '.join(having)}: {warning}"
-        for warning, having in labels.items()
-    ]
-
-
-def _split_warnings(warnings: str) -> list[str]:
-    """Splits the text of `Row.warnings`; a warning may contain semicolons."""
-    return re.split(r"; (?=epoch \d+: |origin: )", warnings) if warnings else []
+def _group_warnings(rows: Sequence[Row]) -> list[Warned]:
+    return leaderboard_warnings.group([row.label for row in rows], [row.warnings for row in rows])
 
 
 def _format_command(workdir: Path, config: Mapping[str, Any]) -> str:
     fields = run_settings.changed_fields(config)
-    # A comma would end a field in the argument of --config, so these get flags of their own.
+    # A comma would end a field in the configuration's name, so these get options of their own.
     with_comma = {field: value for field, value in fields.items() if "," in str(value)}
     pairs = [f"{field}={value}" for field, value in fields.items() if field not in with_comma]
     return shlex.join(
         [
-            *("python", "-m", "faceemo.main", "--config"),
-            ",".join([f"configs/{config['arch']}.py:{config['variant']}", *pairs]),
-            *(f"--config.{field}={value}" for field, value in with_comma.items()),
+            *("faceemo", "train"),
+            ",".join([f"{config['arch']}:{config['variant']}", *pairs]),
+            *(f"--{field.replace('_', '-')}={value}" for field, value in with_comma.items()),
             *("--workdir", str(workdir)),
         ]
     )

@@ -118,13 +118,34 @@ def test_interval_of_a_difference_has_its_nominal_coverage():
     assert inside / 4000 == pytest.approx(0.95, abs=0.015)
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
-def test_summarize_seeds_agrees_with_statsmodels(values):
-    mean, deviation, (low, high) = summarize_seeds(values)
-    assert mean == pytest.approx(np.mean(values))
-    assert deviation == pytest.approx(statistics.stdev(values), abs=1e-12)
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=8).filter(lambda all: len({*all}) > 1))
+def test_summarize_seeds_agrees_with_scipy_and_statsmodels(millionths):
+    values = [value / 10**6 for value in millionths]
+    found = summarize_seeds(values)
+    assert found.seeds == len(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.deviation == pytest.approx(statistics.stdev(values), abs=1e-12)
     oracle = weightstats.DescrStatsW(values).tconfint_mean()
-    assert (low, high) == pytest.approx(oracle, abs=1e-9)
+    assert found.interval == pytest.approx(oracle, abs=1e-9)
+    oracle = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((oracle.low, oracle.high), abs=1e-9)
+
+
+@given(st.floats(0, 1), st.integers(2, 9))
+def test_equal_seeds_have_no_interval(value, seeds):
+    """Also if rounding makes the mean of equal values another number, as for three times 0.1."""
+    found = summarize_seeds([value] * seeds)
+    assert found.interval is None
+    assert found.deviation == 0
+    assert found.mean == pytest.approx(value)
+    assert found.describe_interval() == f"no interval: {seeds} seeds gave the same value"
+
+
+def test_the_interval_of_an_accuracy_ends_at_0_and_1():
+    """Two seeds at 0.90 and 0.98: 12.7 times the standard error of 0.04 on either side of 0.94."""
+    found = summarize_seeds([0.90, 0.98])
+    assert found.interval == pytest.approx((0.94 - 0.5082, 0.94 + 0.5082), abs=1e-4)
+    assert found.describe_interval() == "95% t interval of 2 seeds 0.432 to 1.000"
 
 
 def test_one_seed_is_refused():

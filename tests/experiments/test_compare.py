@@ -67,14 +67,18 @@ def test_the_command_compares_seeds_and_another_recipe(tmp_path, run):
     code, printed, _ = run(*places)
     assert code == 0
     assert "always predicting 'sad' gives 0.500" in printed
-    assert f"{places[1]} minus {places[0]}" in printed
+    for letter, place in zip("ABC", places, strict=True):
+        (line,) = (line for line in printed.splitlines() if str(place) in line)
+        assert line.startswith(f"{letter} "), "only the legend has the long names"
+        assert line.endswith(f" {place}")
+    assert "\nB minus A\n" in printed
     assert "+5.0 points" in printed
     # Wrong are every 4th image in the first and every 5th in the second: 50 and 40, 10 in both.
-    for line in ("both 120, neither 10", f"only {places[1]} 40", f"only {places[0]} 30"):
-        assert f" {line}\n" in printed
+    assert " both 120, neither 10, only A 30, only B 40\n" in printed
     assert "3 pairs were tested" in printed
-    assert f"2 seeds of {places[0]} (1, 2)" in printed
-    assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800" in printed
+    assert "2 seeds of one recipe (A: seed 1, B: seed 2)" in printed
+    assert "mean 0.775, standard deviation 0.035, from 0.750 to 0.800; 95% t " in printed
+    assert " of 2 seeds 0.457 to 1.000\n" in printed  # 12.706 * 0.025 on either side, up to 1
     files = [place / "report" / "validation" / "predictions.csv" for place in places]
     _, of_files, _ = run(*files[:2])
     assert "+5.0 points" in of_files
@@ -91,8 +95,24 @@ def test_a_seed_counts_once_and_another_recipe_does_not_count(tmp_path):
     ]
     runs = [compare.read_run(place, "validation") for place in places]
     assert "standard deviation" not in compare.format_comparison(runs[:3])
-    assert f"2 seeds of {places[0]} (1, 2)" in compare.format_comparison(runs)
+    assert "2 seeds of one recipe (A: seed 1, B: seed 1, D: seed 2)" in compare.format_comparison(
+        runs
+    )
     assert "mean 0.788" in compare.format_comparison(runs), "the mean of 0.775 and 0.8"
+
+
+def test_equal_seeds_have_no_interval(tmp_path):
+    places = [write_run(tmp_path / name, with_errors(4), seed=seed)
+              for seed, name in enumerate("ab")]  # fmt: skip
+    text = compare.format_comparison([compare.read_run(place, "validation") for place in places])
+    assert text.count("no interval: 2 seeds gave the same value") == 2  # accuracy and macro-F1
+    assert "t interval" not in text
+
+
+def test_more_runs_than_letters():
+    assert [compare._make_letter(number) for number in (0, 25, 26, 27, 51, 52, 701, 702)] == [
+        *("A", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA")
+    ]
 
 
 def test_runs_on_different_images_are_refused(tmp_path, run):

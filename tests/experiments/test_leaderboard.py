@@ -5,19 +5,19 @@ import dataclasses
 import html
 import itertools
 import json
-import os
 import shlex
 import statistics
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from scipy import stats
 
+from faceemo.commands import targets, train
+from faceemo.commands.field_options import given_fields
+from faceemo.commands.parser import Parser
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.experiments import leaderboard, run_settings, sweep
-from tests.support.places import REPOSITORY
+from faceemo.experiments import leaderboard, leaderboard_warnings, run_settings, sweep
 from tests.support.stand_in import replace_training
 
 
@@ -39,9 +39,35 @@ def test_the_board_ranks_and_averages(swept):
     seed_statistics = {each.model: each for each in leaderboard.compute_seed_statistics(rows)}
     assert len(seed_statistics) == 4
     values = [row.accuracy for row in rows if row.model == "vgg16:2"]
-    assert seed_statistics["vgg16:2"].mean == pytest.approx(statistics.fmean(values))
-    assert seed_statistics["vgg16:2"].deviation == pytest.approx(statistics.stdev(values))
-    assert seed_statistics["vgg16:2"].seeds == 3
+    found = seed_statistics["vgg16:2"].accuracy
+    assert found.mean == pytest.approx(statistics.fmean(values))
+    assert found.deviation == pytest.approx(statistics.stdev(values))
+    assert found.seeds == 3
+    oracle = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    shown = f"95% t interval of 3 seeds {oracle.low:.3f} to {oracle.high:.3f}"
+    assert shown in leaderboard.format_table(rows)
+    assert shown in leaderboard.write(swept, rows, {}).read_text()
+
+
+def test_equal_seeds_and_tied_runs_have_neither_interval_nor_winner(swept):
+    rows = [
+        dataclasses.replace(row, accuracy=0.448)
+        for row in leaderboard.read_rows(swept)
+        if row.model == "vgg16:0"
+    ]
+    table, page = leaderboard.format_table(rows), leaderboard.write(swept, rows, {}).read_text()
+    for text in (table, page):
+        assert "no interval: 3 seeds gave the same value" in text
+        assert "t interval of" not in text
+        assert "the winner" in text
+    assert "3 runs tie for the highest accuracy" in table
+    assert "3 runs have the highest accuracy, 0.4480" in page
+    assert 'class="best"' not in page
+    rows[0] = dataclasses.replace(rows[0], accuracy=0.449)
+    assert "winner" not in leaderboard.format_table(rows)
+    page = leaderboard.write(swept, rows, {}).read_text()
+    assert "winner" not in page
+    assert page.count('<tr class="best">') == 1
 
 
 def test_two_runs_of_one_seed_count_as_one(swept):
@@ -49,10 +75,10 @@ def test_two_runs_of_one_seed_count_as_one(swept):
     twice = dataclasses.replace(first, name="moved", accuracy=first.accuracy - 0.1)
     assert leaderboard.compute_seed_statistics([first, twice]) == []
     (found,) = leaderboard.compute_seed_statistics([first, twice, *rest])
-    assert found.seeds == 3
+    assert found.accuracy.seeds == 3
     values = [first.accuracy - 0.05, *(row.accuracy for row in rest)]
-    assert found.mean == pytest.approx(statistics.fmean(values))
-    assert found.deviation == pytest.approx(statistics.stdev(values))
+    assert found.accuracy.mean == pytest.approx(statistics.fmean(values))
+    assert found.accuracy.deviation == pytest.approx(statistics.stdev(values))
 
 
 def test_a_rows_command_has_its_configuration(swept):
@@ -65,12 +91,13 @@ def test_a_rows_command_has_its_configuration(swept):
         assert (flag, workdir) == ("--workdir", str(again.workdir))
 
 
-def test_a_command_pasted_into_a_shell_finds_its_run(tmp_path):
-    """Names may contain anything. Here the command gets as far as missing the checkpoints."""
+def test_a_command_pasted_into_a_shell_gives_the_run_again(tmp_path):
+    """Names may contain anything. Bash splits the command, and the command line parses it."""
     root, weights = tmp_path / "a run's $HOME; `x`", tmp_path / "b & c, d=(1).h5"
     weights.touch()
     config = make_config("vgg16", "2,image_size=32,seed=7").to_dict()
     config |= {"weights": str(weights), "source": "x,y: z", "learning_rate": 3e-7}
+    config |= {"data_dir": "a,b"}
     (root / "run").mkdir(parents=True)
     (root / "run" / "summary.json").write_text(json.dumps({
         "arch": "vgg16", "variant": 2, "seed": 7, "config": config, "val_accuracy": 0.5,
@@ -82,15 +109,19 @@ def test_a_command_pasted_into_a_shell_finds_its_run(tmp_path):
     assert run_settings.split_changes(row.changes) == [
         "image_size=32", "learning_rate=3e-07", f"weights={weights}"
     ]  # fmt: skip
-    process = subprocess.run(
-        ["bash", "-c", f"{row.command} --mode=evaluate"],
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=200,
+    split = subprocess.run(
+        ["bash", "-c", f"faceemo() {{ printf '%s\\0' \"$@\"; }}; {row.command}"],
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
-    message = f"faceemo: error: expected a trained run in {root / 'run'}; found none"
-    assert process.stderr.startswith(message), process.stderr
-    found = [arg for arg in shlex.split(row.command) if arg.startswith("--config.")]
-    assert found == ["--config.source=x,y: z", f"--config.weights={weights}"]
+    name, *words = split.stdout.split("\0")[:-1]
+    assert name == "train"
+    (command,) = (each for each in train.COMMANDS if each.name == "train")
+    parser = Parser()
+    command.add_arguments(parser)
+    options = parser.parse_args(words)
+    target = targets.resolve(options.target, given_fields(options), options.workdir)
+    assert target.config.to_dict() == config
+    assert target.workdir == root / "run"
 
 
 def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
@@ -104,7 +135,7 @@ def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
     text = page.read_text()
     assert text.count("<tr") == 1 + 12 + 1 + 4
     assert "<b>odd</b>" not in text
-    assert text.count("epoch 1: &lt;b&gt;odd&lt;/b&gt;") == 6, "each as text, below the table"
+    assert text.count("<dd>&lt;b&gt;odd&lt;/b&gt;</dd>") == 1, "as text, below the table"
     assert text.count('href="#warnings"') == 6
     for row in rows:
         label = f"<dt><b>{row.model}</b>, seed {row.seed}</dt>"
@@ -114,13 +145,15 @@ def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
     assert "<small" not in text  # no row has settings of its own
     lines = leaderboard.format_table(rows).splitlines()
     assert lines[:2] == ["all with image_size=48", ""]
-    assert len(lines) == 2 + 1 + 12 + 4 + (1 + 1) + (2 + 12)
+    assert len(lines) == 2 + 1 + 12 + (1 + 4) + (1 + 1) + (2 + 12)
     for row, line in zip(rows, lines[3:15], strict=True):
         assert line.split()[: 1 + (row.variant == 2)] == [row.model, "!"][: 1 + (row.variant == 2)]
+    assert lines[15].startswith("2 runs tie")
     warned = [row for row in rows if row.warnings]
-    labels = "; ".join(f"{row.model}, seed {row.seed}" for row in warned)
-    assert lines[20] == f"! {labels}: epoch 1: <b>odd</b>"
-    assert lines[23:] == [row.command for row in rows]
+    labels = "; ".join(f"{row.model}, seed {row.seed} (epoch 1)" for row in warned)
+    assert lines[21] == f"! {labels}: <b>odd</b>"
+    assert f"<dt><b>{labels}</b></dt>" in text
+    assert lines[24:] == [row.command for row in rows]
 
 
 def test_equal_warnings_share_a_line(swept):
@@ -129,9 +162,24 @@ def test_equal_warnings_share_a_line(swept):
     second = dataclasses.replace(second, changes="", warnings="origin: seen")
     text = leaderboard.format_table([first, second])
     warned = [line for line in text.splitlines() if line.startswith("!")]
-    assert warned == [f"! {first.label}: epoch 2: low; odd", "! all runs: origin: seen"]
+    assert warned == [f"! {first.label} (epoch 2): low; odd", "! all runs: seen"]
     alone = leaderboard.format_table([second])
-    assert f"! {second.label}: origin: seen" in alone.splitlines()
+    assert f"! {second.label}: seen" in alone.splitlines()
+
+
+def test_a_warning_of_several_epochs_is_shown_once():
+    """Collapses differ in their numbers from epoch to epoch, but are one warning."""
+    collapses = {f"epoch {n}": f"collapsed: 9{n}% are 'happy'; fix: x" for n in (1, 2, 5)}
+    runs = [leaderboard_warnings.join(collapses), leaderboard_warnings.join({"epoch 1": "broke"})]
+    collapsed, broke = leaderboard_warnings.group(["a", "b"], runs)
+    assert collapsed.text == "collapsed: 91% are 'happy'; fix: x"
+    assert collapsed.runs == ("a (epochs 1, 2 and 5)",)
+    assert (collapsed.varies, broke.varies) == (True, False)
+    assert broke.runs == ("b (epoch 1)",)
+    (both,) = leaderboard_warnings.group(["a", "a"], [runs[0], runs[0]])
+    assert both.runs == ("all runs (epochs 1, 2 and 5)",)
+    other = leaderboard_warnings.join({"epoch 1": "collapsed: 99% are 'sad'; fix: x"})
+    assert len(leaderboard_warnings.group(["a", "b"], [runs[0], other])) == 2
 
 
 def test_changes_that_not_all_rows_share_stay_in_the_row(swept):

@@ -126,7 +126,7 @@ def test_headings_have_text_and_nothing_needs_hovering(board):
     assert not re.search(r"<[^>]*\stitle=", text)
     (link,) = re.findall(r'<a href="#warnings" aria-label="([^"]*)">', text)
     assert link == "warnings of vgg16:7 image_size=48,weights=hed, seed 5"
-    assert "</dt><dd>epoch 1: nearly all answers are &#39;happy&#39;</dd>" in text
+    assert " (epoch 1)</b></dt><dd>nearly all answers are &#39;happy&#39;</dd>" in text
 
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
@@ -152,7 +152,7 @@ def test_links_lead_to_the_reports_and_nothing_is_wider_than_the_window(
         expected |= {f"{to}#slices" for to in expected} | {"#warnings"}
         assert set(page.evaluate(links)) == expected
         warned = "document.querySelector('#warnings').innerText"
-        assert "seed 5\nepoch 1: nearly all answers are 'happy'" in page.evaluate(warned)
+        assert "seed 5 (epoch 1)\nnearly all answers are 'happy'" in page.evaluate(warned)
         page.call("Emulation.setEmulatedMedia", media="print")
         painted = "[...document.querySelectorAll('.bar, .bar *, .slices i')].every(e => "
         painted += "getComputedStyle(e).printColorAdjust == 'exact')"
