@@ -22,8 +22,8 @@ _HEADINGS = (
 )
 
 _COMMANDS_HEADING = (
-    "Each command trains its run again if --workdir names a new folder. faceemo evaluate RUN writes "
-    "a report again."
+    "Each command trains its run again if --workdir names a new folder. faceemo evaluate RUN "
+    "writes a report again."
 )
 
 

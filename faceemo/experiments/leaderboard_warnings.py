@@ -13,7 +13,7 @@ class Warned:
     """A warning and the runs that have it.
 
     Attributes:
-        text: The warning. Where runs or epochs differ in its numbers, those of the first occurrence.
+        text: The warning. Its numbers are those of the first occurrence.
         runs: A description of each run, such as 'vgg16:7, seed 5 (epochs 1 and 3)', or of all of
             them in one.
         varies: Whether the numbers in the warning differ.

@@ -115,7 +115,7 @@ def draw_accuracies(
             _draw_panel(axes, own, variants, PUBLISHED.get(arch) if published else None, theme)
             axes.set_title(BACKBONES[arch].title, loc="left", fontsize=9, color=theme.ink)
             axes.set_title(
-                textwrap.fill(_format_settings(own), 100),
+                textwrap.fill((_format_settings(own) + _format_seeds(own)).removeprefix("; "), 100),
                 loc="right",
                 fontsize=8,
                 color=theme.muted,
@@ -175,6 +175,14 @@ def _format_settings(rows: Sequence[Row]) -> str:
     )
 
 
+def _format_seeds(rows: Sequence[Row]) -> str:
+    """Formats the number of seeds behind the means, '' for one; for example '; 2–3 seeds'."""
+    groups = run_settings.group_by_seed(rows).values()
+    numbers = sorted({len(by_seed) for by_seed in groups})
+    few, many = numbers[0], numbers[-1]
+    return f"; {few if few == many else f'{few}–{many}'} seeds" if many > 1 else ""
+
+
 def _format_ranges(numbers: Sequence[int]) -> str:
     """Formats sorted numbers as ranges: [0, 1, 2, 5] as '0–2, 5'."""
     runs = itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
@@ -204,7 +212,7 @@ def _draw_panel(
     ends = np.array([[row.low for row in rows], [row.high for row in rows]])
     intervals = axes.errorbar(
         places, values, np.abs(ends - values), fmt=".", markersize=4, color=theme.ink,
-        elinewidth=1.1, label="95% interval", zorder=3,
+        elinewidth=1.1, label="a run, 95% interval over images", zorder=3,
     )  # fmt: skip
     for lines in intervals[2]:  # without the dots: their halos would cut the lines
         lines.set_path_effects(style.make_halo(theme, 1.1))

@@ -89,6 +89,7 @@ def test_bars_are_means_and_every_run_is_a_dot(seeds):
     means = [np.mean([r.accuracy for r in of_arch if r.variant == v]) for v in range(12)]
     np.testing.assert_allclose(heights, means)
     points = next(line for line in second.lines if len(line.get_xdata()) == 12 * seeds)
+    assert ("3 seeds" in second.get_title(loc="right")) == (seeds == 3)
     np.testing.assert_array_equal(points.get_ydata(), [row.accuracy for row in of_arch])
     assert not any(line.get_label() == "published" for line in second.lines)
 

@@ -1,8 +1,8 @@
 """Renders a report's page: one self-contained HTML file, for any screen and for print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from faceemo.analysis.report import failures
+from faceemo.analysis.report import facts, failures
 from faceemo.analysis.report.figures import Drawing
 from faceemo.analysis.report.results import Results
 from faceemo.analysis.theme import template
@@ -30,9 +30,7 @@ def render(results: Results, drawings: Sequence[Drawing]) -> str:
         for drawing in drawings
         if drawing.section
     ]
-    facts, tables = [], []
-    for item in results.summary.items():
-        (tables if isinstance(item[1], Mapping) else facts).append(item)
+    described, tables = facts.describe(results.summary)
     return template.render(
         "analysis/report/report.html.j2",
         title=results.title,
@@ -48,6 +46,6 @@ def render(results: Results, drawings: Sequence[Drawing]) -> str:
         slices=results.slices,
         has_heat=results.extras.heat is not None,
         calibration=results.calibration,
-        facts=facts,
+        facts=described,
         tables=tables,
     )

@@ -66,13 +66,11 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = format_number
-    environment.filters["fact"] = _fact
     environment.filters["percent"] = lambda share: f"{100 * share:g}%"
-    environment.filters["words"] = lambda key: str(key).replace("_", " ")
     return environment
 
 
-def _fact(value: Any, name: str) -> str:
+def format_fact(value: Any, name: str) -> str:
     """Formats a value of a run's record; parameter counts get thousands separators."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
@@ -81,5 +79,5 @@ def _fact(value: Any, name: str) -> str:
     if isinstance(value, int):  # a seed is an identifier, not a quantity
         return str(value)
     if isinstance(value, list | tuple):
-        return ", ".join(_fact(part, name) for part in value)
+        return ", ".join(format_fact(part, name) for part in value)
     return format_number(value) if isinstance(value, float) else str(value)

@@ -196,7 +196,8 @@ def test_page_shows_the_numbers(written, predictions):
 
 def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
     grouping = slices.Grouping("age", "Given by the user.", ("young", "old") * 60, ("young", "old"))
-    found = slices.score_slices(predictions, [grouping])
+    alone = slices.Grouping("leaks", "Twins in train.", ("not leaked",) * 120, ("not leaked",))
+    found = slices.score_slices(predictions, [grouping, alone])
     fitted = {"temperature": 1.5, "fitted_on": "validation"}
     path = write(tmp_path / "r", predictions, [], split="test", slices=found, fitted=fitted)
     text = " ".join(Page(path).text.split())
@@ -204,6 +205,8 @@ def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
         low, high = row["interval"]
         assert f"{row['name']}{row['images']}{row['accuracy']:.3f}{low:.3f}–{high:.3f}" in text
     assert json.loads((path.parent / "slices.json").read_text()) == found
+    assert "Leaks: all 120 images: not leaked. Twins in train." in text
+    assert path.read_text("utf-8").count('<table class="slices">') == 1, "none of one row"
     assert "1.500 was fitted for the least loss on validation, which is another split" in text
     stored = json.loads((path.parent / "calibration.json").read_text())
     assert stored == calibration.measure_before_and_after(predictions, fitted)
