@@ -34,7 +34,7 @@ class Extra(NamedTuple):
     Attributes:
         purpose: What it is for.
         packages: What it installs beyond the base, by the names under which it is imported.
-        install: The command that installs it.
+        install: How to install it: where, and the command.
     """
 
     purpose: str
@@ -49,16 +49,18 @@ EXTRAS = {
             *("array_record", "cleanlab", "clu", "h5py", "imagehash", "sklearn"),
             *("tensorboard", "tensorflow", "tensorflow_datasets"),
         ),
-        "pip install 'faceemo[train]'",
+        "in a checkout of faceemo, pip install '.[train]'",
     ),
     "keras": Extra(
-        "export to Keras and TFLite", ("keras", "tensorflow"), "pip install 'faceemo[keras]'"
+        "export to Keras and TFLite",
+        ("keras", "tensorflow"),
+        "in a checkout of faceemo, pip install '.[keras]'",
     ),
     "onnx": Extra(
         "export to ONNX",
         ("jax2onnx", "onnx", "onnx_ir", "onnxruntime"),
         # jax2onnx requires an older Orbax, which it does not use here.
-        "pip install 'faceemo[onnx]' && pip install --no-deps jax2onnx",
+        "in a checkout of faceemo, pip install '.[onnx]' && pip install --no-deps jax2onnx",
     ),
 }
 

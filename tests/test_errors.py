@@ -100,7 +100,7 @@ def test_a_missing_package_for_training_is_one_line_and_exit_code_two(module, mo
     package = {"sklearn": "scikit-learn"}.get(module.partition(".")[0], "clu")
     named = ", ".join(sorted({package, "tensorboard"}))
     assert f"expected the packages for training; found no {named}. Fix: " in line
-    assert line.endswith("pip install 'faceemo[train]'")
+    assert line.endswith("in a checkout of faceemo, pip install '.[train]'")
 
 
 def test_any_other_failed_import_keeps_its_traceback():

@@ -158,6 +158,6 @@ def test_the_installed_wheel_says_what_training_needs(environment, tmp_path):
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
-    assert line.endswith("Fix: pip install 'faceemo[train]'")
+    assert line.endswith("Fix: in a checkout of faceemo, pip install '.[train]'")
     for name in EXTRAS["train"].packages:
         assert pip_name(name) in line

@@ -106,6 +106,6 @@ def test_all_but_training_works_without_extras(photo, tmp_path):
         strict=True,
     ):
         assert f"expected the packages for {purpose}; found no {missing}" in line
-        assert f"Fix: pip install 'faceemo[{extra}]'" in line
+        assert f"Fix: in a checkout of faceemo, pip install '.[{extra}]'" in line
     assert "Traceback" not in process.stderr
     assert not (tmp_path / "new").exists()
