@@ -1,4 +1,4 @@
-"""Compares the speed of faceemo with that of other libraries, on this machine.
+"""Compares faceemo with other libraries or with simpler ways, on this machine.
 
     python scripts/benchmark.py models --archs efficientnetb0 --sizes 96
 
@@ -8,7 +8,7 @@ pip install -e '.[bench]'.
 
 import argparse
 
-from benchmarks import data, first, infer, models, scaling, serve, timing, train
+from benchmarks import data, first, infer, labels, models, scaling, serve, timing, train
 
 from faceemo import errors
 
@@ -20,6 +20,7 @@ KINDS = {
     "infer": infer,
     "first": first,
     "serve": serve,
+    "labels": labels,
 }
 
 

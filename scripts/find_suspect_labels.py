@@ -2,14 +2,16 @@
 
     python scripts/find_suspect_labels.py --data_dir data
     python scripts/find_suspect_labels.py --data_dir data --arch vgg16 --weights imagenet
-    python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/vgg16-7
+    python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/RUN
 
-Predicts every screened image with a model that was not trained on its label: logistic regression on
-the image's oriented gradients, out of fold. Writes label_score and predicted_label into
-data/ledger.jsonl, and the page data/suspect_labels.html. Images are left out only with
---drop_below, and never from validation and test. With --arch the features of a frozen pretrained
-backbone are used as well; with --workdir those of a finished run's backbone, which was trained on
-the labels of the training images, so that only the other images are judged.
+Predicts every screened image with a model that has not learned its label: logistic regression on
+features of the image, out of fold. The features are those of the network that comes with faceemo,
+but for images that it was trained on, which are judged by their oriented gradients. Prints how good
+each judge is, writes label_score and predicted_label into data/ledger.jsonl, and the page
+data/suspect_labels.html. Images are left out only with --drop_below, and never from validation and
+test. With --arch the features are those of a pretrained backbone; with --workdir those of a
+finished run's backbone, which does not judge the images that the run was trained on; with
+--gradients all images are judged by oriented gradients.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from faceemo.config import ARCHS
 
 
 def main() -> None:
-    """Searches for suspect labels and prints the path of the page."""
+    """Searches for suspect labels and prints how good the judges are and where the page is."""
     parser = errors.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,8 +33,12 @@ def main() -> None:
         default=Path("data"),
         help="folder of the prepared data (default: %(default)s)",
     )
-    parser.add_argument("--workdir", type=Path, help="folder of a finished run")
-    parser.add_argument("--arch", choices=ARCHS, help="a pretrained backbone")
+    features = parser.add_mutually_exclusive_group()
+    features.add_argument("--workdir", type=Path, help="folder of a finished run")
+    features.add_argument("--arch", choices=ARCHS, help="a pretrained backbone")
+    features.add_argument(
+        "--gradients", action="store_true", help="judge by oriented gradients alone"
+    )
     parser.add_argument(
         "--weights",
         default="imagenet",
@@ -60,11 +66,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     with errors.reported():
-        backbone = None
-        if options.workdir:
-            backbone = embeddings.load_trained(options.workdir)
+        if options.gradients:
+            backbone = None
+        elif options.workdir:
+            backbone = embeddings.load_trained(options.workdir, options.data_dir)
         elif options.arch:
             backbone = embeddings.load_pretrained(options.arch, options.weights, options.image_size)
+        else:
+            backbone = embeddings.load_builtin()
         page = label_search.find(
             options.data_dir, options.seed, backbone=backbone, folds=options.folds
         )

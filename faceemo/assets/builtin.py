@@ -8,3 +8,5 @@ import faceemo
 NAME = "builtin"
 FOLDER = Path(faceemo.__file__).parent / "inference" / NAME
 FILE = FOLDER / "model.npz"
+# Hashes of the images that it was trained on (`faceemo.data.ledger.training_hashes`).
+TRAINING_HASHES = FOLDER / "training_hashes.npz"

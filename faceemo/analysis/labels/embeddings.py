@@ -1,7 +1,7 @@
 """Computes a frozen backbone's features of images, from which labels can be judged."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo import models
+from faceemo.analysis.labels import training_images
+from faceemo.assets import builtin
 from faceemo.config import make_config
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.pipeline import Split
+from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
@@ -20,6 +25,8 @@ from faceemo.train.eval_step import plain_inputs
 from faceemo.train.predict_split import predict_split
 
 BATCH = 64
+BUILTIN_SIZE = 128  # side at which the network that comes with faceemo was trained, pixels
+FindSeen = Callable[[Sequence[Row]], frozenset[str]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,8 +39,9 @@ class FrozenBackbone:
         batch_stats: The backbone's batch statistics, {} if it has none.
         preprocessing: Preprocessing that belongs to the weights.
         about: Description in words.
-        saw_labels: Whether it was trained with the labels of train images.
         native_size: Side of the images that it takes, pixels.
+        find_seen: Returns the paths of those rows whose labels it may have learned. Such labels it
+            must not judge.
     """
 
     model: Model
@@ -41,12 +49,18 @@ class FrozenBackbone:
     batch_stats: dict[str, Any]
     preprocessing: Preprocessing
     about: str
-    saw_labels: bool
     native_size: int
+    find_seen: FindSeen
+
+
+def load_builtin() -> FrozenBackbone:
+    """Loads the network that comes with faceemo."""
+    backbone = load_pretrained("mobilenet", builtin.NAME, BUILTIN_SIZE)
+    return dataclasses.replace(backbone, about="the network that comes with faceemo")
 
 
 def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
-    """Loads a backbone with published weights, which has seen no label of the dataset.
+    """Loads a backbone with weights that have learned no label, or known ones, of emotions.
 
     Args:
         arch: Name of the backbone (`config.ARCHS`).
@@ -54,29 +68,46 @@ def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
         image_size: Side to which images are enlarged, pixels.
 
     Raises:
-        UserError: If a value is not allowed, or the weights are not available.
+        UserError: If a value is not allowed, the weights are not available, or they are those of a
+            trained network whose training images are not known.
     """
     config = make_config(arch, f"0,image_size={image_size},weights={weights}")
     model = models.build(config)
     drawn = model.init(config.seed) if weights == "none" else model.shapes()
-    variables, preprocessing, _ = models.load_weights(model, drawn, weights)
+    variables, preprocessing, source = models.load_weights(model, drawn, weights)
+    if source["source"] == builtin.NAME:
+        find_seen = TrainingHashes.read(builtin.TRAINING_HASHES).find
+    elif "trained" in source:
+        raise UserError(
+            expected="weights that no labels of emotions have trained, or 'builtin'",
+            found=f"{weights}, a trained network whose training images are not known",
+            fix="name the folder of its run with --workdir, or choose other weights",
+        )
+    else:
+        find_seen = _find_none
     about = f"{arch} with weights '{weights}' at {image_size} pixels"
-    return _make_backbone(config, model, variables, preprocessing, about, saw_labels=False)
+    return _make_backbone(config, model, variables, preprocessing, about, find_seen)
 
 
-def load_trained(workdir: Path) -> FrozenBackbone:
+def load_trained(workdir: Path, root: Path) -> FrozenBackbone:
     """Loads the backbone of a finished run, from its best epoch.
 
+    Args:
+        workdir: The run's folder.
+        root: Folder of the prepared dataset that it will judge.
+
     Raises:
-        UserError: If there is no finished run in `workdir`.
+        UserError: If there is no finished run in `workdir`; if it was trained on the images of
+            another folder; if it learned from a network whose training images are not known.
     """
     recipe = load_recipe(workdir)
+    find_seen = training_images.make_finder(recipe, workdir, root)
     config = ConfigDict(recipe["config"])
     variables, _ = Checkpoints(workdir, recipe).restore_best()
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     about = f"{config.arch} as trained in {workdir}, at {config.image_size} pixels"
     model = models.build(config)
-    return _make_backbone(config, model, variables, preprocessing, about, saw_labels=True)
+    return _make_backbone(config, model, variables, preprocessing, about, find_seen)
 
 
 def extract_features(backbone: FrozenBackbone, images: np.ndarray) -> np.ndarray:
@@ -99,8 +130,7 @@ def _make_backbone(
     variables: dict[str, Any],
     preprocessing: Preprocessing,
     about: str,
-    *,
-    saw_labels: bool,
+    find_seen: FindSeen,
 ) -> FrozenBackbone:
     params = {"backbone": variables["params"]["backbone"]}  # without the head, which can be large
     return FrozenBackbone(
@@ -109,9 +139,14 @@ def _make_backbone(
         variables["batch_stats"],
         preprocessing,
         about,
-        saw_labels,
         config.native_size,
+        find_seen,
     )
+
+
+def _find_none(rows: Sequence[Row]) -> frozenset[str]:
+    """Finds no image: the weights have learned no label of emotions."""
+    return frozenset()
 
 
 def _make_step(backbone: FrozenBackbone) -> Callable[[Any, Any, Any], jax.Array]:

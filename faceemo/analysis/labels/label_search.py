@@ -1,7 +1,6 @@
 """Searches a prepared dataset for suspect labels; writes scores into the ledger, and a page.
 
-The search leaves no image out. A backbone that was trained on the labels of some images cannot
-judge these labels, so those images are not judged with it.
+The search leaves no image out.
 """
 
 import dataclasses
@@ -13,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.analysis.labels import embeddings, hog, suspects, suspects_page
+from faceemo.analysis.labels import hog, judges, suspects, suspects_page
 from faceemo.analysis.labels.embeddings import FrozenBackbone
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
@@ -33,8 +32,8 @@ def find(
     Args:
         root: Folder of a prepared dataset.
         seed: Seed of the folds.
-        backbone: A backbone whose features are used in addition to oriented gradients; if it was
-            trained on labels, train images are not judged.
+        backbone: A backbone whose features judge the images whose labels it has not learned;
+            oriented gradients judge the others, and all of them if it is None.
         folds: Number of folds.
 
     Returns:
@@ -46,28 +45,20 @@ def find(
     started = time.monotonic()
     with staging.locked(root):
         rows = ledger.read(root)
-        judged = select_judgeable(rows, backbone)
-        images = _read(
-            root / archive.FOLDER, judged, backbone.native_size if backbone else hog.SIDE
-        )
-        features = [hog.describe(images)]
-        about = "oriented gradients"
-        if backbone:
-            features.append(embeddings.extract_features(backbone, images))
-            about += f" and {backbone.about}"
-        labels = [row.label for row in judged]
-        verdict = suspects.judge(
-            features, labels, suspects.name_duplicate_groups(judged), seed, folds
-        )
+        judged = select_judgeable(rows)
+        side = backbone.native_size if backbone else hog.SIDE
+        images = _read(root / archive.FOLDER, judged, side)
+        verdict, found = judges.judge(judged, images, backbone, seed, folds)
         rows = suspects.add_scores(rows, judged, verdict)
         ledger.write(root, rows)
-        page = suspects_page.write(root, rows, judged, verdict, about, folds)
+        page = suspects_page.write(root, rows, judged, verdict, found, folds)
+    for judge in found:
+        print(f"judge   {judge.describe()}")
     kept = sum(judged[index].fate == ledger.KEPT for index in verdict.suspects)
     print(
-        f"labels: {len(judged):,} judged by {about} in {folds} folds; the predictions agree with "
-        f"{verdict.accuracy:.1%} of them; {len(verdict.suspects):,} suspects, {kept:,} of them "
-        f"kept; {time.monotonic() - started:.0f} s; nothing is left out; scores are in "
-        f"{root / ledger.NAME}"
+        f"labels: {len(judged):,} judged in {folds} folds; {len(verdict.suspects):,} suspects, "
+        f"{kept:,} of them kept; {time.monotonic() - started:.0f} s; nothing is left out; scores "
+        f"are in {root / ledger.NAME}"
     )
     return page
 
@@ -97,19 +88,16 @@ def leave_out(root: Path, below: float) -> None:
     prepare.prepare(root, rules, exact=inputs["detector"] == face_detector.detector_name(True))
 
 
-def select_judgeable(rows: list[Row], backbone: FrozenBackbone | None = None) -> list[Row]:
-    """Selects the rows that show faces and, for a trained backbone, are not in train.
+def select_judgeable(rows: list[Row]) -> list[Row]:
+    """Selects the rows that show faces.
 
     Raises:
         UserError: If there are none.
     """
-    skips_train = backbone is not None and backbone.saw_labels
-    found = [row for row in rows if row.has_face and not (skips_train and row.split == "train")]
+    found = [row for row in rows if row.has_face]
     if not found:
         raise UserError(
-            expected="screened images" + (" outside train" if skips_train else ""),
-            found="none in the ledger",
-            fix="run faceemo prepare" + (", or omit --workdir" if skips_train else ""),
+            expected="screened images", found="none in the ledger", fix="run faceemo prepare"
         )
     return found
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from faceemo import staging
 from faceemo.analysis.dataset.galleries import PageImages
+from faceemo.analysis.labels.judges import Judge
 from faceemo.analysis.labels.suspects import Verdict
 from faceemo.analysis.theme import template
 from faceemo.analysis.theme.matrix import matrix_cells
@@ -25,7 +26,7 @@ def write(
     rows: Sequence[Row],
     judged: Sequence[Row],
     verdict: Verdict,
-    about: str,
+    judges: Sequence[Judge],
     folds: int,
 ) -> Path:
     """Writes root/suspect_labels.html about the images that are kept; returns its path.
@@ -35,7 +36,7 @@ def write(
         rows: The ledger, with the scores added.
         judged: The N rows that `verdict` is about.
         verdict: Result of the search.
-        about: Description of the features that the predictions are based on.
+        judges: Who judged, and how well (`judges.judge`).
         folds: Number of folds.
     """
     page_images = PageImages(root)
@@ -46,10 +47,6 @@ def write(
     for index in suspects:
         counts[verdict.labels[index], verdict.labels[index]] -= 1
         counts[verdict.labels[index], verdict.predicted[index]] += 1
-    agreement = float((verdict.predicted == verdict.labels)[kept].mean()) if kept.any() else None
-    support = np.bincount(verdict.labels[kept], minlength=len(verdict.classes))
-    largest = int(support.argmax())
-    majority = verdict.classes[largest], float(support[largest] / max(kept.sum(), 1))
     text = template.render(
         "analysis/labels/suspects.html.j2",
         title=f"{len(suspects):,} suspect labels",
@@ -58,10 +55,8 @@ def write(
         classes=verdict.classes,
         kept=int(kept.sum()),
         suspects=len(suspects),
-        agreement=agreement,
-        majority=majority,
+        judges=judges,
         estimated=float(1 - np.trace(verdict.joint)),
-        about=about,
         folds=folds,
         splits=sorted({row.split for row in judged}),
         matrix=matrix_cells(

@@ -35,7 +35,7 @@ def make_recipe(
     """
     # The length of a schedule shapes every step.
     horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
-    digests = {name: _digest_split(splits[name]) for name in ("train", "validation")}
+    digests = {name: digest_split(splits[name]) for name in ("train", "validation")}
     terms = image_terms.collect([weights, *teachers])
     terms |= {digests["train"]: own_terms} if own_terms else {}
     return {
@@ -119,8 +119,8 @@ def _runs_behind(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _runs_behind(earlier)
 
 
-def _digest_split(split: Split) -> str:
-    """Computes the sha256 of a split's pixels and labels, in hex."""
+def digest_split(split: Split) -> str:
+    """Computes the sha256 of a split's pixels and labels, in hex, as in recipe['data']."""
     total = hashlib.sha256(split.images.tobytes())
     total.update(split.labels.tobytes())
     return total.hexdigest()

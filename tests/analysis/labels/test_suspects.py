@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from faceemo.analysis.dataset import exploration
 from faceemo.analysis.labels import embeddings, hog, label_search, suspects, suspects_page
@@ -118,8 +119,10 @@ def test_search_scores_every_face_and_leaves_none_out(prepared, drawn, capsys):
             assert new.predicted_label != new.label or new.label_score >= 1 / len(CLASSES)
     text = page.read_text("utf-8")
     kept = [row for row in after if row.fate == ledger.KEPT]
-    agreed = sum(row.label == row.predicted_label for row in kept) / len(kept)
-    assert f"{agreed:.1%}" in text
+    agreed = sum(row.label == row.predicted_label for row in kept)
+    oracle = binomtest(agreed, len(kept)).proportion_ci(method="wilson")
+    assert f"<td>{agreed / len(kept):.3f}</td><td>{oracle.low:.3f}–{oracle.high:.3f}</td>" in text
+    assert text.index("How good is the judge?") < text.index("<dt>Suspects</dt>")
     assert f"among {len(kept)} kept images" in text
     # the pictures of the strongest suspects carry the ledger's scores
     shown = dict(re.findall(r'title="([^"]*)"><figcaption><strong>([\d.]+)', text))
@@ -155,18 +158,15 @@ def test_leave_out_refuses_an_unprepared_dataset(tmp_path):
         label_search.leave_out(tmp_path, 0.1)
 
 
-def test_trained_backbone_does_not_judge_train_images(prepared, drawn):
-    rows = ledger.read(prepared)
-    trained = dataclasses.replace(drawn, saw_labels=True)
-    splits = {row.split for row in label_search.select_judgeable(rows, trained)}
-    assert splits == {"validation", "test"}
-    with pytest.raises(UserError, match="omit --workdir"):
-        label_search.select_judgeable([row for row in rows if row.split == "train"], trained)
-
-
 def test_missing_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="trained run"):
-        embeddings.load_trained(tmp_path)
+        embeddings.load_trained(tmp_path, tmp_path)
+
+
+def test_unscreened_images_are_refused(prepared):
+    rows = [dataclasses.replace(row, has_face=False) for row in ledger.read(prepared)]
+    with pytest.raises(UserError, match="run faceemo prepare"):
+        label_search.select_judgeable(rows)
 
 
 def test_features_do_not_depend_on_the_batch(drawn):
@@ -202,7 +202,7 @@ def test_page_says_if_there_are_no_suspects(prepared):
     labels = np.array([CLASSES.index(row.label) for row in rows])
     sure = np.eye(len(CLASSES))[labels]
     verdict = suspects.Verdict(CLASSES, labels, sure, np.array([], int), np.diag(sure.mean(axis=0)))
-    path = suspects_page.write(prepared, rows, rows, verdict, "nobody", 5)
+    path = suspects_page.write(prepared, rows, rows, verdict, [], 5)
     text = path.read_text("utf-8")
     assert "0 suspect labels" in text
     assert "There are none." in text

@@ -1,0 +1,62 @@
+"""Stores difference hashes of the images that a network was trained on, beside the network.
+
+    python scripts/hash_training_images.py --data_dir data --network builtin
+
+By the hashes `find_suspect_labels.py` recognises images whose labels the network has learned. They
+are those of the kept training images of a prepared dataset, and are written only if these are
+exactly the images in the network's recipe.
+"""
+
+import argparse
+from pathlib import Path
+
+from faceemo import errors
+from faceemo.analysis.labels import training_images
+from faceemo.assets import builtin
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.training_hashes import TrainingHashes
+from faceemo.data.measure import hashing
+from faceemo.train.checkpoint import trained_model
+
+
+def main() -> None:
+    """Writes the hashes and prints where they are."""
+    parser = errors.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        default=Path("data"),
+        help="folder of the prepared data (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--network",
+        type=Path,
+        default=Path(builtin.NAME),
+        help="folder of a stored network, or 'builtin' (default: %(default)s)",
+    )
+    options = parser.parse_args()
+    with errors.reported():
+        network = trained_model.read(options.network)
+        digest = network.recipe["data"]["train"]
+        side = network.config.native_size
+        if training_images.digest(options.data_dir, network.classes, side) != digest:
+            raise errors.UserError(
+                expected=f"the training images of {options.network} in {options.data_dir}",
+                found="other kept training images, or other labels",
+                fix="prepare the data as it was for that network (its policy and thresholds)",
+            )
+        hashes = [
+            row.dhash
+            for row in ledger.read(options.data_dir)
+            if row.split == "train" and row.fate == ledger.KEPT and row.label in network.classes
+        ]
+        folder = trained_model.resolve_builtin(options.network)
+        path = folder / builtin.TRAINING_HASHES.name
+        TrainingHashes(digest, hashing.from_hex(hashes)).write(path)
+        print(f"hashes  {len(hashes):,} in {path}")
+
+
+if __name__ == "__main__":
+    main()
