@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     for seed in range(options.rounds):
         given, changed = _plant(truth, len(classes), count, seed)
         for name, values in features.items():
-            verdict = suspects.judge([values], classes[given].tolist(), groups, seed)
+            verdict = suspects.judge(values, classes[given].tolist(), groups, seed)
             top = np.argsort(verdict.scores)[:count]
             right = float((verdict.predicted == truth).mean())
             found[name].append((int(changed[top].sum()), right))

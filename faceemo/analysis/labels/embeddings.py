@@ -111,7 +111,7 @@ def load_trained(workdir: Path, root: Path) -> FrozenBackbone:
 
 
 def extract_features(backbone: FrozenBackbone, images: np.ndarray) -> np.ndarray:
-    """Computes features float32 [N, D] of uint8 images [N, S, S]: the flattened feature map."""
+    """Computes features float32 [N, C] of uint8 images [N, S, S]: means over the feature map."""
     split = Split(images, np.zeros(len(images), np.int32), ("",) * len(images))
     step = parallel.map_eval_step(_make_step(backbone))
     return predict_split(
@@ -153,6 +153,6 @@ def _make_step(backbone: FrozenBackbone) -> Callable[[Any, Any, Any], jax.Array]
     def step(params: Any, batch_stats: Any, images: Any) -> jax.Array:
         inputs = plain_inputs(images, backbone.model, backbone.preprocessing)
         features, _ = backbone.model.features(params, batch_stats, inputs)
-        return features.reshape(len(features), -1).astype("float32")
+        return features.astype("float32").mean(axis=(1, 2))
 
     return step

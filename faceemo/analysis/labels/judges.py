@@ -96,7 +96,7 @@ def judge(
     if backbone is not None and own.any():
         chosen = np.flatnonzero(own)
         verdict = suspects.judge(
-            [embeddings.extract_features(backbone, images[own])],
+            embeddings.extract_features(backbone, images[own]),
             [labels[place] for place in chosen],
             [groups[place] for place in chosen],
             seed,
@@ -105,7 +105,7 @@ def judge(
         parts.append((chosen, verdict, backbone.about))
     if not own.all():
         # It may learn from all images, but judges only those that are left.
-        verdict = suspects.judge([hog.describe(images)], labels, groups, seed, folds)
+        verdict = suspects.judge(hog.describe(images), labels, groups, seed, folds)
         parts.append((np.flatnonzero(~own), _select(verdict, ~own), GRADIENTS))
     verdict = _merge([(places, part) for places, part, _ in parts])
     found = [_measure(rows, verdict, places, about) for places, _, about in parts]

@@ -36,9 +36,8 @@ def parts(monkeypatch):
     asked = []
 
     def judge(features, labels, groups, seed, folds):
-        (values,) = features
         classes, numbers = np.unique(labels, return_inverse=True)
-        network = values.shape[1] == 3
+        network = features.shape[1] == 3
         predicted = numbers if network else np.zeros_like(numbers)
         odds = np.full((len(labels), len(classes)), 0.1)
         odds[np.arange(len(labels)), predicted] = 0.9
