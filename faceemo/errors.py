@@ -1,10 +1,11 @@
-"""Errors that the user can fix, and how commands report them."""
+"""Errors that the user can fix, how commands report them, and names as printable text."""
 
 import argparse
 import contextlib
 import difflib
 import errno
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -83,7 +84,33 @@ class UserError(ValueError):
 
     def __init__(self, message: str = "", *, expected: str = "", found: str = "", fix: str = ""):
         """Takes the three parts, or the whole message, with which pickle and absl copy an error."""
-        super().__init__(message or f"expected {expected}; found {found}. Fix: {fix}")
+        text = message or f"expected {expected}; found {found}. Fix: {fix}"
+        super().__init__(escape_name(text))
+
+
+# Characters that end a line, drive a terminal or reverse the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Bytes of a file name that Python could not decode (PEP 383).
+_UNDECODED = re.compile(r"[\udc80-\udcff]+")
+
+
+def escape_name(name: str | os.PathLike[str]) -> str:
+    r"""Returns a file's name or path as text that any terminal, file and figure can hold.
+
+    Every name that leaves the program passes through here. Bytes that are not UTF-8 become `\xe9`,
+    control characters `\n` or `\x1b`; anything else stays as it is, a backslash included. Escaping
+    twice changes nothing.
+
+    Args:
+        name: The name as Python has it, from `os.listdir` for example.
+    """
+    text = _UNDECODED.sub(_decode_again, os.fspath(name))
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _decode_again(match: re.Match[str]) -> str:
+    """Decodes bytes as UTF-8, which they may be where the locale's encoding is another."""
+    return match[0].encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def closest(found: object, known: Iterable[object]) -> str | None:

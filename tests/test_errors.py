@@ -68,6 +68,41 @@ def test_a_parser_suggests_choices_and_options(words, message, capsys):
     assert text.count("did you mean") == message.count("did you mean")
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (b"caf\xe9.jpg", r"caf\xe9.jpg"),  # Latin-1
+        ("café 笑顔.jpg".encode(), "café 笑顔.jpg"),
+        (b"a\nb\x1b[31m\t.jpg", r"a\nb\x1b[31m\t.jpg"),
+        ("a\u202egpj.exe\u2028".encode(), r"a\u202egpj.exe\u2028"),
+        ("می\u200cخواهم 👩\u200d🦰.jpg".encode(), "می\u200cخواهم 👩\u200d🦰.jpg"),
+        (rb"C:\faces\new.jpg", r"C:\faces\new.jpg"),
+        (b"\xff\xfe\xed\xa0\x80", r"\xff\xfe\xed\xa0\x80"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_of_any_bytes_becomes_text_that_utf_8_can_hold(stored, shown, encoding):
+    """As Python decodes names in a UTF-8 locale, and in one of ASCII only."""
+    name = stored.decode(encoding, "surrogateescape")
+    assert errors.escape_name(name) == shown
+    assert errors.escape_name(Path(name)) == shown
+    assert errors.escape_name(shown) == shown
+    shown.encode("utf-8")
+
+
+def test_a_name_with_half_a_surrogate_pair_is_escaped():
+    """Such names come from JSON and from Windows."""
+    assert errors.escape_name("a\ud83d.jpg") == r"a\ud83d.jpg"
+
+
+def test_a_mistake_is_one_line_whatever_the_name(capsys):
+    with pytest.raises(SystemExit, match="2"), errors.reported():
+        raise errors.UserError(expected="a", found="caf\udce9\n\x1b[2J", fix="c")
+    assert (
+        capsys.readouterr().err == "faceemo: error: expected a; found caf\\xe9\\n\\x1b[2J. Fix: c\n"
+    )
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_refusal_of_the_disk_is_one_line_and_exit_code_two(number, capsys):
     with pytest.raises(SystemExit, match="2"), errors.reported():
