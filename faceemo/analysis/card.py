@@ -96,6 +96,36 @@ def write(workdir: Path, root: Path) -> Path:
     return path
 
 
+def read_validation(path: Path) -> dict[str, Any]:
+    """Reads the accuracy on validation from a card, for a network that is stored without its run.
+
+    Args:
+        path: The card, which need not exist.
+
+    Returns:
+        'val_accuracy', 'val_accuracy_interval' and 'majority_baseline' with three digits, as in
+        summary.json; {} if the card has no report on validation.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    section = re.search(r"^### validation$(.*?)^##", text, re.MULTILINE | re.DOTALL)
+    number = r"([\d.]+)"
+    found = section and re.search(
+        rf"^\| accuracy \| {number} \| {number} to {number} \|$\s"
+        rf"^\| always .* \| {number} \| \|$",
+        section[1],
+        re.MULTILINE,
+    )
+    if not found:
+        return {}
+    accuracy, low, high, baseline = map(float, found.groups())
+    interval = [low, high]
+    return {
+        "val_accuracy": accuracy,
+        "val_accuracy_interval": interval,
+        "majority_baseline": baseline,
+    }
+
+
 def _counts(rows: list[ledger.Row]) -> dict[str, dict[str, list[int]]]:
     """Returns {class: {split: [images of the source, images used]}}."""
     every = ledger.count_by_split(rows)

@@ -67,6 +67,14 @@ def test_numbers_are_the_records(run, predictions):
     scores = compute_scores(predictions)
     low, high = scores["accuracy_interval"]
     assert ["accuracy", f"{scores['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"] in rows
+    card_of_validation = text.replace("### test\n", "### validation\n")
+    (run[0] / "other.md").write_text(card_of_validation)
+    assert card.read_validation(run[0] / "other.md") == {
+        "val_accuracy": round(scores["accuracy"], 3),
+        "val_accuracy_interval": [round(low, 3), round(high, 3)],
+        "majority_baseline": round(scores["majority_baseline"], 3),
+    }
+    assert card.read_validation(run[0] / card.NAME) == {}
     assert ["always predicting happy", f"{scores['majority_baseline']:.3f}", ""] in rows
     ece = calibration.measure(calibration.calibrate(predictions, 1.25))["ece"]
     assert ["the same with temperature 1.250, fitted on validation", f"{ece:.3f}", ""] in rows

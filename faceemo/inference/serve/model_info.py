@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import faceemo
+from faceemo.analysis import card
 from faceemo.inference.prediction import UNSURE_BELOW
 from faceemo.inference.serve.decode_upload import FORMAT_NAMES
 from faceemo.inference.serve.limits import Limits
@@ -57,12 +58,24 @@ def make_model_info(
 
 
 def read_summary(run: Path) -> dict[str, Any]:
-    """Reads the results of a finished run; returns {} if none are stored with the network."""
-    path = resolve_builtin(run) / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Reads the results of a run from its summary, or from the card beside a stored network.
+
+    Returns:
+        The summary, or what `card.read_validation` returns.
+    """
+    folder = _find_folder(run)
+    path = folder / "summary.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return card.read_validation(folder / card.NAME)
 
 
 def read_source(run: Path) -> str | None:
     """Reads the source of the training images, as their owner states it, from the run's card."""
-    folder = resolve_builtin(run)
-    return image_terms.read_card((folder if folder.is_dir() else folder.parent) / image_terms.CARD)
+    return image_terms.read_card(_find_folder(run) / image_terms.CARD)
+
+
+def _find_folder(run: Path) -> Path:
+    """Returns the folder of a run, or the one that holds a stored network."""
+    path = resolve_builtin(run)
+    return path if path.is_dir() else path.parent
