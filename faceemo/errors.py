@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import errno
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -108,6 +109,15 @@ def escape_name(name: str | os.PathLike[str]) -> str:
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def escape_for_terminal() -> None:
+    r"""Makes stdout write characters that the terminal lacks as `\u7b11`, as stderr does.
+
+    Python would end with an error instead, after the work is done.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _decode_again(match: re.Match[str]) -> str:
     """Decodes bytes as UTF-8, which they may be where the locale's encoding is another."""
     return match[0].encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -175,6 +185,7 @@ def reported() -> Iterator[None]:
 
     These are a `UserError`, a disk's refusal, and a missing package of the extra 'train'.
     """
+    escape_for_terminal()
     try:
         with disk_refusals(), _missing_training():
             yield

@@ -6,6 +6,8 @@ are removed when the same name is written again.
 """
 
 import contextlib
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ try:
 except ImportError:  # Windows: run one process at a time
     fcntl = None
 
+MAX_NAME_BYTES = 255  # the limit of file systems
+
 
 @contextlib.contextmanager
 def folder(final: Path) -> Iterator[Path]:
@@ -23,8 +27,8 @@ def folder(final: Path) -> Iterator[Path]:
     An older `final` is removed after the new one is in place. If the body raises, `final` stays
     as it was.
     """
-    partial = final.with_name(f".{final.name}.partial")
-    old = final.with_name(f".{final.name}.old")
+    partial = _name_beside(final, ".{}.partial")
+    old = _name_beside(final, ".{}.old")
     if old.exists() and not final.exists():
         old.replace(final)  # a process was killed between the two renames below
     for leftover in (partial, old):
@@ -46,6 +50,15 @@ def folder(final: Path) -> Iterator[Path]:
     _remove(old)
 
 
+def _name_beside(final: Path, form: str) -> Path:
+    """Returns the temporary path for `final`; a digest stands for a name that gets too long."""
+    name = form.format(final.name)
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        digest = hashlib.sha256(os.fsencode(final.name)).hexdigest()
+        name = form.format(digest + final.suffix[:32])
+    return final.with_name(name)
+
+
 def _remove(folder: Path) -> None:
     """Removes a folder; of a link only the link, because its target belongs to the user."""
     if folder.is_symlink():
@@ -58,7 +71,7 @@ def _remove(folder: Path) -> None:
 def file(final: Path) -> Iterator[Path]:
     """Yields a path with the same suffix to write to, which then takes the place of `final`."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".partial.{final.name}")
+    partial = _name_beside(final, ".partial.{}")
     try:
         yield partial
     except BaseException:

@@ -61,6 +61,7 @@ def make_parsers() -> tuple[Parser, dict[str, Parser]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit code."""
+    errors.escape_for_terminal()
     words = sys.argv[1:] if argv is None else list(argv)
     top, parsers = make_parsers()
     if not words:

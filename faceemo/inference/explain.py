@@ -1,7 +1,6 @@
 """Explanations: for each face, one figure of the evidence behind its prediction."""
 
 import dataclasses
-import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +14,17 @@ from faceemo import staging
 from faceemo.analysis.saliency import gradcam, occlusion
 from faceemo.analysis.theme import palette, style
 from faceemo.analysis.theme.text import shorten
+from faceemo.errors import escape_name
 from faceemo.inference import output_paths
 from faceemo.inference.annotate import format_caption
 from faceemo.inference.faces import Face
-from faceemo.inference.images import LoadedImage, find_files, load_image
-from faceemo.inference.predict_files import UNREADABLE, unique_png
+from faceemo.inference.file_kinds import FILM, OTHER
+from faceemo.inference.inputs import describe_others, find_inputs, refuse_others_alone
+from faceemo.inference.loaded_image import LoadedImage
+from faceemo.inference.predict_files import UNREADABLE
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
+from faceemo.inference.read_input import read_input
 
 # Side of the occluding patch per side of the image: it covers a mouth or an eye, but no face.
 _PATCH = 1 / 6
@@ -62,6 +65,7 @@ def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanat
             dict(zip(predictor.classes, map(float, row), strict=True)),
             face.box,
             face.confidence,
+            region=face.region,
         )
         best = int(row.argmax())
         (heat,) = compute_heat(face.crop[None], np.array([best]))
@@ -88,31 +92,40 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
     Raises:
         UserError: If there is no network at `run`, or `out` holds an input.
     """
-    files = [file for path in inputs for file in find_files(path)]
-    output_paths.check_folder("--out", out, files)
+    found = find_inputs(inputs)
+    refuse_others_alone(None, found)
+    images = [one for one in found if one.kind not in (FILM, OTHER)]
+    output_paths.check_folder("--out", out, [one.path for one in found])
     predictor = load(run)
     explain_face = make_explain(predictor)
     problems, without_face, names, count = [], [], set(), 0
-    images = itertools.starmap(load_image, enumerate(files))
-    for image in tqdm(images, "explain", len(files), unit="image", disable=None):
+    loaded = (image for index, one in enumerate(images) for image in read_input(one, index))
+    for image in tqdm(loaded, "explain", len(images), unit="image", disable=None):
+        name = escape_name(image.name)
         if image.pixels is None:
-            problems.append(f"{image.name}: {image.problem}")
+            problems.append(f"{name}: {image.problem}")
             continue
         faces = predictor.find_faces(image, crops=crops)
-        without_face += [] if faces else [image.name]
+        without_face += [] if faces else [name]
         for face in faces:
             with (
                 style.use_theme(_THEME),
-                staging.file(out / unique_png(Path(image.name), names)) as partial,
+                staging.file(out / output_paths.unique_png(Path(image.name), names)) as partial,
             ):
                 style.save(draw_explanation(explain_face(image, face)), partial)
             count += 1
     print(
-        f"wrote {count} figure{'s' * (count != 1)} into {out}"
+        f"wrote {count} figure{'s' * (count != 1)} into {escape_name(out)}"
         if count
         else "no face was found, nothing is written"
     )
-    for what, listed in (("without a face", without_face), ("could not be read", problems)):
+    skipped = describe_others(found)
+    skipped += [f"{escape_name(one.path)}: a film" for one in found if one.kind == FILM]
+    for what, listed in (
+        ("without a face", without_face),
+        ("skipped", skipped),
+        ("could not be read", problems),
+    ):
         if listed:
             print(f"{len(listed)} {what}:", *listed, sep="\n  ", file=sys.stderr)
     return UNREADABLE if problems else 0
@@ -121,7 +134,7 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
 def draw_explanation(explanation: Explanation) -> Figure:
     """Draws the face, both maps over it and the probabilities, side by side."""
     prediction = explanation.prediction
-    title, name = format_caption(prediction), shorten(prediction.name, 90)
+    title, name = format_caption(prediction), shorten(escape_name(prediction.name), 90)
     figure = style.make_figure(_WIDTH, _HEIGHT, _THEME, title, name, grid=False)
     face, heat, fall = (_add_axes(figure, 0.1 + 1.75 * place, 1.65) for place in range(3))
     size = explanation.crop.shape[0]

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 
 from faceemo.analysis.theme.text import shorten
+from faceemo.errors import escape_name
 from faceemo.inference.prediction import Prediction
 
 FORMATS = ("table", "csv", "jsonl")
 _NAME_WIDTH = 40  # characters of a name in a table
+_EDGES = ("left", "top", "right", "bottom")
 
 
 def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Prediction], str]]:
@@ -19,12 +21,13 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
         kind: One of `FORMATS`.
         classes: The predictor's classes.
     """
-    if kind == "jsonl":
-        return "", lambda prediction: json.dumps(prediction.to_dict(), ensure_ascii=False)
+    if kind == "jsonl":  # in ASCII, which terminals of any encoding show
+        return "", lambda prediction: json.dumps(prediction.to_dict())
     if kind == "csv":
-        columns = ("index", "name", "status", "label", *classes)
-        box = ("left", "top", "right", "bottom", "face_confidence")
-        return _csv([*columns, *box]), lambda prediction: _csv(_cells(prediction, classes))
+        columns = ("index", "name", "status", "label", *classes, *_EDGES, "face_confidence")
+        region = (f"region_{edge}" for edge in _EDGES)
+        columns = (*columns, "leaning", *region, "time", "problem")
+        return _csv(columns), lambda prediction: _csv(_cells(prediction, classes))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
     header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
     return header, lambda prediction: _table_row(prediction, classes)
@@ -35,10 +38,12 @@ def _cells(prediction: Prediction, classes: Sequence[str]) -> list[object]:
         f"{prediction.probabilities[name]:.6g}" if prediction.probabilities else ""
         for name in classes
     ]
-    confidence = "" if prediction.face_confidence is None else prediction.face_confidence
-    box = prediction.box or ("",) * 4
-    facts = [prediction.index, prediction.name, prediction.status, prediction.label or ""]
-    return [*facts, *probabilities, *box, confidence]
+    fields = prediction.to_dict()
+    facts = [fields[name] for name in ("index", "name", "status", "label")]
+    box, region = (fields[name] or [None] * 4 for name in ("box", "region"))
+    found = [*box, fields["face_confidence"], fields["leaning"], *region]
+    # None becomes an empty cell
+    return [*facts, *probabilities, *found, fields["time"], fields["problem"]]
 
 
 def _csv(cells: Sequence[object]) -> str:
@@ -48,7 +53,7 @@ def _csv(cells: Sequence[object]) -> str:
 
 
 def _table_row(prediction: Prediction, classes: Sequence[str]) -> str:
-    label = prediction.label or prediction.status.replace("_", " ")
+    label = prediction.label or prediction.status
     probabilities = "".join(
         f"{prediction.probabilities[name]:>10.3f}" if prediction.probabilities else f"{'-':>10}"
         for name in classes
@@ -56,5 +61,5 @@ def _table_row(prediction: Prediction, classes: Sequence[str]) -> str:
     confidence = prediction.face_confidence
     face = "-" if confidence is None else f"{confidence:.3f}"
     box = ",".join(f"{edge:.0f}" for edge in prediction.box) if prediction.box else "-"
-    name = shorten(prediction.name, _NAME_WIDTH)
+    name = shorten(escape_name(prediction.name), _NAME_WIDTH)
     return f"{name:<{_NAME_WIDTH}}  {label:<10}{probabilities}{face:>7}  {box}"

@@ -1,8 +1,8 @@
 """Loading of images in any form that a user may have them in, one after the other."""
 
-import dataclasses
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from PIL import Image
 from faceemo.data.measure.decode import Pixels, decode, describe_problem
 from faceemo.errors import UserError
 from faceemo.inference import arrays
+from faceemo.inference.inputs import OTHER, Input, describe_others, find_inputs
+from faceemo.inference.loaded_image import LoadedImage
+from faceemo.inference.read_input import read_input
 
 _ACCEPTED = (
     "images: paths of files or folders, open files, PIL images, uint8 arrays, or lists of these"
@@ -24,36 +27,26 @@ _FIXES = {  # for what is no image, by its type
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LoadedImage:
-    """An image, decoded, or the reason why it cannot be.
-
-    Attributes:
-        index: The image's place among all that were given, from 0.
-        name: The path of its file, or 'image 3'.
-        pixels: The decoded pixels; None if the image cannot be decoded.
-        problem: The reason then; empty otherwise.
-    """
-
-    index: int
-    name: str
-    pixels: Pixels | None
-    problem: str = ""
-
-
 def load_images(images: Any) -> Iterator[LoadedImage]:
     """Decodes one image after the other; reads each file when its turn comes.
 
+    What cannot be read yields an image with the problem in place of pixels.
+
     Args:
         images: One or many, in the forms that `Predictor.predict` lists. A folder stands for all
-            files in and below it whose suffix is that of an image, in the order of their paths.
+            images and films in and below it, in the order of their paths; a warning lists its other
+            files. A film, or an animated image, yields its frames.
 
     Raises:
         UserError: If something is not an image, or a path does not exist.
     """
-    for index, (name, source) in enumerate(_iterate(images)):
-        if isinstance(source, Path):
-            yield load_image(index, source)
+    index = -1
+    for name, source in _iterate(images):
+        index += 1
+        if isinstance(source, Input):
+            for image in read_input(source, index):
+                index = image.index
+                yield image
             continue
         name = name or f"image {index}"
         if isinstance(source, bytes):
@@ -66,60 +59,18 @@ def load_images(images: Any) -> Iterator[LoadedImage]:
             yield LoadedImage(index, name, None, describe_problem(error))
 
 
-def load_image(index: int, path: Path) -> LoadedImage:
-    """Reads and decodes a file; a failure is recorded as the image's problem, not raised."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:  # it is gone, forbidden, or on a disk that fails
-        return LoadedImage(index, str(path), None, f"{type(error).__name__}: {error.strerror}")
-    decoded = decode(content)
-    return LoadedImage(index, str(path), decoded.pixels, decoded.problem)
-
-
-def find_files(path: Path, extra_suffixes: Collection[str] = ()) -> list[Path]:
-    """Lists the images in and below a folder; returns a file's path as it is.
-
-    Folders that cannot be opened are listed too: whoever reads them gets the reason.
-
-    Args:
-        path: A file or a folder.
-        extra_suffixes: Suffixes of other files to list too, such as '.mp4'.
-
-    Raises:
-        UserError: If `path` does not exist, or the folder holds no such file.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(
-            expected=f"an image or a folder at {path}", found="nothing", fix="correct the path"
-        )
-    suffixes = {*Image.registered_extensions(), *extra_suffixes}
-    unopened: list[Path] = []
-    walk = os.walk(path, onerror=lambda error: unopened.append(Path(error.filename)))
-    files = (Path(folder, name) for folder, _, names in walk for name in names)
-    matching = [
-        file
-        for file in files
-        if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
-    ]
-    if not matching and not unopened:
-        raise UserError(
-            expected=f"an image in {path}, or below it",
-            found="no file with the suffix of an image",
-            fix="correct the path, or name the files themselves",
-        )
-    return sorted([*matching, *unopened])
-
-
-def _iterate(images: Any) -> Iterator[tuple[str, Path | bytes | Image.Image]]:
+def _iterate(images: Any) -> Iterator[tuple[str, Input | bytes | Image.Image]]:
     """Yields names and sources, bytes being the content of an open file.
 
     The name of an image in memory is empty, or its file's if that is known.
     """
     if isinstance(images, str | os.PathLike):
-        for path in find_files(Path(images)):
-            yield str(path), path
+        inputs = find_inputs([Path(images)])
+        if Path(images).is_dir():
+            _warn_of_others(inputs)
+            inputs = [one for one in inputs if one.kind != OTHER]
+        for one in inputs:
+            yield str(one.path), one
     elif isinstance(images, Image.Image):
         yield str(getattr(images, "filename", "")), images
     elif hasattr(images, "read"):
@@ -163,3 +114,9 @@ def _read_file(file: Any) -> bytes:
             fix="open it with mode 'rb', or give its path",
         )
     return content
+
+
+def _warn_of_others(inputs: Sequence[Input]) -> None:
+    """Warns of the files in a folder that are left out."""
+    if lines := describe_others(inputs):
+        warnings.warn(f"left out: {'; '.join(lines)}", stacklevel=2)

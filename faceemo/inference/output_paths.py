@@ -1,9 +1,36 @@
-"""Checks that a command's output does not overwrite its inputs."""
+"""Names of a command's output files, and checks that they overwrite no input."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from faceemo.errors import UserError
+from faceemo.staging import MAX_NAME_BYTES
+
+
+def unique_png(path: Path, names: set[str]) -> str:
+    """Names the PNG for an image; images of one name in several folders get numbers.
+
+    A name that would be too long for a file system loses its end.
+
+    Args:
+        path: The image's path.
+        names: The names in use, without suffix; the new one is added.
+    """
+    name, number = _cut(path.stem, ".png"), 2
+    while name in names:
+        ending = f"-{number}"
+        name = _cut(path.stem, f"{ending}.png") + ending
+        number += 1
+    names.add(name)
+    return f"{name}.png"
+
+
+def _cut(stem: str, ending: str) -> str:
+    """Cuts whole characters off, so that the name with its ending is not too long."""
+    while len(os.fsencode(stem + ending)) > MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem
 
 
 def check_file(option: str, target: Path, inputs: Iterable[Path]) -> None:
@@ -50,7 +77,10 @@ def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:
             found=f"the file {target}",
             fix="name a folder, which need not exist",
         )
-    parents = {folder: one for one in inputs for folder in (one.parent, one.resolve().parent)}
+    # not Path.resolve, which Python 3.11 ends with an error where links lead in a circle
+    parents = {
+        folder: one for one in inputs for folder in (one.parent, Path(os.path.realpath(one)).parent)
+    }
     if parent := next((folder for folder in parents if _is_same(folder, target)), None):
         raise UserError(
             expected=f"{option} to overwrite no input",

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,13 +12,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 from faceemo.inference import formats, output_paths, video
-from faceemo.inference.images import LoadedImage, find_files, load_image
+from faceemo.inference.animation import Animation
+from faceemo.inference.file_kinds import FILM, OTHER
+from faceemo.inference.inputs import Input, describe_others, find_inputs, refuse_others_alone
+from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
+from faceemo.inference.read_input import open_film, read_input
 from faceemo.inference.smoothing import Smoother
-from faceemo.inference.video import Video, is_video
+from faceemo.inference.video import Video
 
 UNREADABLE = 1  # exit code
 
@@ -56,11 +59,13 @@ def predict(
     Raises:
         UserError: If nothing can be done; nothing is written then.
     """
-    files = [file for path in inputs for file in find_files(path, video.SUFFIXES)]
-    videos = [file for file in files if is_video(file)]
-    images = [file for file in files if not is_video(file)]
+    found = find_inputs(inputs)
+    videos = [one for one in found if one.kind == FILM]
+    images = [one for one in found if one.kind not in (FILM, OTHER)]
+    if webcam is None:
+        refuse_others_alone(None, found)
     if out:
-        output_paths.check_file("--out", out, [run, *files])
+        output_paths.check_file("--out", out, [run, *(one.path for one in found)])
     if draw:
         _check_draw(draw, images, videos, len(videos) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
@@ -79,21 +84,27 @@ def predict(
         hide_progress = True if stream is sys.stdout and stream.isatty() else None
         files_predictor = _FilesPredictor(predictor, crops, write, draw, hide_progress)
         if images:
-            problems += files_predictor.predict_images(images)
-        for path in videos:
-            try:
-                opened = Video(path, every)
-            except UserError:
-                problems.append(f"{path}: a video that OpenCV cannot open")
+            problems += files_predictor.predict_images(images, 0)
+        index = len(images)
+        for one in videos:
+            opened = open_film(one, every, index)
+            if isinstance(opened, Input):
+                problems += files_predictor.predict_images([opened], index)
+                index += 1
             else:
                 problems += files_predictor.predict_video(opened, Smoother(smooth))
+                index = opened.next_index
         if camera:
+            camera.start = index
             problems += files_predictor.predict_video(camera, Smoother(smooth))
         if form == "csv":  # its readers need the header even if no row follows
             stream.writelines(f"{line}\n" for line in headings)
     for path in (out, draw):
         if path and path.exists():
-            print(f"wrote {path}", file=sys.stderr)
+            print(f"wrote {escape_name(path)}", file=sys.stderr)
+    if skipped := describe_others(found):
+        count = sum(one.kind == OTHER for one in found)
+        print(f"{count} skipped:", *skipped, sep="\n  ", file=sys.stderr)
     if problems:
         print(f"{len(problems)} could not be read:", *problems, sep="\n  ", file=sys.stderr)
     return UNREADABLE if problems else 0
@@ -119,24 +130,26 @@ class _FilesPredictor:
     draw: Path | None
     hide_progress: bool | None
 
-    def predict_images(self, files: Sequence[Path]) -> Iterator[str]:
-        """Predicts on image files, one after the other."""
+    def predict_images(self, files: Sequence[Input], start: int) -> Iterator[str]:
+        """Predicts on image files, one after the other; `start` is the index of the first."""
         names: set[str] = set()
-        images = itertools.starmap(load_image, enumerate(files))
+        images = (
+            image for index, one in enumerate(files, start) for image in read_input(one, index)
+        )
         predicted = self.predictor.stream(images, crops=self.crops)
         for image, predictions in tqdm(
             predicted, "faces", len(files), unit="image", disable=self.hide_progress
         ):
-            if image.pixels is None:
-                yield f"{image.name}: {image.problem}"
-                continue
             self.write(predictions)
-            if self.draw:
+            if image.pixels is None:
+                yield _describe_problem(image)
+            elif self.draw:
                 drawn = Image.fromarray(_annotate(image, predictions))
-                with staging.file(self.draw / unique_png(Path(image.name), names)) as partial:
+                name = output_paths.unique_png(Path(image.name), names)
+                with staging.file(self.draw / name) as partial:
                     drawn.save(partial)
 
-    def predict_video(self, source: Video, smoother: Smoother) -> Iterator[str]:
+    def predict_video(self, source: Video | Animation, smoother: Smoother) -> Iterator[str]:
         """Predicts frame by frame until the video ends, or Ctrl-C ends a webcam."""
         predicted = self.predictor.stream(
             source.read_frames(), crops=self.crops, immediate=source.live
@@ -152,7 +165,8 @@ class _FilesPredictor:
                 predicted, "frames", source.frame_count, unit="frame", disable=self.hide_progress
             ):
                 if image.pixels is None:
-                    yield f"{image.name}: {image.problem}"
+                    self.write(predictions)
+                    yield _describe_problem(image)
                     continue
                 predictions = smoother.smooth(predictions)
                 self.write(predictions)
@@ -160,24 +174,12 @@ class _FilesPredictor:
                     draw_frame(_annotate(image, predictions))
 
 
-def unique_png(path: Path, names: set[str]) -> str:
-    """Names the PNG for an image; images of one name in several folders get numbers.
-
-    Args:
-        path: The image's path.
-        names: The names in use, without suffix; the new one is added.
-    """
-    name = path.stem
-    number = 2
-    while name in names:
-        name = f"{path.stem}-{number}"
-        number += 1
-    names.add(name)
-    return f"{name}.png"
+def _describe_problem(image: LoadedImage) -> str:
+    return f"{escape_name(image.name)}: {escape_name(image.problem)}"
 
 
 def _check_draw(
-    draw: Path, images: Sequence[Path], videos: Sequence[Path], video_count: int
+    draw: Path, images: Sequence[Input], videos: Sequence[Input], video_count: int
 ) -> None:
     """Checks that images are drawn into a folder, and a single video into a video.
 
@@ -191,14 +193,14 @@ def _check_draw(
         UserError: If `draw` does not fit the inputs, or would overwrite one.
     """
     mixed = video_count and images
-    if is_video(draw) != bool(video_count) or video_count > 1 or mixed:
+    if video.names_video(draw) != bool(video_count) or video_count > 1 or mixed:
         raise UserError(
             expected="--draw with a folder for images alone, or with an .mp4 for one video alone",
-            found=f"{draw} for {len(images)} images and {video_count} videos",
+            found=f"{draw} for {len(images)} images and {video_count} videos (or animations)",
             fix="name only the images, or one of the videos, with a fitting --draw",
         )
     check = output_paths.check_file if video_count else output_paths.check_folder
-    check("--draw", draw, [*videos, *images])
+    check("--draw", draw, [one.path for one in (*videos, *images)])
 
 
 def _annotate(image: LoadedImage, predictions: Sequence[Prediction]) -> np.ndarray:

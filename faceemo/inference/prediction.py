@@ -1,14 +1,16 @@
-"""A predictor's result for one face."""
+"""A predictor's result for one face, or for an image without any."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from faceemo.data.measure.boxes import Box
+from faceemo.errors import escape_name
 
 OK = "ok"
 UNSURE = "unsure"
 NO_FACE = "no_face"
+UNREADABLE = "unreadable"
 # On calibrated probabilities. Below one half the prediction is more likely wrong than right; if an
 # error costs as much as a correct prediction gains, it should be withheld (C. K. Chow, IEEE Trans.
 # Inf. Theory 16, 1970). This holds only after temperature scaling on validation.
@@ -17,19 +19,23 @@ UNSURE_BELOW = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The prediction for one face, or the finding that an image shows none.
+    """The prediction for one face, or the finding that an image shows none or is unreadable.
 
     Attributes:
-        index: The image's place among the given ones, from 0.
-        name: The image's path, or 'image 3'.
+        index: The image's place among the given ones, from 0; every frame of a film counts.
+        name: The image's path, 'film.mp4#12' for a frame of a film, or 'image 3'.
         status: 'ok'; 'unsure' if the most probable class is more likely wrong than right; 'no_face'
-            if the image shows no face.
+            if the image shows no face; 'unreadable' if it cannot be read.
         label: The emotion; None unless the status is 'ok'.
         probabilities: The calibrated probability of every class, with sum 1; empty without a face.
         box: The face's bounding box: left, top, right, bottom, in pixels of the upright image; it
             may reach beyond the image. None without a face, or if the detector did not run.
         face_confidence: The detector's confidence, 0..1; None if the detector found no face or did
             not run.
+        region: The part of the image that is the network's input: left, top, right, bottom, in
+            pixels; it may reach beyond the image. None without a face.
+        time: The time of a frame since the beginning of its film, seconds; None for an image.
+        problem: The reason if the image is unreadable; empty otherwise.
     """
 
     index: int
@@ -39,6 +45,9 @@ class Prediction:
     probabilities: dict[str, float]
     box: Box | None
     face_confidence: float | None
+    region: Box | None = None
+    time: float | None = None
+    problem: str = ""
 
     @classmethod
     def from_probabilities(
@@ -48,6 +57,9 @@ class Prediction:
         probabilities: Mapping[str, float],
         box: Box | None,
         face_confidence: float | None,
+        *,
+        region: Box | None = None,
+        time: float | None = None,
     ) -> "Prediction":
         """Makes the prediction for a face; see the class for the arguments."""
         best = max(probabilities, key=probabilities.__getitem__)
@@ -60,12 +72,21 @@ class Prediction:
             probabilities=dict(probabilities),
             box=box,
             face_confidence=face_confidence,
+            region=region,
+            time=time,
         )
 
     @classmethod
-    def without_face(cls, index: int, name: str) -> "Prediction":
+    def without_face(cls, index: int, name: str, time: float | None = None) -> "Prediction":
         """Makes the prediction for an image in which no face was found."""
-        return cls(index, name, NO_FACE, None, {}, None, None)
+        return cls(index, name, NO_FACE, None, {}, None, None, time=time)
+
+    @classmethod
+    def unreadable(
+        cls, index: int, name: str, problem: str, time: float | None = None
+    ) -> "Prediction":
+        """Makes the prediction for an image that cannot be read, with the reason."""
+        return cls(index, name, UNREADABLE, None, {}, None, None, time=time, problem=problem)
 
     @property
     def leaning(self) -> str | None:
@@ -78,5 +99,6 @@ class Prediction:
         return max(self.probabilities.values(), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the attributes, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Returns the attributes and the leaning, ready for JSON: names are escaped."""
+        texts = {"name": escape_name(self.name), "problem": escape_name(self.problem)}
+        return dataclasses.asdict(self) | {"leaning": self.leaning} | texts

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from faceemo.analysis.probabilities import apply_temperature, softmax
-from faceemo.errors import UserError
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
@@ -47,27 +46,23 @@ class Predictor:
         """Finds the faces in images and predicts their emotions.
 
         Args:
-            images: One or many: paths of files or folders, open files, PIL images, or uint8 arrays
-                of NumPy, JAX, TensorFlow or PyTorch, [H, W] or [H, W, 1] (grey), [H, W, 3] (red,
-                green, blue), [H, W, 4] (with transparency, which is ignored), batches [N, H, W],
-                [N, H, W, C] or [N, C, H, W]; or lists of these.
+            images: One or many: paths of images, films or folders, open files, PIL images, or uint8
+                arrays of NumPy, JAX, TensorFlow or PyTorch, [H, W] or [H, W, 1] (grey), [H, W, 3]
+                (red, green, blue), [H, W, 4] (with transparency, which is ignored), batches
+                [N, H, W], [N, H, W, C] or [N, C, H, W]; or lists of these.
             crops: Whether every image is a face crop, so that no face is searched for.
 
         Returns:
             One prediction per face, in the order of the images and from left to right; for an image
-            without a face one with the status 'no_face'.
+            without a face one with the status 'no_face'; for an image that cannot be read one with
+            the status 'unreadable' and the reason as its `problem`. Each frame of a film is an
+            image.
 
         Raises:
-            UserError: If something is not an image, or cannot be decoded.
+            UserError: If something is not an image in any of these forms, or a path does not exist.
         """
         predictions: list[Prediction] = []
-        for image, found in self.stream(load_images(images), crops=crops):
-            if image.pixels is None:
-                raise UserError(
-                    expected=f"an image that can be decoded: {image.name}",
-                    found=image.problem,
-                    fix="leave it out; `faceemo predict` lists such files and goes on",
-                )
+        for _, found in self.stream(load_images(images), crops=crops):
             predictions += found
         return predictions
 
@@ -83,7 +78,7 @@ class Predictor:
                 as a webcam needs; otherwise images wait for a batch to fill.
 
         Yields:
-            Every image with its predictions; none for an image that cannot be decoded.
+            Every image with its predictions, of which there is at least one.
         """
         waiting: list[tuple[LoadedImage, list[Face]]] = []
         for image in images:
@@ -117,11 +112,16 @@ class Predictor:
                     dict(zip(self.classes, map(float, row), strict=True)),
                     face.box,
                     face.confidence,
+                    region=face.region,
+                    time=image.time,
                 )
                 for face, row in zip(faces, probabilities, strict=True)
             ]
-            if image.pixels is not None and not predictions:
-                predictions = [Prediction.without_face(image.index, image.name)]
+            about = image.index, image.name
+            if image.pixels is None:
+                predictions = [Prediction.unreadable(*about, image.problem, image.time)]
+            elif not predictions:
+                predictions = [Prediction.without_face(*about, image.time)]
             yield image, predictions
 
     def find_faces(self, image: LoadedImage, *, crops: bool = False) -> list[Face]:

@@ -45,7 +45,13 @@ class Smoother:
                 }
             smoothed.append(
                 Prediction.from_probabilities(
-                    one.index, one.name, probabilities, one.box, one.face_confidence
+                    one.index,
+                    one.name,
+                    probabilities,
+                    one.box,
+                    one.face_confidence,
+                    region=one.region,
+                    time=one.time,
                 )
             )
             tracks.append((box, probabilities))

@@ -1,6 +1,8 @@
 """Frames of a video file or a webcam, one at a time, and videos written frame by frame."""
 
 import contextlib
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,18 +13,19 @@ from PIL import Image
 from faceemo import staging
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
-from faceemo.inference.images import LoadedImage
+from faceemo.inference.file_kinds import recognise
+from faceemo.inference.loaded_image import LoadedImage
 
-SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+_WRITTEN_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 _DEFAULT_FPS = 25.0  # if the source does not state its rate
-# These containers store no number of frames: OpenCV multiplies their duration, which may be that of
-# the sound, by a rate, which may vary.
-_WITHOUT_COUNT = {".mkv", ".mpeg", ".mpg", ".webm", ".wmv"}
+# Other containers store no number of frames: OpenCV multiplies their duration, which may be that of
+# the sound, by a rate, which may vary. The suffixes are for files whose content says nothing.
+_WITH_COUNT = {"MP4", "AVI", ".mp4", ".m4v", ".mov", ".avi"}
 
 
-def is_video(path: Path) -> bool:
-    """Returns whether a path has the suffix of a video."""
-    return path.suffix.lower() in SUFFIXES
+def names_video(path: Path) -> bool:
+    """Returns whether an output's path has the suffix of a video."""
+    return path.suffix.lower() in _WRITTEN_SUFFIXES
 
 
 class Video:
@@ -31,23 +34,31 @@ class Video:
     Args:
         source: The file, or the index of the webcam.
         every: The step between the frames that are decoded; 1 decodes all.
+        start: The index of the first frame among all images.
 
     Attributes:
         name: The file's path, or 'webcam 0'.
         live: Whether the source is a webcam.
         every: The step between the frames that are decoded.
+        start: The index of the first frame among all images.
         fps: The source's frames per second.
+        next_index: The index after that of the last frame that was read.
 
     Raises:
         UserError: If the source cannot be opened.
     """
 
-    def __init__(self, source: Path | int, every: int = 1):
-        self.name = f"webcam {source}" if isinstance(source, int) else str(source)
-        self.live = isinstance(source, int)
-        self._estimates_count = Path(self.name).suffix.lower() in _WITHOUT_COUNT
-        self.every = every
-        self._source = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+    def __init__(self, source: Path | int, every: int = 1, start: int = 0):
+        self.every, self.start, self.next_index = every, start, start
+        if isinstance(source, int):
+            self.name, self.live, self._estimates_count = f"webcam {source}", True, False
+            self._source = cv2.VideoCapture(source)
+        else:
+            self.name, self.live = str(source), False
+            container = recognise(source).name or source.suffix.lower()
+            self._estimates_count = container not in _WITH_COUNT
+            with opencv_path(source) as path:
+                self._source = cv2.VideoCapture(path)
         if not self._source.isOpened():
             raise UserError(
                 expected=f"a readable video: {self.name}",
@@ -64,26 +75,40 @@ class Video:
         return -(-count // self.every) if count > 0 else None
 
     def read_frames(self) -> Iterator[LoadedImage]:
-        """Yields every `every`-th frame; its index is its place among all frames, from 0.
+        """Yields every `every`-th frame; its name ends in its place among all frames, from 0.
 
         If the source ends too early, a last image without pixels holds the problem.
         """
-        index, seconds = 0, 0.0
+        frame, seconds, begin = 0, 0.0, time.monotonic()
         while self._source.grab():
-            seconds = self._source.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if index % self.every == 0:
+            seconds = (
+                time.monotonic() - begin
+                if self.live
+                else self._source.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            )
+            if frame % self.every == 0:
                 ok, bgr = self._source.retrieve()
-                name = f"{self.name}#{index}"
-                if ok:
-                    rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1]))
-                    yield LoadedImage(index, name, Pixels.from_image(rgb))
-                else:
-                    yield LoadedImage(index, name, None, "the frame cannot be decoded")
-            index += 1
-        problem = self._find_problem(index, seconds)
+                rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1])) if ok else None
+                yield self._load(frame, rgb, "the frame cannot be decoded", seconds)
+            frame += 1
+        self.next_index = self.start + frame
+        problem = self._find_problem(frame, seconds)
         self._source.release()
         if problem:
-            yield LoadedImage(index, f"{self.name}#{index}", None, problem)
+            yield self._load(frame, None, problem, seconds)
+
+    def _load(
+        self, frame: int, rgb: Image.Image | None, problem: str, seconds: float
+    ) -> LoadedImage:
+        """Makes the image of a frame; `problem` is the reason if there are no pixels."""
+        self.next_index = self.start + frame + 1
+        return LoadedImage(
+            self.start + frame,
+            f"{self.name}#{frame}",
+            Pixels.from_image(rgb) if rgb else None,
+            "" if rgb else problem,
+            round(seconds, 3),
+        )
 
     def _find_problem(self, count: int, seconds: float) -> str:
         """Returns why the source ended too early; empty if it did not, as far as can be told.
@@ -106,6 +131,28 @@ class Video:
 
 
 @contextlib.contextmanager
+def opencv_path(path: Path) -> Iterator[str]:
+    """Yields a path by which OpenCV opens or creates a file, whatever its name.
+
+    OpenCV takes names in UTF-8 only; any other file gets a link. The path is absolute, because
+    FFmpeg would take a name such as 'http:x.mp4' for an address.
+    """
+    path = path.absolute()
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        pass
+    else:
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        suffix = path.suffix if path.suffix.isascii() else ""
+        link = Path(folder, f"film{suffix}")
+        link.symlink_to(path)
+        yield str(link)
+
+
+@contextlib.contextmanager
 def write_video(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Yields a function that writes one frame, uint8 [H, W, 3] (red, green, blue).
 
@@ -114,13 +161,13 @@ def write_video(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]
     Raises:
         UserError: If no video of that name can be written.
     """
-    with staging.file(path) as partial:
+    with staging.file(path) as partial, opencv_path(partial) as target:
         writer = cv2.VideoWriter()
 
         def write(rgb: np.ndarray) -> None:
             height, width = rgb.shape[:2]
             if not writer.isOpened():
-                writer.open(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+                writer.open(target, cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
             if not writer.isOpened():
                 raise UserError(
                     expected=f"a video to be written at {path}",

@@ -25,7 +25,7 @@ from PIL import Image
 from faceemo.config import CLASSES
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.errors import UserError
-from faceemo.inference.images import find_files
+from faceemo.inference.inputs import find_images
 
 from . import timing
 
@@ -180,7 +180,7 @@ def _post(connection: http.client.HTTPConnection, path: str, body: bytes) -> dic
 
 def _read_images(folder: Path | None) -> list[bytes]:
     if folder:
-        return [path.read_bytes() for path in find_files(folder)]
+        return [path.read_bytes() for path in find_images([folder])]
     return [_draw_jpeg(seed) for seed in range(_DRAWN_FACES)]
 
 

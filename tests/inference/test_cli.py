@@ -29,6 +29,9 @@ def test_photos_are_predicted_in_all_three_formats(network, network_predictor, p
     assert cli.main(["predict", str(network), str(photos), "--format", "csv"]) == 1
     printed = capsys.readouterr()
     rows = read_rows(printed.out)
+    (broken,) = (row for row in rows if row["status"] == "unreadable")
+    assert broken["name"] == str(photos / "broken.jpg")
+    rows.remove(broken)
     assert [row["status"] for row in rows][-1] == "no_face"
     assert [row["name"].rpartition("/")[2] for row in rows] == [
         *("a pair.png", "a pair.png", "crop.png", "wall.png")
@@ -39,13 +42,13 @@ def test_photos_are_predicted_in_all_three_formats(network, network_predictor, p
             assert float(row[name]) == pytest.approx(value, rel=1e-5)
         assert [float(row[edge]) for edge in ("left", "top", "right", "bottom")] == list(one.box)
     assert "1 could not be read" in printed.err
-    assert "broken.jpg: not an image file" in printed.err
+    assert "broken.jpg: not an image or video (text)" in printed.err
     pattern = str(photos / "**" / "*.png")
     assert cli.main(["predict", str(network), pattern, "--format", "jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["name"] for line in lines} == {row["name"] for row in rows}
     assert cli.main(["predict", str(network), str(photos / "wall.png")]) == 0
-    assert "no face" in capsys.readouterr().out
+    assert "no_face" in capsys.readouterr().out
 
 
 def test_annotated_images_and_a_file_of_predictions_are_written(network, photos, tmp_path, capsys):
@@ -53,7 +56,7 @@ def test_annotated_images_and_a_file_of_predictions_are_written(network, photos,
     options = ["--draw", str(drawn), "--out", str(out), "--format", "csv"]
     assert cli.main(["predict", str(network), str(photos), *options]) == 1
     assert capsys.readouterr().out == ""
-    assert len(read_rows(out.read_text())) == 4
+    assert len(read_rows(out.read_text())) == 5
     assert {path.name for path in drawn.iterdir()} == {"a pair.png", "crop.png", "wall.png"}
     with Image.open(drawn / "a pair.png") as after, Image.open(photos / "a pair.png") as before:
         assert after.size == before.size

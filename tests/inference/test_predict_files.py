@@ -10,11 +10,17 @@ import pytest
 
 from faceemo.commands import cli
 from faceemo.inference import predict_files
+from faceemo.inference.video import Video
 from tests.support.inference.asking import crop_png
 
 
 def read_rows(text):
     return list(csv.DictReader(text.splitlines()))
+
+
+def read_problems(rows):
+    """Returns {name of the file: problem} of the unreadable ones."""
+    return {Path(row["name"]).name: row["problem"] for row in rows if row["status"] == "unreadable"}
 
 
 @pytest.fixture
@@ -43,18 +49,39 @@ def test_a_file_with_a_read_error_is_listed(predict, photos, monkeypatch, tmp_pa
     monkeypatch.setattr(Path, "read_bytes", failing)
     out = tmp_path / "predictions.csv"
     _, errors = predict(photos, "--out", out, code=1)
-    assert {row["name"] for row in read_rows(out.read_text())} == {str(photos / "a pair.png")}
+    rows = read_rows(out.read_text())
+    assert {row["name"] for row in rows if row["status"] in ("ok", "unsure")} == {
+        str(photos / "a pair.png")
+    }
+    assert read_problems(rows) == {
+        "broken.jpg": "not an image or video (text)",
+        "crop.png": "OSError: Input/output error",
+        "wall.png": "FileNotFoundError: No such file or directory",
+    }
     assert "3 could not be read" in errors
     assert "crop.png: OSError: Input/output error" in errors
     assert "wall.png: FileNotFoundError: No such file" in errors
 
 
-def test_a_table_without_rows_has_no_header_but_a_csv_has(with_small_predictor, tmp_path, capsys):
+def test_an_unreadable_image_has_a_row_in_every_format(with_small_predictor, tmp_path, capsys):
     path = tmp_path / "notimg.jpg"
     path.write_text("no image")
     assert cli.main(["predict", "run", str(path)]) == 1
-    assert not capsys.readouterr().out
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.startswith("image")
+    assert row.split()[1:3] == ["unreadable", "-"]
     assert cli.main(["predict", "run", str(path), "--format", "csv"]) == 1
+    (one,) = read_rows(capsys.readouterr().out)
+    assert (one["status"], one["problem"]) == ("unreadable", "not an image or video (text)")
+
+
+def test_a_table_without_rows_has_no_header_but_a_csv_has(
+    with_small_predictor, film, monkeypatch, capsys
+):
+    monkeypatch.setattr(Video, "read_frames", lambda self: iter(()))
+    assert cli.main(["predict", "run", str(film)]) == 0
+    assert not capsys.readouterr().out
+    assert cli.main(["predict", "run", str(film), "--format", "csv"]) == 0
     assert capsys.readouterr().out.count("\n") == 1
 
 
@@ -68,7 +95,12 @@ def test_a_folder_without_read_permission_is_listed(predict, photos, monkeypatch
 
     monkeypatch.setattr(os, "scandir", failing)
     rows, errors = predict(photos, code=1)
-    assert {Path(row["name"]).name for row in rows} == {"a pair.png", "wall.png"}
+    read = {Path(row["name"]).name for row in rows if row["status"] != "unreadable"}
+    assert read == {"a pair.png", "wall.png"}
+    assert read_problems(rows) == {
+        "broken.jpg": "not an image or video (text)",
+        "more": "PermissionError: Permission denied",
+    }
     assert "2 could not be read" in errors
     assert f"{photos / 'more'}: " in errors
 
@@ -78,9 +110,13 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
     broken.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     out = tmp_path / "predictions.csv"
     _, errors = predict(broken, photos / "a pair.png", film, "--every", "20", "--out", out, code=1)
-    assert {row["name"].rpartition("/")[2] for row in read_rows(out.read_text())} == {
-        *("a pair.png", "film.mp4#0", "film.mp4#20")
+    rows = read_rows(out.read_text())
+    assert {row["name"].rpartition("/")[2] for row in rows} == {
+        *("a pair.png", "broken.mp4", "film.mp4#0", "film.mp4#20")
     }
+    assert read_problems(rows) == {"broken.mp4": "a video that OpenCV cannot open"}
+    # the broken one counts as one image, and so does every frame of the other
+    assert [int(row["index"]) for row in rows] == [0, 0, 1, 2, 22]
     assert f"1 could not be read:\n  {broken}: a video that OpenCV cannot open" in errors
 
 
@@ -125,8 +161,8 @@ def test_a_place_that_does_not_fit_the_inputs_is_refused(
     monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
     Path("other.mp4").write_bytes(film.read_bytes())
     Path("mixed").mkdir()
-    for name in ("wall.png", "film.mp4"):
-        Path("mixed", name).write_bytes(b"")
+    for path in (photos / "wall.png", film):
+        Path("mixed", path.name).write_bytes(path.read_bytes())
     with pytest.raises(SystemExit) as stopped:
         cli.main(["predict", "run", *inputs, "--draw", draw])
     assert stopped.value.code == 2

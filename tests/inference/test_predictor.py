@@ -1,7 +1,9 @@
 """Tests of predictions against the run's evaluation, and of all forms of input."""
 
+import contextlib
 import csv
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -64,7 +66,13 @@ def test_every_form_of_an_image_gives_the_same_prediction(predictor, tmp_path):
         batch[..., None],
     ]
     for form in forms:
-        predictions = predictor.predict(form)
+        folder = isinstance(form, str | Path) and Path(form).is_dir()
+        with (
+            pytest.warns(UserWarning, match=r"left out: .*notes.txt: not an image or video")
+            if folder
+            else contextlib.nullcontext()
+        ):
+            predictions = predictor.predict(form)
         np.testing.assert_allclose(to_array(predictions), expected, atol=1e-6)
         assert [one.index for one in predictions] == [0, 1, 2]
     assert np.ptp(expected, axis=0).max() > 0.01, "predictions must differ between the images"
@@ -93,10 +101,15 @@ def test_something_that_is_no_image_is_refused(predictor, image):
         predictor.predict(image)
 
 
-def test_the_error_for_a_damaged_file_names_it(predictor, tmp_path):
+def test_a_damaged_file_in_a_folder_is_one_prediction_among_the_others(predictor, tmp_path):
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
-    with pytest.raises(UserError, match=r"cut\.jpg"):
-        predictor.predict(tmp_path)
+    Image.fromarray(face(1)).save(tmp_path / "a.png")
+    whole, cut = predictor.predict(tmp_path)
+    assert whole == predictor.predict(tmp_path / "a.png")[0]
+    assert (cut.index, cut.name, cut.status) == (1, str(tmp_path / "cut.jpg"), "unreadable")
+    assert cut.problem == "not an image file"
+    assert (cut.label, cut.leaning, cut.probabilities, cut.box) == (None, None, {}, None)
+    assert predictor.predict([tmp_path / "cut.jpg", tmp_path / "a.png"])[1].label == whole.label
 
 
 def test_batches_of_any_size_share_six_programs(predictor):

@@ -47,8 +47,9 @@ def test_a_damaged_video_is_unreadable_from_the_damage_on(
     damage(film)
     assert cli.main(["predict", "run", str(film), "--crops", "--format", "csv"]) == 1
     printed = capsys.readouterr()
-    rows = read_rows(printed.out)
+    *rows, last = read_rows(printed.out)
     assert 15 <= len(rows) <= 25
+    assert (last["status"], last["name"]) == ("unreadable", f"{film}#{len(rows)}")
     problem = f"{film}#{len(rows)}: the video ends here, of 40 frames"
     assert f"1 could not be read:\n  {problem}" in printed.err
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from faceemo.data.source.layout import format_examples
 from faceemo.errors import UserError
+from faceemo.staging import MAX_NAME_BYTES
 
 # Far above any set of face crops (a million 48x48 JPEGs have 1.6 GB), far below what fills a disk
 # or a day. Face JPEGs do not compress; flat bitmaps shrink perhaps 50-fold; bombs 1000-fold.
@@ -22,7 +23,6 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_CSV_BYTES = 8 * 2**30  # read line by line; FER2013's has 301 million
 MAX_TOTAL_BYTES = 64 * 2**30
 MAX_RATIO = 200
-MAX_NAME_BYTES = 255  # the limit of file systems
 
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")  # left by macOS and Windows
 # Raised by zipfile and the decompressors on damaged input.

@@ -11,7 +11,8 @@ from faceemo import staging
 from faceemo.assets.downloads import file_digest
 from faceemo.errors import UserError
 from faceemo.inference.export import keras_file, onnx_file, stablehlo, tflite
-from faceemo.inference.images import find_files, load_images
+from faceemo.inference.images import load_images
+from faceemo.inference.inputs import find_images
 from faceemo.inference.predictor import Predictor
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
@@ -132,7 +133,7 @@ def _load_faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
     Raises:
         UserError: If no image can be read.
     """
-    files = [file for path in inputs for file in find_files(path)]
+    files = find_images(inputs)
     images = load_images(files[:: -(-len(files) // _BATCH_FACES) or 1])
     crops = [face.crop for image in images for face in predictor.find_faces(image, crops=True)]
     if not crops:
