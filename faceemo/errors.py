@@ -1,6 +1,7 @@
 """Errors that the user can fix, how commands report them, and names as printable text."""
 
 import argparse
+import codecs
 import contextlib
 import difflib
 import errno
@@ -115,7 +116,19 @@ def escape_for_terminal() -> None:
     Python would end with an error instead, after the work is done.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors=ESCAPE)
+
+
+def _escape_in_stream(error: UnicodeError) -> tuple[str, int]:
+    """Escapes what an encoding lacks, as `codecs.register_error` wants it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    escaped = escape_name(error.object[error.start : error.end])
+    return escaped.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+ESCAPE = "faceemo.escape"  # `errors` of `open`: whatever the encoding lacks becomes its escape
+codecs.register_error(ESCAPE, _escape_in_stream)
 
 
 def _decode_again(match: re.Match[str]) -> str:

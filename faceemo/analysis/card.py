@@ -15,7 +15,7 @@ from faceemo.analysis.theme import template
 from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
-from faceemo.errors import UserError
+from faceemo.errors import ESCAPE, UserError
 from faceemo.train.checkpoint import image_terms
 from faceemo.train.checkpoint.provenance import find_ancestors, find_other_images
 
@@ -92,7 +92,7 @@ def write(workdir: Path, root: Path) -> Path:
     )
     path = workdir / NAME
     with staging.file(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8", errors=ESCAPE)
     return path
 
 

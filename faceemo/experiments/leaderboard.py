@@ -11,7 +11,7 @@ from typing import Any
 from faceemo import staging
 from faceemo.analysis.statistics import SeedSummary, summarize_seeds
 from faceemo.analysis.theme import template
-from faceemo.errors import UserError
+from faceemo.errors import ESCAPE, UserError
 from faceemo.experiments import leaderboard_slices, leaderboard_warnings, run_settings
 from faceemo.experiments.leaderboard_warnings import Warned
 
@@ -241,7 +241,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         majorities=sorted({row.majority for row in rows}),
     )
     with staging.file(page) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8", errors=ESCAPE)
     return page
 
 

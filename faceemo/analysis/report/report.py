@@ -11,7 +11,7 @@ from faceemo.analysis.predictions import Predictions, classification_report
 from faceemo.analysis.report import figures, page
 from faceemo.analysis.report.failures import GalleryExtras
 from faceemo.analysis.report.results import Results
-from faceemo.errors import UserError
+from faceemo.errors import ESCAPE, UserError, escape_name
 
 FILES = (
     "index.html",
@@ -81,13 +81,13 @@ def _write_files(folder: Path, results: Results) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Writes `text`; undecodable bytes of a file name (surrogates) appear as their escapes."""
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    """Writes `text`; bytes of a file name that are not UTF-8 appear as their escapes."""
+    path.write_text(text, encoding="utf-8", errors=ESCAPE)
 
 
 def _write_predictions(path: Path, predictions: Predictions) -> None:
     """Writes one row per image; nine digits restore a float32 exactly."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with path.open("w", encoding="utf-8", errors=ESCAPE, newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "predicted", *predictions.classes])
         for name, label, predicted, row in zip(
@@ -98,7 +98,7 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
             strict=True,
         ):
             words = (predictions.classes[label], predictions.classes[predicted])
-            rows.writerow([name, *words, *(f"{p:.9g}" for p in row)])
+            rows.writerow([escape_name(name), *words, *(f"{p:.9g}" for p in row)])
 
 
 def _refuse_other_files(folder: Path) -> None:

@@ -17,6 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import ImageFont
 
 from faceemo.analysis.theme.palette import Theme
+from faceemo.errors import escape_name
 
 DPI = 200  # sharp in print at the figures' own size, and on dense screens
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that figures are the same on every machine
@@ -150,9 +151,9 @@ def load_font(height: int) -> ImageFont.FreeTypeFont:
 
 
 def replace_unprintable(text: str) -> str:
-    """Replaces characters that the font lacks by U+FFFD, so that any file name can be drawn."""
+    """Escapes a name, and replaces characters that the font lacks by U+FFFD."""
     known = _supported_characters()
-    return "".join(letter if ord(letter) in known else "\ufffd" for letter in text)
+    return "".join(letter if ord(letter) in known else "\ufffd" for letter in escape_name(text))
 
 
 @functools.cache
