@@ -28,8 +28,9 @@ _PREDICT = """Predicts the emotions of the faces in images, videos or a webcam's
     faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
 
 All faces of a photo are found; an image that one face fills is taken as it is. A folder stands for
-all images and videos in and below it. A prediction that is more likely wrong than right is called
-'unsure'.
+all images and videos in and below it, linked folders included; the content of a file decides what
+it is, and animated images are videos. Files of other kinds are listed as skipped. A prediction that
+is more likely wrong than right is called 'unsure'.
 """
 _EXPLAIN = """Draws the evidence for each face's most probable emotion: one figure per face.
 
@@ -269,7 +270,7 @@ def _expand(texts: Sequence[str]) -> list[Path]:
 
 
 _SOME_UNREADABLE = (
-    "0 if all was done; 1 if some files could not be read, which are listed at the end; "
+    "0 if all was done; 1 if some images or videos could not be read, which are listed at the end; "
     + FAILURE_CODES
 )
 COMMANDS = (
