@@ -120,7 +120,11 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
         else "no face was found, nothing is written"
     )
     skipped = describe_others(found)
-    skipped += [f"{escape_name(one.path)}: a film" for one in found if one.kind == FILM]
+    skipped += [
+        f"{escape_name(one.path)}: a video, of which explain draws nothing"
+        for one in found
+        if one.kind == FILM
+    ]
     for what, listed in (
         ("without a face", without_face),
         ("skipped", skipped),
