@@ -51,6 +51,7 @@ def main() -> None:
             row.dhash
             for row in ledger.read(options.data_dir)
             if row.split == "train" and row.fate == ledger.KEPT and row.label in network.classes
+            if row.dhash is not None  # which only unreadable images lack, and none is kept
         ]
         folder = trained_model.resolve_builtin(options.network)
         path = folder / builtin.TRAINING_HASHES.name

@@ -83,7 +83,9 @@ class Model:
     def shapes(self) -> dict[str, Any]:
         """Returns the tree of `init` with `jax.ShapeDtypeStruct` leaves, without drawing values."""
         backbone = _trace_backbone(self)
-        return _join(backbone.variables, _trace(self.head, backbone.output).variables)
+        # Flax makes modules hashable, which their types do not say.
+        head = _trace(self.head, backbone.output)  # pyright: ignore[reportArgumentType]
+        return _join(backbone.variables, head.variables)
 
     def features(
         self, params: Any, batch_stats: Any, inputs: jax.Array, mode: Mode | None = None
