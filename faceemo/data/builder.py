@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
+from faceemo.data.ledger import ledger, losses
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare import folders
@@ -118,7 +119,12 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
             found="no such folder",
             fix="run faceemo prepare, which makes it",
         )
-    hashes = archive.hash_images(source, classes)
+    hashes = {
+        path: sha256
+        for path, sha256 in archive.hash_images(source).items()
+        if path.split("/")[1] in classes
+    }
+    _check_train(root, hashes, classes)
     if not any(path.startswith("validation/") for path in hashes):
         raise UserError(
             expected=f"images in {source / 'validation'}",
@@ -151,6 +157,24 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
                 )
             print(f"dataset: {len(hashes):,} images built -> {builder.data_dir}")
         return {split: _decode(builder, split) for split in SPLITS}
+
+
+def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> None:
+    """Raises a UserError that says what became of a class without an image in train."""
+    present = {path.rpartition("/")[0] for path in paths}
+    missing = [label for label in classes if f"train/{label}" not in present]
+    if not missing:
+        return
+    rows = ledger.read(root) if (root / ledger.NAME).is_file() else []
+    lost = [losses.describe_emptied(rows, "train", label) for label in missing]
+    found = "; ".join(f"it left out {words}" for words in lost if words)
+    found = found or f"none in {root / folders.UNIQUE / 'train' / missing[0]}"
+    raise UserError(
+        expected=f"training images of {', '.join(missing)} after the preparation",
+        found=found,
+        fix="replace files that cannot be read; face_threshold and policy=keep keep images "
+        "without a detected face; or leave the class out of classes",
+    )
 
 
 def _remove_stale(folder: Path, digest: str) -> None:

@@ -40,12 +40,15 @@ class Membership:
 class Twins:
     """An index that finds the twins of every row.
 
+    A file that cannot be decoded has no twins, even if another file holds the same bytes.
+
     Args:
         rows: Rows with their measured fields.
         rules: Rules that say which near and mirrored images are twins.
     """
 
     def __init__(self, rows: Sequence[Row], rules: Rules):
+        rows = [row for row in rows if not row.problem]
         self._same: dict[str, dict[str, list[Row]]] = {}
         self._splits: dict[str, dict[str, set[str]]] = {}
         for kind, field in _FIELDS.items():

@@ -136,9 +136,16 @@ def _parse_row(fields: Any) -> Row:
     )
 
 
-def count_by_split(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Counts the rows of each split and class: {split: {label: count}}, without zeros."""
+def count_by_split(rows: Sequence[Row], among: Iterable[Row] = ()) -> dict[str, dict[str, int]]:
+    """Counts the rows of each split and class: {split: {label: count}}.
+
+    Args:
+        rows: The rows to count.
+        among: Rows whose splits and classes are in the result, too, if only with a zero.
+    """
     result: dict[str, dict[str, int]] = {}
+    for row in among:
+        result.setdefault(row.split, {})[row.label] = 0
     for row in rows:
         labels = result.setdefault(row.split, {})
         labels[row.label] = labels.get(row.label, 0) + 1

@@ -121,7 +121,8 @@ def _draw_bars(
     axes.axis("off")
     for y, label in enumerate(before):
         total = max(totals.get(label, 0), 1)
-        for offset, count, colour in ((-0.2, before[label], ORANGE), (0.2, after[label], BLUE)):
+        remaining = after.get(label, 0)  # `after` lacks classes of which no image is kept
+        for offset, count, colour in ((-0.2, before[label], ORANGE), (0.2, remaining, BLUE)):
             axes.barh(y + offset, 1, 0.34, color=PALE)
             axes.barh(y + offset, count / total, 0.34, color=colour)
             words = f"{count:,}   {count / total:.1%}" if count else "none"

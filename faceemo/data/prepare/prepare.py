@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
-from faceemo.data.ledger import leaks, ledger, near
+from faceemo.data.ledger import leaks, ledger, losses, near
 from faceemo.data.ledger.judge import judge, judge_faces
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import KEEP, Rules
@@ -245,7 +245,7 @@ def _screen(
     record.invalidate("screen")
     folders.fill_screened(root, judged)
     ledger.write(root, judged)
-    counts = ledger.count_by_split([row for row in judged if row.has_face])
+    counts = ledger.count_by_split([row for row in judged if row.has_face], judged)
     record.finish("screen", inputs=inputs, counts=counts)
     threshold = f"{rules.face_threshold:g}"
     print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
@@ -257,6 +257,8 @@ def _screen(
             f"suffices for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; --exact "
             f"measures all at {face_detector.SIDE} px"
         )
+    for line in losses.describe_unreadable(judged):
+        print(f"  {line}")
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:
             print(f"  leaves the test split: {row.path} ({row.reason})")
@@ -276,7 +278,7 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         folders.fill_unique(root, judged)
         ledger.write(root, judged)
         kept = [row for row in judged if row.fate == ledger.KEPT]
-        counts = ledger.count_by_split(kept)
+        counts = ledger.count_by_split(kept, judged)
         found = {
             "before": leaks.count_leaks(judged, rules),
             "after": leaks.count_leaks(kept, rules),
@@ -290,6 +292,8 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         if manifest and rules.policy != KEEP:
             planted = planted_flaws.format_flaws(planted_flaws.count_flaws(judged, manifest))
             print(f"\nFlaws planted in this sample, and found by the preparation\n{planted}")
+        for words in losses.list_emptied(judged):
+            print(f"  no image is kept of {words}")
         _print_end("dedupe", _format_fates(judged), root / folders.UNIQUE, started)
     _draw_missing_pictures(root, "dedupe", judged, rules)
 
@@ -305,10 +309,16 @@ def _format_fates(rows: Sequence[Row]) -> str:
 
 
 def _draw_missing_pictures(root: Path, stage: str, rows: Sequence[Row], rules: Rules) -> None:
+    """Draws the pictures of a stage that are not there; a failure is reported and stops nothing."""
     for name, draw in _PICTURES[stage].items():
         path = root / PICTURES / name
-        if not path.exists():
+        if path.exists():
+            continue
+        try:
             draw(root, rows, rules, path)
+        except Exception as error:  # whatever it is, the images are prepared
+            print(f"{stage}: picture {path} is missing ({type(error).__name__}: {error})")
+        else:
             print(f"{stage}: picture {path}")
 
 

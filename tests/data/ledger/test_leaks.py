@@ -10,7 +10,15 @@ from faceemo.data.ledger.groups import NEAR
 from faceemo.data.ledger.judge import judge
 from faceemo.data.ledger.leaks import ANY_KIND, SPLIT_PAIRS, count_leaks
 from faceemo.data.ledger.rules import Rules
-from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, ledgers, some_rules
+from tests.support.data.ledgers import (
+    STRICT,
+    face_row,
+    fates,
+    find_matches,
+    ledgers,
+    some_rules,
+    unreadable,
+)
 from tests.support.data.likeness import alike
 
 
@@ -78,3 +86,12 @@ def test_a_likeness_outlives_other_images_with_the_same_pixels():
     kept = [one for one in judge(rows, Rules()) if one.fate == ledger.KEPT]
     assert [one.path for one in kept] == ["train/sad/2.jpg", "validation/sad/3.jpg"]
     assert count_leaks(kept, Rules())["validation in train"][NEAR] == {"sad": 1}
+
+
+def test_equal_files_that_cannot_be_decoded_are_no_leak():
+    rows = [
+        unreadable(face_row(split, "sad", 1, sha256="empty")) for split in ("train", "validation")
+    ]
+    found = count_leaks(rows, Rules())
+    assert not any(sum(labels.values()) for kinds in found.values() for labels in kinds.values())
+    assert not any(one.leaks for one in judge(rows, Rules()))

@@ -126,3 +126,8 @@ def test_a_missing_ledger_is_a_user_error(tmp_path):
 def test_count_by_split():
     rows = [ROW, ROW, dataclasses.replace(ROW, split="test", label="sad")]
     assert ledger.count_by_split(rows) == {"train": {"happy": 2}, "test": {"sad": 1}}
+    among = [*rows, dataclasses.replace(ROW, label="sad")]
+    assert ledger.count_by_split(rows, among) == {
+        "train": {"happy": 2, "sad": 0},
+        "test": {"sad": 1},
+    }

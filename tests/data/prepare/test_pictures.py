@@ -8,7 +8,8 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import pictures, prepare
 from faceemo.data.source import archive
-from tests.support.data.planted import NUM_DECODABLE, write_zip
+from tests.support.data import forms
+from tests.support.data.planted import NUM_DECODABLE, PLANTED, write_zip
 from tests.support.data.rows import row
 
 
@@ -56,3 +57,34 @@ def test_conflicts_are_drawn_by_the_groups_that_decided_them(policy, groups, tmp
     monkeypatch.setattr(pictures.Sheet, "add_panel", lambda sheet, *place: panels.append(place))
     pictures.draw_conflicts(tmp_path, rows, Rules(policy=policy), tmp_path / "a.png")
     assert len(panels) == groups
+
+
+@pytest.mark.parametrize("damaged", ["train/happy", "/sad", "/"])
+def test_classes_without_a_readable_image_are_prepared_and_drawn(
+    tmp_path, detector, damaged, capsys
+):
+    """The same damaged file lies in every split."""
+    files = {path: b"" if damaged in path else content for path, (content, _) in PLANTED.items()}
+    forms.write_zip(tmp_path / "x.zip", files)
+    prepare.prepare(tmp_path)
+    printed = capsys.readouterr().out
+    assert len(list((tmp_path / prepare.PICTURES).iterdir())) == 4
+    assert "is missing" not in printed
+    label = "happy" if damaged == "train/happy" else "sad"
+    count = sum(damaged in path and path.split("/")[1] == label for path in files)
+    of = sum(path.split("/")[1] == label for path in files)
+    assert f"  {count} of {of} files of {label} cannot be read: {count} not an image" in printed
+    train = sum(path.startswith(f"train/{label}/") for path in files)
+    assert f"no image is kept of all {train} of {label} in train: {train} unreadable" in printed
+
+
+def test_a_picture_that_cannot_be_drawn_stops_nothing(
+    tmp_path, detector, no_pictures, monkeypatch, capsys
+):
+    def fail(*_):
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setitem(prepare._PICTURES["screen"], "faces.png", fail)
+    prepare.prepare(write_zip(tmp_path / "root"))
+    assert "faces.png is missing (RuntimeError: no fonts)" in capsys.readouterr().out
+    assert list((tmp_path / "root" / "unique_images").rglob("*.png"))
