@@ -12,10 +12,11 @@ from ml_collections import ConfigDict
 
 from faceemo.assets import builtin
 from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
-from faceemo.config.classes import is_class_name
+from faceemo.config.classes import name_key, name_problems, normalize_name
 from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
-from faceemo.data.source.layout import Layout, format_examples, select_classes
+from faceemo.data.source.class_selection import select_classes
+from faceemo.data.source.layout import Layout, format_examples
 from faceemo.data.source.sources import FolderSource, Source
 from faceemo.errors import UserError
 
@@ -118,7 +119,7 @@ def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
     name = _make_name(path)
     data_dir = given.get("data_dir", f"data/prepared/{name}")
     source = sources.find(Path(data_dir), path, from_within=False)
-    layout = source.layout()
+    layout = source.layout(_known_names(given))
     counts = _count(layout, given)
     _refuse_too_few(path, counts)
     variant, recipe = _choose_recipe(counts)
@@ -146,6 +147,14 @@ def _make_name(path: Path) -> str:
     return "-".join(parts).replace(",", "_")
 
 
+def _known_names(given: Mapping[str, Any]) -> list[str]:
+    """Returns the names of classes, here and in the source, that the user gave."""
+    chosen = make_config(ARCH)
+    chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
+    classes = classes_of(chosen) if "classes" in given else ()
+    return [*classes, *class_map_of(chosen)]
+
+
 def _count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Counts the images of each split by class, classes in alphabetical order.
 
@@ -155,13 +164,13 @@ def _count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]
     """
     chosen = make_config(ARCH)
     chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
-    names = {name.casefold(): label for name, label in class_map_of(chosen).items()}
-    for image in sorted(layout.destinations.values(), key=lambda image: image.label.casefold()):
-        names.setdefault(image.label.casefold(), image.label)
+    names = {name_key(name): label for name, label in class_map_of(chosen).items()}
+    for label in sorted({image.label for image in layout.destinations.values()}, key=name_key):
+        names.setdefault(name_key(label), normalize_name(label))
     classes = classes_of(chosen) if "classes" in given else sorted(set(names.values()))
     counts = {"train": dict.fromkeys(classes, 0)}
     for image in layout.destinations.values():
-        label = names[image.label.casefold()]
+        label = names[name_key(image.label)]
         if label in classes:
             split = counts.setdefault(image.split, dict.fromkeys(classes, 0))
             split[label] += 1
@@ -176,11 +185,10 @@ def _refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None
             found=f"one class: {', '.join(train)}",
             fix="sort the images into folders by class, calm/ and angry/ for example",
         )
-    if wrong := [label for label in train if not is_class_name(label)]:
+    if wrong := name_problems(train):
         raise UserError(
-            expected=f"names of classes in {path} that consist of letters, digits, spaces, '-' and "
-            "'_'",
-            found=format_examples(wrong),
+            expected=f"folders in {path} whose names can be those of classes",
+            found="; ".join(wrong),
             fix="rename these folders",
         )
     if few := [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]:
@@ -211,7 +219,7 @@ def _find_empty(source: Source, classes: Collection[str]) -> list[str]:
         for folder in parent.iterdir()
         if folder.is_dir()
         and not zips.is_litter(folder.name)
-        and folder.name not in classes
+        and normalize_name(folder.name) not in classes
         and not any(path.is_file() for path in folder.rglob("*"))
     )
 

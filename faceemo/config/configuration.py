@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from faceemo.config import argument, validation
+from faceemo.config import argument, classes, validation
 from faceemo.config.backbones import ARCHS, BACKBONES
 from faceemo.config.fields import BY_NAME, FIELDS
 from faceemo.config.variants import VARIANTS
@@ -50,6 +50,8 @@ def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) 
 def validate(config: ConfigDict) -> ConfigDict:
     """Returns `config` if it has exactly the fields of `make_config`, each with a valid value.
 
+    The names of classes in it are written in their normal form (`classes.normalize_name`).
+
     Raises:
         UserError: If a field is missing, unknown, of another type or out of range. All of them are
             named, with the values that they take.
@@ -80,6 +82,7 @@ def validate(config: ConfigDict) -> ConfigDict:
             found="; ".join(problems),
             fix="change the value, or leave the field out to get its default",
         )
+    classes.normalize(config)
     return config
 
 

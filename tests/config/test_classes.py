@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -38,7 +39,17 @@ def test_classes_as_they_are_written():
     [
         ("classes=happy", "at least two different names"),
         ("classes=happy+Happy", "at least two different names"),
-        ("classes=happy+../sad", "at least two different names"),
+        ("classes=happy+../sad", "'../sad' has '/', which separates folders"),
+        ("classes=happy+..", "'..' begins with '.', as hidden folders do"),
+        ("classes=happy+sad:", "'sad:' has ':', which cannot be part of the name of a folder"),
+        ("classes=happy+-x", "'-x' begins with '-', as options do"),
+        ("classes=happy+n.a.", r"'n\.a\.' ends with '\.'"),
+        ("classes=happy+s\u200bad", r"unprintable character U\+200B"),
+        ("classes=happy+", "'' is empty"),
+        ("classes=happy+ + ", "at least two different names"),
+        ("classes=happy+!?", "has '[?]', which cannot be"),
+        (f"classes=happy+{'é' * 99}", "has 198 bytes, more than 120"),
+        ("classes=fröhlich+fro\u0308hlich", "at least two different names"),
         ("classes=", "at least two different names"),
         ("class_map=joy", "pairs joined by"),
         ("class_map=joy=happy+joy=sad", "pairs joined by"),
@@ -51,6 +62,31 @@ def test_classes_as_they_are_written():
 def test_classes_that_make_no_sense(arg, message):
     with pytest.raises(UserError, match=message):
         make_config("vgg16", f"7,{arg}")
+
+
+NAMES = (
+    "fröhlich",
+    "überrascht",
+    "खुश",
+    "เศร้า",
+    "l'ennui",
+    "don’t know",
+    "می\u200cخواهم",
+    "n.a",
+    "7",
+)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_all_scripts_are_stored_composed(form):
+    text = "+".join(f" {unicodedata.normalize(form, name)} " for name in NAMES)
+    config = make_config("vgg16", f"7,classes={text},class_map=TRU\u0308B=fröhlich")
+    assert classes_of(config) == NAMES
+    assert config.classes == "+".join(NAMES)
+    assert class_map_of(config) == {"TRÜB": "fröhlich"}
+    old = make_config("vgg16")
+    old.classes = text  # as an older version stored it
+    assert classes_of(old) == NAMES
 
 
 def test_fields_younger_than_a_config_keep_their_default():

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import SPLITS
-from faceemo.data.source import layout, sources, splits
+from faceemo.data.source import class_selection, sources, splits
 from faceemo.data.source.layout import Destination, format_examples
 from faceemo.data.source.selection import Selection
 from faceemo.data.source.sources import FOLDER, ZIP, FolderSource, Source
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 
 __all__ = ["FOLDER", "ZIP", "Originals", "check_present", "ensure_originals", "hash_images"]
 
@@ -91,7 +91,7 @@ def ensure_originals(
     source = sources.find(root, selection.source, from_within=bool(recorded.get("within")))
     if source.path.resolve() == folder.resolve():
         return _use_own_folder(folder, selection, recorded)
-    source_sha256 = source.sha256()
+    source_sha256 = source.sha256(selection.known_names)
     within = source.path.resolve().is_relative_to(root.resolve())
     images = hash_images(folder) if folder.exists() else None
     made_here = images is not None and _was_made(images, recorded)
@@ -108,17 +108,16 @@ def ensure_originals(
     return plan.originals(folder, hash_images(folder), source_sha256, within, unpacked=True)
 
 
-def hash_images(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
+def hash_images(folder: Path) -> dict[str, str]:
     """Computes the sha256 of every image in `folder`, by path below it, sorted.
 
     Every visible file in a class folder counts as an image, even if it cannot be decoded.
 
     Args:
         folder: Folder with <split>/<class>/<image>.
-        classes: Classes to hash, each of which must have images in train; () hashes all.
 
     Raises:
-        UserError: If a file is elsewhere, or one of `classes` has no image in train.
+        UserError: If a file is elsewhere.
     """
     files = FolderSource(folder).files
     strays = [
@@ -130,11 +129,6 @@ def hash_images(folder: Path, classes: Sequence[str] = ()) -> dict[str, str]:
             found=f"{len(strays):,} files elsewhere: {format_examples(strays)}",
             fix="name the folders exactly so (lower case) and put only images into them",
         )
-    if classes:
-        files = {name: path for name, path in files.items() if name.split("/")[1] in classes}
-        # preparation may have left no image of a class in the other splits
-        train = [name for name in files if name.startswith("train/")]
-        layout.check_complete(str(folder), train, classes)
     # a few large reads at a time would gain nothing: 20,000 files take 0.3 s
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
@@ -144,8 +138,8 @@ class _Plan:
 
     def __init__(self, source: Source, selection: Selection):
         self.source, self._selection = source, selection
-        found = source.layout()
-        chosen = layout.select_classes(
+        found = source.layout(selection.known_names)
+        chosen = class_selection.select_classes(
             str(source.path), found, selection.classes, selection.class_map
         )
         present = {destination.split for destination in chosen.destinations.values()}
@@ -158,9 +152,9 @@ class _Plan:
         }
         self.left_out = chosen.left_out
         notes = [f"{found.form} in {source.path.name}", *found.notes]
-        notes += [f"'{name}' is {label}" for name, label in chosen.renamed.items()]
+        notes += [f"'{escape_name(name)}' is {label}" for name, label in chosen.renamed.items()]
         if chosen.left_out:
-            counts = (f"{name} {count:,}" for name, count in chosen.left_out.items())
+            counts = (f"{escape_name(name)} {count:,}" for name, count in chosen.left_out.items())
             notes.append(f"left out: {', '.join(counts)}")
         self.notes = ("; ".join(notes), *_notes_on_splits(self.missing_splits, moved, selection))
 
@@ -237,8 +231,9 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
     if misplaced:
         raise UserError(
             expected=f"{folder} with the classes and splits that the configuration asks for",
-            found=f"{len(misplaced):,} images that belong elsewhere, {misplaced[0]!r} at "
-            f"{plan.targets[misplaced[0]]!r}",
+            # in ASCII, which tells composed and decomposed letters apart
+            found=f"{len(misplaced):,} images that belong elsewhere, {misplaced[0]!a} at "
+            f"{plan.targets[misplaced[0]]!a}",
             fix=f"rename your folder; faceemo then copies from it into a new {folder} and does not "
             "change yours",
         )

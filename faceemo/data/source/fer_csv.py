@@ -1,13 +1,16 @@
 """FER2013 as one csv: a row per image, with its emotion, its grey pixels and its usage.
 
 Both spellings are read, fer2013.csv (`emotion,pixels,Usage`) and icml_face_data.csv
-(`emotion, Usage, pixels`). An image's name is its row, counted from 0, which is how the sets of
+(`emotion, Usage, pixels`), with commas, semicolons or tabs between the fields; blank lines are no
+rows. An image's name is its row, counted from 0, which is how the sets of
 files made from FER2013 name it too.
 """
 
 import csv
 import io
+import itertools
 import math
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, TextIO
 
@@ -18,6 +21,7 @@ from faceemo.errors import UserError
 
 # The order in which FER2013 numbers its emotions.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_DELIMITERS = ",;\t"
 _MAX_CHARACTERS = 2**24  # of one field: an image of 2000x2000 pixels
 
 
@@ -35,6 +39,11 @@ class FerRow(NamedTuple):
         return f"{self.row}.png"
 
 
+def detect_encoding(start: bytes) -> str:
+    """Returns the encoding of a table by its first two bytes: Excel may write UTF-16."""
+    return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
     """Reads the rows of the table in order.
 
@@ -47,7 +56,7 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
     """
     csv.field_size_limit(_MAX_CHARACTERS)
     try:
-        table = csv.reader(stream)
+        table = _read_fields(stream)
         header = [name.strip().casefold() for name in next(table, [])]
         if not {"emotion", "pixels"} <= set(header):
             raise UserError(
@@ -76,6 +85,18 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
             found=str(error),
             fix="download or copy it again",
         ) from error
+
+
+def _read_fields(stream: TextIO) -> Iterator[list[str]]:
+    """Reads the fields of each line that is not blank; commas, semicolons or tabs separate them."""
+    first = next((line for line in stream if line.strip()), "")
+    if match := re.fullmatch(r"sep=(.)\s*", first):  # written by Excel
+        delimiter, first = match[1], next(stream, "")
+    else:
+        delimiter = max(_DELIMITERS, key=first.count)
+    for fields in csv.reader(itertools.chain([first], stream), delimiter=delimiter):
+        if any(map(str.strip, fields)):
+            yield fields
 
 
 def read_layout(source: str, stream: TextIO) -> Layout:

@@ -1,18 +1,22 @@
 """Detection of a source's layout: from the paths of its files to (split, class, name) of images.
 
 Known layouts are folders of splits that hold folders of classes, below any other folders, and
-folders of classes without splits. Any other tree is shown and refused: a guess would train on it.
+folders of classes without splits. Folders inside those of the classes, one for each person for
+example, are part of the images' names. Any other tree is shown and refused: a guess would train on
+it.
 """
 
 import collections
 import dataclasses
+import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from faceemo.config import SPLITS
-from faceemo.errors import UserError
+from faceemo.config.classes import name_key
+from faceemo.errors import UserError, escape_name
 
 # Names of the splits in other sets. FER2013's own are those of its csv and of file names.
 _SPLIT_NAMES = {
@@ -29,10 +33,11 @@ _IMAGE_SUFFIXES = (
 )
 _FER_TEST = re.compile(r"(PublicTest|PrivateTest)_", re.IGNORECASE)
 _MAX_EXAMPLES = 3  # in a message
-_MAX_TREE_LINES = 12
+_MAX_TREE_FOLDERS = 12
+_MAX_NAME_BYTES = 255  # the limit of file systems
 _KNOWN_LAYOUTS = (
     "<split>/<class>/<image>, below any folders (images/train/happy/7.jpg)",
-    "<class>/<image>, below any folders: all of it is train",
+    "<class>/<image>, below any folders, all of it train",
     "FER2013's csv, with the columns emotion, pixels and perhaps Usage",
 )
 
@@ -64,46 +69,42 @@ def parse_split(name: str) -> str | None:
     return _SPLIT_OF.get(name.strip().casefold())
 
 
-def detect(source: str, files: Mapping[str, object]) -> Layout:
+_Rooted = dict[str, dict[str, Destination]]  # by the folder of a set and the path in the source
+
+
+def detect(source: str, files: Mapping[str, object], classes: Collection[str] = ()) -> Layout:
     """Detects the layout of `files`.
 
     Args:
         source: Name of the source, for messages.
         files: A value for each file that is equal for equal contents, by its path in the source,
             with '/'.
+        classes: Names of classes, if they are known, by which their folders are recognised where
+            there are folders inside them and no splits.
 
     Raises:
         UserError: If the layout is unknown or ambiguous; the message shows the top of the tree.
     """
-    rooted: dict[str, dict[str, Destination]] = collections.defaultdict(dict)
-    names: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
-    rest = []
-    for path in files:
-        *above, folder, label, name = ("", "", *path.split("/"))
-        if split := parse_split(folder):
-            root = "/".join(above[2:])
-            rooted[root][path] = Destination(split, label, name)
-            names[root, split].add(folder)
-        else:
-            rest.append(path)
-    form = "<split>/<class>/<image>"
-    if not rooted:
-        form, rest = "<class>/<image>, no splits", []
-        # without the name of a split above it, a folder is a class if there is an image in it
-        folders = {path.rpartition("/")[0] for path in files if _is_image(path)} - {""}
-        for path in files:
-            above, _, name = path.rpartition("/")
-            if above in folders:
-                root, _, label = above.rpartition("/")
-                rooted[root][path] = Destination("train", label, name)
-            else:
-                rest.append(path)
+    form, (rooted, rest) = "<split>/<class>/<image>", _find_below_splits(files)
     strays = sorted(path for path in rest if _is_image(path))
+    if (strays or not rooted) and (nested := _find_nested(files)):
+        form, (rooted, rest), strays = "<split>/<class>/<folders>/<image>", nested, []
+    if not rooted:
+        form, (rooted, rest) = "<class>/<image>, no splits", _find_classes(files)
+        if len(rooted) > 1 and (nested := _find_nested(files, classes=classes)):
+            form, (rooted, rest) = "<class>/<folders>/<image>, no splits", nested
+        strays = sorted(path for path in rest if _is_image(path))
     if strays or not rooted:
         found = "no image"
         if strays:
             found = f"{len(strays):,} images elsewhere: {format_examples(strays)}"
         raise _unknown_layout(source, files, found)
+    names: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
+    for root, images in rooted.items():
+        depth = len(root.split("/")) if root else 0
+        for path, image in images.items():
+            if parse_split(folder := path.split("/")[depth]) == image.split:
+                names[root, image.split].add(folder)
     for (root, split), found in names.items():
         if len(found) > 1:
             several = format_examples([f"{root}/{name}".lstrip("/") for name in sorted(found)])
@@ -124,122 +125,119 @@ def detect(source: str, files: Mapping[str, object]) -> Layout:
     notes += [f"'{name}' is {parse_split(name)}" for name in synonyms]
     if _divide_fer_test(destinations):
         notes.append("PublicTest_ is validation, PrivateTest_ test")
+    if "<folders>" in form:
+        notes.append("folders inside the classes are part of the images' names")
     if rest:
         notes.append(f"{len(rest):,} other files are ignored")
     return Layout(form, destinations, tuple(notes))
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassSelection:
-    """The images of the selected classes, and counts of the others."""
-
-    destinations: dict[str, Destination]  # by path in the source; labels are the run's classes
-    renamed: dict[str, str]  # name in the source -> class, where they differ
-    left_out: dict[str, int]  # name in the source -> images
-
-
-def select_classes(
-    source: str, layout: Layout, classes: Sequence[str], class_map: Mapping[str, str]
-) -> ClassSelection:
-    """Selects the images of `classes` and gives them these labels.
-
-    Names are the same whatever their case; a synonym must be in `class_map`. If several names of
-    the source become one class and images of the same name meet, the source's class goes before
-    their names.
-
-    Args:
-        source: Name of the source, for messages.
-        layout: Layout of the source.
-        classes: Classes of the run.
-        class_map: Class of the run by its name in the source.
-
-    Raises:
-        UserError: If a class has no image in a split that there is, or `class_map` has a name that
-            the source does not have.
-    """
-    class_of = {name.casefold(): name for name in classes}
-    class_of |= {name.casefold(): label for name, label in class_map.items()}
-    found = collections.Counter(image.label for image in layout.destinations.values())
-    unknown = sorted(set(map(str.casefold, class_map)) - set(map(str.casefold, found)))
-    if unknown:
-        raise UserError(
-            expected=f"the names of class_map among the classes of {source}",
-            found=f"no {format_examples(unknown)}; there are {_format_counts(found)}",
-            fix="correct class_map, written as 'happiness=happy+joy=happy'",
-        )
-    images = {
-        path: image._replace(label=class_of[image.label.casefold()])
-        for path, image in layout.destinations.items()
-        if image.label.casefold() in class_of
-    }
-    check_complete(
-        source, (image.path for image in images.values()), classes, _format_counts(found)
-    )
-    uses = collections.Counter(image.path.casefold() for image in images.values())
-    for path, image in images.items():
-        if uses[image.path.casefold()] > 1:
-            label = layout.destinations[path].label
-            images[path] = image._replace(name=f"{label}-{image.name}")
-    repeated = _find_repeated(image.path for image in images.values())
-    if repeated:
-        raise UserError(
-            expected=f"every image once in {source}",
-            found=f"{len(repeated):,} repeated: {format_examples(repeated)}",
-            fix="keep each image once (names that differ in case only are the same)",
-        )
-    return ClassSelection(
-        images,
-        {name: class_of[name.casefold()] for name in sorted(found)
-         if name.casefold() in class_of and name != class_of[name.casefold()]},
-        {name: found[name] for name in sorted(found) if name.casefold() not in class_of},
-    )  # fmt: skip
+def _find_below_splits(files: Iterable[str]) -> tuple[_Rooted, list[str]]:
+    """Finds the images at <split>/<class>/<image>, and returns them and the other files."""
+    rooted: _Rooted = collections.defaultdict(dict)
+    rest = []
+    for path in files:
+        *above, folder, label, name = ("", "", *path.split("/"))
+        if split := parse_split(folder):
+            rooted["/".join(above[2:])][path] = Destination(split, label, fit_name(name))
+        else:
+            rest.append(path)
+    return rooted, rest
 
 
-def check_complete(
-    source: str, paths: Iterable[str], classes: Sequence[str], there_are: str = ""
-) -> None:
-    """Raises a UserError unless train, and every other split that there is, has every class.
+def _find_classes(files: Iterable[str]) -> tuple[_Rooted, list[str]]:
+    """Takes every folder with an image in it for a class, and returns the other files, too."""
+    rooted: _Rooted = collections.defaultdict(dict)
+    rest = []
+    folders = {path.rpartition("/")[0] for path in files if _is_image(path)} - {""}
+    for path in files:
+        above, _, name = path.rpartition("/")
+        if above in folders:
+            root, _, label = above.rpartition("/")
+            rooted[root][path] = Destination("train", label, fit_name(name))
+        else:
+            rest.append(path)
+    return rooted, rest
+
+
+def _find_nested(
+    files: Iterable[str], classes: Collection[str] = ()
+) -> tuple[_Rooted, list[str]] | None:
+    """Finds images in folders inside those of the classes, and returns them and the other files.
+
+    The folders of the splits, or of the classes, are all at one depth, and every image is below
+    one of them. The deepest such depth counts, as 'test' may also be the name of a whole set.
 
     Args:
-        source: Name of the source, for the message.
-        paths: Paths of the images, 'train/happy/7.jpg'.
-        classes: Classes that every split must have.
-        there_are: Classes found and their counts, for the message.
+        files: Paths in the source.
+        classes: Names of classes, of which two or more must be at that depth, if there are no
+            folders of splits; () searches for splits.
+
+    Returns:
+        The images and the other files; None if there is no such depth.
     """
-    found = {path.rpartition("/")[0] for path in paths}
-    splits = {"train"} | {path.partition("/")[0] for path in found}
-    required = [f"{split}/{label}" for split in SPLITS if split in splits for label in classes]
-    missing = [folder for folder in required if folder not in found]
-    if missing:
-        raise UserError(
-            expected=f"images of {', '.join(classes)} in every split of {source}",
-            found=f"no image in {format_examples(missing, 6)}"
-            + (f"; the classes there: {there_are}" if there_are else ""),
-            fix="add images there, list only the classes that exist (classes=happy+sad), or map "
-            "their names (class_map=happiness=happy)",
-        )
+    keys = set(map(name_key, classes))
+
+    def parse(parts: Sequence[str], depth: int) -> tuple[str, str, Sequence[str]] | None:
+        """Returns split, class, and what is below the class."""
+        if keys and len(parts) > depth + 1:
+            return "train", parts[depth], parts[depth + 1 :]
+        if not keys and len(parts) > depth + 2 and (split := parse_split(parts[depth])):
+            return split, parts[depth + 1], parts[depth + 2 :]
+        return None
+
+    split_paths = {path: path.split("/") for path in files}
+    images = [parts for path, parts in split_paths.items() if _is_image(path)]
+    for depth in reversed(range(min(map(len, images), default=0))):
+        if not all(parse(parts, depth) for parts in images):
+            continue
+        if keys and len(keys & {name_key(parts[depth]) for parts in images}) < 2:
+            continue
+        rooted: _Rooted = collections.defaultdict(dict)
+        rest = []
+        for path, parts in split_paths.items():
+            if found := parse(parts, depth):
+                split, label, below = found
+                image = Destination(split, label, fit_name("-".join(below)))
+                rooted["/".join(parts[:depth])][path] = image
+            else:
+                rest.append(path)
+        return rooted, rest
+    return None
+
+
+def fit_name(name: str) -> str:
+    """Shortens a file's name that is too long for a file system; a digest keeps it unique."""
+    encoded = name.encode(errors="surrogateescape")
+    if len(encoded) <= _MAX_NAME_BYTES:
+        return name
+    suffix = PurePosixPath(name).suffix
+    suffix = suffix if len(suffix.encode(errors="surrogateescape")) < 16 else ""
+    digest = hashlib.sha256(encoded).hexdigest()[:12]
+    return f"{encoded[:180].decode(errors='ignore')}~{digest}{suffix}"
 
 
 def format_examples(names: Sequence[str], count: int = _MAX_EXAMPLES) -> str:
     """Formats the first `count` names for a message: "'a', 'b', ..."."""
-    listed = ", ".join(repr(name) for name in names[:count])
+    listed = ", ".join(f"'{escape_name(name)}'" for name in names[:count])
     return listed + (", ..." if len(names) > count else "")
 
 
 def _unknown_layout(source: str, files: Iterable[str], problem: str) -> UserError:
-    known = "".join(f"\n    {form}" for form in _KNOWN_LAYOUTS)
     return UserError(
-        f"expected in {source} one of these layouts:{known}\n"
-        f"  found {problem}; the top of the tree:{_format_tree(files)}\n"
-        "  Fix: arrange the folders so, or name the right one as the source"
+        expected=f"one of these layouts in {source}: {'; '.join(_KNOWN_LAYOUTS)}",
+        found=f"{problem}; the top of the tree: {_format_tree(files)}",
+        fix="arrange the folders so, name the right one as the source, or, if there are folders "
+        "inside those of the classes, name the classes (--classes happy+sad)",
     )
 
 
 def _format_tree(files: Iterable[str]) -> str:
-    """Formats the first two levels of a tree with their numbers of files, indented."""
+    """Formats the first two levels of a tree with their numbers of files, in one line."""
 
-    def count_files(count: int) -> str:
-        return f"{count:,} file{'s' if count > 1 else ''}"
+    def count_files(name: str, count: int) -> str:
+        words = f" {count:,} file{'s' if count > 1 else ''}" if name.endswith("/") else ""
+        return f"{name}{words}"
 
     top: dict[str, collections.Counter] = {}
     for path in sorted(files):
@@ -247,21 +245,19 @@ def _format_tree(files: Iterable[str]) -> str:
         inner = top.setdefault(first + ("/" if more else ""), collections.Counter())
         if more:
             inner[more[0] + ("/" if len(more) > 1 else "")] += 1
-    lines = []
+    folders = []
     for first, inner in top.items():
-        lines.append(f"{first:<40}{count_files(sum(inner.values()))}" if inner else first)
-        for name, count in list(inner.items())[:4]:
-            lines.append(f"  {name:<38}{count_files(count)}" if name.endswith("/") else f"  {name}")
+        names = [count_files(name, count) for name, count in list(inner.items())[:4]]
         if len(inner) > 4:
-            lines.append(f"  ... {len(inner) - 4:,} more")
-    if len(lines) > _MAX_TREE_LINES:
-        lines[_MAX_TREE_LINES:] = [f"... {len(lines) - _MAX_TREE_LINES:,} more lines"]
-    return "".join(f"\n    {line}" for line in lines) or " nothing"
+            names.append(f"... {len(inner) - 4:,} more")
+        below = f" ({', '.join(names)})" if names else ""
+        folders.append(count_files(first, sum(inner.values())) + below)
+    if len(folders) > _MAX_TREE_FOLDERS:
+        folders[_MAX_TREE_FOLDERS:] = [f"... {len(folders) - _MAX_TREE_FOLDERS:,} more"]
+    return ", ".join(folders) or "nothing"
 
 
-def _drop_copies(
-    rooted: dict[str, dict[str, Destination]], files: Mapping[str, object]
-) -> list[str]:
+def _drop_copies(rooted: _Rooted, files: Mapping[str, object]) -> list[str]:
     """Removes and returns the folders that hold the same images as one with a shorter name.
 
     A public set of FER2013 holds itself twice: images/train/... and images/images/train/...
@@ -303,17 +299,3 @@ def _divide_fer_test(destinations: dict[str, Destination]) -> bool:
 
 def _is_image(path: str) -> bool:
     return PurePosixPath(path).suffix.casefold() in _IMAGE_SUFFIXES
-
-
-def _format_counts(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {found[name]:,}" for name in sorted(found))
-
-
-def _find_repeated(paths: Iterable[str]) -> list[str]:
-    """Returns paths that occur again; names that differ in case only are one on some systems."""
-    known, repeated = set(), []
-    for path in paths:
-        if path.casefold() in known:
-            repeated.append(path)
-        known.add(path.casefold())
-    return repeated

@@ -51,6 +51,11 @@ class Selection:
         classes, class_map = tuple(record["classes"]), record["class_map"]
         return cls(classes=classes, class_map=class_map, **shares, **changes)
 
+    @property
+    def known_names(self) -> list[str]:
+        """The names of the classes, here and in the source."""
+        return [*self.classes, *self.class_map]
+
     def shares(self, missing_splits: Sequence[str]) -> dict[str, float]:
         """Returns the share of train that goes into each split that the source lacks."""
         shares = {"validation": self.validation_share, "test": self.test_share}

@@ -32,12 +32,19 @@ class Source(Protocol):
         """Path of the zip, folder or csv."""
         ...
 
-    def sha256(self) -> str:
-        """Computes a sha256 that changes with the images."""
+    def sha256(self, classes: Collection[str] = ()) -> str:
+        """Computes a sha256 that changes with the images.
+
+        Args:
+            classes: Names of classes, if they are known (`layout.detect`).
+        """
         ...
 
-    def layout(self) -> Layout:
+    def layout(self, classes: Collection[str] = ()) -> Layout:
         """Detects the layout of the images.
+
+        Args:
+            classes: Names of classes, if they are known (`layout.detect`).
 
         Raises:
             UserError: If the layout is unknown or ambiguous.
@@ -138,7 +145,11 @@ def _open_zip(path: Path) -> Source:
 
 # Function that opens a file, by its ending. A new format is a class like those below, in a module
 # of its own, and a row here.
-FORMATS: dict[str, Callable[[Path], Source]] = {".csv": _open_csv, ".zip": _open_zip}
+FORMATS: dict[str, Callable[[Path], Source]] = {
+    ".csv": _open_csv,
+    ".tsv": _open_csv,
+    ".zip": _open_zip,
+}
 
 
 class ZipSource:
@@ -147,11 +158,11 @@ class ZipSource:
     def __init__(self, path: Path):
         self.path = path
 
-    def sha256(self) -> str:
+    def sha256(self, classes: Collection[str] = ()) -> str:
         """Computes the sha256 of the zip."""
         return file_digest(self.path)
 
-    def layout(self) -> Layout:
+    def layout(self, classes: Collection[str] = ()) -> Layout:
         """Detects the layout from the names in the zip; equal size and CRC-32 mean a copy.
 
         A zip records each name twice, and zipfile compares the two when a file is opened. So every
@@ -161,7 +172,7 @@ class ZipSource:
             for member in members.values():
                 archive.open(member).close()
             marks = {name: (member.file_size, member.CRC) for name, member in members.items()}
-        return layouts.detect(str(self.path), marks)
+        return layouts.detect(str(self.path), marks, classes)
 
     def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Yields path and content of each image, in the order of the zip."""
@@ -225,18 +236,18 @@ class FolderSource:
             )
         return dict(sorted(found.items()))
 
-    def sha256(self) -> str:
+    def sha256(self, classes: Collection[str] = ()) -> str:
         """Computes one sha256 of the names and contents of all images."""
         total = hashlib.sha256()
-        for name in sorted(self.layout().destinations):
+        for name in sorted(self.layout(classes).destinations):
             line = f"{file_digest(self.files[name])} {name}\n"
             total.update(line.encode(errors="surrogateescape"))
         return total.hexdigest()
 
-    def layout(self) -> Layout:
+    def layout(self, classes: Collection[str] = ()) -> Layout:
         """Detects the layout from the names of the folders; equal sizes mean a copy."""
         marks = {name: path.stat().st_size for name, path in self.files.items()}
-        return layouts.detect(str(self.path), marks)
+        return layouts.detect(str(self.path), marks, classes)
 
     def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Yields path and content of each image, in order of path."""
@@ -260,11 +271,11 @@ class CsvSource:
         self.path = path
         self._member = member
 
-    def sha256(self) -> str:
+    def sha256(self, classes: Collection[str] = ()) -> str:
         """Computes the sha256 of the csv or the zip."""
         return file_digest(self.path)
 
-    def layout(self) -> Layout:
+    def layout(self, classes: Collection[str] = ()) -> Layout:
         """Reads the layout from the rows."""
         with self._open_table() as stream:
             return fer_csv.read_layout(str(self.path), stream)
@@ -290,7 +301,9 @@ class CsvSource:
     @contextlib.contextmanager
     def _open_table(self) -> Iterator[TextIO]:
         if self._member is None:
-            with self.path.open(encoding="utf-8-sig", newline="") as stream:
+            with self.path.open("rb") as binary:
+                encoding = fer_csv.detect_encoding(binary.read(2))
+            with self.path.open(encoding=encoding, newline="") as stream:
                 yield stream
             return
         with zips.open_zip(self.path) as (archive, members):

@@ -58,6 +58,35 @@ def test_a_csv_without_usage_and_with_bad_pixels(tmp_path, images):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "\n\n",
+        lambda text: "\n" + text.replace("\n", "\n\n"),
+        lambda text: text.replace("\n", "\n , ,\t\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: "sep=;\r\n" + text.replace(",", ";").replace("\n", "\r\n"),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: text.encode("utf-8-sig"),
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path, change):
+    plain = "emotion,pixels,Usage\n3,1 2 3 4,Training\n6,5 6 7 8,Training\n3,9 9 9 9,PublicTest\n"
+    text = change(plain)
+    path = tmp_path / "fer.tsv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    source = sources.find(tmp_path, path, from_within=False)
+    assert {name: image[:2] for name, image in source.layout().destinations.items()} == {
+        "0.png": ("train", "happy"),
+        "1.png": ("train", "neutral"),
+        "2.png": ("validation", "happy"),
+    }
+    ((_, content),) = source.read_files(["1.png"])
+    (tmp_path / "1.png").write_bytes(content)
+    np.testing.assert_array_equal(Image.open(tmp_path / "1.png"), [[5, 6], [7, 8]])
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "an empty file"),

@@ -3,7 +3,7 @@
 import pytest
 
 from faceemo.config import CLASSES
-from faceemo.data.source import layout
+from faceemo.data.source import class_selection, layout
 from faceemo.errors import UserError
 
 FER = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -39,6 +39,10 @@ def count_by_split(found):
         (("train/{c}/Training_{n}.jpg", "test/{c}/PrivateTest_{n}.jpg"), {"train": 8, "test": 8}),
         (("{c}/{n}.jpg",), {"train": 8}),
         (("faces/all/{c}/{n}.jpg",), {"train": 8}),
+        (("train/{c}/{n}.jpg", "train/{c}/a/{n}.jpg", "val/{c}/b/c/{n}.jpg"),
+         {"train": 16, "validation": 8}),
+        (("test/train/{c}/a/{n}.jpg", "test/val/{c}/Test/x/{n}.jpg"),
+         {"train": 8, "validation": 8}),
     ],
 )  # fmt: skip
 def test_known_layouts_are_detected(patterns, expected):
@@ -46,7 +50,7 @@ def test_known_layouts_are_detected(patterns, expected):
     found = layout.detect("x.zip", given)
     assert count_by_split(found) == expected
     for path, image in found.destinations.items():
-        assert path.endswith(f"{image.label}/{image.name}")
+        assert path.replace("/", "-").endswith(f"{image.label}-{image.name}")
     assert set(found.destinations) == set(given)
 
 
@@ -65,7 +69,6 @@ def test_a_set_that_holds_itself_twice_is_read_once():
     ("more", "message"),
     [
         (("train/7.jpg",), "1 images elsewhere: 'train/7.jpg'"),
-        (("train/happy/more/7.JPG",), "1 images elsewhere: 'train/happy/more/7.JPG'"),
         (("trial/happy/7.png",), "elsewhere: 'trial/happy/7.png'"),
         (("validation/happy/7.jpg", "val/happy/8.jpg"), "more than one folder for validation"),
         (("second/train/happy/7.jpg",), "several sets side by side: '/', 'second/'"),
@@ -78,16 +81,79 @@ def test_an_ambiguous_tree_is_refused_and_shown(more, message):
     message_shown = str(refusal.value)
     assert message in message_shown
     assert "<split>/<class>/<image>" in message_shown
-    assert "\n    train/" in message_shown
-    assert f"\n      happy/{'':<32}2 files" in message_shown or "happy/" in message_shown
+    assert "the top of the tree: " in message_shown
+    assert "happy/" in message_shown
+    assert "\n" not in message_shown
 
 
-def test_a_large_tree_is_shown_in_a_few_lines():
+def test_a_large_tree_is_shown_by_its_first_folders():
     given = {f"a/{n}/b/c/d/x.txt": "" for n in range(50)} | {f"{n}/x.txt": "" for n in range(50)}
     with pytest.raises(UserError, match="found no image; the top of the tree:") as refusal:
         layout.detect("x.zip", given | {"readme.md": ""})
-    assert str(refusal.value).count("\n") < 22
-    assert "more" in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
+    assert "0/ 1 file (x.txt), 1/ 1 file (x.txt)" in str(refusal.value)
+    assert "... 40 more" in str(refusal.value)
+
+
+def test_folders_of_persons_inside_the_classes_are_part_of_the_names():
+    given = files("train/{c}/Anna B/{n}.jpg", "train/{c}/{n}.jpg")
+    found = layout.detect("x.zip", given)
+    names = {image.name for image in found.destinations.values()}
+    assert len(names) == len(given)
+    assert {name.partition("-")[0] for name in names if "-" in name} == {"Anna B"}
+    assert "folders inside the classes are part of the images' names" in found.notes
+    without_splits = {path.removeprefix("train/"): mark for path, mark in given.items()}
+    for classes in (CLASSES, ("happy", "sad")):
+        there = {p: m for p, m in without_splits.items() if p.partition("/")[0] in classes}
+        found = layout.detect(
+            "x.zip", {f"top/{path}": mark for path, mark in there.items()}, classes
+        )
+        assert {image.label for image in found.destinations.values()} == set(classes)
+        assert len(found.destinations) == len(there)
+    # some of the classes suffice, and names of class_map may be among them
+    found = layout.detect("x.zip", without_splits, ("happy", "sad", "joy"))
+    assert {image.label for image in found.destinations.values()} == set(CLASSES)
+    with pytest.raises(UserError, match=r"several sets.*name the classes \(--classes"):
+        layout.detect("x.zip", without_splits)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("fro\u0308hlich", "fröhlich"),
+        ("fröhlich ", "FRÖHLICH"),
+        ("\u0913\u093c", "\u0913\u093c"),
+        ("l'ennui", "l'ennui"),
+        ("fr\udcf6hlich", r"fr\xf6hlich"),  # a name in Latin-1, escaped as messages show it
+    ],
+)
+def test_names_of_classes_match_in_any_unicode_form(folder, name):
+    given = files("train/{c}/{n}.jpg", "test/{c}/{n}.jpg", classes=(folder, "sad"))
+    chosen = choose(given, ("calm", "sad"), **{name: "calm"})
+    assert {image.label for image in chosen.destinations.values()} == {"calm", "sad"}
+    assert len(chosen.destinations) == 8
+
+
+def test_images_beside_the_folders_of_the_classes_are_refused():
+    for pattern in ("{c}/{n}.jpg", "{c}/Anna/{n}.jpg"):
+        with pytest.raises(UserError, match=r"1 images elsewhere: '7\.jpg'|several sets"):
+            layout.detect("x.zip", files(pattern) | {"7.jpg": ""}, CLASSES)
+
+
+def test_folders_of_the_same_class_in_two_forms_are_joined():
+    given = {"train/fröhlich/7.jpg": "", "train/fro\u0308hlich/7.jpg": "x", "train/sad/1.jpg": ""}
+    chosen = choose(given, ("fröhlich", "sad"))
+    assert len({image.path for image in chosen.destinations.values()}) == 3
+
+
+def test_a_name_too_long_for_a_file_system_is_shortened_and_stays_unique():
+    ends = ("a", "b")
+    given = {f"train/happy/{'é' * 150}{end}.jpg": end for end in ends} | {"train/sad/7.jpg": ""}
+    names = [image.name for image in layout.detect("x.zip", given).destinations.values()]
+    assert len(set(names)) == 3
+    assert all(len(name.encode()) < 256 and name.endswith(".jpg") for name in names)
+    just = {f"train/happy/{'x' * 251}.jpg": "", "train/sad/7.jpg": ""}
+    assert f"{'x' * 251}.jpg" in {i.name for i in layout.detect("x", just).destinations.values()}
 
 
 def test_other_files_beside_the_images_are_counted_and_ignored():
@@ -98,7 +164,9 @@ def test_other_files_beside_the_images_are_counted_and_ignored():
 
 
 def choose(given, classes=CLASSES, **class_map):
-    return layout.select_classes("x.zip", layout.detect("x.zip", given), classes, class_map)
+    return class_selection.select_classes(
+        "x.zip", layout.detect("x.zip", given), classes, class_map
+    )
 
 
 def test_other_classes_are_left_out_and_counted():

@@ -10,7 +10,7 @@ from faceemo.config import CLASSES, SPLITS
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import folders, prepare
-from faceemo.data.source import sources
+from faceemo.data.source import archive, sources
 from faceemo.data.source.selection import Selection
 from tests.support.data import forms
 from tests.support.data.remembering import read_fates, row_number
@@ -68,3 +68,14 @@ def test_records_restore_the_selection():
     for missing in ((), ("test",), ("validation", "test")):
         record = json.loads(json.dumps(selected.to_record(missing)))
         assert Selection.from_record(record).to_record(missing) == selected.to_record(missing)
+
+
+def test_folders_of_persons_inside_classes_without_splits_are_read_by_the_names(tmp_path, images):
+    without = forms.without_splits(images)
+    files = {path.replace("/", "/Anna/"): content for path, content in without.items()}
+    source = forms.write_folder(tmp_path / "faces", files)
+    chosen = Selection(source=source, validation_share=0.3, classes=("happy", "sad"))
+    prepare.prepare(tmp_path / "data", last="unpack", selection=chosen)
+    made = forms.read_folder(tmp_path / "data" / archive.FOLDER)
+    assert len(made) == sum(path.startswith(("happy/", "sad/")) for path in without)
+    assert all(path.split("/")[2].startswith("Anna-") for path in made)

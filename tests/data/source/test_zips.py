@@ -3,6 +3,7 @@
 import io
 import shutil
 import stat
+import tarfile
 import zipfile
 
 import numpy as np
@@ -41,13 +42,20 @@ def rename_one(name):
 
 
 BAD = {
-    "traversal": (GOOD | {f"{archive.FOLDER}/train/happy/../../../../x.jpg": b"x"}, "unsafe"),
-    "traversal at the start": (GOOD | {"../x.jpg": b"x"}, "unsafe"),
-    "absolute": (GOOD | {"/etc/x.jpg": b"x"}, "unsafe"),
-    "drive": (GOOD | {"C:/train/happy/x.jpg": b"x"}, "unsafe"),
-    "backslash": (GOOD | {"train\\happy\\..\\..\\x.jpg": b"x"}, "unsafe"),
-    "long name": (GOOD | {f"train/happy/{'x' * 300}.jpg": b"x"}, "unsafe"),
-    "symlink": (GOOD | {entry("train/happy/8.jpg", stat.S_IFLNK | 0o777): b"/etc/passwd"}, "link"),
+    "traversal": (
+        GOOD | {f"{archive.FOLDER}/train/happy/../../../../x.jpg": b"x"},
+        r"unsafe ones: 1 with '\.\.' in their names",
+    ),
+    "traversal at the start": (GOOD | {"../x.jpg": b"x"}, r"unsafe ones: 1 with '\.\.'"),
+    "absolute": (GOOD | {"/etc/x.jpg": b"x"}, "unsafe ones: 1 with absolute names: '/etc/x.jpg'"),
+    "drive": (GOOD | {"C:/train/happy/x.jpg": b"x"}, "unsafe ones: 1 with absolute"),
+    "drive with backslash": (GOOD | {"C:\\train\\happy\\x.jpg": b"x"}, "unsafe ones: 1 with absol"),
+    "network": (GOOD | {"\\\\host\\share\\x.jpg": b"x"}, "unsafe ones: 1 with absolute"),
+    "backslash": (GOOD | {"train\\happy\\..\\..\\x.jpg": b"x"}, r"unsafe ones: 1 with '\.\.'"),
+    "symlink": (
+        GOOD | {entry("train/happy/8.jpg", stat.S_IFLNK | 0o777): b"/etc/passwd"},
+        "unsafe ones: 1 symbolic link",
+    ),
     "device": (GOOD | {entry("train/happy/8.jpg", stat.S_IFCHR | 0o777): b""}, "device"),
     "repeated by case": (GOOD | {f"{archive.FOLDER}/train/happy/7.JPG": b"x"}, "repeated"),
     "with top folder and without": (GOOD | {"train/happy/7.jpg": b"x"}, "several sets"),
@@ -62,7 +70,6 @@ BAD = {
         r"no image in 'train/sad'.*sadness 6.*class_map=happiness=happy",
     ),
     "two sets": (GOOD | {"other/train/happy/9.jpg": b"x"}, "several sets side by side"),
-    "too deep": (GOOD | {f"{archive.FOLDER}/train/happy/a/7.jpg": b"x"}, "train/happy/a"),
     "too shallow": (GOOD | {f"{archive.FOLDER}/train/7.jpg": b"x"}, "train/7.jpg"),
     "empty": ({}, "no image; the top of the tree: nothing"),
     "missing class": (
@@ -146,8 +153,81 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     at = content.index(b"PK\x01\x02")
     content[at + 8] |= 1
     (root / archive.ZIP).write_bytes(content)
-    with pytest.raises(UserError, match="encrypted"):
+    with pytest.raises(UserError, match=r"without a password.*1 encrypted files.*unpack it with"):
         archive.ensure_originals(root)
+
+
+def names_in(root):
+    folder = archive.ensure_originals(root).folder
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: name.replace("/", "\\"),
+        lambda name: f"./{name}",
+        lambda name: name.replace("/", "//"),
+        lambda name: name.replace("train/", "train/./"),
+    ],
+)
+def test_names_as_some_programs_write_them_are_read(tmp_path, change):
+    files = {change(name): content for name, content in GOOD.items()}
+    files[change(f"{archive.FOLDER}/train/happy/") + ("" if "\\" in change("/") else "/")] = b""
+    root = write_zip(tmp_path, files)
+    assert forms.read_folder(archive.ensure_originals(root).folder) == without_top(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("2024-01-01 12:30:15.jpg", "2024-01-01 12:30:15.jpg"),
+        ("a/7.jpg", "a-7.jpg"),
+        ("..7..jpg", "..7..jpg"),
+        ("x" * 300 + ".jpg", None),
+    ],
+)
+def test_unusual_names_are_read(tmp_path, name, read):
+    names = names_in(write_zip(tmp_path, GOOD | {f"{archive.FOLDER}/train/happy/{name}": b"x"}))
+    if read is None:  # shortened
+        assert len(names) == len(GOOD) + 1
+    elif read.startswith("."):
+        assert len(names) == len(GOOD)  # hidden
+    else:
+        assert f"train/happy/{read}" in names
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        ("é7.jpg".encode(), "é7.jpg"),  # macOS writes UTF-8 without its mark
+        ("é7.jpg".encode("cp437"), "é7.jpg"),
+        ("ソ7.jpg".encode("shift_jis"), None),  # its second byte is a backslash
+        ("珅7.jpg".encode("gbk"), None),
+    ],
+)
+def test_names_in_other_encodings_without_the_mark_of_utf_8_are_read(tmp_path, raw, read):
+    stand_in = "q" * len(raw)
+    root = write_zip(tmp_path, GOOD | {f"{archive.FOLDER}/train/happy/{stand_in}": b"x"})
+    content = (root / archive.ZIP).read_bytes()
+    assert content.count(stand_in.encode()) == 2
+    (root / archive.ZIP).write_bytes(content.replace(stand_in.encode(), raw))
+    names = names_in(root)
+    assert len(names) == len(GOOD) + 1
+    if read:
+        assert f"train/happy/{read}" in names
+
+
+@pytest.mark.parametrize("mode", ["w:", "w:gz", "w:xz", "w:bz2"])
+def test_another_archive_is_called_by_its_name(tmp_path, mode):
+    with tarfile.open(tmp_path / archive.ZIP, mode):
+        pass
+    if mode == "w:":  # an empty one has no header
+        with tarfile.open(tmp_path / archive.ZIP, mode) as target:
+            target.add(__file__)
+    kind = mode.partition(":")[2] or "tar"
+    with pytest.raises(UserError, match=rf"found a .*{kind}.* archive. Fix: unpack it"):
+        archive.ensure_originals(tmp_path)
 
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path):
