@@ -24,13 +24,16 @@ from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare import folders
 from faceemo.data.source import archive
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 
 FOLDER = "tfds"
 
 
 class FaceEmotions(tfds.core.GeneratorBasedBuilder):
-    """Examples of a grey image uint8 [S, S, 1], its label and its path below the source."""
+    """Examples of a grey image uint8 [S, S, 1], its label and its path below the source.
+
+    TFDS stores paths as UTF-8, so bytes of names that are none are escaped (`escape_name`).
+    """
 
     VERSION = tfds.core.Version("1.0.0")  # to be raised when `read_grey` returns other pixels
     # TFDS would look for a file of checksums here, beside the code. There is none, and the search
@@ -83,14 +86,18 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in SPLITS if split in present}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        paths = [path for path in self._paths if path.startswith(f"{split}/")]
-        for key, path in enumerate(tqdm(paths, desc=f"building {split}", disable=None)):
+        paths = tqdm(self.list_paths(split), desc=f"building {split}", disable=None)
+        for key, path in enumerate(paths):
             # Encoded here because TFDS would leave it to TensorFlow, which takes ten times as long.
             png = io.BytesIO()
             image = read_grey(self._source / path, self.native_size)
             Image.fromarray(image).save(png, "PNG", compress_level=1)
             png.seek(0)
-            yield key, {"image": png, "label": path.split("/")[1], "path": path}
+            yield key, {"image": png, "label": path.split("/")[1], "path": escape_name(path)}
+
+    def list_paths(self, split: str) -> list[str]:
+        """Returns the paths of a split's images as they are below the source, in their order."""
+        return [path for path in self._paths if path.startswith(f"{split}/")]
 
 
 def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
@@ -187,13 +194,14 @@ def _remove_stale(folder: Path, digest: str) -> None:
 def _decode(builder: FaceEmotions, split: str) -> Split:
     """Decodes all images of a split."""
     # TFDS has no split without images.
+    paths = builder.list_paths(split)
     examples = builder.as_data_source(split) if split in builder.info.splits else ()
     side = builder.native_size
     images = np.empty((len(examples), side, side), np.uint8)
     labels = np.empty(len(examples), np.int32)
-    paths = []
-    for row, example in enumerate(examples):
+    for row, (example, path) in enumerate(zip(examples, paths, strict=True)):
+        if example["path"].decode() != escape_name(path):
+            raise AssertionError(f"example {row} of {split} is not {escape_name(path)}")
         images[row] = example["image"][..., 0]
         labels[row] = example["label"]
-        paths.append(example["path"].decode())
     return Split(images, labels, tuple(paths), builder.classes)

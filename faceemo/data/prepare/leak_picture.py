@@ -15,6 +15,7 @@ from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure.decode import decode_file
 from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
 from faceemo.data.source import archive
+from faceemo.errors import escape_name
 
 _COLUMNS, _LINES = 6, 4  # of pairs
 
@@ -128,7 +129,8 @@ def _draw_bars(
             words = f"{count:,}   {count / total:.1%}" if count else "none"
             axes.text(count / total + 0.015, y + offset, words, size=8.5, va="center", color=INK)
         if show_labels:
-            axes.text(-0.03, y, label, size=10, va="center", ha="right", color=INK)
+            style = {"size": 10, "va": "center", "ha": "right", "color": INK}
+            axes.text(-0.03, y, label, parse_math=False, **style)
 
 
 def _draw_pair(
@@ -142,7 +144,8 @@ def _draw_pair(
         axes.imshow(pixels.grey if pixels else np.zeros((1, 1)), cmap="gray")
         axes.axis("off")
         split, label, _ = name.split("/")
-        words = f"{split}\n{label} {PurePosixPath(name).stem[:12]}"
-        figure.text(x + place * 0.95 / wide, y - 0.04 / high, words, size=6.5, va="top", color=GREY)
+        words = f"{split}\n{label} {escape_name(PurePosixPath(name).stem)[:12]}"
+        style = {"size": 6.5, "va": "top", "color": GREY, "parse_math": False}
+        figure.text(x + place * 0.95 / wide, y - 0.04 / high, words, **style)
     title = f"{pair[2]}{', remains' if remains else ''}"
     figure.text(x, y + 0.94 / high, title, size=8, color=INK, weight="bold" if remains else None)

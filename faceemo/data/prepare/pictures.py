@@ -137,7 +137,8 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
         for y, label in enumerate(classes):
             of_class = {fate: counts[split, label, fate] for fate in FATES}
             total = max(totals[split, label], 1)
-            kept_axes.text(-0.02, y, label, size=10, va="center", ha="right", color=INK)
+            style = {"size": 10, "va": "center", "ha": "right", "color": INK}
+            kept_axes.text(-0.02, y, label, parse_math=False, **style)
             _draw_kept(kept_axes, y, of_class[ledger.KEPT], total)
             _draw_left_out(lost_axes, y, of_class, total)
     left, right = (grid[0, side].get_position(figure).x0 for side in (0, 1))

@@ -25,7 +25,7 @@ from faceemo.data.prepare import folders, leak_picture, pictures, tables
 from faceemo.data.sample import planted_flaws
 from faceemo.data.source import archive, sources
 from faceemo.data.source.selection import Selection
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 
 RECORD = sources.RECORD
 PICTURES = "pictures"
@@ -261,7 +261,7 @@ def _screen(
         print(f"  {line}")
     for row in judged:
         if row.split == "test" and row.fate != ledger.KEPT:
-            print(f"  leaves the test split: {row.path} ({row.reason})")
+            print(f"  leaves the test split: {escape_name(row.path)} ({row.reason})")
     _print_end("screen", _format_fates(judged), root / folders.SCREENED, started)
     _draw_missing_pictures(root, "screen", judged, rules)
     return judged

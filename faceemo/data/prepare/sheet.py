@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from faceemo import staging
+from faceemo.errors import escape_name
 
 # Okabe and Ito's colours, which can be told apart with any colour vision.
 BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
@@ -35,7 +36,8 @@ class Sheet:
 
     def add_text(self, x: float, y: float, text: str, size: float = 9, color: str = GREY, **style):
         """Writes `text`, whose first baseline starts at (x, y)."""
-        self._axes.text(x, y, text, size=size, color=color, **style)
+        # matplotlib crashes at names that are not UTF-8, and would set a pair of '$' as a formula
+        self._axes.text(x, y, escape_name(text), size=size, color=color, parse_math=False, **style)
 
     def add_panel(self, x: float, y: float, width: float, height: float) -> None:
         """Draws a pale background behind a group of images."""

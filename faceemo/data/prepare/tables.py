@@ -7,6 +7,7 @@ from typing import Any
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.ledger.leaks import Leaks
 from faceemo.data.ledger.ledger import FATES, Likeness, Row
+from faceemo.errors import escape_name
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> class -> images
 
@@ -141,7 +142,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, Likeness):
         mirrored = ", mirrored" if value.mirrored else ""
         return f"{_cell(value.path)} ({value.distance} bits, {value.similarity:.2f}{mirrored})"
-    return "".join(character if character.isprintable() else "?" for character in str(value))
+    return escape_name(str(value))
 
 
 def _classes(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
