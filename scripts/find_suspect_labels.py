@@ -4,14 +4,14 @@
     python scripts/find_suspect_labels.py --data_dir data --arch vgg16 --weights imagenet
     python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/RUN
 
-Predicts every screened image with a model that has not learned its label: logistic regression on
-features of the image, out of fold. The features are those of the network that comes with faceemo,
-but for images that it was trained on, which are judged by their oriented gradients. Prints how good
-each judge is, writes label_score and predicted_label into data/ledger.jsonl, and the page
-data/suspect_labels.html. Images are left out only with --drop_below, and never from validation and
-test. With --arch the features are those of a pretrained backbone; with --workdir those of a
-finished run's backbone, which does not judge the images that the run was trained on; with
---gradients all images are judged by oriented gradients.
+Predicts every screened image of train and validation with a model that has not learned its label:
+logistic regression on features of the image, out of fold. The features are those of the network
+that comes with faceemo, but for images that it was trained on, which are judged by their oriented
+gradients. Prints how good each judge is, writes label_score and predicted_label into
+data/ledger.jsonl, and the page data/suspect_labels.html. Images are left out only with
+--drop_below, and never from validation and test. With --arch the features are those of a
+pretrained backbone; with --workdir those of a finished run's backbone, which does not judge the
+images that the run was trained on; with --gradients all images are judged by oriented gradients.
 """
 
 import argparse
@@ -64,6 +64,11 @@ def main() -> None:
         "below 1; 0 restores all (default: change nothing). A training run prepares the data "
         "by its own fields: give it suspect_below=SCORE too, otherwise the images come back",
     )
+    parser.add_argument(
+        "--include_test",
+        action="store_true",
+        help="also judge and show the images of the test split",
+    )
     options = parser.parse_args()
     with errors.reported():
         if options.gradients:
@@ -75,7 +80,11 @@ def main() -> None:
         else:
             backbone = embeddings.load_builtin()
         page = label_search.find(
-            options.data_dir, options.seed, backbone=backbone, folds=options.folds
+            options.data_dir,
+            options.seed,
+            backbone=backbone,
+            folds=options.folds,
+            include_test=options.include_test,
         )
         if options.drop_below is not None:
             label_search.leave_out(options.data_dir, options.drop_below)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from faceemo.commands.field_options import add_fields, given_fields
 from faceemo.commands.parser import Command, whole_number
-from faceemo.config import make_config, validate
+from faceemo.config import SPLITS, make_config, validate
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.source.selection import Selection
 
@@ -38,7 +38,8 @@ _EXPLORE = """Unpacks and counts the images, and writes an HTML page about them.
 
 Fills data/Facial_emotion_images, draws data/pictures/samples.png and writes data/exploration.html:
 mean faces, counts, samples and brightness. After `faceemo prepare`, the page also shows what the
-preparation found: leaks between the splits, and the images that were left out and why.
+preparation found: leaks between the splits, and the images that were left out and why. Images of
+the test split are counted, but neither shown nor measured unless --include-test is given.
 """
 
 
@@ -92,6 +93,9 @@ def _add_explore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole_number, metavar="N", default=1991921, help="seed of the sample"
     )
+    parser.add_argument(
+        "--include-test", action="store_true", help="also show and measure images of the test split"
+    )
     add_fields(parser, ("data_dir", *_SELECTION))
 
 
@@ -104,9 +108,11 @@ def _explore(options: argparse.Namespace) -> int:
     folder = prepare.prepare(root, last="unpack", selection=selection)
     hashes = archive.hash_images(folder)
     picture = root / prepare.PICTURES / "samples.png"
-    pictures.draw_samples(folder, hashes, options.seed, picture)
+    splits = SPLITS if options.include_test else SPLITS[:2]
+    pictures.draw_samples(folder, hashes, options.seed, picture, splits)
     print(f"picture {picture}")
-    print(f"page    {exploration.write(root, options.seed, hashes)}")
+    page = exploration.write(root, options.seed, hashes, include_test=options.include_test)
+    print(f"page    {page}")
     return 0
 
 
@@ -125,6 +131,6 @@ COMMANDS = (
         _EXPLORE,
         _add_explore,
         _explore,
-        usage="faceemo explore [-h] [--seed N] [--FIELD VALUE ...]",
+        usage="faceemo explore [-h] [--seed N] [--include-test] [--FIELD VALUE ...]",
     ),
 )

@@ -17,7 +17,7 @@ def unpacked(tmp_path_factory):
     """A root that is unpacked but not screened, with the page about it. Tests only read it."""
     root = write_sample(tmp_path_factory.mktemp("unpacked"))
     prepare.prepare(root, last="unpack")
-    exploration.write(root, SEED)
+    exploration.write(root, SEED, include_test=True)
     return root
 
 
@@ -26,5 +26,5 @@ def prepared(tmp_path_factory):
     """A root that is prepared, with the page about it. Tests only read it."""
     root = write_sample(tmp_path_factory.mktemp("prepared"))
     prepare.prepare(root)
-    exploration.write(root, SEED)
+    exploration.write(root, SEED, include_test=True)
     return root

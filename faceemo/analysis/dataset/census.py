@@ -31,6 +31,7 @@ class Census:
         stages: Finished stages of `prepare.STAGES`.
         record: The preparation's record of the finished stages.
         drawn: Whether the images are drawings.
+        shown_splits: Splits whose images may be looked at; all are counted.
     """
 
     root: Path
@@ -40,6 +41,22 @@ class Census:
     stages: tuple[str, ...]
     record: Mapping[str, Any]
     drawn: bool
+    shown_splits: tuple[str, ...] = SPLITS
+
+    @property
+    def shown_images(self) -> list[str]:
+        """The paths of the images that may be looked at."""
+        return [path for path in self.images if path.split("/")[0] in self.shown_splits]
+
+    @property
+    def shown_rows(self) -> list[Row]:
+        """The rows of the images that may be looked at."""
+        return [row for row in self.rows if row.split in self.shown_splits]
+
+    @property
+    def hidden_images(self) -> int:
+        """The number of images that are counted and not looked at."""
+        return len(self.images) - len(self.shown_images)
 
     @property
     def threshold(self) -> float:
@@ -110,7 +127,7 @@ class Census:
         return sorted(groups, key=lambda group: order(group[0]))
 
 
-def read(root: Path, hashes: Mapping[str, str]) -> Census:
+def read(root: Path, hashes: Mapping[str, str], *, include_test: bool = True) -> Census:
     """Reads the facts from the files in `root`, without preparing anything.
 
     A ledger about other images (because a new zip was unpacked) is ignored.
@@ -118,6 +135,7 @@ def read(root: Path, hashes: Mapping[str, str]) -> Census:
     Args:
         root: Folder of an unpacked dataset.
         hashes: Maps the path of every original to its sha256 (`archive.hash_images`).
+        include_test: Whether the images of test may be looked at.
     """
     path = root / prepare.RECORD
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -133,4 +151,5 @@ def read(root: Path, hashes: Mapping[str, str]) -> Census:
         stages=tuple(stage for stage in prepare.STAGES if stage in finished),
         record=record if current else {},
         drawn=(root / sample.MANIFEST_NAME).exists(),
+        shown_splits=SPLITS if include_test else tuple(s for s in SPLITS if s != "test"),
     )

@@ -39,19 +39,29 @@ _FULL_DIFFERENCE = 24.0  # grey levels from the mean of the classes that give th
 
 
 def write(
-    root: Path, seed: int, hashes: Mapping[str, str] | None = None, path: Path | None = None
+    root: Path,
+    seed: int,
+    hashes: Mapping[str, str] | None = None,
+    path: Path | None = None,
+    *,
+    include_test: bool = False,
 ) -> Path:
     """Writes the page about the dataset in `root`; returns its path.
+
+    Images of test are counted, but neither shown nor measured unless `include_test` is true: who
+    has looked at them may choose by them.
 
     Args:
         root: Folder of an unpacked dataset.
         seed: Seed of the random choices.
         hashes: Hashes of the originals (`archive.hash_images`), if they are known already.
         path: Path of the page; root/exploration.html if None.
+        include_test: Whether images of test are shown and measured, too.
     """
     folder = root / archive.FOLDER
-    counted = census.read(root, archive.hash_images(folder) if hashes is None else hashes)
-    measured = brightness.measure(folder, counted.images)
+    hashes = archive.hash_images(folder) if hashes is None else hashes
+    counted = census.read(root, hashes, include_test=include_test)
+    measured = brightness.measure(folder, counted.shown_images)
     page_images = galleries.PageImages(root)
     text = template.render(
         "analysis/dataset/exploration.html.j2",
@@ -78,7 +88,7 @@ def write(
     )
     path = path or root / NAME
     with staging.file(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
@@ -103,9 +113,9 @@ def _mean_faces(counted: Census, measured: brightness.ImageMeasures) -> list[dic
     means = measured.mean_faces
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros((brightness.SIDE,) * 2)
     for label in counted.classes:
-        count = sum(path.split("/")[1] == label for path in counted.images)
+        count = sum(path.split("/")[1] == label for path in measured.paths)
         row: dict[str, Any] = {"label": label, "count": count, "face": None}
-        row["share"] = count / len(counted.images)
+        row["share"] = count / max(len(measured.paths), 1)
         if label in means:
             row["face"] = _enlarge(np.round(means[label]).astype(np.uint8))
             difference = means[label] - overall
@@ -206,7 +216,7 @@ def _make_detector_chart(counted: Census) -> dict[str, Any] | None:
     """Computes the distribution of the detector's confidence per class; None before screening."""
     if "screen" not in counted.stages:
         return None
-    rows = [row for row in counted.rows if row.face_confidence is not None]
+    rows = [row for row in counted.shown_rows if row.face_confidence is not None]
     values = {
         label: np.array([row.face_confidence for row in rows if row.label == label], float)
         for label in counted.classes

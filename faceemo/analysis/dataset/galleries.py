@@ -10,10 +10,10 @@ import numpy as np
 from faceemo.analysis.dataset import brightness
 from faceemo.analysis.dataset.census import Census
 from faceemo.analysis.theme import template
-from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.source import archive
+from faceemo.errors import escape_name
 
 RANDOM_IMAGES = 12  # per class and split
 IMAGES_PER_FATE = 24
@@ -39,11 +39,11 @@ class PageImages:
         split, label, _ = path.split("/")
         return {
             "source": None if pixels is None else template.image_uri(pixels),
-            "path": path,
-            "name": PurePosixPath(path).name,
+            "path": escape_name(path),
+            "name": escape_name(PurePosixPath(path).name),
             "split": split,
             "label": label,
-            "note": note,
+            "note": escape_name(note),
         }
 
 
@@ -52,7 +52,7 @@ def draw_samples(page_images: PageImages, census: Census, seed: int) -> list[dic
     rows = []
     for label in census.classes:
         blocks = []
-        for split in SPLITS:
+        for split in census.shown_splits:
             paths = [path for path in census.images if path.startswith(f"{split}/{label}/")]
             chosen = _draw(paths, RANDOM_IMAGES, f"{seed} {split} {label}")
             shown = [page_images.load(path) for path in chosen]
@@ -77,8 +77,8 @@ def find_extremes(
         images = [
             page_images.load(measured.paths[i], form.format(abs(float(values[i])))) for i in shown
         ]
-        for image in images:
-            image["fate"] = fates.get(image["path"])
+        for index, image in zip(shown, images, strict=True):
+            image["fate"] = fates.get(measured.paths[index])
         rows.append({"title": title, "images": images})
     return rows
 
@@ -89,33 +89,38 @@ def make_left_out_galleries(
     """Makes a gallery per reason for leaving images out: groups of duplicates, or single images."""
     galleries = []
     for fate in ledger.FATES:
-        rows = [row for row in census.rows if row.fate == fate]
-        if fate == ledger.KEPT or not rows:
+        count = sum(row.fate == fate for row in census.rows)
+        if fate == ledger.KEPT or not count:
             continue
-        gallery: dict[str, Any] = {"fate": fate, "count": len(rows), "groups": [], "images": []}
+        rows = [row for row in census.shown_rows if row.fate == fate]
+        gallery: dict[str, Any] = {"fate": fate, "count": count, "groups": [], "images": []}
         groups = census.groups(fate) if fate in _FATES_OF_GROUPS else []
         if groups:
             chosen = _choose_groups(groups, census.classes, f"{seed} {fate}")
             gallery["of"] = len(groups)
             gallery["largest"] = max(map(len, groups))
             gallery["across"] = sum(len({row.split for row in group}) > 1 for group in groups)
-            gallery["groups"] = [_make_group(page_images, group) for group in chosen]
+            gallery["groups"] = [
+                _make_group(page_images, group, census.shown_splits) for group in chosen
+            ]
         else:
             chosen_rows = _draw(rows, IMAGES_PER_FATE, f"{seed} {fate}")
             # the most doubtful first
             chosen_rows.sort(key=lambda row: (-(row.face_confidence or 0), row.path))
-            gallery["of"] = len(rows)
+            gallery["of"] = count
             gallery["images"] = [page_images.load(row.path, _note(row)) for row in chosen_rows]
         galleries.append(gallery)
     return galleries
 
 
-def _make_group(page_images: PageImages, members: Sequence[Row]) -> dict[str, Any]:
-    shown = members[:IMAGES_PER_GROUP]
+def _make_group(
+    page_images: PageImages, members: Sequence[Row], splits: Sequence[str]
+) -> dict[str, Any]:
+    """Loads the first images of a group that are of `splits`, and counts the others."""
+    shown = [row for row in members if row.split in splits][:IMAGES_PER_GROUP]
     return {
         "images": [
-            {**page_images.load(row.path), "kept": row.fate == ledger.KEPT, "reason": row.reason}
-            for row in shown
+            {**page_images.load(row.path), "kept": row.fate == ledger.KEPT} for row in shown
         ],
         "more": len(members) - len(shown),
     }

@@ -25,7 +25,12 @@ from faceemo.errors import UserError
 
 
 def find(
-    root: Path, seed: int, *, backbone: FrozenBackbone | None = None, folds: int = suspects.FOLDS
+    root: Path,
+    seed: int,
+    *,
+    backbone: FrozenBackbone | None = None,
+    folds: int = suspects.FOLDS,
+    include_test: bool = False,
 ) -> Path:
     """Scores every label, writes score and predicted label into the ledger, and writes the page.
 
@@ -35,6 +40,7 @@ def find(
         backbone: A backbone whose features judge the images whose labels it has not learned;
             oriented gradients judge the others, and all of them if it is None.
         folds: Number of folds.
+        include_test: Whether images of test are judged and shown, too.
 
     Returns:
         The path of the page.
@@ -45,7 +51,8 @@ def find(
     started = time.monotonic()
     with staging.locked(root):
         rows = ledger.read(root)
-        judged = select_judgeable(rows)
+        open_rows = [row for row in rows if include_test or row.split != "test"]
+        judged = select_judgeable(open_rows)
         side = backbone.native_size if backbone else hog.SIDE
         images = _read(root / archive.FOLDER, judged, side)
         verdict, found = judges.judge(judged, images, backbone, seed, folds)

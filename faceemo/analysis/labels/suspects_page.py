@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def write(
     )
     path = root / NAME
     with staging.file(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
@@ -119,7 +119,6 @@ def _list_conflicts(page_images: PageImages, rows: Sequence[Row]) -> list[list[d
                 **page_images.load(row.path),
                 "score": row.label_score,
                 "predicted": row.predicted_label,
-                "name": PurePosixPath(row.path).name,
             }
             for row in sorted(group, key=lambda row: row.path)
         ]

@@ -209,7 +209,9 @@ def draw_conflicts(root: Path, rows: Sequence[Row], rules: Rules, path: Path) ->
     sheet.save(path)
 
 
-def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> None:
+def draw_samples(
+    folder: Path, images: Iterable[str], seed: int, path: Path, splits: Sequence[str] = SPLITS
+) -> None:
     """Draws random images of every class and split, the same ones for the same seed.
 
     Args:
@@ -217,8 +219,9 @@ def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> 
         images: Paths of the images below `folder`, in an order that does not change.
         seed: Seed of the choice.
         path: Path of the PNG.
+        splits: Splits whose images are drawn.
     """
-    images = list(images)
+    images = [name for name in images if name.split("/")[0] in splits]
     classes = sorted({name.split("/")[1] for name in images})
     across, down, gap = 6, 2, 0.5
     block = across * 1.04
@@ -226,14 +229,14 @@ def draw_samples(folder: Path, images: Iterable[str], seed: int, path: Path) -> 
         "The images, as they come",
         f"{len(images):,} in all; random ones of each class and split (seed {seed})"
         + _sample_note(folder.parent),
-        width=len(SPLITS) * (block + gap) - gap + 1.6,
+        width=len(splits) * (block + gap) - gap + 1.6,
         height=len(classes) * (down * 1.04 + 0.75) + 0.1,
     )
     generator = random.Random(seed)
     for row, label in enumerate(classes):
         top = row * (down * 1.04 + 0.75) + 0.5
         sheet.add_text(0, top + 0.6, label, size=12, color=INK, weight="bold")
-        for column, split in enumerate(SPLITS):
+        for column, split in enumerate(splits):
             left = 1.6 + column * (block + gap)
             names = [name for name in images if name.startswith(f"{split}/{label}/")]
             sheet.add_text(left, top - 0.12, f"{split}  ", size=9, color=INK, weight="bold")

@@ -2,7 +2,6 @@
 
 import collections
 import hashlib
-import json
 import re
 import shutil
 
@@ -13,14 +12,14 @@ from faceemo.analysis.dataset import exploration
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.prepare import tables
 from faceemo.data.source import archive
-from tests.support.analysis.exploration_page import SEED, Page, open_image
+from tests.support.analysis.exploration_page import (
+    SEED,
+    Page,
+    open_image,
+    read_ledger_lines,
+)
 
 pytestmark = pytest.mark.slow
-
-
-def read_ledger_lines(root):
-    """Reads the ledger without faceemo's code."""
-    return [json.loads(line) for line in (root / "ledger.jsonl").read_text().splitlines()]
 
 
 def expected_table(root, columns):
@@ -116,7 +115,7 @@ def test_original_numbers_are_shown_for_as_many_images_only(
     root = tmp_path / "photographs"
     shutil.copytree(unpacked, root)
     monkeypatch.setattr(tables, "_TOLERANCE", 1)
-    exploration.write(root, SEED)
+    exploration.write(root, SEED, include_test=True)
     cells = [row[2] for row in Page(root).rows[2:-1]]
     published = [
         number
@@ -137,6 +136,6 @@ def test_page_names_missing_stages(unpacked, prepared, tmp_path):
     root = tmp_path / "other"
     shutil.copytree(prepared, root)
     next((root / archive.FOLDER / "train" / "sad").iterdir()).unlink()
-    exploration.write(root, SEED)
+    exploration.write(root, SEED, include_test=True)
     assert Page(root).text.count("Not done yet") == 1
     assert "Images left out per class" not in Page(root).text

@@ -11,7 +11,7 @@ from PIL import Image
 from faceemo.analysis.dataset import exploration
 from faceemo.data.source import archive
 from tests.support import chromium
-from tests.support.analysis.exploration_page import SEED, Page
+from tests.support.analysis.exploration_page import SEED, Page, read_ledger_lines
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +30,8 @@ def test_page_needs_nothing_else(prepared):
 
 def test_same_inputs_give_the_same_page_and_another_seed_other_images(prepared, tmp_path):
     first = (prepared / exploration.NAME).read_bytes()
-    again = exploration.write(prepared, SEED, path=tmp_path / "again.html")
-    other = exploration.write(prepared, SEED + 1, path=tmp_path / "other.html")
+    again = exploration.write(prepared, SEED, path=tmp_path / "again.html", include_test=True)
+    other = exploration.write(prepared, SEED + 1, path=tmp_path / "other.html", include_test=True)
     assert again.read_bytes() == first
     assert other.read_bytes().replace(b"seed 4", b"seed 3") != first
 
@@ -44,10 +44,41 @@ def test_file_names_are_text(unpacked, tmp_path):
     for old in (root / archive.FOLDER / "test" / "sad").iterdir():
         old.rename(old.with_name(f"{old.stem}{name}"))
     assert not image.exists()
-    exploration.write(root, SEED)
+    exploration.write(root, SEED, include_test=True)
     text = (root / exploration.NAME).read_text("utf-8")
     assert "<script" not in text
     assert "&lt;script" in text
+
+
+def test_file_names_that_are_not_utf_8_are_escaped(unpacked, tmp_path):
+    root = tmp_path / "latin"
+    shutil.copytree(unpacked, root)
+    for old in (root / archive.FOLDER / "train" / "sad").iterdir():
+        old.rename(old.with_name(f"{old.stem}caf\udce9.jpg"))
+    exploration.write(root, SEED)
+    page = Page(root)
+    assert page.titles
+    assert any(r"caf\xe9.jpg" in title for title in page.titles)
+
+
+def test_the_test_split_is_counted_and_not_shown_unless_asked_for(prepared, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(prepared, root)
+    shown = {title.split(":")[0] for title in Page(root).titles}
+    exploration.write(root, SEED)
+    page = Page(root)
+    assert any(title.startswith("test/") for title in shown)
+    assert not [title for title in page.titles if title.startswith("test/")]
+    tests = len(list((root / archive.FOLDER / "test").glob("*/*")))
+    assert f"None of its {tests} images is on this page" in page.text
+    assert f"test {tests}" in page.section("Counts and shares", "Random samples")
+    # nothing is measured there either: other test images give the same page, apart from the ledger
+    changed = tmp_path / "changed.html"
+    for path in (root / archive.FOLDER / "test").glob("*/*"):
+        path.write_bytes(b"not an image")
+    hashes = {row["path"]: row["sha256"] for row in read_ledger_lines(root)}
+    exploration.write(root, SEED, hashes, changed)
+    assert changed.read_bytes() == (root / exploration.NAME).read_bytes()
 
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")

@@ -2,12 +2,18 @@
 
 import html.parser
 import io
+import json
 
 from PIL import Image
 
 from faceemo.analysis.dataset import exploration
 
 SEED = 3
+
+
+def read_ledger_lines(root):
+    """Reads the ledger without faceemo's code."""
+    return [json.loads(line) for line in (root / "ledger.jsonl").read_text().splitlines()]
 
 
 def open_image(path):
@@ -21,6 +27,7 @@ class Page(html.parser.HTMLParser):
     def __init__(self, root):
         super().__init__()
         self.text, self.addresses, self.rows, self.ids, self.links = "", [], [], set(), set()
+        self.titles = []
         self._style = self._cell = False
         self.feed((root / exploration.NAME).read_text("utf-8"))
         self.text = " ".join(self.text.split())
@@ -30,6 +37,9 @@ class Page(html.parser.HTMLParser):
         self.addresses += [attributes[n] for n in ("src", "srcset") if n in attributes]
         self.ids |= {attributes["id"]} if "id" in attributes else set()
         self.links |= {attributes["href"]} if "href" in attributes else set()
+        self.titles += (
+            [attributes["title"]] if tag in ("img", "div") and "title" in attributes else []
+        )
         self._style = tag == "style"
         if tag == "tr":
             self.rows.append([])
