@@ -7,11 +7,12 @@ from faceemo.config.configuration import (
     MAY_DIFFER,
     SPLITS,
     check_field,
+    complete,
     default_workdir,
     make_config,
     validate,
 )
-from faceemo.config.fields import FIELDS, GROUPS, Field
+from faceemo.config.fields import FIELDS, FORMER_DEFAULTS, GROUPS, Field
 from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers, warmup_epochs
 from faceemo.config.variants import VARIANTS
 
@@ -21,6 +22,7 @@ __all__ = [
     "BACKBONES",
     "CLASSES",
     "FIELDS",
+    "FORMER_DEFAULTS",
     "GROUPS",
     "MAY_DIFFER",
     "POLICIES",
@@ -34,6 +36,7 @@ __all__ = [
     "check_field",
     "class_map_of",
     "classes_of",
+    "complete",
     "default_workdir",
     "make_config",
     "teachers",

@@ -1,13 +1,15 @@
 """Configurations: made from a backbone, a variant and overrides, and validated."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from faceemo.config import argument, classes, validation
 from faceemo.config.backbones import ARCHS, BACKBONES
-from faceemo.config.fields import BY_NAME, FIELDS
+from faceemo.config.fields import BY_NAME, FIELDS, FORMER_DEFAULTS
 from faceemo.config.variants import VARIANTS
 from faceemo.errors import UserError, closest, suggestion
 
@@ -45,6 +47,15 @@ def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) 
         kind = check_field(field, f"{typed or f'configs/{arch}.py'}:{variant},{{field}}={text}")
         config[field] = argument.convert_text(field, text, kind)
     return validate(config)
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Completes a stored configuration with the fields that are newer than it.
+
+    They get the values that they had in effect then (`FORMER_DEFAULTS`), or their defaults: not
+    those of a variant, as 'best' may have changed since.
+    """
+    return make_config(stored["arch"]).to_dict() | FORMER_DEFAULTS | dict(stored)
 
 
 def validate(config: ConfigDict) -> ConfigDict:

@@ -152,10 +152,10 @@ FIELDS: dict[str, Field] = {
     "split_seed": Field(IMAGES, "Seed of the splits that are made from train.", 1991921),
     "policy": Field(
         SCREENING,
-        "Duplicates that are left out: 'original' those with equal dHash in train and validation, "
-        "'strict' all that would span two splits (test stays whole), 'keep' none (images without a "
-        "face stay, too).",
-        "original",
+        "Duplicates that are left out: 'strict' all that would span two splits, near and mirrored "
+        "ones, too (test stays whole); 'original' those with equal dHash in train and validation, "
+        "as in the original study; 'keep' none (images without a face stay, too).",
+        "strict",
     ),
     "face_threshold": Field(
         SCREENING, "Confidence of the detector above which an image shows a face.", 0.5
@@ -259,3 +259,6 @@ FIELDS: dict[str, Field] = {
         1.0,
     ),
 }
+
+# Values, in runs that were stored before the field existed, of fields whose default has changed.
+FORMER_DEFAULTS = {"policy": "original"}

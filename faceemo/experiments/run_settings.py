@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
-from faceemo.config import MAY_DIFFER, make_config
+from faceemo.config import FORMER_DEFAULTS, MAY_DIFFER, make_config
 
 # Fields that do not distinguish one recipe from another: they do not affect training, or are the
 # seed.
@@ -30,13 +30,13 @@ _Run = TypeVar("_Run", bound=Seeded)
 def changed_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns {field: value} where a run's configuration differs from its variant's.
 
-    Fields that are missing, as in runs of an older faceemo, had the variant's value. Fields that
-    this version does not have are left out.
+    Fields that are missing, as in runs of an older faceemo, had the variant's value, apart from
+    `FORMER_DEFAULTS`. Fields that this version does not have are left out.
     """
     variant = make_config(config["arch"], str(config["variant"])).to_dict()
     return {
         field: value
-        for field, value in sorted(config.items())
+        for field, value in sorted((FORMER_DEFAULTS | dict(config)).items())
         if field in variant and value != variant[field]
     }
 

@@ -6,7 +6,7 @@ from faceemo.data.measure import face_detector
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from tests.support.data import forms, remembering
-from tests.support.data.planted import StandInDetector, stub_pictures, write_zip
+from tests.support.data.planted import RULES, StandInDetector, stub_pictures, write_zip
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def no_pictures(monkeypatch):
 def prepared(tmp_path, detector, no_pictures):
     """The root of a preparation of the planted images."""
     root = write_zip(tmp_path / "root")
-    prepare.prepare(root)
+    prepare.prepare(root, RULES)
     return root
 
 

@@ -102,6 +102,13 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Row]:
     return judged
 
 
+def count_kept_by_original(rows: Sequence[Row], rules: Rules) -> int:
+    """Counts the images that the policy 'original' would keep, all other rules unchanged."""
+    rules = dataclasses.replace(rules, policy=ORIGINAL)
+    left = [row for row in judge_faces(rows, rules) if row.fate == ledger.KEPT]
+    return len(left) - len(_drop_suspects(left, rules) | _drop_equal_hashes(left))
+
+
 def _group_fields(
     row: Row, twins: Twins, membership: Membership | None, group_labels: dict[str, set[str]]
 ) -> dict:

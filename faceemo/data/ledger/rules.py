@@ -18,8 +18,8 @@ class Rules:
     The attributes have the names of the configuration's fields.
 
     Attributes:
-        policy: 'original': equal dHash in train and validation, as in the original; 'strict':
-            no group of duplicates of any kind spans two splits, all readable test images stay;
+        policy: 'strict': no group of duplicates of any kind spans two splits, all readable test
+            images stay; 'original': equal dHash in train and validation, as in the original;
             'keep': all images that can be decoded stay, duplicates included.
         face_threshold: Confidence of the detector above which an image shows a face, 0..1.
         near_distance: Maximum number of bits in which the hashes of near duplicates differ.
@@ -31,7 +31,7 @@ class Rules:
         UserError: If a value is outside its range (`faceemo.config`).
     """
 
-    policy: str = ORIGINAL
+    policy: str = STRICT
     face_threshold: float = 0.5
     near_distance: int = 2
     near_similarity: float = 0.7

@@ -16,9 +16,9 @@ from typing import Any
 
 from faceemo import staging
 from faceemo.data.ledger import leaks, ledger, losses, near
-from faceemo.data.ledger.judge import judge, judge_faces
+from faceemo.data.ledger.judge import count_kept_by_original, judge, judge_faces
 from faceemo.data.ledger.ledger import Row
-from faceemo.data.ledger.rules import KEEP, Rules
+from faceemo.data.ledger.rules import KEEP, STRICT, Rules
 from faceemo.data.measure import face_detector, measure
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders, leak_picture, pictures, tables
@@ -62,7 +62,7 @@ def prepare(
     Args:
         root: The dataset's folder, in which the images are searched for if `selection` names no
             source.
-        rules: Rules by which images are kept; those of the original study if None.
+        rules: Rules by which images are kept; the defaults if None.
         last: Last stage to run: 'unpack', 'screen' or 'dedupe'.
         selection: Source, classes and shares of the splits. None repeats the selection of the
             previous preparation, or uses the defaults if there was none.
@@ -286,6 +286,13 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         record.finish("dedupe", inputs=inputs, counts=counts, leaks=found)
         print(f"\nUnique images (policy '{rules.policy}')")
         print(tables.format_counts("dedupe", counts))
+        if rules.policy == STRICT and tables.find_published("dedupe", counts):
+            by_original = count_kept_by_original(judged, rules)
+            print(
+                "  the original's counts follow its own rule, policy=original, which keeps "
+                f"{by_original:,} images here; 'strict' leaves no near or mirrored copy in two "
+                "splits, and test whole"
+            )
         print("\nLeaks: images of one split that occur in another (before: all originals)")
         print(tables.format_leaks(found["before"], found["after"]))
         manifest = planted_flaws.read_manifest(root)

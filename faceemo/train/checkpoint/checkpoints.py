@@ -25,7 +25,7 @@ import numpy as np
 from flax import traverse_util
 
 from faceemo import staging
-from faceemo.config import MAY_DIFFER, make_config
+from faceemo.config import MAY_DIFFER, complete
 from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.checkpoint import image_terms
@@ -220,7 +220,7 @@ def read_history(workdir: Path) -> list[dict]:
 def find_recipe(workdir: Path) -> dict[str, Any] | None:
     """Reads the recipe of the run in `workdir`; returns None if there is no run.
 
-    Fields of the configuration that are newer than the run get their defaults.
+    Fields of the configuration that are newer than the run are filled in (`config.complete`).
 
     Raises:
         UserError: If there are checkpoints and all are damaged.
@@ -228,11 +228,7 @@ def find_recipe(workdir: Path) -> dict[str, Any] | None:
     for series in _series(workdir):
         if (found := series.read_newest(["recipe"])) is not None:
             recipe = found[1]["recipe"]
-            config = recipe["config"]
-            # Not the variant's defaults: those of 'best' may have changed since, and the recipe
-            # names them anyway.
-            defaults = make_config(config["arch"]).to_dict()
-            return recipe | {"config": defaults | config}
+            return recipe | {"config": complete(recipe["config"])}
     if any(series.numbers() for series in _series(workdir)):
         raise UserError(
             expected=f"an intact checkpoint in {workdir}",

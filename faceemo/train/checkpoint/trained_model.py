@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from faceemo import models
 from faceemo.assets import builtin
-from faceemo.config import make_config
+from faceemo.config import complete
 from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
@@ -248,9 +248,8 @@ def _is_run(folder: Path) -> bool:
 
 
 def _config(recipe: dict[str, Any]) -> ConfigDict:
-    """Completes a recipe's configuration with the defaults of the fields that it lacks."""
-    stored = recipe["config"]
-    return ConfigDict(make_config(stored["arch"]).to_dict() | stored)
+    """Returns a recipe's configuration, completed with the fields that it lacks."""
+    return ConfigDict(complete(recipe["config"]))
 
 
 def _leaf_shapes(model: models.Model) -> dict[str, tuple[int, ...]]:

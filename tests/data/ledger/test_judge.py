@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceemo.data.ledger import ledger
-from faceemo.data.ledger.judge import judge, judge_faces
+from faceemo.data.ledger.judge import count_kept_by_original, judge, judge_faces
 from faceemo.data.ledger.leaks import ANY_KIND, count_leaks
 from faceemo.data.ledger.rules import Rules
 from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, ledgers, some_rules
@@ -110,6 +110,14 @@ def test_suspects_leave_only_train_and_only_below_the_threshold(rows, rules):
         )
 
 
+@settings(max_examples=50)
+@given(ledgers(), some_rules)
+def test_images_kept_by_the_study_are_counted_under_any_policy(rows, rules):
+    original = dataclasses.replace(rules, policy="original")
+    expected = sum(one.fate == ledger.KEPT for one in judge(rows, original))
+    assert count_kept_by_original(judge(rows, rules), rules) == expected
+
+
 @pytest.mark.parametrize("policy", ["original", "strict"])
 def test_an_image_without_a_face_joins_no_group(policy):
     rows = [face_row("train", "sad", 1, confidence=0.5), face_row("train", "happy", 2)]
@@ -118,8 +126,9 @@ def test_an_image_without_a_face_joins_no_group(policy):
 
 def test_policy_strict_keeps_test_images_without_a_face():
     rows = [face_row("test", "sad", 1, confidence=0.1)]
-    assert fates(rows, Rules()) == {"test/sad/1.jpg": "no_face"}
+    assert fates(rows, Rules(policy="original")) == {"test/sad/1.jpg": "no_face"}
     assert fates(rows, STRICT) == {"test/sad/1.jpg": "kept"}
+    assert Rules() == STRICT, "the default"
 
 
 def test_the_lowest_number_is_kept_not_the_first_text():

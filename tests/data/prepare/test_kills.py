@@ -11,7 +11,14 @@ from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import measure
 from faceemo.data.prepare import prepare
 from tests.support.data import killed
-from tests.support.data.planted import NUM_DECODABLE, PLANTED, make_image, read_results, write_zip
+from tests.support.data.planted import (
+    NUM_DECODABLE,
+    PLANTED,
+    RULES,
+    make_image,
+    read_results,
+    write_zip,
+)
 
 
 @pytest.mark.slow
@@ -30,7 +37,7 @@ def test_a_run_after_a_kill_at_any_point_gives_the_usual_results(
     for root in roots.values():
         detector.num_images = 0
         saved = measure.Store(root).measurements
-        prepare.prepare(root)
+        prepare.prepare(root, RULES)
         assert read_results(root) == expected
         assert (root / measure.NAME).read_bytes() == (prepared / measure.NAME).read_bytes()
         assert not [path for path in root.rglob(".*") if path.name != ".lock"]
@@ -49,7 +56,7 @@ def test_a_kill_while_results_are_replaced_does_no_harm(
     prepared, tmp_path, detector, no_pictures, monkeypatch, change
 ):
     """Stops before each rename of a second run, which replaces the results of the first."""
-    rules = Rules(face_threshold=0.2 if change == "threshold" else 0.5)
+    rules = Rules(policy="original", face_threshold=0.2 if change == "threshold" else 0.5)
     changed = PLANTED | {"train/sad/11.png": (make_image(4321), ledger.KEPT)}
 
     def disturb(root):
@@ -64,7 +71,7 @@ def test_a_kill_while_results_are_replaced_does_no_harm(
     after = 0
     for after in range(100):
         root = write_zip(tmp_path / f"redone{after}")
-        prepare.prepare(root)
+        prepare.prepare(root, RULES)
         disturb(root)
         renames = iter(range(100))
 

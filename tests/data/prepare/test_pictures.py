@@ -53,6 +53,10 @@ def test_conflicts_are_drawn_by_the_groups_that_decided_them(policy, groups, tmp
             (("happy", "one"), ("sad", "one"), ("sad", "other"), ("happy", "other"))
         )
     ]
+    for one in rows:
+        path = tmp_path / archive.FOLDER / one.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # drawn black
     panels = []
     monkeypatch.setattr(pictures.Sheet, "add_panel", lambda sheet, *place: panels.append(place))
     pictures.draw_conflicts(tmp_path, rows, Rules(policy=policy), tmp_path / "a.png")

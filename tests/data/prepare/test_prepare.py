@@ -10,7 +10,7 @@ from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import measure
 from faceemo.data.prepare import folders, prepare
 from faceemo.data.source import archive
-from tests.support.data.planted import PLANTED, list_images, read_results, write_zip
+from tests.support.data.planted import PLANTED, RULES, list_images, read_results, write_zip
 
 
 def test_every_image_has_its_planted_fate(prepared):
@@ -69,7 +69,7 @@ def test_leaks_are_recorded_before_and_after(prepared):
 
 
 def test_the_output_has_counts_fates_and_folders(tmp_path, detector, no_pictures, capsys):
-    prepare.prepare(write_zip(tmp_path / "root"))
+    prepare.prepare(write_zip(tmp_path / "root"), RULES)
     output = capsys.readouterr().out
     assert "  train        here              4         4         4         4        16" in output
     assert "3,914" not in output  # the study's counts are of other images
@@ -81,11 +81,11 @@ def test_the_output_has_counts_fates_and_folders(tmp_path, detector, no_pictures
 
 def test_stages_run_one_by_one_give_the_same_results(prepared, tmp_path, detector):
     root = write_zip(tmp_path / "steps")
-    assert prepare.prepare(root, last="unpack") == root / archive.FOLDER
+    assert prepare.prepare(root, RULES, last="unpack") == root / archive.FOLDER
     assert not (root / folders.SCREENED).exists()
-    assert prepare.prepare(root, last="screen") == root / folders.SCREENED
+    assert prepare.prepare(root, RULES, last="screen") == root / folders.SCREENED
     assert not (root / folders.UNIQUE).exists()
-    assert prepare.prepare(root) == root / folders.UNIQUE
+    assert prepare.prepare(root, RULES) == root / folders.UNIQUE
     assert read_results(root) == read_results(prepared)
 
 

@@ -11,6 +11,7 @@ from faceemo.data.source import archive
 from tests.support.data.planted import (
     NUM_DECODABLE,
     PLANTED,
+    RULES,
     list_images,
     make_image,
     read_results,
@@ -21,7 +22,7 @@ from tests.support.data.planted import (
 def test_preparing_again_changes_nothing(prepared, detector, capsys):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
     capsys.readouterr()
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before | {
         prepared / ".lock": (prepared / ".lock").stat().st_mtime_ns
     }
@@ -89,7 +90,7 @@ def test_damaged_results_are_repaired_with_as_little_work_as_possible(prepared, 
     measurements = (prepared / measure.NAME).read_bytes()
     do_damage(prepared)
     assert read_results(prepared) != before
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert read_results(prepared) == before
     assert (prepared / measure.NAME).read_bytes() == measurements
     assert detector.num_images == NUM_DECODABLE + repeated
@@ -110,7 +111,7 @@ def test_measurements_of_an_older_version_are_repeated(prepared, detector):
 def test_only_the_new_images_of_a_changed_zip_are_measured(prepared, detector):
     fewer = {path: value for path, value in PLANTED.items() if path != "train/sad/9.png"}
     write_zip(prepared, fewer | {"train/sad/11.png": (make_image(4321), ledger.KEPT)})
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert "train/sad/11.png" in list_images(prepared / folders.UNIQUE)
     assert "train/sad/10.png" in list_images(prepared / folders.UNIQUE)  # its duplicate is gone
     assert "train/sad/9.png" not in list_images(prepared)
@@ -119,12 +120,12 @@ def test_only_the_new_images_of_a_changed_zip_are_measured(prepared, detector):
 
 def test_a_changed_original_is_measured_again(prepared, detector):
     (prepared / archive.ZIP).unlink()
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert detector.num_images == NUM_DECODABLE
     path = prepared / archive.FOLDER / "train/happy/20.png"
     faceless = make_image(20, face=False)
     path.write_bytes(faceless)
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert detector.num_images == NUM_DECODABLE + 1
     fates = {row.path: row.fate for row in ledger.read(prepared)}
     assert fates["train/happy/20.png"] == ledger.NO_FACE

@@ -7,7 +7,7 @@ from faceemo.data.measure import face_detector
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
-from tests.support.data.planted import write_zip
+from tests.support.data.planted import RULES, write_zip
 
 
 def test_a_missing_detector_is_reported_before_long_work(tmp_path, monkeypatch):
@@ -17,9 +17,9 @@ def test_a_missing_detector_is_reported_before_long_work(tmp_path, monkeypatch):
     monkeypatch.setattr(face_detector, "Detector", missing)
     root = write_zip(tmp_path / "root")
     with pytest.raises(UserError, match="no network"):
-        prepare.prepare(root)
+        prepare.prepare(root, RULES)
     assert not (root / archive.FOLDER).exists()
-    prepare.prepare(root, last="unpack")  # needs none
+    prepare.prepare(root, RULES, last="unpack")  # needs none
 
 
 def test_a_missing_source_is_refused(tmp_path):
@@ -31,7 +31,7 @@ def test_a_missing_source_is_refused(tmp_path):
 def test_a_damaged_record_is_refused(prepared):
     (prepared / prepare.RECORD).write_text("{")
     with pytest.raises(UserError, match="JSON"):
-        prepare.prepare(prepared)
+        prepare.prepare(prepared, RULES)
 
 
 @pytest.mark.parametrize("command", [["explore"], ["prepare", "--until", "screen"], ["prepare"]])

@@ -82,7 +82,7 @@ def prepare_planted(root):
     measure._BATCH_SIZE = 4
     face_detector.Detector = planted.StandInDetector
     planted.stub_pictures()
-    prepare.prepare(root)
+    prepare.prepare(root, planted.RULES)
 
 
 def main(work, *words):

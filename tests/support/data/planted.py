@@ -9,6 +9,7 @@ from PIL import Image
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import boxes, measure
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
@@ -25,7 +26,10 @@ def make_image(seed, face=True, shade=0):
     return stream.getvalue()
 
 
-# {path: (content, fate under the default rules)}
+# Rules under which the planted images have their fates.
+RULES = Rules(policy="original")
+
+# {path: (content, fate under `RULES`)}
 PLANTED: dict[str, tuple[bytes, str]] = {
     f"{split}/{label}/{row}.png": (make_image(1000 * s + 100 * c + row), ledger.KEPT)
     for s, split in enumerate(SPLITS)
