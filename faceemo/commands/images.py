@@ -22,7 +22,7 @@ STAGES = ("unpack", "screen", "dedupe")
 _PREPARE = """Prepares images for training: unpacks, screens for faces, leaves duplicates out.
 
     faceemo prepare --data-dir data
-    faceemo prepare --data-dir data --policy strict --near-distance 2
+    faceemo prepare --data-dir data --policy original --near-distance 2
     faceemo prepare --data-dir data_mine --source my_faces.zip --classes calm+angry --until screen
 
 Training does the same by itself. 'unpack' fills data/Facial_emotion_images, 'screen' runs a face
