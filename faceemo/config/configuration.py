@@ -1,6 +1,7 @@
 """Configurations: made from a backbone, a variant and overrides, and validated."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ MAY_DIFFER = {
     *("data_dir", "source", "patience", "patience_metric"),
     *("checkpoint_every_steps", "cache_features"),
 }
+
+
+_MAX_NAME_BYTES = 200  # of a run's folder; file systems take 255
 
 
 def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) -> ConfigDict:
@@ -130,7 +134,8 @@ def check_field(field: str, example: str) -> type:
 def default_workdir(config: ConfigDict) -> Path:
     """Returns checkpoints/ARCH-VARIANT, with the fields that differ from the variant's.
 
-    Fields that may differ between the parts of a resumed run (`MAY_DIFFER`) are left out.
+    Fields that may differ between the parts of a resumed run (`MAY_DIFFER`) are left out. A name
+    that is too long for a folder is cut off and ends in a digest.
     """
     plain = make_config(config.arch, str(config.variant))
     unnamed = MAY_DIFFER | ({"epochs"} if config.schedule == "constant" else set())
@@ -139,7 +144,11 @@ def default_workdir(config: ConfigDict) -> Path:
         for field in sorted(config)
         if config[field] != plain[field] and field not in unnamed
     ]
-    return Path("checkpoints") / ",".join([f"{config.arch}-{config.variant}", *changed])
+    name = ",".join([f"{config.arch}-{config.variant}", *changed])
+    if len(encoded := name.encode(errors="surrogateescape")) > _MAX_NAME_BYTES:
+        digest = hashlib.sha256(encoded).hexdigest()[:12]
+        name = f"{encoded[: _MAX_NAME_BYTES - 13].decode(errors='ignore')}~{digest}"
+    return Path("checkpoints") / name
 
 
 def _is_of(value: object, kind: type) -> bool:

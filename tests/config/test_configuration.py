@@ -128,6 +128,18 @@ def test_the_default_weights_are_the_backbones_first():
         assert module.make_config(arch, "7").weights == weights
 
 
+def test_a_default_workdir_fits_a_file_system_and_stays_unique():
+    names = ["+".join(f"{kind}{'ส' * 30}{n}" for n in range(9)) for kind in "ab"]
+    workdirs = [
+        module.default_workdir(module.make_config("vgg16", f"7,classes={name}")).name
+        for name in names
+    ]
+    assert all(len(name.encode()) <= 200 for name in workdirs)
+    assert len(set(workdirs)) == 2
+    other = module.default_workdir(module.make_config("vgg16", f"8,classes={names[0]}")).name
+    assert other.startswith("vgg16-8,classes=aส")
+
+
 def test_the_default_workdir_names_what_was_changed():
     assert module.default_workdir(module.make_config("vgg16", "7,epochs=2")).name == "vgg16-7"
     changed = module.make_config("vgg16", "7,image_size=48,weights=none")

@@ -7,13 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faceemo import staging
 from faceemo.data.ledger import leaks, ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure.decode import decode_file
-from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE
+from faceemo.data.prepare.sheet import BLUE, DPI, GREY, INK, ORANGE, PALE, save_figure
 from faceemo.data.source import archive
 from faceemo.errors import escape_name
 
@@ -77,8 +76,7 @@ def draw_leaks(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> Non
         x = 0.03 + index % _COLUMNS * 0.161
         y = 1 - (5.95 + index // _COLUMNS * 1.5) / high
         _draw_pair(figure, root, pair, x, y, pair in remaining)
-    with staging.file(path) as partial:
-        figure.savefig(partial)
+    save_figure(figure, path)
 
 
 def _find_examples(rows: Sequence[Row], rules: Rules) -> list[tuple[str, str, str]]:

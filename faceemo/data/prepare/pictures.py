@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faceemo import staging
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import row_sort_key
@@ -30,6 +29,7 @@ from faceemo.data.prepare.sheet import (
     PURPLE,
     VERMILION,
     Sheet,
+    save_figure,
 )
 from faceemo.data.sample import sample
 from faceemo.data.source import archive
@@ -151,8 +151,7 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
             figure.text(right, 0.82, "■", size=10, color=colour)
             figure.text(right + 0.016, 0.82, name, size=9, color=INK)
             right += 0.035 + 0.0075 * len(name)
-    with staging.file(path) as partial:
-        figure.savefig(partial)
+    save_figure(figure, path)
 
 
 def draw_conflicts(root: Path, rows: Sequence[Row], rules: Rules, path: Path) -> None:

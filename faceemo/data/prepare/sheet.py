@@ -1,5 +1,6 @@
 """A page of images and text, drawn with matplotlib (no window, no global state)."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
 GREEN = "#009E73"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#f1f1ee"
 DPI = 150
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a PNG; letters that the font lacks become boxes, without a warning for each."""
+    with staging.file(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(partial)
 
 
 class Sheet:
@@ -72,5 +80,4 @@ class Sheet:
 
     def save(self, path: Path) -> None:
         """Writes the PNG."""
-        with staging.file(path) as partial:
-            self._figure.savefig(partial)
+        save_figure(self._figure, path)
