@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from faceemo.config import SPLITS
 from faceemo.config.classes import name_key
-from faceemo.errors import UserError, escape_name
+from faceemo.errors import UserError
+from faceemo.staging import MAX_NAME_BYTES, escape_name
 
 # Names of the splits in other sets. FER2013's own are those of its csv and of file names.
 _SPLIT_NAMES = {
@@ -34,7 +35,6 @@ _IMAGE_SUFFIXES = (
 _FER_TEST = re.compile(r"(PublicTest|PrivateTest)_", re.IGNORECASE)
 _MAX_EXAMPLES = 3  # in a message
 _MAX_TREE_FOLDERS = 12
-_MAX_NAME_BYTES = 255  # the limit of file systems
 _KNOWN_LAYOUTS = (
     "<split>/<class>/<image>, below any folders (images/train/happy/7.jpg)",
     "<class>/<image>, below any folders, all of it train",
@@ -209,7 +209,7 @@ def _find_nested(
 def fit_name(name: str) -> str:
     """Shortens a file's name that is too long for a file system; a digest keeps it unique."""
     encoded = name.encode(errors="surrogateescape")
-    if len(encoded) <= _MAX_NAME_BYTES:
+    if len(encoded) <= MAX_NAME_BYTES:
         return name
     suffix = PurePosixPath(name).suffix
     suffix = suffix if len(suffix.encode(errors="surrogateescape")) < 16 else ""

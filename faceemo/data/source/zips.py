@@ -15,7 +15,6 @@ from pathlib import Path
 
 from faceemo.data.source.layout import format_examples
 from faceemo.errors import UserError
-from faceemo.staging import MAX_NAME_BYTES
 
 # Far above any set of face crops (a million 48x48 JPEGs have 1.6 GB), far below what fills a disk
 # or a day. Face JPEGs do not compress; flat bitmaps shrink perhaps 50-fold; bombs 1000-fold.
