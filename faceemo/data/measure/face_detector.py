@@ -14,7 +14,6 @@ confident has 0.551 at 300 pixels. `Detector(exact=True)` does without the casca
 
 import contextlib
 import os
-import queue
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -22,6 +21,7 @@ import numpy as np
 
 from faceemo.assets import catalogue
 from faceemo.data.measure.boxes import Box, Detection
+from faceemo.data.measure.lending import Lender
 
 SIDE = 300  # pixels: the network's input, by its deploy.prototxt
 _MEAN = (104.0, 177.0, 123.0)  # BGR, subtracted from the images when the network was trained
@@ -37,8 +37,8 @@ class Detector:
     """The res10 network, one copy per worker and side.
 
     Args:
-        workers: Number of threads that may call `detect` at the same time; each uses networks of
-            its own. Default: the number of cores.
+        workers: Number of threads whose calls of `detect` run at the same time, each with networks
+            of its own; further threads wait. Default: the number of cores.
         exact: Whether every image is resized to 300 pixels, without the cascade.
 
     Raises:
@@ -49,10 +49,12 @@ class Detector:
         self.workers = workers or os.cpu_count() or 1
         self._sides = {SIDE: 0.0} if exact else _CASCADE | {SIDE: 0.0}
         files = load_network_files()
-        # one for each side: OpenCV sets a network up anew whenever the size of its input changes
-        self._networks: queue.SimpleQueue[dict[int, cv2.dnn.Net]] = queue.SimpleQueue()
-        for _ in range(self.workers):
-            self._networks.put({side: cv2.dnn.readNetFromCaffe(*files) for side in self._sides})
+
+        def make_networks() -> dict[int, cv2.dnn.Net]:
+            # one for each side: OpenCV sets a network up anew when the size of its input changes
+            return {side: cv2.dnn.readNetFromCaffe(*files) for side in self._sides}
+
+        self._networks = Lender(make_networks, self.workers)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detection]:
         """Finds the most confident face in each image; thread-safe.
@@ -61,8 +63,7 @@ class Detector:
             images: Images of any sizes, uint8 [H, W, BGR].
         """
         found: dict[int, Detection] = {}
-        networks = self._networks.get()
-        try:
+        with self._networks.lend() as networks:
             for side, limit in self._sides.items():
                 remaining = [index for index in range(len(images)) if index not in found]
                 for start in range(0, len(remaining), _BATCH_SIZE):
@@ -73,8 +74,6 @@ class Detector:
                         for index, detection in zip(batch, best, strict=True)
                         if detection.confidence > limit or side == SIDE
                     }
-        finally:
-            self._networks.put(networks)
         return [found[index] for index in range(len(images))]
 
 
