@@ -38,20 +38,21 @@ def suppress_overlaps(detections: Iterable[Detection]) -> list[Detection]:
     for detection in sorted(detections, key=lambda detection: -detection.confidence):
         box = detection.box
         assert box is not None  # only a best detection can lack one
-        if not any(_show_one_face(box, other) for _, other in kept):
+        if not any(show_one_face(box, other) for _, other in kept):
             kept.append((detection, box))
     return [detection for detection, _ in kept]
+
+
+def show_one_face(first: Box, second: Box) -> bool:
+    """Returns whether two boxes that are not empty show one face, or a face and a part of it."""
+    inside = _intersection(first, second) / min(_area(first), _area(second))
+    return box_iou(first, second) > _SAME_FACE_IOU or inside > _PART_OF_FACE
 
 
 def box_iou(first: Box, second: Box) -> float:
     """Computes the intersection over union, 0..1, of two boxes that are not empty."""
     intersection = _intersection(first, second)
     return intersection / (_area(first) + _area(second) - intersection)
-
-
-def _show_one_face(first: Box, second: Box) -> bool:
-    inside = _intersection(first, second) / min(_area(first), _area(second))
-    return box_iou(first, second) > _SAME_FACE_IOU or inside > _PART_OF_FACE
 
 
 def _intersection(first: Box, second: Box) -> float:

@@ -1,5 +1,7 @@
 """Search for all faces of a photo: each is found once, where it was put."""
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,11 @@ def test_a_face_that_fills_the_photo_has_the_confidence_of_the_detector(finder):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (3000, 2), (37, 41)])
 def test_odd_shapes_have_no_faces_and_no_crash(finder, shape):
     assert finder.search(np.zeros((*shape, 3), np.uint8), 0.5) == []
+
+
+def test_threads_share_a_search(finder):
+    """Two threads in one network of OpenCV would find faces that are in neither photo."""
+    photos = [scene((300, 300), [(left, 60, 150)]) for left in (10, 60, 110, 150)] * 3
+    alone = [finder.search(photo, 0.5) for photo in photos]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda photo: finder.search(photo, 0.5), photos)) == alone
