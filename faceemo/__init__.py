@@ -9,12 +9,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | Path = "builtin") -> "Predictor":
+def load(
+    path: str | Path = "builtin",
+    *,
+    face_threshold: float | None = None,
+    min_face: float | None = None,
+) -> "Predictor":
     """Loads a predictor with the best weights of a run, or with the network that is built in.
 
-    See `faceemo.inference.predictor.load`.
+    See `faceemo.inference.predictor.load` for `face_threshold` and `min_face`, which decide what
+    counts as a face in a photo.
     """
     # Importing JAX takes seconds, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
 
-    return predictor.load(path)
+    return predictor.load(path, face_threshold=face_threshold, min_face=min_face)

@@ -109,6 +109,7 @@ def _predict(options: argparse.Namespace) -> int:
             found=f"'{options.run}' alone",
             fix=f"name both: faceemo predict builtin {_example(options.run)}",
         )
+    _refuse_search_of_crops(options)
     inputs = _expand(options.inputs)
     # Takes seconds, which a mistake need not wait for.
     from faceemo.inference import predict_files
@@ -123,6 +124,8 @@ def _predict(options: argparse.Namespace) -> int:
         draw=options.draw,
         every=options.every,
         smooth=options.smooth,
+        face_threshold=options.face_threshold,
+        min_face=options.min_face,
     )
 
 
@@ -140,10 +143,18 @@ def _explain(options: argparse.Namespace) -> int:
             found=f"'{options.run}' alone",
             fix=f"name both: faceemo explain builtin {_example(options.run)} --out explained",
         )
+    _refuse_search_of_crops(options)
     inputs = _expand(options.inputs)
     from faceemo.inference import explain
 
-    return explain.explain(options.run, inputs, options.out, crops=options.crops)
+    return explain.explain(
+        options.run,
+        inputs,
+        options.out,
+        crops=options.crops,
+        face_threshold=options.face_threshold,
+        min_face=options.min_face,
+    )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -165,6 +176,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_network(parser)
+    _add_search(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one")
     parser.add_argument(
@@ -217,6 +229,8 @@ def _serve(options: argparse.Namespace) -> int:
         max_megapixels=options.max_megapixels,
         timeout=options.timeout,
         max_requests=options.waiting,
+        face_threshold=options.face_threshold,
+        min_face=options.min_face,
     )
     return 0
 
@@ -240,6 +254,48 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="treat every image as a face crop; do not run the face detector",
     )
+    _add_search(parser)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the search for faces."""
+    parser.add_argument(
+        "--face-threshold",
+        type=fraction,
+        metavar="P",
+        help="confidence of the face detector above which a detection is a face, from 0 to below 1 "
+        "(default: that of the network's training images)",
+    )
+    parser.add_argument(
+        "--min-face",
+        type=positive_float,
+        metavar="N",
+        help="height in pixels, at least 16, of the smallest faces: photos are searched for them, "
+        "and smaller ones are left out; large photos take less time with a larger N (default: "
+        "search for faces as high as the network's training images, keep smaller ones too)",
+    )
+
+
+def _refuse_search_of_crops(options: argparse.Namespace) -> None:
+    """Refuses options of the search for faces beside --crops, with which there is none.
+
+    Raises:
+        UserError: If both are given.
+    """
+    given = [
+        name
+        for name, value in (
+            ("--face-threshold", options.face_threshold),
+            ("--min-face", options.min_face),
+        )
+        if value is not None
+    ]
+    if options.crops and given:
+        raise errors.UserError(
+            expected="--crops, with which no face is searched for, or options of the search",
+            found=f"--crops and {' and '.join(given)}",
+            fix="leave one of them out",
+        )
 
 
 def _example(path: Path) -> str:

@@ -77,7 +77,15 @@ def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanat
     return explain
 
 
-def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int:
+def explain(
+    run: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    crops: bool,
+    face_threshold: float | None = None,
+    min_face: float | None = None,
+) -> int:
     """Writes one figure per face into a folder.
 
     Args:
@@ -85,6 +93,8 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
         inputs: Existing paths of images and folders.
         out: The folder for the figures.
         crops: Whether every image is a face crop, so that no face is searched for.
+        face_threshold: Confidence above which a detection is a face, see `predictor.load`.
+        min_face: Height of the smallest faces, pixels, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some images could not be read, otherwise 0.
@@ -96,7 +106,7 @@ def explain(run: Path, inputs: Sequence[Path], out: Path, *, crops: bool) -> int
     refuse_others_alone(None, found)
     images = [one for one in found if one.kind not in (FILM, OTHER)]
     output_paths.check_folder("--out", out, [one.path for one in found])
-    predictor = load(run)
+    predictor = load(run, face_threshold=face_threshold, min_face=min_face)
     explain_face = make_explain(predictor)
     problems, without_face, names, count = [], [], set(), 0
     loaded = (image for index, one in enumerate(images) for image in read_input(one, index))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Self
 
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image
 
 from faceemo.data.measure.boxes import Box, Detection, scale_box
 from faceemo.data.measure.decode import Pixels, resize_square
-from faceemo.data.measure.face_detector import Detector
-from faceemo.data.measure.face_search import FaceSearch
+from faceemo.data.measure.face_detector import MAX_CASCADE_THRESHOLD, Detector
+from faceemo.data.measure.face_search import MIN_FACE, FaceSearch
+from faceemo.errors import UserError
 
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
 # of FER2013 (48x48) the median box is 0.999 of the image high, 0.842 wide, and its centre lies at
@@ -49,16 +51,50 @@ class Face:
 
 
 class FaceFinder:
-    """Finds the faces of images and cuts them out.
+    """Finds the faces of images and cuts them out; thread-safe.
 
     Args:
         size: Side of the crops, pixels: the size at which the training images are stored.
-        threshold: Faces are detections with a confidence above it, 0..1.
+        threshold: Threshold of the training images: faces are detections with a confidence above
+            it, 0..1.
         exact: Whether small images are screened at 300 pixels only, see `Detector`.
+        other_threshold: The threshold in its place, from 0 to below 1, or None.
+        min_face: Height in pixels of the smallest faces, see `predictor.load`.
+
+    Attributes:
+        threshold: The threshold that is used.
+
+    Raises:
+        UserError: If `other_threshold` or `min_face` is out of range.
     """
 
-    def __init__(self, size: int, threshold: float, *, exact: bool = False):
-        self._size, self._threshold, self._exact = size, threshold, exact
+    def __init__(
+        self,
+        size: int,
+        threshold: float,
+        *,
+        exact: bool = False,
+        other_threshold: float | None = None,
+        min_face: float | None = None,
+    ):
+        if other_threshold is not None and not 0 <= other_threshold < 1:
+            raise UserError(
+                expected="a face_threshold from 0 to below 1",
+                found=f"{other_threshold:g}",
+                fix="give one in this range, such as 0.5",
+            )
+        if min_face is not None and not MIN_FACE <= min_face < math.inf:
+            raise UserError(
+                expected=f"a min_face of at least {MIN_FACE} pixels",
+                found=f"{min_face:g}",
+                fix=f"give {MIN_FACE} or more, or enlarge the images first: the detector does not "
+                "see smaller faces",
+            )
+        self._size, self._min_height = size, min_face or 0
+        self.threshold = threshold if other_threshold is None else other_threshold
+        # The decisions of the detector's cascade hold up to a threshold.
+        changed = other_threshold is not None and other_threshold != threshold
+        self._exact = exact or (changed and self.threshold > MAX_CASCADE_THRESHOLD)
 
     def find(self, pixels: Pixels) -> list[Face]:
         """Finds the faces of an image, from left to right.
@@ -68,11 +104,14 @@ class FaceFinder:
         is searched for all its faces; if it is nearly square and its only face fills it, it is
         taken whole too.
         """
+        min_height = self._min_height / pixels.reduction
         if max(pixels.grey.shape) <= self._size:
             (best,) = self._detector.detect([pixels.bgr])
-            found = [best] if best.confidence > self._threshold else []
+            found = [best] if best.confidence > self.threshold else []
         else:
-            found = self._search.search(pixels.bgr, self._threshold)
+            smallest = max(MIN_FACE, min_height or self._size)
+            found = self._search.search(pixels.bgr, self.threshold, smallest)
+        found = [one for one in found if _height(one) >= min_height]
         if len(found) == 1 and (
             max(pixels.grey.shape) <= self._size or is_crop(pixels.grey.shape, found[0])
         ):
@@ -91,7 +130,8 @@ class FaceFinder:
         crop = cut_square(grey, square, self._size)
         return Face(crop, square, detection.box, detection.confidence)
 
-    # Loaded when first needed: images that are declared to be crops need neither.
+    # Loaded when first needed: images that are declared to be crops need neither. Two threads may
+    # load one each at first; each uses its own then.
     @functools.cached_property
     def _detector(self) -> Detector:
         return Detector(workers=1, exact=self._exact)
@@ -104,9 +144,8 @@ class FaceFinder:
 def is_crop(shape: tuple[int, ...], face: Detection) -> bool:
     """Returns whether an image of shape [H, W] is nearly square and filled by its face."""
     height, width = shape
-    _, top, _, bottom = _box(face)
     nearly_square = max(height, width) <= _MAX_CROP_ASPECT * min(height, width)
-    return nearly_square and bottom - top >= _MIN_CROP_HEIGHT * height
+    return nearly_square and _height(face) >= _MIN_CROP_HEIGHT * height
 
 
 def square_around(face: Detection) -> tuple[int, int, int, int]:
@@ -131,6 +170,11 @@ def cut_square(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     columns = np.clip(np.arange(left, right), 0, width - 1)
     return resize_square(Image.fromarray(grey[np.ix_(rows, columns)]), size)
+
+
+def _height(face: Detection) -> float:
+    _, top, _, bottom = _box(face)
+    return bottom - top
 
 
 def _box(face: Detection) -> Box:

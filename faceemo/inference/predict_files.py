@@ -38,6 +38,8 @@ def predict(
     draw: Path | None,
     every: int,
     smooth: float,
+    face_threshold: float | None = None,
+    min_face: float | None = None,
 ) -> int:
     """Predicts on all inputs and writes the predictions as they come.
 
@@ -52,6 +54,8 @@ def predict(
             none.
         every: The step between the frames of a video that are predicted on.
         smooth: The decay of `Smoother`.
+        face_threshold: Confidence above which a detection is a face, see `predictor.load`.
+        min_face: Height of the smallest faces, pixels, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
@@ -69,7 +73,7 @@ def predict(
     if draw:
         _check_draw(draw, images, videos, len(videos) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
-    predictor = load(run)
+    predictor = load(run, face_threshold=face_threshold, min_face=min_face)
     problems: list[str] = []
     with _open_output(out) as stream:
         header, format_line = formats.make_formatter(form, predictor.classes)

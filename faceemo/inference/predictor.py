@@ -1,7 +1,8 @@
 """Prediction of emotions in images by a trained network."""
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from faceemo.analysis.probabilities import apply_temperature, softmax
+from faceemo.inference import forks
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
@@ -26,21 +28,39 @@ _MAX_WAITING_PIXELS = 2**24
 class Predictor:
     """A trained network that predicts on images of any size.
 
+    Threads can share a predictor. It can be pickled for another process, if that is spawned: JAX
+    does not work in a process forked from one that uses JAX, so every method raises a `UserError`
+    there.
+
     Attributes:
         trained: The network with everything that belongs to it.
         classes: The names of the classes, in the order of the probabilities.
         finder: The finder of faces.
     """
 
-    def __init__(self, trained: TrainedModel):
+    def __init__(
+        self,
+        trained: TrainedModel,
+        *,
+        face_threshold: float | None = None,
+        min_face: float | None = None,
+    ):
+        """Takes a network and the options of the search for faces, see `load`."""
         config = trained.config
         self.trained = trained
         self.classes = trained.classes
+        self._options = {"face_threshold": face_threshold, "min_face": min_face}
         self.finder = FaceFinder(
-            config.native_size, config.face_threshold, exact=config.exact_screening
+            config.native_size,
+            config.face_threshold,
+            exact=config.exact_screening,
+            other_threshold=face_threshold,
+            min_face=min_face,
         )
-        self._step = jax.jit(make_eval_step(trained.model, trained.preprocessing))
-        self._variables = jax.device_put(trained.variables)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the network and the options; programs are compiled anew."""
+        return functools.partial(Predictor, **self._options), (self.trained,)
 
     def predict(self, images: Any, *, crops: bool = False) -> list[Prediction]:
         """Finds the faces in images and predicts their emotions.
@@ -80,6 +100,7 @@ class Predictor:
         Yields:
             Every image with its predictions, of which there is at least one.
         """
+        forks.refuse_forked_process()
         waiting: list[tuple[LoadedImage, list[Face]]] = []
         for image in images:
             waiting.append((image, self.find_faces(image, crops=crops)))
@@ -133,6 +154,7 @@ class Predictor:
             image: The image.
             crops: Whether the image is a face crop, so that no face is searched for.
         """
+        forks.refuse_forked_process()
         if image.pixels is None:
             return []
         pixels = image.pixels
@@ -145,6 +167,7 @@ class Predictor:
         Args:
             crops: Faces, uint8 [N, S, S], S the run's native size.
         """
+        forks.refuse_forked_process()
         batches = range(0, len(crops), MAX_BATCH)
         logits = [self._logits(crops[start : start + MAX_BATCH]) for start in batches]
         none = np.zeros((0, len(self.classes)), np.float32)
@@ -152,9 +175,17 @@ class Predictor:
         return apply_temperature(uncalibrated, self.trained.temperature)
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
+        step, variables = self._on_device
         padded = np.pad(crops, ((0, padded_size(len(crops)) - len(crops)), (0, 0), (0, 0)))
-        params, batch_stats = self._variables["params"], self._variables["batch_stats"]
-        return np.asarray(self._step(params, batch_stats, padded))[: len(crops)]
+        logits = step(variables["params"], variables["batch_stats"], padded)
+        return np.asarray(logits)[: len(crops)]
+
+    # Made when first needed, because unpickling must not hang either, see `forks`.
+    @functools.cached_property
+    def _on_device(self) -> tuple[Callable[..., jax.Array], dict[str, Any]]:
+        """The compiled step and the variables."""
+        step = make_eval_step(self.trained.model, self.trained.preprocessing)
+        return jax.jit(step), jax.device_put(self.trained.variables)
 
 
 def padded_size(count: int) -> int:
@@ -162,15 +193,26 @@ def padded_size(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-def load(path: str | Path) -> Predictor:
+def load(
+    path: str | Path, *, face_threshold: float | None = None, min_face: float | None = None
+) -> Predictor:
     """Loads a predictor with everything that it needs from a run or a stored network.
 
     Args:
         path: A run's folder, a stored network's file or folder
             (`faceemo.train.checkpoint.trained_model`), or `trained_model.BUILTIN`.
+        face_threshold: Confidence of the detector above which a detection is a face, from 0 to
+            below 1; None takes the threshold of the network's training images.
+        min_face: Height in pixels, at least `face_search.MIN_FACE`, of the smallest faces. Photos
+            are searched for faces of this height, and smaller ones are left out. None searches for
+            faces from the height of the network's training images on (twice that where a photo is
+            read halved, see `decode`), and keeps smaller ones that are found all the same.
 
     Raises:
-        UserError: If there is no trained network, or it is damaged.
+        UserError: If there is no trained network, or it is damaged; if an option is out of range;
+            if this process was forked from one that uses JAX.
     """
+    forks.refuse_forked_process()
     compile_cache.enable()
-    return Predictor(trained_model.read(Path(path)))
+    trained = trained_model.read(Path(path))
+    return Predictor(trained, face_threshold=face_threshold, min_face=min_face)

@@ -106,4 +106,4 @@ def film(tmp_path):
 def with_small_predictor(predictor, monkeypatch):
     """Makes the commands predict with the small network, whatever run they are given."""
     for module in (predict_files, explain):
-        monkeypatch.setattr(module, "load", lambda _: predictor)
+        monkeypatch.setattr(module, "load", lambda _, **options: predictor)

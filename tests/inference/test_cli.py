@@ -144,3 +144,19 @@ def test_a_closed_pipe_ends_the_command_quietly(network, photos):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("command", [["predict"], ["explain", "--out", "figures"]])
+def test_options_of_the_search_for_faces_reach_it(
+    command, network, photos, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    name, *options = command
+    words = [name, str(network), str(photos / "a pair.png"), *options]
+    assert cli.main([*words, "--min-face", "250"]) == 0
+    assert "no face" in capsys.readouterr().out
+    assert cli.main([*words, "--face-threshold", "0.9999999"]) == 0
+    assert "no face" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--crops", "--min-face", "250"])
+    assert "found --crops and --min-face" in capsys.readouterr().err

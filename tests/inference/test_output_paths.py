@@ -10,7 +10,9 @@ from faceemo.inference import explain, predict_files
 def refuse(monkeypatch, capsys):
     """A function that runs a command that must refuse before work, and returns its message."""
     for module in (predict_files, explain):
-        monkeypatch.setattr(module, "load", lambda _: pytest.fail("the network was loaded"))
+        monkeypatch.setattr(
+            module, "load", lambda _, **options: pytest.fail("the network was loaded")
+        )
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stopped:

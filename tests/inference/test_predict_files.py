@@ -121,7 +121,9 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
 
 
 def test_a_missing_webcam_is_reported_before_work(monkeypatch, capsys):
-    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(
+        predict_files, "load", lambda _, **options: pytest.fail("the network was loaded")
+    )
     with pytest.raises(SystemExit) as stopped:
         cli.main(["predict", "run", "--webcam", "99"])
     assert stopped.value.code == 2
@@ -158,7 +160,9 @@ def test_a_place_that_does_not_fit_the_inputs_is_refused(
     photos, film, tmp_path, monkeypatch, capsys, inputs, draw
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict_files, "load", lambda _: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(
+        predict_files, "load", lambda _, **options: pytest.fail("the network was loaded")
+    )
     Path("other.mp4").write_bytes(film.read_bytes())
     Path("mixed").mkdir()
     for path in (photos / "wall.png", film):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import faceemo
 from faceemo.config import CLASSES
+from faceemo.data.measure.face_detector import Detector
 from faceemo.errors import UserError
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import MAX_BATCH, Predictor
@@ -150,6 +151,52 @@ def test_all_faces_of_a_photo_are_found_and_none_in_an_empty_one(predictor):
     nothing = predictions[3]
     assert (nothing.status, nothing.label, nothing.leaning) == ("no_face", None, None)
     assert (nothing.probabilities, nothing.box) == ({}, None)
+
+
+def test_threshold_and_smallest_height_decide_what_is_a_face(predictor):
+    photo = np.full((400, 700), 128, np.uint8)
+    photo[60:220, 30:190], photo[100:160, 400:460] = face(0, 160), face(1, 60)
+    large, small = predictor.predict(photo)
+
+    def find(**options):
+        return Predictor(predictor.trained, **options).predict(photo)
+
+    assert find(min_face=90) == [large]
+    assert find(min_face=20) == find(face_threshold=0.5) == [large, small]
+    lower, higher = sorted([large, small], key=lambda one: one.face_confidence)
+    assert find(face_threshold=lower.face_confidence) == [higher]
+    (nothing,) = find(face_threshold=higher.face_confidence)
+    assert nothing.status == "no_face"
+    crop = face(9, 48)
+    (one,) = predictor.predict(crop)
+    assert Predictor(predictor.trained, min_face=200).predict(crop)[0].status == "no_face"
+    assert one.status != "no_face"
+
+
+def test_a_higher_threshold_is_compared_with_the_confidence_at_300_pixels(predictor):
+    """The cascade's confidence at a smaller side says nothing about a threshold above 0.5."""
+    crop = face(9, 48)
+    (exact,) = Detector(exact=True).detect([np.repeat(crop[..., None], 3, axis=-1)])
+    (one,) = Predictor(predictor.trained, face_threshold=0.6).predict(crop)
+    assert one.face_confidence == exact.confidence
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"face_threshold": 1},
+        {"face_threshold": -0.1},
+        {"face_threshold": float("nan")},
+        {"min_face": 15},
+        {"min_face": 0},
+        {"min_face": float("inf")},
+        {"min_face": float("nan")},
+    ],
+)
+def test_options_out_of_range_are_refused(predictor, options):
+    (name,) = options
+    with pytest.raises(UserError, match=name):
+        Predictor(predictor.trained, **options)
 
 
 def test_a_large_image_filled_by_a_face_is_taken_whole(predictor):

@@ -24,19 +24,15 @@ class FaceSearch:
     """The res10 network, searching for every face at several sizes.
 
     At 300x300 pixels, its training size, it finds the faces that fill a photo; at the photo's own
-    proportions and up to 900 pixels it finds smaller ones. Where that shrinks faces of `min_face`
-    pixels too much, the photo is searched in tiles as well (`small_faces`), which can only add
+    proportions and up to 900 pixels it finds smaller ones. Where that shrinks the smallest
+    faces too much, the photo is searched in tiles as well (`small_faces`), which can only add
     faces: those of the first two passes stay as they are. Thread-safe.
-
-    Args:
-        min_face: Height of the smallest faces to search for, pixels, at least `MIN_FACE`.
 
     Raises:
         UserError: If the network's files can be neither found nor downloaded.
     """
 
-    def __init__(self, min_face: float = 48):
-        self._min_face = min_face
+    def __init__(self):
         read_network = functools.partial(
             cv2.dnn.readNetFromCaffe, *face_detector.load_network_files()
         )
@@ -44,46 +40,49 @@ class FaceSearch:
             lambda: collections.defaultdict(read_network), os.cpu_count() or 1
         )
 
-    def search(self, image: np.ndarray, threshold: float) -> list[Detection]:
+    def search(self, image: np.ndarray, threshold: float, min_face: float) -> list[Detection]:
         """Finds the faces in one image.
 
         Args:
             image: uint8 [H, W, BGR].
             threshold: Detections must have a confidence above it, 0..1.
+            min_face: Height of the smallest faces to search for, pixels, at least `MIN_FACE`;
+                smaller ones are found too where they cost nothing.
 
         Returns:
             One detection per face, from left to right.
         """
         with self._networks.lend() as networks:
             found = _search_whole(networks, image, threshold)
-            found += self._search_tiles(networks, image, threshold, found)
+            found += _search_tiles(networks, image, threshold, min_face, found)
         return sorted(found, key=_left)
 
-    def _search_tiles(
-        self,
-        networks: _Networks,
-        image: np.ndarray,
-        threshold: float,
-        known: list[Detection],
-    ) -> list[Detection]:
-        """Finds the faces that are missing from `known` because they are small."""
-        longer = max(image.shape[:2])
-        is_shrunk = longer > face_detector.SIDE
-        searched = min(1.0, _LONGER_SIDE / longer) if is_shrunk else face_detector.SIDE / longer
-        confirmed: list[Detection] = []
-        for scale in small_faces.list_scales(self._min_face, searched):
-            candidates = small_faces.find_candidates(networks["tiles"], image, scale, threshold)
-            new = [
-                box
-                for box in candidates
-                if not any(show_one_face(box, one.box) for one in known if one.box)
-            ]
-            confirmed += small_faces.confirm(networks["candidates"], image, new, threshold)
-        return [
-            one
-            for one in suppress_overlaps(confirmed)
-            if not any(show_one_face(one.box, face.box) for face in known if one.box and face.box)
+
+def _search_tiles(
+    networks: _Networks,
+    image: np.ndarray,
+    threshold: float,
+    min_face: float,
+    known: list[Detection],
+) -> list[Detection]:
+    """Finds the faces that are missing from `known` because they are small."""
+    longer = max(image.shape[:2])
+    is_shrunk = longer > face_detector.SIDE
+    searched = min(1.0, _LONGER_SIDE / longer) if is_shrunk else face_detector.SIDE / longer
+    confirmed: list[Detection] = []
+    for scale in small_faces.list_scales(min_face, searched):
+        candidates = small_faces.find_candidates(networks["tiles"], image, scale, threshold)
+        new = [
+            box
+            for box in candidates
+            if not any(show_one_face(box, one.box) for one in known if one.box)
         ]
+        confirmed += small_faces.confirm(networks["candidates"], image, new, threshold)
+    return [
+        one
+        for one in suppress_overlaps(confirmed)
+        if not any(show_one_face(one.box, face.box) for face in known if one.box and face.box)
+    ]
 
 
 def _search_whole(networks: _Networks, image: np.ndarray, threshold: float) -> list[Detection]:

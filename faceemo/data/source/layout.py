@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from faceemo.config import SPLITS
 from faceemo.config.classes import name_key
-from faceemo.errors import UserError
-from faceemo.staging import MAX_NAME_BYTES, escape_name
+from faceemo.errors import UserError, escape_name
+from faceemo.staging import MAX_NAME_BYTES
 
 # Names of the splits in other sets. FER2013's own are those of its csv and of file names.
 _SPLIT_NAMES = {

@@ -55,7 +55,7 @@ def make_app(
     """Makes the app, behind its middleware.
 
     Args:
-        predictor: The predictor; nothing else may use it from now on.
+        predictor: The predictor.
         limits: Limits on requests; the default ones if None.
         allowed_hosts: Hosts that a request may name, see `SecurityMiddleware`.
         allow_ip_hosts: Whether a request may name any IP address too.
@@ -65,7 +65,9 @@ def make_app(
     """
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
-    info = make_model_info(predictor.trained, limits, summary or {}, source)
+    info = make_model_info(
+        predictor.trained, limits, summary or {}, source, predictor.finder.threshold
+    )
     active = _ActiveRequests()
 
     @contextlib.asynccontextmanager

@@ -17,7 +17,11 @@ from faceemo.train.checkpoint.trained_model import TrainedModel, resolve_builtin
 
 
 def make_model_info(
-    trained: TrainedModel, limits: Limits, summary: Mapping[str, Any], source: str | None
+    trained: TrainedModel,
+    limits: Limits,
+    summary: Mapping[str, Any],
+    source: str | None,
+    face_threshold: float,
 ) -> ModelInfo:
     """Collects the facts.
 
@@ -26,6 +30,7 @@ def make_model_info(
         limits: Limits on uploaded images.
         summary: Results of the run, see `read_summary`.
         source: Source of the training images, see `read_source`.
+        face_threshold: Confidence above which a detection is a face.
     """
     config = trained.config
     images = (
@@ -50,7 +55,7 @@ def make_model_info(
         trained_on="; before that, or through teachers, on: ".join([images, *others]),
         temperature=trained.temperature,
         unsure_below=UNSURE_BELOW,
-        face_threshold=config.face_threshold,
+        face_threshold=face_threshold,
         validation=score,
         limits=UploadLimits(bytes=limits.max_bytes, pixels=limits.max_pixels, formats=FORMAT_NAMES),
         version=faceemo.__version__,

@@ -33,6 +33,8 @@ def serve(
     max_megapixels: float,
     timeout: float,
     max_requests: int,
+    face_threshold: float | None = None,
+    min_face: float | None = None,
 ) -> None:
     """Serves a trained network; returns after Ctrl-C.
 
@@ -45,6 +47,8 @@ def serve(
         max_megapixels: Maximum size of an uploaded image, megapixels.
         timeout: Seconds within which an upload must arrive, and then be answered.
         max_requests: Maximum number of requests in progress, see `Limits`.
+        face_threshold: Confidence above which a detection is a face, see `predictor.load`.
+        min_face: Height of the smallest faces, pixels, see `predictor.load`.
 
     Raises:
         UserError: If the run cannot be read, or the address cannot be used.
@@ -71,7 +75,7 @@ def serve(
             max_requests=max_requests,
         )
         print(f"faceemo: loading {run} ...", file=sys.stderr)
-        loaded = predictor.load(run)
+        loaded = predictor.load(run, face_threshold=face_threshold, min_face=min_face)
         worker = Worker(loaded, limits)
         worker.warm_up()
         allowed_hosts, allow_ip_hosts = find_allowed_hosts(bound, host, extra_hosts)

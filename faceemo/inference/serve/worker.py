@@ -51,10 +51,10 @@ class _DecodedJob:
 class Worker:
     """Processes batches of requests one after the other, in a thread of its own.
 
-    A single thread, as OpenCV's networks for face detection are not thread-safe.
+    A single thread, because each step uses all cores, and requests that wait share a batch.
 
     Args:
-        predictor: The predictor; nothing else may use it from now on.
+        predictor: The predictor.
         limits: Limits on images.
     """
 

@@ -16,7 +16,7 @@ _SIDE = 48
 
 @pytest.fixture(scope="module")
 def finder():
-    return face_search.FaceSearch(min_face=_SIDE)
+    return face_search.FaceSearch()
 
 
 @given(st.integers(1, 400).map(lambda steps: 32 * steps))
@@ -47,9 +47,9 @@ def test_faces_as_small_as_training_crops_are_found_once_each(finder):
     lefts = [30, 200, 380, 560, 900, 945, 1010, 1075, 1300, 1500, 1700, 1900]
     places = [(left, 40 + 90 * (index % 3), 64) for index, left in enumerate(lefts)]
     photo = scene((320, 2000), places)
-    whole_only = face_search.FaceSearch(min_face=200).search(photo, 0.5)
+    whole_only = finder.search(photo, 0.5, 200)
     assert len(whole_only) < len(places), "the passes over the whole photo find them all"
-    found = finder.search(photo, 0.5)
+    found = finder.search(photo, 0.5, _SIDE)
     for left, top, side in places:
         hits = [
             one for one in found if box_iou(one.box, (left, top, left + side, top + side)) > 0.4
@@ -63,7 +63,7 @@ def test_faces_as_small_as_training_crops_are_found_once_each(finder):
 
 def test_a_face_that_both_passes_find_keeps_the_box_of_the_whole_photo(finder):
     photo = scene((700, 1600), [(500, 60, 580)])
-    assert finder.search(photo, 0.5) == face_search.FaceSearch(min_face=600).search(photo, 0.5)
+    assert finder.search(photo, 0.5, _SIDE) == finder.search(photo, 0.5, 600)
 
 
 def test_textures_have_no_faces(finder):
@@ -71,7 +71,7 @@ def test_textures_have_no_faces(finder):
     for cells in ((7, 32), (56, 256), (448, 2048)):
         rough = rng.integers(0, 256, (*cells, 3)).astype(np.uint8)
         size = 448 // cells[0]
-        assert finder.search(rough.repeat(size, axis=0).repeat(size, axis=1), 0.5) == []
+        assert finder.search(rough.repeat(size, axis=0).repeat(size, axis=1), 0.5, _SIDE) == []
 
 
 def test_a_candidate_without_a_face_is_not_confirmed():

@@ -172,7 +172,7 @@ def test_the_source_of_the_images_behind_the_initial_weights_is_stated(predictor
     recipe = predictor.trained.recipe | {"weights": weights}
     for terms, expected in ((image_terms.collect([weights]), "FER2013"), ({}, "images whose")):
         trained = dataclasses.replace(predictor.trained, recipe=recipe | {"image_terms": terms})
-        info = make_model_info(trained, Limits(), {}, "my faces")
+        info = make_model_info(trained, Limits(), {}, "my faces", 0.5)
         said = f"my faces; before that, or through teachers, on: {expected}"
         assert info.trained_on.startswith(said)
 
