@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
-from faceemo.data.measure.decode import Pixels
+from faceemo.data.measure.decode import Pixels, describe_problem, open_image
 from faceemo.errors import UserError
 from faceemo.inference.loaded_image import LoadedImage
 
@@ -32,13 +30,13 @@ class Animation:
         self.name, self.every, self.next_index = str(path), every, start
         self._start = start
         try:
-            self._image = Image.open(path)
+            self._image = open_image(path.read_bytes())
             self._count = int(getattr(self._image, "n_frames", 1))
             self.fps = 1 / self._read_seconds()
         except Exception as error:  # Pillow's readers raise anything on damaged input
             raise UserError(
                 expected=f"a readable animation: {path}",
-                found=f"{type(error).__name__}: {error}",
+                found=describe_problem(error),
                 fix="convert the file to MP4 (H.264)",
             ) from error
 
@@ -61,8 +59,7 @@ class Animation:
                     duration = self._read_seconds()
                     pixels = Pixels.from_image(picture) if frame % self.every == 0 else None
                 except Exception as error:  # Pillow's readers raise anything on damaged input
-                    problem = f"{type(error).__name__}: {error}"
-                    yield LoadedImage(index, name, None, problem, seconds)
+                    yield LoadedImage(index, name, None, describe_problem(error), seconds)
                     return
                 if pixels is not None:
                     yield LoadedImage(index, name, pixels, time=seconds)

@@ -7,6 +7,8 @@ from pathlib import Path
 import PIL
 from PIL import Image
 
+from faceemo.data.measure.decode import open_image
+
 IMAGE, FILM, OTHER, UNREADABLE = "image", "film", "other", "unreadable"
 
 _HEAD = 4096  # bytes that are read of a file
@@ -164,7 +166,8 @@ def _recognise_image(path: Path, head: bytes, suffix: str) -> Content | None:
     """Returns the content of an image, animated or not; None if the file is no image."""
     by_signature = _IMAGES.match(head) or (head[4:8] == b"ftyp" and head[8:12] in _IMAGE_BRANDS)
     try:
-        with Image.open(path) as image:
+        # a file without a signature, which may be large, is not read whole
+        with open_image(path.read_bytes()) if by_signature else Image.open(path) as image:
             weak = image.format in _WEAK and _image_suffixes().get(suffix) != image.format
             if image.format in _STUBS or weak:
                 return None
