@@ -188,14 +188,14 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from faceemo.experiments import compare
 
-    places = [path.resolve() for path in (options.first, *options.others)]
-    if len(set(places)) < len(places):
+    places = (options.first, *options.others)
+    runs = [compare.read_run(path, options.split) for path in places]
+    if len({path.resolve() for path in places}) < len(places):
         raise errors.UserError(
             expected="different runs to compare",
             found="the same one twice",
             fix="name each run once",
         )
-    runs = [compare.read_run(path, options.split) for path in (options.first, *options.others)]
     compare.refuse_different_images(runs)
     print(compare.format_comparison(runs))
     return 0

@@ -90,7 +90,6 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
         (["evaluate", "a photo.jpg"], "found 'a photo.jpg', a file of another kind"),
         (["evaluate", "empty"], "found 'empty', an empty folder"),
         (["prepare", "--data-dir", "a photo.jpg"], "name a folder as data_dir"),
-        (["compare", "empty", "./empty"], "different runs"),
     ],
 )
 def test_what_does_not_fit_gets_one_line(tmp_path, capsys, monkeypatch, words, message):

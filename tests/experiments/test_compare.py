@@ -127,3 +127,10 @@ def test_runs_on_different_images_are_refused(tmp_path, run):
     with pytest.raises(UserError, match=r"1 images whose labels differ .*validation/x/0.jpg"):
         compare.refuse_different_images(runs)
     assert "report/test/predictions.csv" in run(one, one, "--split", "test")[2]
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path, run):
+    one = write_run(tmp_path / "a", with_errors(4))
+    code, _, message = run(one, tmp_path / "a" / ".." / one.name)
+    assert code == 2
+    assert "expected different runs to compare" in message
