@@ -10,6 +10,7 @@ import pytest
 from faceemo.config import CLASSES
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders, prepare
 from faceemo.data.source import sources
 from faceemo.data.source.selection import Selection
@@ -83,7 +84,7 @@ def test_a_test_split_is_made_on_demand(tmp_path, images):
 
 def test_a_source_without_test_split_gives_an_empty_one(tmp_path, images):
     forms.write_zip(tmp_path / "x.zip", forms.below(forms.without(images, "test"), "images"))
-    prepare.prepare(tmp_path)
+    prepare.prepare(tmp_path, Rules(policy="original"))
     loaded = builder.load(tmp_path, 48)
     assert len(loaded["test"]) == 0
     assert loaded["test"].images.shape == (0, 48, 48)

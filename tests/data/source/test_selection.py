@@ -9,6 +9,7 @@ import pytest
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
+from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders, prepare
 from faceemo.data.source import archive, sources
 from faceemo.data.source.selection import Selection
@@ -33,7 +34,7 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
     given = forms.with_seven_classes(images)
     forms.write_zip(tmp_path / "x.zip", given)
     chosen = Selection(classes=classes, class_map=class_map)
-    prepare.prepare(tmp_path, selection=chosen)
+    prepare.prepare(tmp_path, Rules(policy="original"), selection=chosen)
     meaning = {name: name for name in classes} | class_map
     truth = {
         row_number(path): meaning[path.split("/")[1]]
