@@ -64,7 +64,9 @@ def test_the_error_shows_an_unknown_tree(tmp_path, images):
     with pytest.raises(UserError, match=r"no image in 'train/happy'.*the classes there: deep 3"):
         prepare.prepare(tmp_path)
     forms.write_folder(tmp_path, {"train/happy/x.jpg": b"x"})
-    with pytest.raises(UserError, match=r"the top of the tree: deep/ 3 files \(0.jpg"):
+    with pytest.raises(
+        UserError, match=r"the top of the tree: deep/ 3 files \(0\.jpg, 1\.jpg, 2\.jpg\), train/"
+    ):
         prepare.prepare(tmp_path)
 
 
