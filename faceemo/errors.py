@@ -86,10 +86,8 @@ class UserError(ValueError):
 
     def __init__(self, message: str = "", *, expected: str = "", found: str = "", fix: str = ""):
         """Takes the three parts, or the whole message, with which pickle and absl copy an error."""
-        parts = escape_name(f"expected {expected}; found {found}. Fix: {fix}")
-        # a whole message may show a tree of folders, a line each
-        whole = "\n".join(map(escape_name, message.split("\n")))
-        super().__init__(whole or parts)
+        text = message or f"expected {expected}; found {found}. Fix: {fix}"
+        super().__init__(escape_name(text))
 
 
 # Characters that end a line, drive a terminal or reverse the direction of writing.

@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import pickle
 import sys
 from pathlib import Path
 
@@ -102,14 +101,6 @@ def test_a_mistake_is_one_line_whatever_the_name(capsys):
     assert (
         capsys.readouterr().err == "faceemo: error: expected a; found caf\\xe9\\n\\x1b[2J. Fix: c\n"
     )
-
-
-def test_a_whole_message_keeps_its_lines_and_copies_stay_the_same():
-    tree = errors.UserError("one of these:\n    a/\n    caf\udce9/")
-    assert str(tree) == "one of these:\n    a/\n    caf\\xe9/"
-    parts = errors.UserError(expected="a", found="b\nc", fix="d")
-    for error in (tree, parts):
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
