@@ -105,7 +105,8 @@ def confirm(
         best: dict[int, Detection] = {}
         for index, confidence, found in face_detector.forward(network, looks, (side, side)):
             left, top, extent = squares[index]
-            box = _move(found, (left * side / extent, top * side / extent), (extent / side,) * 2)
+            scale = extent / side
+            box = _move(found, (left / scale, top / scale), (scale, scale))
             if (
                 confidence > max(threshold, best[index].confidence if index in best else 0)
                 and found[2] > found[0]
