@@ -18,7 +18,7 @@ from faceemo.models.layers.layers import Conv
 from faceemo.train import feature_cache, loop
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
-from tests.support.train.processes import assert_identical, results
+from tests.support.train.processes import assert_identical, results, stored
 from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -62,6 +62,20 @@ def fit(workdir, model=None, splits=None, seed=None, variables=None, **changes):
     return loop.fit(config, start, splits, checkpoints, workdir)
 
 
+def assert_equal_to_rounding(one, two):
+    """Asserts that two histories differ by rounding alone.
+
+    Features that are computed beside the head may be summed in another order than features that
+    are stored: on processors with AVX-512 both were equal to the bit, on others they were not.
+    """
+    assert len(one) == len(two)
+    for row, other in zip(results(one), results(two), strict=True):
+        assert row.keys() == other.keys()
+        for key, value in row.items():
+            same = value if isinstance(value, str) else pytest.approx(value, rel=1e-6)
+            assert other[key] == same, key
+
+
 def files(tmp_path):
     return sorted((tmp_path / "data" / "features").glob("*.npy"))
 
@@ -77,8 +91,13 @@ def test_history_and_parameters_are_the_same_without_cache(tmp_path, capsys, poo
     assert "computed once" in capsys.readouterr().out
     again = fit(tmp_path / "again", model, **changes)
     assert "features of 70 images: read from" in capsys.readouterr().out
-    assert results(plain) == results(cached) == results(again)
-    assert_identical(tmp_path / "plain", tmp_path / "cached")
+    assert_equal_to_rounding(plain, cached)
+    assert results(cached) == results(again)
+    assert_identical(tmp_path / "cached", tmp_path / "again")
+    left, right = (stored(tmp_path / run / "best") for run in ("plain", "cached"))
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_allclose(left[name], right[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("classes", [("calm", "tense"), tuple("abcdefg")])
@@ -100,7 +119,7 @@ def test_other_classes_are_weighted_and_named_as_without_cache(tmp_path, classes
         for cache in ("off", "auto")
     ]
     assert len(files(tmp_path)) == 2
-    assert results(runs[0]) == results(runs[1])
+    assert_equal_to_rounding(*runs)
     assert f"100% of the predictions are '{classes[-1]}'" in runs[1][0]["warning"]
 
 
@@ -241,7 +260,7 @@ def test_a_run_resumes_with_a_cache_that_it_started_without(tmp_path):
     """The field does not change what is trained, so the workdir is not refused."""
     straight = fit(tmp_path / "straight")
     fit(tmp_path / "run", epochs=1, cache_features="off")
-    assert results(fit(tmp_path / "run")) == results(straight)
+    assert_equal_to_rounding(fit(tmp_path / "run"), straight)
 
 
 def test_a_finished_run_computes_no_features(tmp_path, capsys):
