@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 _EPOCH = re.compile(r"epoch (\d+): ")
+_OTHER_EPOCHS = re.compile(r" \(also in epochs? ([\d, ]+)\)$")
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
@@ -43,11 +44,14 @@ def group(labels: Sequence[str], joined: Sequence[str]) -> list[Warned]:
         for warning in _split(text_of_run):
             match = _EPOCH.match(warning)
             text = warning[match.end() :] if match else warning.removeprefix("origin: ")
+            others = _OTHER_EPOCHS.search(text)
+            text = _OTHER_EPOCHS.sub("", text)
             key = _NUMBER.sub("0", text)
             if texts.setdefault(key, text) != text:
                 varying.add(key)
             found = epochs.setdefault(key, {}).setdefault(run, [])
             found += [match[1]] if match else []
+            found += others[1].split(", ") if others else []
     return [
         Warned(text, _describe_runs(labels, epochs[key]), key in varying)
         for key, text in texts.items()

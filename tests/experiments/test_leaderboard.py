@@ -178,6 +178,12 @@ def test_a_warning_of_several_epochs_is_shown_once():
     assert broke.runs == ("b (epoch 1)",)
     (both,) = leaderboard_warnings.group(["a", "a"], [runs[0], runs[0]])
     assert both.runs == ("all runs (epochs 1, 2 and 5)",)
+    # as summaries have it in which the first warning names the other epochs
+    also = [leaderboard_warnings.join({"epoch 1": f"collapsed: 91% are 'happy'; fix: x{end}"})
+            for end in (" (also in epochs 2, 5)", " (also in epoch 3)", "")]  # fmt: skip
+    (collapsed,) = leaderboard_warnings.group(["a", "b", "c"], also)
+    assert collapsed.runs == ("a (epochs 1, 2 and 5)", "b (epochs 1 and 3)", "c (epoch 1)")
+    assert not collapsed.varies
     other = leaderboard_warnings.join({"epoch 1": "collapsed: 99% are 'sad'; fix: x"})
     assert len(leaderboard_warnings.group(["a", "b"], [runs[0], other])) == 2
 
