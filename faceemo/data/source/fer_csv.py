@@ -21,6 +21,7 @@ from faceemo.errors import UserError
 
 # The order in which FER2013 numbers its emotions.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_NUMBER = re.compile(f"0*([0-{len(EMOTIONS) - 1}])")
 _DELIMITERS = ",;\t"
 _MAX_CHARACTERS = 2**24  # of one field: an image of 2000x2000 pixels
 
@@ -74,8 +75,8 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
                     fix="download or copy it again: it may be cut off",
                 )
             label = fields[emotion].strip()
-            if label.isascii() and label.isdigit() and int(label) < len(EMOTIONS):
-                label = EMOTIONS[int(label)]
+            if number := _NUMBER.fullmatch(label):
+                label = EMOTIONS[int(number[1])]
             yield FerRow(
                 row, label, fields[usage].strip() if usage is not None else "", fields[pixels]
             )
@@ -90,7 +91,7 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
 def _read_fields(stream: TextIO) -> Iterator[list[str]]:
     """Reads the fields of each line that is not blank; commas, semicolons or tabs separate them."""
     first = next((line for line in stream if line.strip()), "")
-    if match := re.fullmatch(r"sep=(.)\s*", first):  # written by Excel
+    if match := re.fullmatch(r"sep=([^\w\r\n \"])\s*", first):  # written by Excel
         delimiter, first = match[1], next(stream, "")
     else:
         delimiter = max(_DELIMITERS, key=first.count)

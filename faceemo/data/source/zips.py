@@ -111,10 +111,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zi
     _refuse_unsafe(path, entries, names)
     members, repeated, known = {}, [], set()
     for entry, name in zip(entries, names, strict=True):
-        if name.endswith("/") or entry.is_dir():
-            continue
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if not parts or is_litter(name := "/".join(parts)):
+        if name.endswith("/") or is_litter(name := "/".join(_split_name(name))):
             continue
         # names that differ only in case are one file on macOS and Windows
         if name.casefold() in known:
@@ -185,6 +182,8 @@ def _find_problem(entry: zipfile.ZipInfo, name: str) -> str | None:
         return "with '..' in their names"
     if "\0" in name:
         return "with a NUL character in their names"
+    if not _split_name(name) and not name.endswith("/"):
+        return "without a name"
     if kind == stat.S_IFLNK:
         return "symbolic links"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -192,6 +191,10 @@ def _find_problem(entry: zipfile.ZipInfo, name: str) -> str | None:
     if entry.flag_bits & 0x1:
         return _ENCRYPTED
     return None
+
+
+def _split_name(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def _damaged_zip(path: Path, problem: str) -> UserError:

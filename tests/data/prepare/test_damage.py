@@ -86,3 +86,12 @@ def test_postscript_is_not_executed(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="not run"):
         read_grey(path, 48)
     assert not ran
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    content = (write_zip(tmp_path) / archive.ZIP).read_bytes()
+    name = ONE.encode()
+    check_refused(tmp_path, content.replace(name, b"\0" + name[1:]), "NUL")
+    check_refused(
+        tmp_path, content.replace(name, b"." + b"/." * (len(name) // 2)), "without a name"
+    )

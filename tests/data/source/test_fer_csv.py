@@ -1,6 +1,7 @@
 """The csv gives the pixels and fates of the files; a bad csv is a clear error."""
 
 import collections
+import io
 import json
 from pathlib import PurePosixPath
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import prepare
-from faceemo.data.source import archive, sources
+from faceemo.data.source import archive, fer_csv, sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
 from tests.support.data import forms
@@ -106,3 +107,15 @@ def test_a_bad_csv_is_a_user_error(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         prepare.prepare(tmp_path)
     assert not (tmp_path / archive.FOLDER).exists()
+
+
+@pytest.mark.parametrize("label", ["9" * 5000, "7"])
+def test_a_number_of_no_emotion_is_a_label(label):
+    """Python refuses to convert more than 4,300 digits."""
+    table = io.StringIO(f"emotion,pixels\n{label},1 2 3 4\n003,1 2 3 4\n")
+    assert [row.label for row in fer_csv.read_rows("x.csv", table)] == [label, "happy"]
+
+
+def test_a_quotation_mark_is_no_delimiter():
+    with pytest.raises(UserError, match="columns emotion"):
+        list(fer_csv.read_rows("x.csv", io.StringIO('sep="\nemotion"pixels\n3"1 2 3 4\n')))
