@@ -5,6 +5,7 @@ metadata of JPEG and PNG files is set aside before Pillow sees them.
 """
 
 import contextlib
+import itertools
 import re
 import struct
 import zlib
@@ -24,12 +25,19 @@ _METHODS = {  # that turn an image upright
 }
 _FIRST_SIDEWAYS = 5  # orientation
 _EXIF_HEAD = b"Exif\0\0"
+_EXIF_HEADS = re.compile(rb"(?:Exif\0\0)+")
 _VALUE_FORMATS = {1: "B", 3: "H", 4: "I"}  # of EXIF's BYTE, SHORT and LONG
 _XMP_ORIENTATION = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([0-9])""")
 _MAX_TEXT = 2**20  # bytes of a decompressed text, as in Pillow
 
+# Bounds on files that are made to take long; photographs stay far below them.
+_MAX_SEGMENTS = 10_000  # of a JPEG, before its pixels
+_MAX_DAMAGED = 10  # chunks of a PNG, where those that follow each other count once
+_MAX_CANDIDATES = 10  # for the chunk after a damaged one
+
 _JPEG_START = b"\xff\xd8"
 _JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_JPEG_PADDING = re.compile(rb"\xff+(?=\xff)")
 _JPEG_SCAN, _JPEG_COMMENT = 0xDA, 0xFE  # markers
 _JPEG_APPLICATION = range(0xE0, 0xF0)
 # Segments that say how the colours are coded, by marker: their head and least length.
@@ -38,6 +46,7 @@ _JPEG_COLOURS = {0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # Ancillary chunks that tell whether there is one image or several.
 _PNG_FRAMES = (b"acTL", b"fcTL", b"fdAT")
+_PNG_NEXT = re.compile(rb"PLTE|IDAT|IEND")
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_XMP, _PNG_EXIF = b"XML:com.adobe.xmp", b"Raw profile type exif"  # keywords of texts
 
@@ -50,7 +59,8 @@ def separate(content: bytes) -> tuple[bytes, int | None]:
         whose structure is damaged, is returned as it is, with None.
 
     Raises:
-        ValueError: If a chunk of a PNG that belongs to the image goes beyond the file's end.
+        ValueError: If a chunk of a PNG that belongs to the image goes beyond the file's end, or
+            there are more segments or damaged chunks than any photograph has.
     """
     if content.startswith(_JPEG_START):
         return _separate_jpeg(content)
@@ -95,12 +105,15 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 
 def _separate_jpeg(content: bytes) -> tuple[bytes, int | None]:
-    kept, exif, xmp = [_JPEG_START], b"", b""
+    kept, exif, xmp = [_JPEG_START], [], b""
     position = len(_JPEG_START)
-    while content[position : position + 2] != bytes((0xFF, _JPEG_SCAN)):
-        if content[position : position + 2] == b"\xff\xff":  # padding
-            position += 1
-            continue
+    for number in itertools.count():
+        if padding := _JPEG_PADDING.match(content, position):
+            position = padding.end()
+        if content[position : position + 2] == bytes((0xFF, _JPEG_SCAN)):
+            break
+        if number == _MAX_SEGMENTS:
+            raise ValueError(f"a JPEG of more than {_MAX_SEGMENTS:,} segments")
         if content[position : position + 1] != b"\xff" or position + 4 > len(content):
             return content, None
         marker, length = struct.unpack_from(">xBH", content, position)
@@ -109,7 +122,7 @@ def _separate_jpeg(content: bytes) -> tuple[bytes, int | None]:
         if length < 2 or end > len(content):
             return content, None
         if marker == 0xE1 and segment.startswith(_EXIF_HEAD):
-            exif += segment[len(_EXIF_HEAD) :]  # long EXIF goes on in the next segment
+            exif.append(segment[len(_EXIF_HEAD) :])  # long EXIF goes on in the next segment
         elif marker == 0xE1 and segment.startswith(_JPEG_XMP):
             xmp = segment
         elif marker in _JPEG_APPLICATION or marker == _JPEG_COMMENT:
@@ -119,11 +132,13 @@ def _separate_jpeg(content: bytes) -> tuple[bytes, int | None]:
         else:
             kept.append(content[position:end])
         position = end
-    return b"".join([*kept, content[position:]]), _choose(_parse_exif(exif), xmp)
+    return b"".join([*kept, content[position:]]), _choose(_parse_exif(b"".join(exif)), xmp)
 
 
 def _separate_png(content: bytes) -> tuple[bytes, int]:
-    kept, exif, texts = [_PNG_START], b"", {}
+    kept, exif = [_PNG_START], b""
+    texts: dict[bytes, tuple[bytes, bytes]] = {}  # kind of the chunk and its text, by keyword
+    damaged = 0
     position = len(_PNG_START)
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -134,22 +149,26 @@ def _separate_png(content: bytes) -> tuple[bytes, int]:
         if _is_critical(kind) or kind in _PNG_FRAMES:
             kept.append(content[position:end])
         elif not _is_whole(content, position):
+            damaged += 1
+            if damaged > _MAX_DAMAGED:
+                raise ValueError(f"a PNG with more than {_MAX_DAMAGED} damaged chunks")
             end = _find_next_chunk(content, position) or end
         elif kind == b"eXIf":
             exif = data
         elif kind in _PNG_TEXTS:
             keyword, _, rest = data.partition(b"\0")
             if keyword in (_PNG_XMP, _PNG_EXIF):
-                texts[keyword] = _read_text(kind, rest)
+                texts[keyword] = kind, rest
         if kind == b"IEND":
             break
         position = end
     if not exif and _PNG_EXIF in texts:
         with contextlib.suppress(ValueError):
             # an empty line, the profile's name, its length, and lines of hexadecimal digits
-            digits = b"".join(texts[_PNG_EXIF].split(b"\n")[3:])
+            digits = b"".join(_read_text(*texts[_PNG_EXIF]).split(b"\n")[3:])
             exif = bytes.fromhex(digits.decode("latin-1"))
-    return b"".join(kept), _choose(_parse_exif(exif), texts.get(_PNG_XMP, b""))
+    xmp = _read_text(*texts[_PNG_XMP]) if _PNG_XMP in texts else b""
+    return b"".join(kept), _choose(_parse_exif(exif), xmp)
 
 
 def _is_critical(kind: bytes) -> bool:
@@ -168,8 +187,9 @@ def _is_whole(content: bytes, position: int) -> bool:
 
 def _find_next_chunk(content: bytes, position: int) -> int | None:
     """Finds the first whole chunk of the image after a damaged one, whose length may be wrong."""
-    for match in re.finditer(rb"PLTE|IDAT|IEND", content[position + 8 :]):
-        start = position + 4 + match.start()
+    candidates = _PNG_NEXT.finditer(content, position + 8)
+    for match in itertools.islice(candidates, _MAX_CANDIDATES):
+        start = match.start() - 4
         if start > position and _is_whole(content, start):
             return start
     return None
@@ -201,8 +221,8 @@ def _choose(exif: int | None, xmp: bytes) -> int:
 
 def _parse_exif(exif: bytes) -> int | None:
     """Reads the orientation from EXIF's first directory; None if it has none or is damaged."""
-    while exif.startswith(_EXIF_HEAD):
-        exif = exif[len(_EXIF_HEAD) :]
+    if heads := _EXIF_HEADS.match(exif):  # some programs write it several times
+        exif = exif[heads.end() :]
     order = {b"II": "<", b"MM": ">"}.get(exif[:2], "")
     with contextlib.suppress(struct.error):
         if not order:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import cv2
@@ -10,6 +11,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
+from faceemo.data.measure import metadata
 from faceemo.data.measure.decode import Pixels, decode
 from tests.support.data.faces import face
 
@@ -269,3 +271,25 @@ def test_a_damaged_picture_is_still_refused():
     assert "truncated" in decode(png[: len(png) // 2]).problem
     middle = png.index(b"IDAT") + 60
     assert decode(png[:middle] + bytes(40) + png[middle + 40 :]).pixels is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\xff\xd8" + b"\xff\xfe\0\2" * 500_000 + b"\xff\xda", "segments"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0tEXtnope" * 40_000, "damaged chunks"),
+    ],
+)
+def test_metadata_that_is_made_to_take_long_is_refused_soon(content, problem):
+    """The second file is half a megabyte and took a minute; each is refused in a tenth."""
+    begin = time.process_time()
+    with pytest.raises(ValueError, match=problem):
+        metadata.separate(content)
+    assert time.process_time() - begin < 5
+
+
+def test_exif_that_begins_a_million_times_is_read_soon():
+    begin = time.process_time()
+    content = png_with(chunk(b"eXIf", b"Exif\0\0" * 1_000_000 + exif_of(6)))
+    assert metadata.separate(content)[1] == 6
+    assert time.process_time() - begin < 5
