@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from faceemo.data.measure.decode import Pixels, describe_problem, open_image
+from faceemo.data.measure.decode import Pixels, describe_problem, open_image, refuse_bombs
 from faceemo.errors import UserError
 from faceemo.inference.loaded_image import LoadedImage
 
@@ -30,7 +30,9 @@ class Animation:
         self.name, self.every, self.next_index = str(path), every, start
         self._start = start
         try:
-            self._image = open_image(path.read_bytes())
+            content = path.read_bytes()
+            self._image = open_image(content)
+            refuse_bombs(self._image.size, len(content))
             self._count = int(getattr(self._image, "n_frames", 1))
             self.fps = 1 / self._read_seconds()
         except Exception as error:  # Pillow's readers raise anything on damaged input

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 import zipfile
 
 import cv2
@@ -13,6 +14,7 @@ from faceemo.data.measure import decode
 from faceemo.errors import UserError
 from faceemo.inference.animation import Animation
 from faceemo.inference.file_kinds import FILM, IMAGE, OTHER, UNREADABLE, recognise
+from faceemo.inference.images import load_images
 from faceemo.inference.inputs import describe_others, find_inputs
 from tests.support.inference import films
 
@@ -187,3 +189,15 @@ def test_an_image_recognised_is_an_image_decoded(tmp_path):
         (tmp_path / "a").write_bytes(content.tobytes())
         assert recognise(tmp_path / "a").kind == IMAGE
         assert decode.decode(content.tobytes()).pixels is not None
+
+
+def test_an_animation_that_claims_millions_of_pixels_is_not_decoded(tmp_path):
+    """Its 200 bytes took 3 GB and seven seconds."""
+    path = tmp_path / "film.gif"
+    frame = Image.new("L", (40, 40))
+    frame.save(path, save_all=True, append_images=[Image.new("L", (40, 40), 9)])
+    content = bytearray(path.read_bytes())
+    content[6:10] = struct.pack("<HH", 9000, 9000)
+    path.write_bytes(content)
+    (image,) = load_images(path)
+    assert "decompression bomb" in image.problem

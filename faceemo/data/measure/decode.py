@@ -158,6 +158,29 @@ def open_image(content: bytes, formats: tuple[str, ...] | None = None) -> Image.
     return image
 
 
+def refuse_bombs(shape: tuple[int, int], size: int) -> None:
+    """Raises if a file of `size` bytes claims more pixels than any photo packs into so few bytes.
+
+    A few bytes may claim millions of pixels, which cost gigabytes and seconds before they fail.
+    A flat JPEG has 85 pixels a byte, a photograph 20 at the most.
+
+    Raises:
+        RefusedImageError: If it does, or claims more pixels than are decoded.
+    """
+    width, height = shape
+    pixels = width * height
+    if pixels > _MAX_SAFE_PIXELS and pixels > _MAX_PIXELS_PER_BYTE * size:
+        raise RefusedImageError(
+            f"{width:,} × {height:,} pixels in {size:,} bytes, which no photograph has: a "
+            "decompression bomb"
+        )
+    if pixels > MAX_PIXELS:
+        raise RefusedImageError(
+            f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS / 1e6:.0f} million that are "
+            "decoded; scale it down"
+        )
+
+
 def read_grey(path: Path, size: int) -> np.ndarray:
     """Reads an image file of any mode and shape as a grey square, uint8 [size, size].
 
@@ -223,7 +246,7 @@ def _load_upright(image: Image.Image, length: int) -> tuple[Image.Image, tuple[i
         The image, which is halved if it is a huge JPEG; and its size before that.
     """
     _refuse_programs(image)
-    _refuse_bombs(image.size, length)
+    refuse_bombs(image.size, length)
     _refuse_frames(image)
     width, height = image.size
     if image.format != "JPEG" or not _is_huge(image.size):
@@ -247,26 +270,6 @@ def _halve(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _refuse_programs(image: Image.Image) -> None:
     if image.format in _PROGRAM_FORMATS:
         raise RefusedImageError(f"{image.format} is a program that draws, and is not run")
-
-
-def _refuse_bombs(shape: tuple[int, int], size: int) -> None:
-    """Raises if a file of `size` bytes claims more pixels than any photo packs into so few bytes.
-
-    A few bytes may claim millions of pixels, which cost gigabytes and seconds before they fail.
-    A flat JPEG has 85 pixels a byte, a photograph 20 at the most.
-    """
-    width, height = shape
-    pixels = width * height
-    if pixels > _MAX_SAFE_PIXELS and pixels > _MAX_PIXELS_PER_BYTE * size:
-        raise RefusedImageError(
-            f"{width:,} × {height:,} pixels in {size:,} bytes, which no photograph has: a "
-            "decompression bomb"
-        )
-    if pixels > MAX_PIXELS:
-        raise RefusedImageError(
-            f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS / 1e6:.0f} million that are "
-            "decoded; scale it down"
-        )
 
 
 def _refuse_frames(image: Image.Image) -> None:
