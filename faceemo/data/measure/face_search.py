@@ -70,7 +70,7 @@ def _search_tiles(
     is_shrunk = longer > face_detector.SIDE
     searched = min(1.0, _LONGER_SIDE / longer) if is_shrunk else face_detector.SIDE / longer
     confirmed: list[Detection] = []
-    for scale in small_faces.list_scales(min_face, searched):
+    for scale in small_faces.list_scales(min_face, searched, min(image.shape[:2])):
         candidates = small_faces.find_candidates(networks["tiles"], image, scale, threshold)
         new = [
             box

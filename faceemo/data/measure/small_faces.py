@@ -35,16 +35,20 @@ _NMS_IOU = 0.4  # above which two candidates are one
 _BATCH_SIZE = 4
 
 
-def list_scales(min_face: float, searched: float) -> list[float]:
+def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
     """Lists the scales at which a photo is to be searched in tiles, the finest first.
+
+    A strip that is too narrow for half a face at some scale is not searched at it: a few kilobytes
+    may hold a row of millions of pixels, each tile of which would cost as much as a whole one.
 
     Args:
         min_face: Height of the smallest faces to be found, pixels of the photo.
         searched: Scale at which the whole photo was searched already.
+        shorter: Shorter side of the photo, pixels.
     """
     scales = []
     scale = _SMALLEST_IN_TILE / min_face
-    while scale > searched:
+    while scale > searched and shorter * scale >= _SMALLEST_IN_TILE / 2:
         scales.append(scale)
         scale /= _RATIO
     return scales

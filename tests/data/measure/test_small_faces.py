@@ -30,7 +30,7 @@ def test_tiles_cover_a_side_and_share_enough_to_show_a_face_whole(length):
 
 @given(st.floats(16, 500), st.floats(0.01, 3))
 def test_scales_leave_no_height_between_them(min_face, searched):
-    scales = small_faces.list_scales(min_face, searched)
+    scales = small_faces.list_scales(min_face, searched, 10_000)
     assert all(scale > searched for scale in scales)
     # 32 pixels of the input at the finest scale; 128 pixels are the most that tiles share
     if min_face * searched < 32:
@@ -40,6 +40,12 @@ def test_scales_leave_no_height_between_them(min_face, searched):
             assert following * scale <= 128 * (1 + 1e-9)
     else:
         assert scales == []
+
+
+def test_a_strip_too_narrow_for_half_a_face_is_not_searched():
+    """A PNG of 16 KB can hold a row of 16 million pixels, which would be 12,000 tiles."""
+    assert small_faces.list_scales(48, 0.01, 23) == []
+    assert len(small_faces.list_scales(48, 0.01, 24)) == 1
 
 
 def test_faces_as_small_as_training_crops_are_found_once_each(finder):
