@@ -3,12 +3,12 @@
     python scripts/fuzz.py --target predictor --inputs 10000 --seed 0
     python scripts/fuzz.py --target zip --replay /tmp/faceemo-fuzz/zip-0.zip
 
-Targets: `predictor` reads image files as `faceemo predict` does; `zip` prepares zips; `server`
-receives requests as `faceemo serve` does, each on its own connection. Each input must lead to a
-result or to a UserError (for the server: to a response) within one second of CPU time, and the
-process must neither end nor grow. Hypothesis generates the inputs: the same seed and version make
-the same ones. A failing input is simplified and saved, and the command that replays it is printed;
-the exit code is then 1.
+Targets: `predictor` reads image files and films as `faceemo predict` does; `zip` prepares zips and
+csvs; `server` receives requests as `faceemo serve` does, each on its own connection. Each input
+must lead to a result or to a UserError (for the server: to a response) within one second of CPU
+time, and the process must neither end nor grow. Hypothesis generates the inputs: the same seed and
+version make the same ones. A failing input is simplified and saved, and the command that replays it
+is printed; the exit code is then 1.
 """
 
 import argparse

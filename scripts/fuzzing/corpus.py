@@ -3,23 +3,31 @@
 import functools
 import io
 import itertools
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
+import pillow_heif
+from PIL import Image, ImageCms, PngImagePlugin
 
 from faceemo.config import CLASSES
 from faceemo.data.sample.draw_face import draw_face
-from faceemo.data.source import fer_csv
+
+from .metadata import make_xmp
+
+pillow_heif.register_heif_opener()
 
 _SIZE = 40  # pixels; in small files a mutation is more likely to hit structure than pixels
 _ORIENTATION = 0x0112  # EXIF's tag
+_AVIF_TIMES = re.compile(rb"((?:mvhd|tkhd|mdhd)\x01.{3}).{16}", re.DOTALL)
+_PROFILE_DATE = slice(24, 36)
+_MAX_BYTES_IN_ZIP = 20_000  # of an image, so that a zip of all of them stays small
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-# Formats that Pillow writes, used with default settings; OpenCV reads half of them.
-_PLAIN_FORMATS = ("AVIF", "BMP", "DDS", "DIB", "EPS", "ICNS", "ICO", "IM", "JPEG2000", "MPO", "PCX",
-          "PPM", "QOI", "SGI", "TGA")  # fmt: skip
+# Formats that are written with default settings; OpenCV reads half of them.
+_PLAIN_FORMATS = ("AVIF", "BMP", "DDS", "DIB", "EPS", "HEIF", "ICNS", "ICO", "IM", "JPEG2000",
+          "MPO", "PCX", "PPM", "QOI", "SGI", "TGA")  # fmt: skip
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
@@ -34,8 +42,6 @@ def draw_image(number: int, size: int = _SIZE) -> Image.Image:
 def images() -> Mapping[str, bytes]:
     """Makes image files of every format, as {file name: content}."""
     grey, colour = draw_image(0), Image.merge("RGB", [draw_image(number) for number in (0, 1, 2)])
-    exif = Image.Exif()
-    exif[_ORIENTATION] = 6
     files = {f"plain.{kind.lower()}": _encode(colour, kind) for kind in _PLAIN_FORMATS}
     files |= {
         f"{mode.replace(';', '')}.png": _encode(_draw_in_mode(mode), "PNG") for mode in _PNG_MODES
@@ -45,45 +51,74 @@ def images() -> Mapping[str, bytes]:
     wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     floating = Image.fromarray(np.asarray(grey) / np.float32(255))
     several = {"save_all": True, "append_images": [draw_image(1), draw_image(2)]}
-    return files | {
-        "grey.jpg": _encode(grey, "JPEG"),
-        "colour.jpg": _encode(colour, "JPEG", quality=60),
-        "progressive.jpg": _encode(colour, "JPEG", progressive=True),
-        "cmyk.jpg": _encode(colour.convert("CMYK"), "JPEG"),
-        "turned.jpg": _encode(grey, "JPEG", exif=exif),
-        "text.png": _encode(grey, "PNG", exif=exif),
-        "moving.png": _encode(grey, "PNG", **several),
-        "plain.gif": _encode(grey, "GIF"),
-        "moving.gif": _encode(grey, "GIF", **several),
-        "lossy.webp": _encode(colour, "WEBP"),
-        "lossless.webp": _encode(colour.convert("RGBA"), "WEBP", lossless=True),
-        "moving.webp": _encode(colour, "WEBP", **several),
-        "wide.tif": _encode(wide, "TIFF"),
-        "float.tif": _encode(floating, "TIFF"),
-        "pages.tif": _encode(grey, "TIFF", **several),
-        "photo.jpg": _encode(_draw_photo(), "JPEG"),
-    }
+    clear = colour.convert("RGBA")
+    clear.putalpha(grey)
+    moving = {"save_all": True, "append_images": [clear.rotate(90), clear.rotate(180)]}
+    return (
+        files
+        | _images_with_metadata()
+        | {
+            "grey.jpg": _encode(grey, "JPEG"),
+            "colour.jpg": _encode(colour, "JPEG", quality=60),
+            "progressive.jpg": _encode(colour, "JPEG", progressive=True),
+            "cmyk.jpg": _encode(colour.convert("CMYK"), "JPEG"),
+            "moving.png": _encode(grey, "PNG", **several),
+            "plain.gif": _encode(grey, "GIF"),
+            "moving.gif": _encode(grey, "GIF", **several),
+            "lossy.webp": _encode(colour, "WEBP"),
+            "lossless.webp": _encode(colour.convert("RGBA"), "WEBP", lossless=True),
+            "moving.webp": _encode(colour, "WEBP", **several),
+            "moving.avif": _encode(colour, "AVIF", **several),
+            "clear.heic": _encode(clear, "HEIF"),
+            "several.heic": _encode(colour, "HEIF", **several),
+            "clear moving.avif": _encode(clear, "AVIF", **moving),
+            "clear moving.gif": _encode(clear, "GIF", duration=[0, 40, 70], disposal=2, **moving),
+            "clear moving.png": _encode(clear, "PNG", duration=40, disposal=1, blend=1, **moving),
+            "clear moving.webp": _encode(clear, "WEBP", duration=40, **moving),
+            "wide.tif": _encode(wide, "TIFF"),
+            "float.tif": _encode(floating, "TIFF"),
+            "pages.tif": _encode(grey, "TIFF", **several),
+            "photo.jpg": _encode(_draw_photo(), "JPEG"),
+        }
+    )
 
 
 @functools.cache
 def zips() -> Mapping[str, bytes]:
-    """Makes zips of images in every layout and compression, and one of FER2013's table."""
+    """Makes zips of images in every layout, compression and way to write names."""
     splits = {
         f"Facial_emotion_images/{split}/{label}/{number}.jpg": _encode(draw_image(number), "JPEG")
         for number, (split, label) in enumerate(
             itertools.product(("train", "validation", "test"), CLASSES)
         )
     }
-    classes = {f"{name.split('/', 2)[2]}": content for name, content in splits.items()}
+    classes = {name.split("/", 2)[2]: content for name, content in splits.items()}
+    persons = {name.replace("/", "/anna/", 1): content for name, content in classes.items()}
+    formats = {
+        f"{CLASSES[number % len(CLASSES)]}/{name}": content
+        for number, (name, content) in enumerate(images().items())
+        if len(content) <= _MAX_BYTES_IN_ZIP
+    }
+    renamed = {
+        "backslashes": lambda name: name.replace("/", "\\"),
+        "dots": lambda name: f"./{name.replace('/', '/./')}",
+        "slashes": lambda name: name.replace("/", "//"),
+        "colons": lambda name: name.replace(".jpg", " 12:30:59.jpg"),
+        "latin-1": lambda name: name.replace(".jpg", "\udcfc.jpg"),
+        "unmarked UTF-8": lambda name: name.replace(".jpg", "\udcc3\udcbc.jpg"),
+        "shift-jis": lambda name: name.replace(".jpg", "\udc95\\.jpg"),
+        "macOS": lambda name: f"__MACOSX/{name.replace('.jpg', '/._1.jpg')}",
+    }
     files = {f"splits {method}.zip": make_zip(splits, method) for method in ZIP_METHODS}
-    rows = [("emotion", "pixels", "Usage")]
-    for row, label in enumerate(CLASSES * 2):
-        pixels = " ".join(map(str, np.asarray(draw_image(row, 8)).ravel()))
-        rows.append((f"{fer_csv.EMOTIONS.index(label)}", pixels, "Training"))
-    table = "".join(f"{','.join(row)}\n" for row in rows).encode()
+    files |= {
+        f"{kind}.zip": make_zip({rename(name): content for name, content in splits.items()})
+        for kind, rename in renamed.items()
+    }
     return files | {
-        "classes.zip": make_zip(classes, zipfile.ZIP_DEFLATED),
-        "table.zip": make_zip({"fer2013.csv": table}, zipfile.ZIP_DEFLATED),
+        "classes.zip": make_zip(classes),
+        "persons.zip": make_zip(persons),
+        "persons in splits.zip": make_zip({f"train/{name}": one for name, one in persons.items()}),
+        "formats.zip": make_zip(formats),
     }
 
 
@@ -134,17 +169,63 @@ def make_upload(
     return head.encode(errors="replace") + body
 
 
-def make_zip(files: Mapping[str, bytes], method: int) -> bytes:
-    """Makes a zip of {name: content} with one compression method of `zipfile`."""
+def make_zip(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Makes a zip of {name: content} with one compression method of `zipfile`.
+
+    Names with bytes that are escaped as surrogates are stored as these bytes, without a mark of
+    their encoding.
+    """
     stream = io.BytesIO()
+    unmarked: dict[bytes, bytes] = {}
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", method) as archive:
         # Names in a zip end at a zero byte, so that two may become equal; that is a valid input.
         warnings.filterwarnings("ignore", "Duplicate name")
         for name, content in files.items():
+            if not _is_utf8(name):
+                raw = name.encode(errors="surrogateescape")
+                stand_in = re.sub(rb"[^\0-\x7f]", b"~", raw)
+                unmarked[stand_in] = raw
+                name = stand_in.decode("ascii")
             info = zipfile.ZipInfo(name)  # without a date, so that equal files give equal zips
             info.compress_type = method
             archive.writestr(info, content)
-    return stream.getvalue()
+    made = stream.getvalue()
+    for stand_in, raw in unmarked.items():
+        made = made.replace(stand_in, raw)
+    return made
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _images_with_metadata() -> dict[str, bytes]:
+    grey, colour = draw_image(0), Image.merge("RGB", [draw_image(number) for number in (0, 1, 2)])
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 6
+    xmp = make_xmp(6)
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[_PROFILE_DATE] = bytes(12)  # so that equal images give equal files
+    texts, turned = PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo()
+    texts.add_text("Comment", "a face")
+    texts.add_text("Description", "a face " * 9, zip=True)
+    digits = (b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")).hex()
+    texts.add_text("Raw profile type exif", f"\nexif\n{len(digits) // 2:8}\n{digits}\n", zip=True)
+    turned.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return {
+        "turned.jpg": _encode(grey, "JPEG", exif=exif),
+        "text.png": _encode(grey, "PNG", exif=exif),
+        "texts.png": _encode(grey, "PNG", pnginfo=texts),
+        "xmp.jpg": _encode(grey, "JPEG", xmp=xmp, comment=b"a face"),
+        "xmp.png": _encode(grey, "PNG", pnginfo=turned),
+        "profile.jpg": _encode(colour, "JPEG", icc_profile=bytes(profile)),
+        "profile.png": _encode(colour, "PNG", icc_profile=bytes(profile)),
+        **{
+            f"{name}.{suffix}": _encode(colour, kind, **{name: value})
+            for suffix, kind in (("avif", "AVIF"), ("heic", "HEIF"), ("webp", "WEBP"))
+            for name, value in (("exif", exif.tobytes()), ("xmp", xmp))
+        },
+    }
 
 
 def _draw_in_mode(mode: str) -> Image.Image:
@@ -164,4 +245,5 @@ def _draw_photo() -> Image.Image:
 def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.copy().save(stream, kind, **options)  # on a copy, because Pillow keeps the settings
-    return stream.getvalue()
+    # A film of AVIF holds the time at which it was made.
+    return _AVIF_TIMES.sub(lambda match: match[1] + bytes(16), stream.getvalue())

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,46 +17,61 @@ from faceemo.errors import UserError
 from faceemo.inference import formats
 from faceemo.inference.annotate import annotate
 from faceemo.inference.images import load_images
+from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import MAX_BATCH, Predictor
+from faceemo.inference.smoothing import Smoother
 
 from .network import small_network
 
-Target = Callable[[Path], str]
+
+class Outcome(NamedTuple):
+    """What a target made of an input.
+
+    Attributes:
+        description: The outcome in a few words.
+        megapixels: Size of the images that were searched for faces, which takes time.
+    """
+
+    description: str
+    megapixels: float = 0.0
+
+
+Target = Callable[[Path], Outcome]
 
 _LOCK = ".lock"  # the lock file of `faceemo.staging.locked`, which is not removed
 
 
 def predictor(folder: Path) -> Target:
-    """Makes the target that does what `faceemo predict` does with one image file."""
+    """Makes the target that does what `faceemo predict` does with one image file or film."""
     del folder
     network = make_small_predictor()
     return lambda path: _predict(network, path)
 
 
 def zips(folder: Path) -> Target:
-    """Makes the target that prepares one zip: unpacks it, then decodes and hashes every image."""
+    """Makes the target that prepares a zip or csv: unpacks it, decodes and hashes every image."""
 
-    def run(path: Path) -> str:
+    def run(path: Path) -> Outcome:
         root = folder / "root"
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
-        shutil.copyfile(path, root / archive.ZIP)
+        source = root / Path(archive.ZIP).with_suffix(path.suffix)
+        shutil.copyfile(path, source)
         before = _list_files(folder)
         try:
             images = prepare.prepare(root, last="unpack")
         except UserError as error:
-            remaining = _list_files(root) - {archive.ZIP, _LOCK}
+            remaining = _list_files(root) - {source.name, _LOCK}
             if remaining:
-                message = f"refused the zip, but left files behind: {sorted(remaining)}"
+                message = f"refused the source, but left files behind: {sorted(remaining)}"
                 raise AssertionError(message) from error
-            return f"refused: {_shorten(str(error))}"
+            return Outcome(f"refused: {_shorten(str(error))}")
         if stray := {name for name in _list_files(folder) - before if not name.startswith("root/")}:
             raise AssertionError(f"wrote outside the dataset's folder: {sorted(stray)}")
         contents = [file.read_bytes() for file in sorted(images.rglob("*")) if file.is_file()]
         facts = measure.measure_files(contents, _NoDetector())
-        return (
-            f"unpacked, {'some' if any(fact.problem for fact in facts) else 'no'} images unreadable"
-        )
+        unreadable = "some" if any(fact.problem for fact in facts) else "no"
+        return Outcome(f"unpacked, {unreadable} images unreadable")
 
     return run
 
@@ -65,7 +81,8 @@ def server(folder: Path) -> Target:
     del folder
     from fuzzing.webserver import Webserver  # only this target needs the extra 'serve'
 
-    return Webserver(make_small_predictor()).send
+    webserver = Webserver(make_small_predictor())
+    return lambda path: Outcome(*webserver.send(path))
 
 
 def make_small_predictor() -> Predictor:
@@ -97,23 +114,40 @@ class _NoDetector(face_detector.Detector):
         return [boxes.Detection(0.0, None, face_detector.SIDE) for _ in images]
 
 
-def _predict(network: Predictor, path: Path) -> str:
-    ((picture, predictions),) = network.stream(load_images([path]))
-    if picture.pixels is None:
-        return f"unreadable: {_shorten(picture.problem)}"
-    assert predictions
+def _predict(network: Predictor, path: Path) -> Outcome:
+    results = list(network.stream(load_images([path])))
+    assert [image.index for image, _ in results] == list(range(len(results)))
+    assert results, "no image and no reason why there is none"
     lines = [formats.make_formatter(form, network.classes)[1] for form in formats.FORMATS]
-    for each in predictions:
-        for line in lines:
-            line(each)
-        if each.probabilities:
-            assert math.isclose(sum(each.probabilities.values()), 1, abs_tol=1e-5), each
-        numbers = [*(each.box or ()), *each.probabilities.values()]
-        assert all(map(math.isfinite, numbers)), each
-    rgb = np.ascontiguousarray(picture.pixels.bgr[..., ::-1])
-    assert annotate(rgb, predictions).dtype == np.uint8
-    statuses = {each.status for each in predictions}
-    return f"predicted: {'no face' if statuses == {'no_face'} else 'faces'}"
+    smoother = Smoother(0.5)
+    statuses = set()
+    for image, predictions in results:
+        assert predictions
+        if image.time is not None:
+            assert math.isfinite(image.time), image.time
+            predictions = smoother.smooth(predictions)
+        for each in predictions:
+            _check_prediction(each)
+            for line in lines:
+                line(each)
+        statuses |= {each.status for each in predictions}
+        if image.pixels is not None:
+            rgb = np.ascontiguousarray(image.pixels.bgr[..., ::-1])
+            assert annotate(rgb, predictions).dtype == np.uint8
+    megapixels = sum(image.pixels.grey.size for image, _ in results if image.pixels) / 1e6
+    last, _ = results[-1]
+    film = "a film, " if last.time is not None else ""
+    if last.pixels is None:
+        return Outcome(f"unreadable: {film}{_shorten(last.problem)}", megapixels)
+    found = "no face" if statuses == {"no_face"} else "faces"
+    return Outcome(f"predicted: {film}{found}", megapixels)
+
+
+def _check_prediction(prediction: Prediction) -> None:
+    probabilities = prediction.probabilities.values()
+    if probabilities:
+        assert math.isclose(sum(probabilities), 1, abs_tol=1e-5), prediction
+    assert all(map(math.isfinite, [*(prediction.box or ()), *probabilities])), prediction
 
 
 def _shorten(message: str) -> str:

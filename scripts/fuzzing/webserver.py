@@ -40,8 +40,8 @@ class Webserver:
         while not running.started or worker.is_compiling:
             time.sleep(_POLL_SECONDS)
 
-    def send(self, path: Path) -> str:
-        """Sends the request in a file and describes the response.
+    def send(self, path: Path) -> tuple[str, float]:
+        """Sends the request in a file; returns the outcome and the image's megapixels.
 
         Raises:
             AssertionError: If the status is not an allowed one.
@@ -49,6 +49,7 @@ class Webserver:
         """
         request = path.read_bytes()
         method, expects_response = _parse_request(request)
+        megapixels = 0.0
         with self._connect(request) as connection:
             if not expects_response:
                 outcome = "incomplete"
@@ -57,11 +58,13 @@ class Webserver:
                 assert status in _ALLOWED_STATUSES, (status, body[:300])
                 outcome = f"status {status}"
                 if status == 200 and method == "POST":
-                    outcome += f", {json.loads(body)['status']}"
+                    predicted = json.loads(body)
+                    outcome += f", {predicted['status']}"
+                    megapixels = predicted["width"] * predicted["height"] / 1e6
                 elif status != 200 and body.startswith(b"{"):
                     outcome += f", {json.loads(body)['error']}"
         self._wait_until_free()
-        return outcome
+        return outcome, megapixels
 
     def _wait_until_free(self) -> None:
         """Waits until the server has finished all requests, also those of clients that left."""

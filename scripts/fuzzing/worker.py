@@ -3,8 +3,8 @@
     python -m fuzzing.worker TARGET FOLDER
 
 It reads paths, one per line, from standard input, and prints a line of JSON for each: the outcome
-in a few words, CPU time, idle time, memory afterwards, and the traceback of an unexpected
-exception.
+in a few words, CPU time, size of the images, idle time, memory afterwards, and the traceback of an
+unexpected exception.
 """
 
 import gc
@@ -44,14 +44,16 @@ def main(target: str, folder: Path) -> None:
         print(json.dumps(result), file=results, flush=True)
 
 
-def _measure(run: Callable[[Path], str], path: Path, idle_timer: IdleTimer) -> dict[str, object]:
+def _measure(
+    run: Callable[[Path], tuple[str, float]], path: Path, idle_timer: IdleTimer
+) -> dict[str, object]:
     # The default action of both signals ends the process, even inside a library's C code.
     signal.setitimer(signal.ITIMER_PROF, _CPU_LIMIT)
     signal.alarm(_CLOCK_LIMIT)
     started, idle_before = time.process_time(), idle_timer.seconds
-    failure = ""
+    failure, megapixels = "", 0.0
     try:
-        outcome = run(path)
+        outcome, megapixels = run(path)
     except Exception as error:
         outcome, failure = _describe(error), traceback.format_exc()
     seconds = time.process_time() - started
@@ -61,6 +63,7 @@ def _measure(run: Callable[[Path], str], path: Path, idle_timer: IdleTimer) -> d
         "outcome": outcome,
         "failure": failure,
         "seconds": seconds,
+        "megapixels": megapixels,
         "idle": idle_timer.seconds - idle_before,
         "megabytes": _resident_megabytes(),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
