@@ -64,7 +64,9 @@ def test_nothing_is_chained():
     )
     assert list(fates(rows, STRICT).values()) == ["kept", "duplicate", "kept"]
     assert [one.near_group for one in judge(rows, STRICT)] == ["train/sad/1.jpg"] * 2 + [None]
-    assert set(fates(rows, Rules()).values()) == {"kept"}  # near ones change nothing by default
+    assert set(fates(rows, Rules(policy="original")).values()) == {
+        "kept"
+    }  # which ignores near ones
 
 
 def test_rows_sort_by_number_then_naturally():

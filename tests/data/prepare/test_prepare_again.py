@@ -103,7 +103,7 @@ def test_measurements_of_an_older_version_are_repeated(prepared, detector):
         now, then = (f'"{field}": {number}' for number in (measure.VERSION, measure.VERSION - 1))
         assert now in text
         (prepared / name).write_text(text.replace(now, then))
-    prepare.prepare(prepared)
+    prepare.prepare(prepared, RULES)
     assert detector.num_images == 2 * NUM_DECODABLE
     assert read_results(prepared) == before
 

@@ -46,7 +46,7 @@ def test_a_port_in_use_gets_one_message(capsys):
         (["--host", "192.0.2.1"], "an address that this machine has"),
         (["--port", "70000"], "65535"),
         (["--max-mib", "0"], "above 0"),
-        (["--max-megapixels", "90"], "at most 89"),
+        (["--max-megapixels", "300"], "at most 268"),
         (["--waiting", "0"], "from 1"),
         (["--port", "0"], "run's folder"),
     ],
