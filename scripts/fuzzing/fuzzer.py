@@ -26,7 +26,7 @@ SOURCES = {
     "server": (corpus.requests, mutation.requests),
 }
 MAX_SECONDS = 1.0  # CPU time, and idle time, that an input may take
-# CPU time besides: the search of large images for small faces takes half of it on an idle machine.
+# CPU time besides, because large images are searched for small faces in tiles.
 SECONDS_PER_MEGAPIXEL = 1.0
 MAX_GROWTH = 32.0  # MiB that the process may gain after the first tenth of its inputs
 # Health checks of Hypothesis that slow targets and inputs of some kilobytes fail.
