@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -154,9 +155,9 @@ def test_options_of_the_search_for_faces_reach_it(
     name, *options = command
     words = [name, str(network), str(photos / "a pair.png"), *options]
     assert cli.main([*words, "--min-face", "250"]) == 0
-    assert "no face" in capsys.readouterr().out
+    assert re.search("no.face", capsys.readouterr().out)
     assert cli.main([*words, "--face-threshold", "0.9999999"]) == 0
-    assert "no face" in capsys.readouterr().out
+    assert re.search("no.face", capsys.readouterr().out)
     with pytest.raises(SystemExit):
         cli.main([*words, "--crops", "--min-face", "250"])
     assert "found --crops and --min-face" in capsys.readouterr().err
