@@ -115,6 +115,7 @@ def test_original_numbers_are_shown_for_as_many_images_only(
     root = tmp_path / "photographs"
     shutil.copytree(unpacked, root)
     monkeypatch.setattr(tables, "_TOLERANCE", 1)
+    monkeypatch.setattr(tables, "_TEST_TOLERANCE", 100)
     exploration.write(root, SEED, include_test=True)
     cells = [row[2] for row in Page(root).rows[2:-1]]
     published = [
