@@ -17,7 +17,7 @@ from faceemo.data.measure import face_detector
 from faceemo.data.measure.boxes import Box, Detection, box_iou
 
 # Height in pixels of the smallest faces in a tile. Of 189 crops of FER2013, 48 pixels high and
-# pasted onto textures, 154 are candidates at this height; of whole heads all are, from 26 pixels on.
+# pasted onto textures, 154 are candidates at this height; of whole heads all are, from 26 on.
 _SMALLEST_IN_TILE = 32
 _CANDIDATE = 0.15  # confidence of a candidate
 _SURE = 0.5  # confidence above which every candidate gets a second look
