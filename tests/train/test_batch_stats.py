@@ -27,7 +27,6 @@ from tests.support.train.tiny import GREY, SIZE, make_split, make_start, tiny_co
 
 pytestmark = pytest.mark.slow
 
-KEY = jax.random.PRNGKey(0)
 STATS_LABELS = {"trained": dict.fromkeys(("moving_mean", "moving_variance"), "train")} | {
     "frozen": dict.fromkeys(("moving_mean", "moving_variance"), "freeze")
 }
@@ -151,7 +150,7 @@ def test_recalibrated_statistics_are_those_of_all_training_images():
     """Five batches on two devices, the last of them padded: each image counts once."""
     model, params, stats = make_model()
     split, config = make_split(70, 0), tiny_config(augmentation="none")
-    state = TrainState(jnp.int32(0), params, stats, (), KEY)
+    state = TrainState(jnp.int32(0), params, stats, (), jax.random.PRNGKey(0))
     after = recalibrate(model, state, STATS_LABELS, split, config)
     inputs = np.asarray(plain_inputs(split.images, model, GREY), np.float64)
     np.testing.assert_allclose(
@@ -175,7 +174,7 @@ def test_recalibration_leaves_the_normalisation_of_efficientnet_as_it_is():
     normalization |= {"mean": jnp.float32([1, 2, 3]), "variance": jnp.float32([4, 5, 6])}
     stats_labels = freezing.label_leaves(model.blocks, model.trained, variables["batch_stats"])
     split = make_split(16, 0)
-    state = TrainState(jnp.int32(0), **variables, opt_state=(), rng=KEY)
+    state = TrainState(jnp.int32(0), **variables, opt_state=(), rng=jax.random.PRNGKey(0))
     after = recalibrate(model, state, stats_labels, split, config)
     jax.tree.map(np.testing.assert_array_equal, after["backbone"]["normalization"], normalization)
     pass_in_training = jax.jit(functools.partial(model.features, mode=Mode(model.trained)))

@@ -1,5 +1,7 @@
 """Checks that random erasing draws rectangles of noise as the paper does."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,14 +11,19 @@ from scipy import stats
 from faceemo.data.augment.erase import erase
 
 COUNT, SIZE = 2000, 64
-KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(1), i))(jnp.arange(COUNT))
+
+
+@functools.cache
+def make_keys():
+    """Makes a key per image."""
+    return jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(1), i))(jnp.arange(COUNT))
 
 
 @pytest.fixture(scope="module")
 def erased():
     """Erased images of -1, a value that the noise never has."""
     images = jnp.full((COUNT, SIZE, SIZE), -1.0)
-    return np.asarray(jax.jit(erase, static_argnums=2)(images, KEYS, 0.6))
+    return np.asarray(jax.jit(erase, static_argnums=2)(images, make_keys(), 0.6))
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +71,8 @@ def test_the_noise_fills_the_range_evenly(erased):
 
 def test_erasing_depends_on_the_images_own_key_alone():
     images = jax.random.uniform(jax.random.PRNGKey(0), (6, 20, 20)) * 255
-    together = erase(images, KEYS[:6], 0.9)
+    together = erase(images, make_keys()[:6], 0.9)
     for place in (0, 3, 5):
-        alone = erase(images[place : place + 1], KEYS[place : place + 1], 0.9)
+        alone = erase(images[place : place + 1], make_keys()[place : place + 1], 0.9)
         np.testing.assert_array_equal(alone[0], together[place])
-    np.testing.assert_array_equal(erase(images, KEYS[:6], 0.0), images)
+    np.testing.assert_array_equal(erase(images, make_keys()[:6], 0.0), images)

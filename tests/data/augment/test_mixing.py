@@ -1,5 +1,7 @@
 """Checks mixup and CutMix against their papers, and that partners depend on the image alone."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,13 +15,20 @@ from tests.support.train.tiny import make_split
 pytestmark = pytest.mark.slow
 
 COUNT, SIZE = 3000, 24
-KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(3), i))(jnp.arange(COUNT))
+
+
+@functools.cache
+def make_keys():
+    """Makes a key per image."""
+    return jax.vmap(lambda i: jax.random.fold_in(jax.random.PRNGKey(3), i))(jnp.arange(COUNT))
 
 
 def mix_ones_with_zeros(mixing):
     """Mixes images of ones with partners of zeros, and returns the images and their shares."""
     shape = (COUNT, SIZE, SIZE)
-    images, share = jax.jit(mix, static_argnums=3)(jnp.ones(shape), jnp.zeros(shape), KEYS, mixing)
+    images, share = jax.jit(mix, static_argnums=3)(
+        jnp.ones(shape), jnp.zeros(shape), make_keys(), mixing
+    )
     return np.asarray(images), np.asarray(share)
 
 
