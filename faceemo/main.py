@@ -9,7 +9,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from faceemo import errors
-from faceemo.commands import modes
+from faceemo.commands import heap, modes
 from faceemo.config import check_field, default_workdir, shipped, validate
 from faceemo.config.argument import convert_text, names_variant
 
@@ -179,4 +179,5 @@ def _advise_on_file(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    heap.keep()
     app.run(main, flags_parser=_parse)

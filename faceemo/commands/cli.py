@@ -12,7 +12,7 @@ from typing import Any
 
 import faceemo
 from faceemo import errors
-from faceemo.commands import completion, images, infer, sweep, train
+from faceemo.commands import completion, heap, images, infer, sweep, train
 from faceemo.commands.parser import Command, Parser
 
 # Exit codes after a signal, as shells have them; SIGPIPE has no name on Windows.
@@ -62,6 +62,8 @@ def make_parsers() -> tuple[Parser, dict[str, Parser]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns the exit code."""
     errors.escape_for_terminal()
+    if argv is None:  # a process of its own
+        heap.keep()
     words = sys.argv[1:] if argv is None else list(argv)
     top, parsers = make_parsers()
     if not words:

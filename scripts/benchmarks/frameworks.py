@@ -18,6 +18,7 @@ import numpy as np
 import timing
 
 from faceemo import models
+from faceemo.commands import heap
 from faceemo.config import make_config
 from faceemo.config.backbones import BACKBONES
 
@@ -49,6 +50,7 @@ def trained_patterns(model: models.Model) -> list[str]:
 
 def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
     """Makes the steps that a run compiles, on one device."""
+    heap.keep()
     import jax
 
     from faceemo.data.pipeline import Batch

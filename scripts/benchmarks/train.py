@@ -11,6 +11,7 @@ Sections, which all run by default and report medians and ranges:
                 not cached, and in Keras; the histories of the first two must be identical
   startup       the first step with an empty and with a filled compilation cache
   memory        memory of a run of each variant, and the host's share of a step's time
+  heap          steps with memory that the process keeps, compared with memory that it gives back
   bfloat16      steps compared with float32, and the final metrics of six epochs
 
 Both sides read the same prepared images and start from random weights. In 'workflow' the feature
@@ -34,6 +35,7 @@ SECTIONS = {
     "features": train_speed.features,
     "startup": train_costs.startup,
     "memory": train_costs.memory,
+    "heap": train_costs.heap,
     "bfloat16": train_speed.bfloat16,
 }
 
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=int,
         default=[0, 1, 7, 9],
-        help="variants of workflow and memory",
+        help="variants of workflow, memory and heap",
     )
     parser.add_argument("--size", type=int, default=96, help="image size, pixels")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
@@ -77,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--large_batch", type=int, default=8, help="batch size at 224 px")
     parser.add_argument(
-        "--steps", type=int, default=2, help="steps at 224 px, of memory and of bfloat16"
+        "--steps", type=int, default=2, help="steps at 224 px, of memory, heap and bfloat16"
     )
     parser.add_argument(
         "--levels",

@@ -1,11 +1,14 @@
 """Sections of train.py on the cost of a step: operations, memory, compilation."""
 
+import itertools
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from . import timing
 from .train_common import (
     TrainBenchmark,
+    compute_ratio,
     format_range,
     make_command,
     print_failures,
@@ -79,23 +82,56 @@ def memory(benchmark: TrainBenchmark) -> None:
     """Measures memory of every variant, and the host's share of a step's time."""
     options = benchmark.options
     print(f"MiB at {options.size} px; the host's share of {options.steps} steps, without overlap")
-    for arch in options.archs:
-        for variant in options.variants:
-            arg = benchmark.config_arg(
+    for name, arch, arg in _each_run(benchmark):
+        row = run_program("train_once", "memory", arch, arg)
+        sizes = "  ".join(
+            f"{part} {row[part] / _MIB:,.0f}"
+            for part in ("before", "peak", "state", "donated", "temporary")
+        )
+        share = row["host"] / (row["host"] + row["step"])
+        print(
+            f"  {name:<17} {sizes}  step {1000 * row['step']:.0f} ms  "
+            f"host {1000 * row['host']:.1f} ms, {share:.2%}",
+            flush=True,
+        )
+
+
+def heap(benchmark: TrainBenchmark) -> None:
+    """Compares steps in processes that keep freed memory and that give it back to the system."""
+    options = benchmark.options
+    print(
+        f"{options.size} px, {options.steps} steps, medians of {options.rounds} (range): kept and "
+        "given back; the ratio is above 1 where keeping is faster"
+    )
+    for name, arch, arg in _each_run(benchmark):
+        rows: dict[str, list[dict[str, float]]] = {"kept": [], "given back": []}
+        for _ in range(options.rounds):
+            for way, switch in zip(rows, "10", strict=True):
+                row = run_program("train_once", "memory", arch, arg, FACEEMO_KEEP_HEAP=switch)
+                rows[way].append(row)
+        seconds = {way: [row["step"] for row in results] for way, results in rows.items()}
+        cells = (
+            f"{way}: step {format_range(seconds[way], 1000, 0)} ms, "
+            f"faults {format_range([row['faults'] for row in results], 1, 0)}, "
+            f"peak {format_range([row['peak'] for row in results], 1 / _MIB, 0)} MiB"
+            for way, results in rows.items()
+        )
+        ratio = compute_ratio(seconds, "given back", "kept")
+        print(f"  {name:<17} {'  '.join(cells)}  ratio {ratio:.2f}", flush=True)
+
+
+def _each_run(benchmark: TrainBenchmark) -> Iterator[tuple[str, str, str]]:
+    """Yields name, architecture and configuration of a short run of every variant."""
+    options = benchmark.options
+    for arch, variant in itertools.product(options.archs, options.variants):
+        yield (
+            f"{arch}:{variant}",
+            arch,
+            benchmark.config_arg(
                 variant,
                 options.images,
                 image_size=options.size,
                 steps_per_epoch=options.steps,
                 cache_features="off",
-            )
-            row = run_program("train_once", "memory", arch, arg)
-            sizes = "  ".join(
-                f"{name} {row[name] / _MIB:,.0f}"
-                for name in ("before", "peak", "state", "donated", "temporary")
-            )
-            share = row["host"] / (row["host"] + row["step"])
-            print(
-                f"  {arch + ':' + str(variant):<17} {sizes}  step {1000 * row['step']:.0f} ms  "
-                f"host {1000 * row['host']:.1f} ms, {share:.2%}",
-                flush=True,
-            )
+            ),
+        )

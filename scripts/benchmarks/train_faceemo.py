@@ -22,6 +22,7 @@ import timing
 from ml_collections import ConfigDict
 
 from faceemo import data, models
+from faceemo.commands import heap
 from faceemo.config import AUGMENTATIONS, make_config
 from faceemo.data.augment.augment import augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
@@ -158,6 +159,7 @@ def make_augmentation_tasks(arch: str, arg: str, *levels: str) -> Tasks:
 
 
 if __name__ == "__main__":
+    heap.keep()
     _, what, *rest = sys.argv
     make_tasks = {
         "epochs": make_epoch_task,

@@ -4,13 +4,15 @@
     python train_once.py memory ARCH VARIANT,FIELD=VALUE...
 
 Prints JSON. 'start' measures the time of the first step; 'memory' the memory of `steps_per_epoch`
-steps, and their time outside the compiled step.
+steps, their time outside the compiled step, and the page faults that they cause.
 """
 
 import json
 import resource
 import sys
 import time
+
+from faceemo.commands import heap
 
 
 def measure_start(arch: str, arg: str) -> dict[str, object]:
@@ -36,7 +38,9 @@ def measure_start(arch: str, arg: str) -> dict[str, object]:
 
 
 def measure_memory(arch: str, arg: str) -> dict[str, float]:
-    """Measures bytes of memory, and the seconds per step inside and outside the compiled step.
+    """Measures bytes of memory, and seconds and page faults per step.
+
+    The seconds are those inside and those outside the compiled step.
 
     It waits for every step, so that the host's work cannot overlap with the next one: the seconds
     outside are an upper bound.
@@ -61,11 +65,14 @@ def measure_memory(arch: str, arg: str) -> dict[str, float]:
         return results
 
     stepper.step = timed_step
-    stepper.train()
+    for _ in range(2):  # until memory that the process keeps has grown to its size
+        stepper.train()
     seconds.clear()
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     began = time.perf_counter()
     stepper.train()
     total = time.perf_counter() - began
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
     sizes = compiled.memory_analysis()
     return {
         "before": before,
@@ -75,6 +82,7 @@ def measure_memory(arch: str, arg: str) -> dict[str, float]:
         "temporary": sizes.temp_size_in_bytes,
         "step": sum(seconds) / len(seconds),
         "host": (total - sum(seconds)) / len(seconds),
+        "faults": faults / len(seconds),
     }
 
 
@@ -84,5 +92,6 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
+    heap.keep()
     _, what, *rest = sys.argv
     print(json.dumps({"start": measure_start, "memory": measure_memory}[what](*rest)))
