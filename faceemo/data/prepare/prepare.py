@@ -23,7 +23,7 @@ from faceemo.data.measure import face_detector, measure
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders, leak_picture, pictures, tables
 from faceemo.data.sample import planted_flaws
-from faceemo.data.source import archive, sources
+from faceemo.data.source import archive, source_paths, sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError, escape_name
 
@@ -160,6 +160,8 @@ def _unpack(root: Path, record: _Record, selection: Selection | None) -> archive
     if record.inputs("unpack") == originals.fingerprint:
         print(f"unpack: nothing to do, {len(originals.images):,} images in {originals.folder}")
         return originals
+    if originals.source:
+        source_paths.write(root, originals.source, originals.paths_in_source)
     counts: dict[str, dict[str, int]] = {}
     for path in originals.images:
         split, label, _ = path.split("/")

@@ -40,6 +40,8 @@ class Originals:
     unpacked: bool = False  # whether this call made the folder
     notes: tuple[str, ...] = ()  # lines for the user: the layout found, classes, splits made
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)  # class -> images
+    source: Path | None = None  # the zip, folder or csv; None if it was not read this time
+    paths_in_source: dict[str, str] = dataclasses.field(default_factory=dict)  # by path in `images`
 
     @property
     def fingerprint(self) -> Record:
@@ -177,6 +179,8 @@ class _Plan:
             unpacked=unpacked,
             notes=self.notes,
             left_out=self.left_out,
+            source=self.source.path,
+            paths_in_source={target: path for path, target in self.targets.items()},
         )
 
 
@@ -241,7 +245,8 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
     if _was_made(images, recorded):
         source_sha256, within, missing = (recorded[key] for key in ("source", "within", "lacking"))
         made = plan.originals(folder, images, source_sha256, within)
-        return dataclasses.replace(made, missing_splits=tuple(missing))
+        # The folder is no longer its own source: the paths of the earlier call stay.
+        return dataclasses.replace(made, missing_splits=tuple(missing), source=None)
     return plan.originals(folder, images, None, within=False)
 
 

@@ -9,7 +9,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import measure
 from faceemo.data.prepare import folders, prepare
-from faceemo.data.source import archive
+from faceemo.data.source import archive, source_paths
 from tests.support.data.planted import PLANTED, RULES, list_images, read_results, write_zip
 
 
@@ -36,7 +36,7 @@ def test_folders_hold_the_images_of_their_fates(prepared):
     visible = {path.name for path in prepared.iterdir() if path.name != ".lock"}
     assert visible == {
         archive.ZIP, archive.FOLDER, folders.SCREENED, folders.UNIQUE, ledger.NAME, measure.NAME,
-        prepare.RECORD, prepare.PICTURES,
+        prepare.RECORD, prepare.PICTURES, source_paths.NAME,
     }  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""The file in a dataset's folder that says where in the source each original comes from.
+
+The originals have paths of one form, `validation/happy/7.jpg`. People know their images by the
+paths in the zip, folder or csv that they gave.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from faceemo import staging
+
+NAME = "source_paths.json"
+
+
+class SourcePaths(NamedTuple):
+    """Where the originals come from.
+
+    Attributes:
+        source: Path of the zip, folder or csv: as it was given, or below the dataset's folder.
+        paths: Path in the source by the path below the originals' folder.
+    """
+
+    source: str
+    paths: Mapping[str, str]
+
+
+def write(root: Path, source: Path, paths: Mapping[str, str]) -> None:
+    """Writes root/source_paths.json (see `SourcePaths`)."""
+    shown = source.relative_to(root) if source.is_relative_to(root) else source
+    with staging.file(root / NAME) as partial:
+        partial.write_text(
+            json.dumps({"source": str(shown), "paths": paths}, sort_keys=True), encoding="ascii"
+        )
+
+
+def read(root: Path) -> SourcePaths | None:
+    """Reads root/source_paths.json; None if an older version of faceemo prepared the images."""
+    path = root / NAME
+    return SourcePaths(**json.loads(path.read_text(encoding="ascii"))) if path.is_file() else None
