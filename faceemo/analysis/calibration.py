@@ -113,9 +113,16 @@ def describe(fitted: Mapping[str, Any]) -> str:
     else:
         effect = "less certain" if temperature > 1 else "more certain"
         effect = f"which makes probabilities {effect}"
-    return (
+    text = (
         f"calibration: logits are divided by {temperature:.2f}, {effect}; expected calibration "
         f"error {fitted['ece_before']:.4f} before, {fitted['ece_after']:.4f} after"
+    )
+    if fitted["ece_after"] <= fitted["ece_before"]:
+        return text
+    return (
+        f"{text}. The error rose, but the temperature is used: it is the one with the least loss "
+        f"({fitted['loss_before']:.4f} before, {fitted['loss_after']:.4f} after), and the error "
+        f"of {fitted['images']:,} images varies by chance"
     )
 
 

@@ -77,7 +77,11 @@ def test_numbers_are_the_records(run, predictions):
     assert card.read_validation(run[0] / card.NAME) == {}
     assert ["always predicting happy", f"{scores['majority_baseline']:.3f}", ""] in rows
     ece = calibration.measure(calibration.calibrate(predictions, 1.25))["ece"]
-    assert ["the same with temperature 1.250, fitted on validation", f"{ece:.3f}", ""] in rows
+    assert [
+        "the same after it, with temperature 1.250, fitted on validation",
+        f"{ece:.3f}",
+        "",
+    ] in rows
     sad = scores["per_class"]["sad"]
     assert ["sad", str(sad["support"]), f"{sad['precision']:.3f}", f"{sad['recall']:.3f}"] in [
         cells[:4] for cells in rows
