@@ -34,7 +34,7 @@ import pytest
 
 from tests.support import served
 
-pytest_plugins = ["tests.support.analysis.predictions"]
+pytest_plugins = ["tests.support.analysis.predictions", "tests.support.analysis.report_page"]
 
 # Python's cycle collector walks the many objects of JAX and TensorFlow each time: collect rarely.
 gc.set_threshold(100_000, 50, 100)

@@ -30,6 +30,8 @@ class Predictions:
         paths: N names of the images, in the same order.
         images: The grey images as stored, uint8 [N, S, S].
         classes: C names.
+        names: N names by which people know the images, in the same order: the paths in their own
+            source. Default: `paths`.
 
     Raises:
         UserError: If N is 0, the shapes disagree, a label is unknown, or a probability is not a
@@ -41,8 +43,11 @@ class Predictions:
     paths: tuple[str, ...]
     images: np.ndarray
     classes: tuple[str, ...] = CLASSES
+    names: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if not self.names:
+            object.__setattr__(self, "names", self.paths)
         _check_shapes(self)
         _check_values(self)
 
@@ -207,6 +212,7 @@ def _check_shapes(predictions: Predictions) -> None:
         "probabilities": predictions.probabilities.shape,
         "labels": predictions.labels.shape,
         "paths": (len(predictions.paths),),
+        "names": (len(predictions.names),),
         "images": predictions.images.shape,
     }
     side = predictions.images.shape[-1]
@@ -214,6 +220,7 @@ def _check_shapes(predictions: Predictions) -> None:
         "probabilities": (count, len(predictions.classes)),
         "labels": (count,),
         "paths": (count,),
+        "names": (count,),
         "images": (count, side, side),
     }
     if found != expected_shapes:

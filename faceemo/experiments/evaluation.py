@@ -1,5 +1,6 @@
 """The evaluation of a run's best weights: predictions, report, summary, and what is printed."""
 
+import dataclasses
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.pipeline import Split
+from faceemo.data.source import archive, source_paths
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
@@ -102,24 +104,36 @@ def write_report(
 ) -> Path:
     """Writes the report on a split and, if the run is finished, the card; returns the page."""
     print("draws       the report")
-    rows = ledger.read(data.dataset_root(config))
-    cuts = slices.make_groupings(
-        evaluated.predictions, rows, Rules.from_config(config), split, columns
-    )
+    root = data.dataset_root(config)
+    rows = ledger.read(root)
+    predictions, named_in = _name_as_in_source(evaluated.predictions, root)
+    cuts = slices.make_groupings(predictions, rows, Rules.from_config(config), split, columns)
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
     page = report.write(
         workdir / "report" / split,
         split=split,
-        predictions=evaluated.predictions,
+        predictions=predictions,
         history=history,
         summary=summary,
-        slices=slices.score_slices(evaluated.predictions, cuts),
+        slices=slices.score_slices(predictions, cuts),
         fitted=fitted,
-        extras=GalleryExtras(label_scores, evaluated.heat),
+        extras=GalleryExtras(label_scores, evaluated.heat, named_in),
     )
     if (workdir / "summary.json").is_file():  # There is none yet if training was stopped.
-        print(f"card        {card.write(workdir, data.dataset_root(config))}")
+        print(f"card        {card.write(workdir, root)}")
     return page
+
+
+def _name_as_in_source(predictions: Predictions, root: Path) -> tuple[Predictions, str]:
+    """Names the images by their paths in the user's source; returns that source, too.
+
+    Without a record of these paths, the names are those of the originals in `root`.
+    """
+    found = source_paths.read(root)
+    if found is None:
+        return predictions, str(root / archive.FOLDER)
+    names = tuple(found.paths.get(path, path) for path in predictions.paths)
+    return dataclasses.replace(predictions, names=names), found.source
 
 
 def summarise(

@@ -23,6 +23,8 @@ def draw(predictions: Predictions, subtitle: str) -> dict[str, np.ndarray]:
     scores = compute_scores(predictions)
     figures = {
         "validation/confusion_matrix": draw_confusion_matrix(scores, subtitle=subtitle),
-        "validation/misclassified": draw_worst(predictions, subtitle=subtitle),
+        "validation/misclassified": draw_worst(
+            predictions, subtitle=f"{subtitle}, before calibration"
+        ),
     }
     return {name: style.to_pixels(figure, _DPI) for name, figure in figures.items()}

@@ -11,7 +11,7 @@ _NAMES = {
     "val_accuracy": "validation accuracy",
     "val_accuracy_interval": "95% interval of validation accuracy",
     "val_macro_f1": "validation macro-F1",
-    "val_loss": "validation loss",
+    "val_loss": "validation loss before calibration",
     "train_accuracy": "training accuracy",
     "majority_baseline": "majority baseline of validation",
     "epochs_run": "epochs that ran",

@@ -25,10 +25,12 @@ class GalleryExtras:
         label_scores: Maps an image's path to the out-of-fold probability of its label; images whose
             labels were not judged are missing.
         heat: Computes Grad-CAM maps (`gradcam.make_heat`); None leaves the maps out.
+        named_in: The zip, folder or csv in which the images have their names; empty if unknown.
     """
 
     label_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     heat: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    named_in: str = ""
 
 
 def cell_id(true: int, predicted: int) -> str:
@@ -77,12 +79,12 @@ def _list_images(
     heat: Mapping[int, str | None],
     extras: GalleryExtras,
 ) -> dict[str, Any]:
-    folder, names = split_common_folder([predictions.paths[index] for index in indexes])
+    folder, names = split_common_folder([predictions.names[index] for index in indexes])
     images = [
         {
             "source": template.image_uri(predictions.images[index]),
             "heat": heat[index],
-            "path": predictions.paths[index],
+            "path": predictions.names[index],
             "name": name,
             "probability": float(predictions.confidence[index]),
             "true_probability": float(predictions.probabilities[index, predictions.labels[index]]),

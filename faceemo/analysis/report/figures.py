@@ -84,7 +84,7 @@ def _draw_class_scores(results: Results, theme: palette.Theme) -> Figure:
 
 
 def _draw_misclassified(results: Results, theme: palette.Theme) -> Figure:
-    return draw_misclassified(results.predictions, subtitle=results.subtitle, theme=theme)
+    return draw_misclassified(results.calibrated, subtitle=results.subtitle, theme=theme)
 
 
 def _draw_reliability(results: Results, theme: palette.Theme) -> Figure:

@@ -42,7 +42,7 @@ def draw_misclassified(
         for row, pair in enumerate(pairs):
             y = _TOP + row * block
             shown = pair.indexes[:COLUMNS]
-            folder, names = split_common_folder([predictions.paths[index] for index in shown])
+            folder, names = split_common_folder([predictions.names[index] for index in shown])
             _write(figure, _pair_title(pair, predictions), _LEFT, y, weight="bold")
             about = f"{_pair_count(pair, predictions, len(shown))}{'; ' if folder else ''}{folder}"
             _write(figure, shorten(about, 120), _LEFT, y + 0.17, fontsize=7, color=theme.muted)

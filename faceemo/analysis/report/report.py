@@ -76,7 +76,7 @@ def _write_files(folder: Path, results: Results) -> None:
         _write_text(folder / name, f"{json.dumps(record, indent=2, allow_nan=False)}\n")
     table = classification_report(results.predictions)
     _write_text(folder / "classification_report.txt", f"{results.subtitle}\n\n{table}")
-    _write_predictions(folder / "predictions.csv", results.predictions)
+    _write_predictions(folder / "predictions.csv", results.calibrated)
     _write_text(folder / "index.html", page.render(results, drawings))
 
 
@@ -86,19 +86,24 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_predictions(path: Path, predictions: Predictions) -> None:
-    """Writes one row per image; nine digits restore a float32 exactly."""
+    """Writes one row per image, with the path in its source last.
+
+    Nine digits restore a float32 exactly.
+    """
     with path.open("w", encoding="utf-8", errors=ESCAPE, newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "predicted", *predictions.classes])
-        for name, label, predicted, row in zip(
+        rows.writerow(["path", "label", "predicted", *predictions.classes, "source_path"])
+        for path, name, label, predicted, row in zip(
             predictions.paths,
+            predictions.names,
             predictions.labels,
             predictions.predicted,
             predictions.probabilities,
             strict=True,
         ):
             words = (predictions.classes[label], predictions.classes[predicted])
-            rows.writerow([escape_name(name), *words, *(f"{p:.9g}" for p in row)])
+            numbers = (f"{p:.9g}" for p in row)
+            rows.writerow([escape_name(path), *words, *numbers, escape_name(name)])
 
 
 def _refuse_other_files(folder: Path) -> None:

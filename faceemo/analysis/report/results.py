@@ -26,8 +26,7 @@ class Results:
             own. Fields that are used where present: arch, variant, dataset (also from config) and
             majority_baseline (of validation).
         slices: Scores of the slices (`slices.score_slices`).
-        fitted: The run's temperature (`calibration.fit`), which only the section on calibration
-            applies; None if it has none.
+        fitted: The run's temperature (`calibration.fit`); None if it has none.
         extras: Optional material for the gallery.
     """
 
@@ -40,8 +39,15 @@ class Results:
     extras: GalleryExtras = dataclasses.field(default_factory=GalleryExtras)
 
     @functools.cached_property
+    def calibrated(self) -> Predictions:
+        """The predictions at the run's temperature: what `faceemo predict` gives for the images."""
+        if not self.fitted:
+            return self.predictions
+        return calibration.calibrate(self.predictions, self.fitted["temperature"])
+
+    @functools.cached_property
     def scores(self) -> dict[str, Any]:
-        """Scores of the split (`predictions.compute_scores`)."""
+        """Scores of the split (`predictions.compute_scores`); the loss is without temperature."""
         return compute_scores(self.predictions)
 
     @functools.cached_property

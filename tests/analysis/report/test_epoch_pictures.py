@@ -15,7 +15,9 @@ def test_pictures_are_the_figures_in_pixels(predictions):
         "validation/confusion_matrix": draw_confusion_matrix(
             compute_scores(predictions), subtitle="tiny, epoch 3"
         ),
-        "validation/misclassified": draw_worst(predictions, subtitle="tiny, epoch 3"),
+        "validation/misclassified": draw_worst(
+            predictions, subtitle="tiny, epoch 3, before calibration"
+        ),
     }
     assert found.keys() == figures.keys()
     for name, figure in figures.items():
