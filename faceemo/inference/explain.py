@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from tqdm import tqdm
 
 from faceemo import staging
@@ -29,7 +31,8 @@ from faceemo.inference.read_input import read_input
 # Side of the occluding patch per side of the image: it covers a mouth or an eye, but no face.
 _PATCH = 1 / 6
 _THEME = palette.LIGHT
-_WIDTH, _HEIGHT = 7.8, 2.5  # inches
+_WIDTH, _HEIGHT = 9.2, 2.95  # inches
+_BELOW = 0.55  # inches, for the legend
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,16 +153,16 @@ def draw_explanation(explanation: Explanation) -> Figure:
     prediction = explanation.prediction
     title, name = format_caption(prediction), shorten(escape_name(prediction.name), 90)
     figure = style.make_figure(_WIDTH, _HEIGHT, _THEME, title, name, grid=False)
-    face, heat, fall = (_add_axes(figure, 0.1 + 1.75 * place, 1.65) for place in range(3))
+    face, heat, fall = (_add_axes(figure, left, 1.65) for left in (0.1, 1.95, 4.4))
     size = explanation.crop.shape[0]
     extent = (0, size, size, 0)
     for axes in (face, heat, fall):
         axes.imshow(explanation.crop, cmap="gray", vmin=0, vmax=255, extent=extent)
         axes.axis("off")
-    _set_title(face, "the network's input")
-    _set_title(heat, f"Grad-CAM for {prediction.leaning}")
+    _set_title(face, f"the network's input, {size}x{size}")
+    _set_title(heat, f"Grad-CAM for {shorten(prediction.leaning, 14)}")
     # transparent where there is no evidence, so that the face stays visible
-    heat.imshow(
+    evidence = heat.imshow(
         explanation.heat,
         cmap="inferno",
         vmin=0,
@@ -168,7 +171,9 @@ def draw_explanation(explanation: Explanation) -> Figure:
         extent=extent,
         interpolation="bilinear",
     )
-    _set_title(fall, "fall when covered")
+    scale = _add_scale(figure, evidence, 3.65)
+    scale.set_ticks([0, 1], labels=["none", "most"])
+    _set_title(fall, "fall when covered, points")
     limit = max(0.01, float(np.abs(explanation.fall).max()))
     shades = fall.imshow(
         explanation.fall,
@@ -178,10 +183,10 @@ def draw_explanation(explanation: Explanation) -> Figure:
         alpha=compute_alpha(np.abs(explanation.fall) / limit),
         extent=extent,
     )
-    scale = figure.colorbar(shades, cax=_add_axes(figure, 5.32, 0.08), format="{x:+.2f}")
-    scale.outline.set_visible(False)
-    scale.ax.tick_params(labelsize=7)
-    _draw_bars(_add_axes(figure, 6.5, 1.2), prediction)
+    scale = _add_scale(figure, shades, 6.1)
+    scale.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+z.3g}" if value else "0")
+    _draw_bars(_add_axes(figure, 7.65, 1.45), prediction)
+    _draw_legend(figure, prediction.leaning)
     return figure
 
 
@@ -192,7 +197,30 @@ def compute_alpha(strength: np.ndarray) -> np.ndarray:
 
 def _add_axes(figure: Figure, left: float, width: float) -> Axes:
     """Adds axes with the height of a face; `left` and `width` are in inches."""
-    return figure.add_axes((left / _WIDTH, 0.1 / _HEIGHT, width / _WIDTH, 1.65 / _HEIGHT))
+    return figure.add_axes((left / _WIDTH, _BELOW / _HEIGHT, width / _WIDTH, 1.65 / _HEIGHT))
+
+
+def _add_scale(figure: Figure, shades: AxesImage, left: float) -> Colorbar:
+    """Adds the scale of a map's colours; `left` is in inches."""
+    scale = figure.colorbar(shades, cax=_add_axes(figure, left, 0.08))
+    scale.outline.set_visible(False)
+    scale.ax.tick_params(labelsize=7)
+    return scale
+
+
+def _draw_legend(figure: Figure, label: str) -> None:
+    """Says below the maps what their colours mean."""
+    lines = (
+        f"Grad-CAM: evidence for {label} in the last convolution, bright where it is greatest; "
+        "only places of this face can be compared.",
+        f"Covered: percentage points by which the probability of {label} falls (orange) or rises "
+        "(purple) when a grey patch covers the place.",
+    )
+    for row, line in enumerate(lines):
+        figure.text(
+            0.1 / _WIDTH, (0.36 - 0.16 * row) / _HEIGHT, style.replace_unprintable(line),
+            va="top", fontsize=7.5, color=_THEME.muted,
+        )  # fmt: skip
 
 
 def _draw_bars(axes: Axes, prediction: Prediction) -> None:
@@ -209,7 +237,7 @@ def _draw_bars(axes: Axes, prediction: Prediction) -> None:
     axes.set_xticks([])
     axes.invert_yaxis()
     axes.spines["bottom"].set_visible(False)
-    _set_title(axes, "probability")
+    _set_title(axes, "calibrated probability")
 
 
 def _set_title(axes: Axes, text: str) -> None:

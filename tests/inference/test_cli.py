@@ -161,3 +161,16 @@ def test_options_of_the_search_for_faces_reach_it(
     with pytest.raises(SystemExit):
         cli.main([*words, "--crops", "--min-face", "250"])
     assert "found --crops and --min-face" in capsys.readouterr().err
+
+
+def test_an_explanation_says_what_its_colours_and_numbers_mean():
+    found = Prediction.from_probabilities(0, "face.png", {"happy": 0.75, "sad": 0.25}, None, None)
+    flat = np.zeros((8, 8), np.float32)
+    figure = explain.draw_explanation(explain.Explanation(found, flat, flat, flat + 0.125))
+    said = " ".join(text.get_text() for text in figure.texts)
+    assert "percentage points by which the probability of happy falls" in said
+    figure.canvas.draw()
+    scales: Any = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    evidence, fall = ([label.get_text() for label in axes.get_yticklabels()] for axes in scales)
+    assert evidence == ["none", "most"]
+    assert {"+10", "0", "-10"} <= set(fall), "points, without a negative zero"
