@@ -47,7 +47,7 @@ def format_table(scores: Mapping[str, Score]) -> str:
     if SEEN in scores and UNSEEN in scores:
         gap, low, high = accuracy_difference(scores[SEEN], scores[UNSEEN])
         lines.append(
-            f"accuracy on seen minus unseen images: {100 * gap:+.1f} points "
-            f"(95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+            f"accuracy on seen minus unseen images: {100 * gap:+z.1f} points "
+            f"(95% interval {100 * low:+z.1f} to {100 * high:+z.1f})"
         )
     return "\n".join(lines)

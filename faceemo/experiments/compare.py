@@ -143,8 +143,8 @@ def _format_pair(one: str, first: ComparedRun, other: str, second: ComparedRun) 
     p, method = counts.mcnemar()
     return [
         f"{other} minus {one}",
-        f"  accuracy      {100 * difference:+.1f} points, 95% interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}",
+        f"  accuracy      {100 * difference:+z.1f} points, 95% interval {100 * low:+z.1f} to "
+        f"{100 * high:+z.1f}",
         f"  correct       both {counts.both:,}, neither {counts.neither:,}, only {one} "
         f"{counts.first:,}, only {other} {counts.second:,}",
         f"  McNemar       p = {p:.2g} ({method})",

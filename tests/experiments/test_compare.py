@@ -134,3 +134,10 @@ def test_a_run_is_not_compared_with_itself(tmp_path, run):
     code, _, message = run(one, tmp_path / "a" / ".." / one.name)
     assert code == 2
     assert "expected different runs to compare" in message
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus(tmp_path, monkeypatch):
+    runs = [compare.read_run(write_run(tmp_path / name, LABELS), "validation") for name in "ab"]
+    monkeypatch.setattr(compare.PairedCounts, "difference", lambda _: (-0.0004, -0.0003, 0.0004))
+    printed = compare.format_comparison(runs)
+    assert "+0.0 points, 95% interval +0.0 to +0.0" in printed
