@@ -10,7 +10,7 @@ import numpy as np
 from faceemo import staging
 from faceemo.assets.downloads import file_digest
 from faceemo.errors import UserError
-from faceemo.inference.export import keras_file, onnx_file, stablehlo, tflite
+from faceemo.inference.export import keras_file, onnx_file, places, stablehlo, tflite
 from faceemo.inference.images import load_images
 from faceemo.inference.inputs import find_images
 from faceemo.inference.predictor import Predictor
@@ -61,6 +61,16 @@ def _writer_in_float32(
     return lambda trained, path: write(_in_float32(trained), path)
 
 
+def _write_npz(trained: TrainedModel, path: Path) -> None:
+    """Writes a network's arrays with its recipe, without the folders of this machine."""
+    TrainedModel.from_recipe(
+        places.shorten_paths(trained.recipe),
+        trained.variables,
+        trained.temperature,
+        trained.best_epoch,
+    ).save(path)
+
+
 _WITH_CHANNEL = "uint8 [N, {side}, {side}, 1], grey face crops, 0 to 255"
 _ONE_BY_ONE = (
     "uint8 [1, {side}, {side}, 1], a grey face crop, 0 to 255; the interpreter's "
@@ -77,7 +87,7 @@ FORMATS = {
     "keras": Format(".h5", _writer_in_float32(keras_file.write), keras_file.load, _WITH_CHANNEL),
     "npz": Format(
         ".npz",
-        lambda trained, path: trained.save(path),
+        _write_npz,
         lambda path: Predictor(_in_float32(TrainedModel.load(path))).probabilities,
         _PREPROCESSED,
         output="arrays by name; preprocessing and temperature are data, see 'about' in the file",
@@ -192,19 +202,6 @@ def _describe(
         "preprocessing": trained.preprocessing.to_dict(),
         "temperature": trained.temperature,
         "best_epoch": trained.best_epoch,
-        "config": _without_places(trained.recipe["config"]),
+        "config": places.remove_places(trained.recipe["config"]),
         "checked": {"faces": faces, "largest_difference": difference},
     }
-
-
-def _without_places(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration without the folders of the machine on which the network trained.
-
-    The fields data_dir and source are left out; files of weights and of teachers keep their names.
-    """
-    kept = {name: value for name, value in config.items() if name not in ("data_dir", "source")}
-    for name in kept.keys() & {"weights", "teacher"}:
-        kept[name] = "+".join(
-            text.replace("\\", "/").rpartition("/")[2] for text in kept[name].split("+")
-        )
-    return kept

@@ -19,7 +19,6 @@ from PIL import Image
 from faceemo.commands import cli, infer
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
-from faceemo.inference.export import export as export_module
 from faceemo.inference.export import keras_file
 from faceemo.inference.export.export import FORMATS, TOLERANCE, _load_faces, export
 from faceemo.inference.predictor import load
@@ -224,18 +223,6 @@ def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkey
         export(network, "keras", tmp_path / "model.h5", faces)
     assert tuple(FORMATS) == infer.EXPORTS
     assert tuple(keras_file._CONSTRUCTORS) == ARCHS
-
-
-def test_the_description_names_no_folder_of_the_machine():
-    config = {
-        "arch": "vgg16",
-        "data_dir": "/home/ann/data",
-        "source": "C:\\faces.zip",
-        "weights": "/home/ann/weights/a.npz",
-        "teacher": "checkpoints/one+C:\\runs\\two+builtin",
-    }
-    expected = {"arch": "vgg16", "weights": "a.npz", "teacher": "one+two+builtin"}
-    assert export_module._without_places(config) == expected
 
 
 def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
