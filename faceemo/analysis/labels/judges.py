@@ -13,7 +13,7 @@ import numpy as np
 from faceemo.analysis.labels import embeddings, hog, suspects
 from faceemo.analysis.labels.embeddings import FrozenBackbone
 from faceemo.analysis.labels.suspects import Verdict
-from faceemo.analysis.statistics import wilson_interval
+from faceemo.analysis.predictions_csv import Score, score
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 
@@ -26,41 +26,25 @@ class Judge:
 
     Attributes:
         about: Its features in words.
-        images: Number of kept images that it judged.
-        right: Number of those whose label it predicted, out of fold.
-        majority: The most frequent label among them.
-        baseline: Share of that label.
+        score: Its predictions out of fold on the kept images that it judged.
     """
 
     about: str
-    images: int
-    right: int
-    majority: str
-    baseline: float
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the labels that it predicted."""
-        return self.right / self.images
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval of the accuracy."""
-        return wilson_interval(self.right, self.images)
+    score: Score
 
     @property
     def is_useless(self) -> bool:
         """Whether it may be no better than always predicting the most frequent label."""
-        return self.interval[0] <= self.baseline
+        return self.score.interval[0] <= self.score.baseline
 
     def describe(self) -> str:
         """Describes the judge in a line."""
-        low, high = self.interval
+        low, high = self.score.interval
         warning = "; it may know nothing: its suspects mean nothing" if self.is_useless else ""
         return (
-            f"{self.about}: predicts {self.accuracy:.3f} of the labels of {self.images:,} kept "
-            f"images (95% interval {low:.3f} to {high:.3f}); always predicting '{self.majority}' "
-            f"gives {self.baseline:.3f}{warning}"
+            f"{self.about}: predicts {self.score.accuracy:.3f} of the labels of "
+            f"{self.score.images:,} kept images (95% interval {low:.3f} to {high:.3f}); always "
+            f"predicting '{self.score.majority}' gives {self.score.baseline:.3f}{warning}"
         )
 
 
@@ -151,7 +135,6 @@ def _measure(rows: Sequence[Row], verdict: Verdict, places: np.ndarray, about: s
     kept = [int(place) for place in places if rows[place].fate == ledger.KEPT]
     if not kept:
         return None
-    right = int((verdict.predicted[kept] == verdict.labels[kept]).sum())
-    counts = np.bincount(verdict.labels[kept])
-    most = int(counts.argmax())
-    return Judge(about, len(kept), right, verdict.classes[most], float(counts[most] / len(kept)))
+    names = np.array(verdict.classes)
+    labels, predicted = names[verdict.labels[kept]], names[verdict.predicted[kept]]
+    return Judge(about, score(list(zip(labels.tolist(), predicted.tolist(), strict=True))))

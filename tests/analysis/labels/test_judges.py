@@ -59,7 +59,7 @@ def test_a_network_judges_only_what_it_was_not_trained_on(parts):
     trained = backbone_of(lambda rows: frozenset(r.path for r in rows if r.split == "train"))
     verdict, found = judges.judge(rows, images, trained, 0, FOLDS)
     assert parts == [("network", 8), ("gradients", 20)]
-    assert [(one.about, one.images, one.right) for one in found] == [
+    assert [(one.about, one.score.images, one.score.right) for one in found] == [
         ("the network", 8, 8), ("oriented gradients", 12, 6)
     ]  # fmt: skip
     assert not found[0].is_useless
@@ -81,7 +81,7 @@ def test_gradients_judge_what_is_left(parts, seen):
     verdict, found = judges.judge(rows, np.zeros((20, 48, 48), np.uint8), trained, 0, FOLDS)
     by_network = seen == "none"
     assert parts == [("network", 20)] if by_network else [("gradients", 20)]
-    assert [one.images for one in found] == [20]
+    assert [one.score.images for one in found] == [20]
     assert len(verdict.labels) == 20
 
 
