@@ -1,6 +1,5 @@
 """A page of images and text, drawn with matplotlib (no window, no global state)."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from faceemo import staging
+from faceemo.data.prepare import glyphs
 from faceemo.errors import escape_name
 
 # Okabe and Ito's colours, which can be told apart with any colour vision.
@@ -19,9 +19,9 @@ DPI = 150
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a PNG; letters that the font lacks become boxes, without a warning for each."""
-    with staging.file(path) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    """Writes a PNG, with all characters of its texts (see `glyphs.complete_fonts`)."""
+    glyphs.complete_fonts(figure)
+    with staging.file(path) as partial:
         figure.savefig(partial)
 
 
