@@ -15,6 +15,7 @@ sys.path.append(str(SCRIPTS))
 
 import write_docs
 from documentation import configuration, troubleshooting, tutorial
+from documentation.user_errors import find_messages
 
 
 def test_the_page_of_fields_is_current():
@@ -61,6 +62,40 @@ def test_the_page_of_errors_is_complete():
 def test_refusals_of_the_disk_are_on_the_page_of_errors():
     text = (REPOSITORY / "docs/troubleshooting.md").read_text("utf-8")
     assert all(f"`{expected}`" in text for expected, _ in errors._REFUSALS.values())
+
+
+def is_variable(word):
+    """Returns whether a word stands for what varies: '…', '...', or a name in capitals."""
+    return not re.search("[a-z0-9]", word)
+
+
+def begins(heading, message):
+    """Returns whether the words of a message, with what varies in them, begin like a heading."""
+    if not heading or not message:
+        return not heading
+    if is_variable(message[0]):
+        return any(begins(heading[n:], message[1:]) for n in range(1, len(heading) + 1))
+    fixed = re.split(r"…|[A-Z]{3,}", message[0].rstrip(",:"))
+    same = re.fullmatch(".*".join(map(re.escape, fixed)), heading[0].rstrip(",:"))
+    return bool(same or is_variable(heading[0])) and begins(heading[1:], message[1:])
+
+
+def test_errors_that_are_explained_have_the_words_of_the_code():
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text("utf-8")
+    by_hand = " ".join(page.partition(troubleshooting.BEGIN)[0].split())
+    headings = re.findall(r'"expected ([^"]+)"', by_hand)
+    assert len(headings) > 20
+    messages = [re.sub(r"[\[\]]", "", found.expected).split() for found in find_messages()]
+    lost = []
+    for heading in headings:
+        words = heading.partition(";")[0].split()
+        # A message that begins with what varies could begin with anything.
+        fixed = (
+            messages if is_variable(words[0]) else (m for m in messages if not is_variable(m[0]))
+        )
+        if not any(begins(words, message) for message in fixed):
+            lost.append(heading)
+    assert lost == []
 
 
 def test_warnings_are_on_the_page_of_errors():
