@@ -230,7 +230,7 @@ def _choose_sizes(source: Source, layout: Layout) -> Choice:
         "sizes",
         {"image_size": IMAGE_SIZE, "native_size": NATIVE_SIZE},
         f"those of faceemo's network; half of the images have {side:,} pixels or more on the "
-        "shorter side; they are used whole, so they should be cropped to the face",
+        "shorter side; each image is used whole, so it should show little besides the face",
     )
 
 
@@ -298,7 +298,7 @@ def _choose_data(path: Path, data_dir: str, counts: Mapping[str, Mapping[str, in
     reason = "no near copy of a validation image is in train"
     if "validation" not in counts:
         fields["validation_share"] = _validation_share(counts)
-        reason = f"validation is drawn by class, as there is none; {reason}"
+        reason = f"{path} has no validation split, so a share of each class is set aside; {reason}"
     fields |= {"source": str(path), "data_dir": data_dir}
     return Choice("data", fields, f"{reason}; {path} is only read")
 
