@@ -176,6 +176,7 @@ def test_the_first_line_tells_what_is_trained_and_on_what():
     assert first == "MobileNet, variant 3, 64 px, batch 32, 6 epochs, weights none, 1 cpu device"
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_that_it_is_saved_also_by_its_exit_code(tmp_path):
     code = """
 from absl import app
@@ -238,6 +239,7 @@ def test_the_plan_needs_no_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_mode_imports_only_what_it_needs():
     """Each of these takes from half a second to four."""
     code = """

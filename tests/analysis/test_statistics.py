@@ -69,6 +69,7 @@ def test_f1_interval_has_its_nominal_coverage():
     assert inside / 4000 == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.slow
 def test_macro_f1_interval_agrees_with_scipys_bootstrap():
     rng = np.random.default_rng(1)
     labels = rng.choice(4, 150, p=[0.5, 0.25, 0.2, 0.05])

@@ -81,6 +81,7 @@ def test_an_invalid_model_name_is_refused(name, tmp_path):
         sweep.plan_runs(tmp_path, finals.parse_models([name]))
 
 
+@pytest.mark.slow
 def test_trained_models_are_stored_and_failures_are_listed(script, monkeypatch, tmp_path, capsys):
     program = tmp_path / "stand_in.py"
     program.write_text(textwrap.dedent(STAND_IN))

@@ -82,6 +82,7 @@ def board(tmp_path_factory, make_predictions):
     return root, records, leaderboard.write(root, leaderboard.read_rows(root), {"x": "no room"})
 
 
+@pytest.mark.slow
 def test_runs_on_the_same_images_share_a_comparison(board):
     root, records, _ = board
     names = list(records)
@@ -129,6 +130,7 @@ def test_headings_have_text_and_nothing_needs_hovering(board):
     assert " (epoch 1)</b></dt><dd>nearly all answers are &#39;happy&#39;</dd>" in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("dark", [False, True])

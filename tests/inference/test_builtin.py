@@ -42,6 +42,7 @@ def test_load_without_a_path_predicts_with_it():
     assert len({tuple(one.probabilities.values()) for one in predictions}) == 3
 
 
+@pytest.mark.slow
 def test_its_backbone_is_a_start_for_other_classes():
     trained = TrainedModel.load(FOLDER)
     config = make_config("mobilenet", "0,image_size=32,weights=builtin,classes=calm+angry")

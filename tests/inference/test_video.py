@@ -111,6 +111,7 @@ def smooth_rows(plain, decay):
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_a_webcam_is_predicted_drawn_smoothed_and_ended_by_ctrl_c(
     with_small_predictor, film, tmp_path, monkeypatch, capsys
 ):

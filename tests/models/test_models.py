@@ -62,6 +62,7 @@ def test_parameter_count_equals_keras(model):
     assert shapes["batch_stats"] == {}
 
 
+@pytest.mark.slow
 def test_initial_values_are_keras_default(model):
     first, again, other = (jax.tree.map(np.asarray, model.init(seed)) for seed in (1, 1, 2))
     flat: dict[str, Any] = traverse_util.flatten_dict(first["params"], sep="/")
@@ -82,6 +83,7 @@ def test_initial_values_are_keras_default(model):
     assert not kernels["head"]["fc1"]["kernel"]
 
 
+@pytest.mark.slow
 def test_every_image_size_starts_from_the_same_backbone(model):
     larger = models.build(make_config("vgg16", "7,image_size=96"))
     small, large = model.init(1)["params"], larger.init(1)["params"]

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.places import REPOSITORY
 
 # Prints the number of programs found on disk, and the bits of a result.
@@ -37,6 +39,7 @@ def compile_in_process(**environment):
     return json.loads(process.stdout)
 
 
+@pytest.mark.slow
 def test_a_second_start_finds_every_program_and_the_same_numbers(tmp_path):
     hits, value = compile_in_process(FACEEMO_CACHE=str(tmp_path))
     assert hits == 0

@@ -5,12 +5,14 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from faceemo.train import ema
 from faceemo.train.state import TrainState
 from tests.support.train.recipe_steps import make_batch, train
 
 
+@pytest.mark.slow
 def test_the_average_follows_tensorflows_formula():
     """The averaged parameters are those of the same training without an average."""
     start, plain, _ = train(make_batch(8), devices=1, steps=30)

@@ -54,6 +54,7 @@ def assert_close(tree, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, other)
 
 
+@pytest.mark.slow
 def test_two_devices_train_like_one():
     batch = make_batch(8)
     _, one, sums = run(batch, devices=1, steps=3)

@@ -69,6 +69,7 @@ def test_the_noise_fills_the_range_evenly(erased):
     assert (noise.min(), noise.max()) == (0, 255)
 
 
+@pytest.mark.slow
 def test_erasing_depends_on_the_images_own_key_alone():
     images = jax.random.uniform(jax.random.PRNGKey(0), (6, 20, 20)) * 255
     together = erase(images, make_keys()[:6], 0.9)

@@ -36,6 +36,7 @@ def test_the_variants_use_the_levels_of_the_study():
     assert {variant.augmentation for variant in VARIANTS} == {"none", "low", "mid", "high"}
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_every_level_that_draws():
     figure = augmentation_sheet.draw_augmentation_sheet(make_split(4, 0).images, 0)
     titles = [text.get_text() for text in figure.texts]
@@ -51,6 +52,7 @@ def test_the_sheets_widest_limits_hold_those_of_every_level():
     assert augmentation_sheet.widest_limits(of_study) == AUGMENTATIONS["high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", AUGMENTATIONS)
 def test_the_training_step_applies_every_level(level):
     split = make_split(4, 0)

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 
 from faceemo.data.ledger import groups, ledger
@@ -12,6 +13,7 @@ from tests.support.data.ledgers import STRICT, face_row, fates, find_matches, le
 from tests.support.data.likeness import alike
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(ledgers(), some_rules)
 def test_all_images_of_a_group_match_its_centre(rows, rules):

@@ -71,6 +71,7 @@ def test_policy_original_keeps_one_image_of_each_hash(rows, rules):
                 assert number < int(other.path.split("/")[-1].removesuffix(".jpg"))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(ledgers(), some_rules)
 def test_policy_strict_keeps_no_match_across_splits(rows, rules):

@@ -95,6 +95,7 @@ def rows(tmp_path_factory):
     return root, {row.path: row for row in ledger.read(root)}, plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_file_is_kept_or_left_out_with_its_reason(rows, name):
     root, by_path, _ = rows

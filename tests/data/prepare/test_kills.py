@@ -20,8 +20,9 @@ from tests.support.data.planted import (
     write_zip,
 )
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_run_after_a_kill_at_any_point_gives_the_usual_results(
     prepared, tmp_path, detector, no_pictures
 ):

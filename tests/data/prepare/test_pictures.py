@@ -12,6 +12,8 @@ from tests.support.data import forms
 from tests.support.data.planted import NUM_DECODABLE, PLANTED, write_zip
 from tests.support.data.rows import row
 
+pytestmark = pytest.mark.slow
+
 
 def test_pictures_are_large_not_blank_and_drawn_again_if_deleted(tmp_path, detector):
     root = write_zip(tmp_path / "root")

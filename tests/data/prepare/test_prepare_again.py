@@ -83,6 +83,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_results_are_repaired_with_as_little_work_as_possible(prepared, detector, damage):
     do_damage, repeated = DAMAGE[damage]

@@ -20,6 +20,7 @@ from tests.support.data.remembering import read_fates, row_number
 pytestmark = pytest.mark.usefixtures("caching_detector")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "header", [("emotion", "pixels", "Usage"), ("emotion", " Usage", " pixels")]
 )

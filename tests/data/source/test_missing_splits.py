@@ -31,6 +31,7 @@ def near_pairs(rows):
                     yield one, other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["train and test", "train and validation", "classes only"])
 def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
     kept = {

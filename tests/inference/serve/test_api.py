@@ -44,6 +44,7 @@ def assert_same(face, prediction):
     assert face["face_confidence"] == prediction.face_confidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["photo", "crop", *odd_files()])
 def test_an_image_gets_the_predictions_of_the_predictor(api, predictor, tmp_path, name):
     content = {"photo": photo_png(), "crop": crop_png(4), **odd_files()}[name]

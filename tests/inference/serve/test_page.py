@@ -222,6 +222,7 @@ def test_nothing_is_wider_than_the_window(page, address, files, width, dark):
         assert page.evaluate(WIDER) == []
 
 
+@pytest.mark.slow
 def test_a_stopped_server_is_reported(tab, predictor):
     with open_api(predictor) as api:
         with serve_app(api.app) as url:

@@ -11,6 +11,8 @@ import pytest
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Mode
 
+pytestmark = pytest.mark.slow
+
 LAYER = BatchNorm(epsilon=1.001e-5, block="top")
 TRAINING = frozenset({"top"})
 # Content of padded rows: it would change every number if it were used.

@@ -18,6 +18,8 @@ from faceemo.models import efficientnetb0
 from faceemo.models.preprocessing import preprocess
 from faceemo.models.weights import torch_pickle
 
+pytestmark = pytest.mark.slow
+
 SIDE = 224
 # Predictions of Lite0, rewritten in PyTorch 2.14, for scikit-learn's images of a dahlia and of
 # Beijing's Summer Palace: ImageNet's classes 'daisy' and 'palace', and their probabilities.
@@ -59,7 +61,6 @@ def test_arrays_equal_those_that_pytorch_reads(path):
         assert (numbers.flat[0], numbers.flat[-1]) == (first, last)
 
 
-@pytest.mark.slow
 def test_with_relu6_predictions_equal_lite0(path, model, loaded, monkeypatch):
     monkeypatch.setattr(efficientnetb0.nn, "swish", nn.relu6)
     variables, preprocessing, _ = loaded

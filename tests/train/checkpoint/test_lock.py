@@ -21,6 +21,7 @@ with lock_workdir(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_and_removes_nothing_of_the_first(tmp_path):
     saving = tmp_path / "run" / "latest" / "5.orbax-checkpoint-tmp"
     saving.mkdir(parents=True)

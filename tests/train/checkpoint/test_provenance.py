@@ -41,6 +41,7 @@ def altered(split):
     return dataclasses.replace(split, images=images)
 
 
+@pytest.mark.slow
 def test_every_earlier_run_is_known_also_through_a_conversion(chain):
     folder, splits, first, second = chain
     third = make_recipe_from(folder / "second.npz", splits)
