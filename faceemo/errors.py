@@ -1,6 +1,5 @@
 """Errors that the user can fix, how commands report them, and names as printable text."""
 
-import argparse
 import codecs
 import contextlib
 import difflib
@@ -12,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 _ELSEWHERE = (
     "or choose other folders: data_dir or --workdir for what is written, source for the images"
@@ -166,7 +165,8 @@ def suggest_path(path: Path, names: Iterable[str] = ()) -> str:
     """
     if path.exists():
         return ""
-    if name := suggestion(str(path).partition(":")[0], names):
+    typed, colon, rest = str(path).partition(":")
+    if name := suggestion(typed, names, f" (did you mean '{{}}{colon}{rest}'?)"):
         return name
     missing, rest = path, Path()
     while not missing.parent.is_dir():
@@ -176,20 +176,6 @@ def suggest_path(path: Path, names: Iterable[str] = ()) -> str:
     if sibling is None or not (sibling / rest).exists():
         return ""
     return f" (did you mean '{sibling / rest}'?)"
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """An argument parser that suggests the closest choice or option for a mistyped one."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints usage and message with a suggestion, and exits with code 2."""
-        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
-            choices = [choice.strip("'") for choice in match[2].split(", ")]
-            message += suggestion(match[1], choices)
-        elif match := re.search(r"unrecognized arguments:.*?--([\w-]+)", message):
-            options = set(re.findall(r"--([\w-]+)", self.format_help()))
-            message += suggestion(match[1], options, " (did you mean --{}?)")
-        super().error(message)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
     python scripts/audit_foreign.py --rows 0-28708 \
         --predictions checkpoints/vgg16-7/report/validation/predictions.csv
-    python scripts/audit_foreign.py --trained rows_or_hashes.txt --data_dir data
+    python scripts/audit_foreign.py --trained rows_or_hashes.txt --data-dir data
 
 Give the images that the model was trained on: rows of FER2013 (its files are named by row), or a
 text file with one row, range of rows or sha256 of a file per line. The images are looked up in
@@ -11,7 +11,6 @@ duplicate of one or of its mirror image, counts as 'twin seen'. Without --predic
 only counted.
 """
 
-import argparse
 import collections
 from pathlib import Path
 
@@ -19,14 +18,13 @@ from faceemo import errors
 from faceemo.analysis import predictions_csv
 from faceemo.analysis import seen_images as scored
 from faceemo.commands.images import add_rules, read_rules
+from faceemo.commands.parser import Parser
 from faceemo.data.ledger import ledger, seen_elsewhere
 
 if __name__ == "__main__":
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=Path,
         default=Path("data"),
         help="folder of the prepared data (default: data)",

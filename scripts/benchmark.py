@@ -6,11 +6,10 @@
 pip install -e '.[bench]'.
 """
 
-import argparse
-
 from benchmarks import data, first, infer, labels, models, scaling, serve, timing, train
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 
 KINDS = {
     "models": models,
@@ -26,15 +25,12 @@ KINDS = {
 
 def main() -> None:
     """Runs the benchmark that the command line names."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, module in KINDS.items():
         own = kinds.add_parser(
             name, help=str(module.__doc__).partition("\n")[0], description=module.__doc__
         )
-        own.formatter_class = argparse.RawDescriptionHelpFormatter
         module.add_arguments(own)
     options = parser.parse_args()
     print(timing.describe_machine())

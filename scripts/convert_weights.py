@@ -7,11 +7,11 @@ that faceemo downloads by name, such as 'imagenet'. To train from the result, gi
 --config.weights=my_weights.npz.
 """
 
-import argparse
 import itertools
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 from faceemo.config import ARCHS
 from faceemo.config.backbones import BACKBONES
 from faceemo.models import conversion
@@ -19,9 +19,7 @@ from faceemo.models import conversion
 
 def main() -> None:
     """Converts the weights and prints the report."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--arch", required=True, choices=ARCHS)
     names = dict.fromkeys(itertools.chain(*(facts.weights for facts in BACKBONES.values())))
     parser.add_argument(

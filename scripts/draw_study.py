@@ -6,13 +6,13 @@
 Writes model_versions.png, model_accuracies.png and emotion_class_performance.png into --out.
 """
 
-import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from faceemo import errors, staging
 from faceemo.analysis.theme import style
+from faceemo.commands.parser import Parser
 from faceemo.config import SPLITS
 from faceemo.experiments import finals, finals_figure, leaderboard, study_figures
 from faceemo.experiments.leaderboard import Row
@@ -36,9 +36,7 @@ def read_scores(rows: Iterable[Row], root: Path, split: str) -> list[dict]:
 
 def main() -> None:
     """Draws the figures and prints their paths."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--root",
         type=Path,

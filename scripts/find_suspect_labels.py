@@ -1,34 +1,32 @@
 """Finds labels that are probably wrong and shows their images on a page; leaves out none by itself.
 
-    python scripts/find_suspect_labels.py --data_dir data
-    python scripts/find_suspect_labels.py --data_dir data --arch vgg16 --weights imagenet
-    python scripts/find_suspect_labels.py --data_dir data --workdir checkpoints/RUN
+    python scripts/find_suspect_labels.py --data-dir data
+    python scripts/find_suspect_labels.py --data-dir data --arch vgg16 --weights imagenet
+    python scripts/find_suspect_labels.py --data-dir data --workdir checkpoints/RUN
 
 Predicts every screened image of train and validation with a model that has not learned its label:
 logistic regression on features of the image, out of fold. The features are those of the network
 that comes with faceemo, but for images that it was trained on, which are judged by their oriented
 gradients. Prints how good each judge is, writes label_score and predicted_label into
 data/ledger.jsonl, and the page data/suspect_labels.html. Images are left out only with
---drop_below, and never from validation and test. With --arch the features are those of a
+--drop-below, and never from validation and test. With --arch the features are those of a
 pretrained backbone; with --workdir those of a finished run's backbone, which does not judge the
 images that the run was trained on; with --gradients all images are judged by oriented gradients.
 """
 
-import argparse
 from pathlib import Path
 
 from faceemo import errors
 from faceemo.analysis.labels import embeddings, label_search, suspects
+from faceemo.commands.parser import Parser
 from faceemo.config import ARCHS
 
 
 def main() -> None:
     """Searches for suspect labels and prints how good the judges are and where the page is."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=Path,
         default=Path("data"),
         help="folder of the prepared data (default: %(default)s)",
@@ -45,7 +43,7 @@ def main() -> None:
         help="weights of the backbone, as in the field `weights` (default: %(default)s)",
     )
     parser.add_argument(
-        "--image_size",
+        "--image-size",
         type=int,
         default=96,
         help="side of the backbone's input, pixels (default: %(default)s)",
@@ -57,7 +55,7 @@ def main() -> None:
         "--seed", type=int, default=1991921, help="seed of the folds (default: %(default)s)"
     )
     parser.add_argument(
-        "--drop_below",
+        "--drop-below",
         type=float,
         metavar="SCORE",
         help="also leave out training images whose label has a probability below SCORE, from 0 to "
@@ -65,7 +63,7 @@ def main() -> None:
         "by its own fields: give it suspect_below=SCORE too, otherwise the images come back",
     )
     parser.add_argument(
-        "--include_test",
+        "--include-test",
         action="store_true",
         help="also judge and show the images of the test split",
     )

@@ -11,21 +11,18 @@ version make the same ones. A failing input is simplified and saved, and the com
 is printed; the exit code is then 1.
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
 from fuzzing import fuzzer
 
-from faceemo import errors
+from faceemo.commands.parser import Parser
 
 
 def main() -> int:
     """Runs the fuzzer or replays one input; returns the exit code."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--target", required=True, choices=list(fuzzer.SOURCES))
     parser.add_argument(
         "--inputs", type=int, default=10_000, help="number of inputs (default: %(default)s)"

@@ -1,18 +1,18 @@
 """Stores difference hashes of the images that a network was trained on, beside the network.
 
-    python scripts/hash_training_images.py --data_dir data --network builtin
+    python scripts/hash_training_images.py --data-dir data --network builtin
 
 By the hashes `find_suspect_labels.py` recognises images whose labels the network has learned. They
 are those of the kept training images of a prepared dataset, and are written only if these are
 exactly the images in the network's recipe.
 """
 
-import argparse
 from pathlib import Path
 
 from faceemo import errors
 from faceemo.analysis.labels import training_images
 from faceemo.assets import builtin
+from faceemo.commands.parser import Parser
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.measure import hashing
@@ -21,11 +21,9 @@ from faceemo.train.checkpoint import trained_model
 
 def main() -> None:
     """Writes the hashes and prints where they are."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=Path,
         default=Path("data"),
         help="folder of the prepared data (default: %(default)s)",

@@ -7,7 +7,6 @@ images, so that they were nearly black. faceemo refuses such a run; here that ch
 message. The run's folder is temporary, so that nobody uses its checkpoints by mistake.
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without TensorFlow's start-up messages
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 from faceemo.config import make_config, validate
 from faceemo.experiments import run
 from faceemo.train import compile_cache, steps
@@ -47,9 +47,7 @@ def restore_defect() -> None:
 
 def main() -> None:
     """Trains, and prints how often each class is predicted on validation."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("model", metavar="ARCH:VARIANT[,FIELD=VALUE...]")
     arch, _, arg = parser.parse_args().model.partition(":")
     compile_cache.enable()

@@ -1,39 +1,47 @@
 """Prints the ledger as a table: measurements, fate and reason of each image.
 
-    python scripts/show_ledger.py --data_dir data
+    python scripts/show_ledger.py --data-dir data
     python scripts/show_ledger.py --fate duplicate --label sad --leaks train --limit 20
     python scripts/show_ledger.py --sort blank --columns path blank fate
 
 Without --sort the images are ordered by path. The last line counts the images that match.
 """
 
-import argparse
 import dataclasses
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import tables
 
 FIELDS = [field.name for field in dataclasses.fields(ledger.Row)]
 
+
+def _spell(name: str) -> str:
+    """Returns the name of a fate or field as the ledger spells it: 'no face' is no_face."""
+    return name.replace(" ", "_").replace("-", "_")
+
+
 if __name__ == "__main__":
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=Path,
         default=Path("data"),
         help="folder of the prepared data (default: data)",
     )
-    parser.add_argument("--fate", choices=ledger.FATES, help="only images with this fate")
+    parser.add_argument(
+        "--fate", type=_spell, choices=ledger.FATES, help="only images with this fate"
+    )
     parser.add_argument("--split", choices=SPLITS, help="only images of this split")
     parser.add_argument("--label", help="only images with this label")
     parser.add_argument("--leaks", choices=SPLITS, help="only images that are in this split too")
     parser.add_argument("--path", default="", help="only paths that contain this text")
-    parser.add_argument("--sort", choices=FIELDS, help="sort by this field, the largest first")
+    parser.add_argument(
+        "--sort", type=_spell, choices=FIELDS, help="sort by this field, the largest first"
+    )
     parser.add_argument(
         "--limit",
         type=int,
@@ -41,7 +49,8 @@ if __name__ == "__main__":
         help="maximum number of lines, 0 for all (default: %(default)s)",
     )
     parser.add_argument(
-        "--columns", nargs="+", choices=FIELDS, default=tables.LEDGER_COLUMNS, metavar="FIELD",
+        "--columns", nargs="+", type=_spell, choices=FIELDS,
+        default=tables.LEDGER_COLUMNS, metavar="FIELD",
         help=f"fields to print, from {', '.join(FIELDS)}",
     )  # fmt: skip
     options = parser.parse_args()

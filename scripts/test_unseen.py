@@ -7,16 +7,14 @@ and WORKDIR/test_opened.json. A run whose test split was opened before is refuse
 given: a model chosen by its test result has no unbiased test result any more.
 """
 
-import argparse
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 from faceemo.experiments import run
 
 if __name__ == "__main__":
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "workdirs", nargs="+", type=Path, metavar="WORKDIR", help="folder of a finished run"
     )

@@ -8,20 +8,18 @@ Compares the checkpoints and metrics of the two runs bit for bit. All other argu
 `python -m faceemo.main`.
 """
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.commands.parser import Parser
 from faceemo.experiments import resume_proof
 
 
 def main() -> None:
     """Runs the check and prints the verdict; the exit code is 1 if the runs differ."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--kills",
         type=int,

@@ -5,15 +5,16 @@ from pathlib import Path
 from faceemo import data, errors, staging
 from faceemo.analysis.dataset import augmentation_sheet
 from faceemo.analysis.theme import style
+from faceemo.commands.parser import Parser
 from faceemo.config import classes_of, make_config, validate
 
 
 def main() -> None:
     """Draws the figure and prints its path."""
     defaults = make_config("vgg16")
-    parser = errors.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         default=defaults.data_dir,
         help="folder of the prepared data (default: %(default)s)",
     )
@@ -30,7 +31,7 @@ def main() -> None:
         "--seed", type=int, default=defaults.seed, help="seed of images and augmentation"
     )
     parser.add_argument(
-        "--native_size",
+        "--native-size",
         type=int,
         default=defaults.native_size,
         help="side of the images, pixels (default: %(default)s)",

@@ -9,7 +9,6 @@ into the page; it takes minutes, and needs Chromium for two screenshots. `produc
 README's picture, with the tutorial's picture of a report.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # the tutorial uses tests.suppo
 from documentation import configuration, product, troubleshooting, tutorial
 
 from faceemo import errors, staging
+from faceemo.commands.parser import Parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -64,9 +64,7 @@ PAGES = {
 
 def main() -> None:
     """Writes the pages that the command line names."""
-    parser = errors.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("pages", nargs="+", choices=list(PAGES), help="pages to write")
     options = parser.parse_args()
     with errors.reported():

@@ -26,7 +26,7 @@ def score_groups(
         raise UserError(
             expected="predictions on images of this ledger",
             found=f"{len(unknown):,} images that it does not hold, such as {unknown[0]!r}",
-            fix="give the folder of the dataset that was evaluated as --data_dir",
+            fix="give the folder of the dataset that was evaluated as --data-dir",
         )
     groups = {ALL: list(predictions.values())}
     for group in (SEEN, TWIN_SEEN, UNSEEN):

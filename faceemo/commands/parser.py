@@ -4,10 +4,12 @@ import argparse
 import contextlib
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from faceemo import errors
+from faceemo.commands import usage_errors
 
 FAILURE_CODES = "2 if something that was given does not fit, with one line that names it"
 
@@ -62,8 +64,11 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: {shown})"
 
 
-class Parser(errors.ArgumentParser):
-    """A parser that takes options with dashes or underscores: --data-dir is --data_dir, too."""
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options with dashes or underscores: --data-dir is --data_dir, too.
+
+    It refuses what it does not know in one line, as commands refuse all mistakes.
+    """
 
     def __init__(self, **settings: Any):
         """Takes the settings of `argparse.ArgumentParser`."""
@@ -71,14 +76,23 @@ class Parser(errors.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
         """Parses the arguments after writing all options with dashes."""
-        return super().parse_known_args(None if args is None else _with_dashes(args), namespace)
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(_with_dashes(words), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line in place of usage and message, and exits with code 2."""
+        with errors.reported():
+            raise usage_errors.translate(message, self)
 
 
 def _with_dashes(words: Sequence[str]) -> list[str]:
-    """Replaces the underscores in names of options; words after '--' are no options."""
+    """Replaces the underscores in names of options; words after '--' are no options.
+
+    Those of faceemo.main, --config.image_size for example, stay as they are.
+    """
     end = list(words).index("--") if "--" in words else len(words)
     options = [
-        re.sub(r"^--[^=]+", lambda match: match[0].replace("_", "-"), word) for word in words[:end]
+        re.sub(r"^--[^=.]+", lambda match: match[0].replace("_", "-"), word) for word in words[:end]
     ]
     return [*options, *words[end:]]
 

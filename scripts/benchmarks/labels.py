@@ -24,7 +24,7 @@ _SHARE = 0.1  # of the labels, which are changed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `scripts/benchmark.py labels`."""
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=Path,
         default=Path("data"),
         help="folder of the prepared data (default: %(default)s)",
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(
             expected="kept images that faceemo's network was not trained on",
             found=f"none in {options.data_dir}",
-            fix="name a folder of other prepared images with --data_dir",
+            fix="name a folder of other prepared images with --data-dir",
         )
     images = np.stack(
         [read_grey(options.data_dir / archive.FOLDER / row.path, hog.SIDE) for row in rows]

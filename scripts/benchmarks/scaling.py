@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: %(default)s)")
     parser.add_argument(
-        "--step_ms",
+        "--step-ms",
         type=float,
         default=100.0,
         help="milliseconds of a step on one real device, for the model (default: %(default)s)",

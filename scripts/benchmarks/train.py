@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training images, and a third of that for validation (default: %(default)s)",
     )
     parser.add_argument(
-        "--run_images",
+        "--run-images",
         type=int,
         default=576,
         help="training images for the sections features and bfloat16 (default: %(default)s)",
@@ -75,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=96, help="image size, pixels")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
     parser.add_argument(
-        "--large_variants", nargs="*", type=int, default=[9], help="variants of workflow at 224 px"
+        "--large-variants", nargs="*", type=int, default=[9], help="variants of workflow at 224 px"
     )
-    parser.add_argument("--large_batch", type=int, default=8, help="batch size at 224 px")
+    parser.add_argument("--large-batch", type=int, default=8, help="batch size at 224 px")
     parser.add_argument(
         "--steps", type=int, default=2, help="steps at 224 px, of memory, heap and bfloat16"
     )

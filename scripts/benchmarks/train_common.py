@@ -92,7 +92,7 @@ def _write_subset(path: Path, counts: dict[str, int], out: Path) -> None:
                 raise UserError(
                     expected=f"at least {count} images in {folder} of {path}",
                     found=str(len(candidates)),
-                    fix="lower --images and --run_images",
+                    fix="lower --images and --run-images",
                 )
             for member in sorted(rng.sample(candidates, count)):
                 target.writestr(zipfile.ZipInfo(member), source.read(member))

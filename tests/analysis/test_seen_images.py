@@ -49,7 +49,7 @@ def test_empty_groups_are_left_out_and_unknown_images_refused():
         "all",
         "unseen",
     ]
-    with pytest.raises(UserError, match="--data_dir"):
+    with pytest.raises(UserError, match="--data-dir"):
         seen_images.score_groups(predicted, {})
 
 

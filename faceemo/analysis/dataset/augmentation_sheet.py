@@ -45,7 +45,7 @@ def choose_images(
             raise UserError(
                 expected=f"prepared images in {folder}",
                 found="none",
-                fix="run faceemo prepare (or any training) first, or point --data_dir "
+                fix="run faceemo prepare (or any training) first, or point --data-dir "
                 "at the folder that holds the prepared data",
             )
         chosen.append(read_grey(files[rng.integers(len(files))], native_size))

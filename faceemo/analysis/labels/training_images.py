@@ -80,5 +80,5 @@ def _refuse_other_dataset(recipe: Mapping[str, Any], workdir: Path, root: Path) 
         raise UserError(
             expected=f"a run that was trained on the images in {root}",
             found=f"one in {workdir} that was trained on those in {data.dataset_root(config)}",
-            fix="give that folder as --data_dir, or omit --workdir",
+            fix="give that folder as --data-dir, or omit --workdir",
         )

@@ -60,6 +60,8 @@ def test_rows_can_be_sorted_and_limited_and_columns_chosen():
     [
         ([], 4),
         (["--fate", "kept"], 2),
+        (["--fate", "no face"], 0),
+        (["--sort", "label-score", "--columns", "face-confidence"], 4),
         (["--label", "happy"], 1),
         (["--split", "test"], 1),
         (["--leaks", "validation"], 1),
