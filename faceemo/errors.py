@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _ELSEWHERE = (
-    "or choose other folders: data_dir or --workdir for what is written, source for the images"
+    "or choose other folders: --data-dir or --workdir for what is written, --source for the images"
 )
 # Reasons for which a disk refuses to write, none of them a bug: what was expected, how to fix it.
 _REFUSALS = {

@@ -10,7 +10,7 @@ from ml_collections import config_flags
 
 from faceemo import errors
 from faceemo.commands import heap, modes
-from faceemo.config import check_field, default_workdir, shipped, validate
+from faceemo.config import check_field, default_workdir, field_words, shipped, validate
 from faceemo.config.argument import convert_text, names_variant
 
 EXAMPLE = "python -m faceemo.main --config configs/vgg16.py:7"
@@ -57,7 +57,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, 
 
 def main(argv: list[str]) -> None:
     """Validates the configuration and runs the mode that --mode names."""
-    with errors.reported():
+    with field_words.spelled(field_words.as_flag), errors.reported():
         if len(argv) > 1:
             raise errors.UserError(
                 expected="options only", found=f"'{argv[1]}'", fix="see --help for the options"

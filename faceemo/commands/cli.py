@@ -14,6 +14,7 @@ import faceemo
 from faceemo import errors
 from faceemo.commands import completion, heap, images, infer, sweep, train
 from faceemo.commands.parser import Command, Parser
+from faceemo.config import field_words
 
 # Exit codes after a signal, as shells have them; SIGPIPE has no name on Windows.
 _SIGNAL_EXIT, _SIGPIPE = 128, 13
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.parse_args(words[:1])  # ends with the help or the version
     command = make_commands()[words[0]]
     options = command.parse(parsers[command.name], words[1:])
-    with _exit_cleanly():
+    with field_words.spelled(field_words.as_option), _exit_cleanly():
         return command.run(options)
 
 

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from faceemo.assets import builtin
 from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
 from faceemo.config.classes import name_key, name_problems, normalize_name
+from faceemo.config.field_words import as_option
 from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
 from faceemo.data.source.class_selection import select_classes
@@ -79,7 +80,7 @@ class Chosen:
             word
             for name in FIELDS
             if self.config[name] != plain[name]
-            for word in _as_option(name, self.config[name])
+            for word in as_option(name, self.config[name])
         ]
         words = [
             "faceemo",
@@ -306,10 +307,3 @@ def _choose_data(path: Path, data_dir: str, counts: Mapping[str, Mapping[str, in
 def _validation_share(counts: Mapping[str, Mapping[str, int]]) -> float:
     """Returns the share of train that becomes validation: more of few images, whose scores vary."""
     return 0.2 if sum(counts["train"].values()) < 1000 else 0.1
-
-
-def _as_option(name: str, value: Any) -> list[str]:
-    option = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [option if value else option.replace("--", "--no-", 1)]
-    return [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
+from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger, losses
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
@@ -137,7 +138,7 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
             expected=f"images in {source / 'validation'}",
             found="none",
             fix="scripts/show_ledger.py --split validation prints why each image was left out; "
-            "policy=keep keeps all that can be decoded",
+            f"{spell('policy', 'keep')} keeps all that can be decoded",
         )
     digest = hashlib.sha256(json.dumps([*classes, hashes]).encode()).hexdigest()[:16]
     # The digest is part of the folder's name, so that no stale dataset is ever read.
@@ -179,8 +180,9 @@ def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> 
     raise UserError(
         expected=f"training images of {', '.join(missing)} after the preparation",
         found=found,
-        fix="replace files that cannot be read; face_threshold and policy=keep keep images "
-        "without a detected face; or leave the class out of classes",
+        fix=f"replace files that cannot be read; {spell('face_threshold', 0)} or "
+        f"{spell('policy', 'keep')} keeps images without a detected face; or leave the class out "
+        f"of {spell('classes')}",
     )
 
 

@@ -18,6 +18,7 @@ from faceemo.analysis.report import report
 from faceemo.analysis.report.failures import GalleryExtras
 from faceemo.analysis.saliency import gradcam
 from faceemo.config import SPLITS
+from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.pipeline import Split
@@ -73,7 +74,7 @@ def evaluate_best(
             expected=f"images in the {name} split",
             found="none",
             fix="evaluate on another --split; if the source has no such split, a new run with "
-            "test_share=0.1 sets some of its training images aside",
+            f"{spell('test_share', 0.1)} sets some of its training images aside",
         )
     print(f"measures    the best weights on the {len(split):,} {name} images")
     variables, history = checkpoints.restore_best()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ml_collections import ConfigDict
 
 from faceemo.analysis.statistics import wilson_interval
+from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.pipeline import Split
@@ -44,9 +45,15 @@ def _describe_loss(config: ConfigDict, kept: Sequence[Row]) -> str:
     if sides and (side := statistics.median_high(sides)) > native:
         size = min(side, config.image_size)
         if size > native:
-            how = f"native_size={size} keeps as many as the network sees at image_size={size}"
+            how = (
+                f"{spell('native_size', size)} keeps as many as the network sees with "
+                f"{spell('image_size', size)}"
+            )
         else:
-            how = f"the network sees {config.image_size}, so more need image_size and native_size"
+            how = (
+                f"the network sees {config.image_size}, so more need {spell('image_size')} and "
+                f"{spell('native_size')}"
+            )
         parts.append(f"half of the files have {side:,} or more on the shorter side ({how})")
     if colour := sum(row.mode is not None and row.mode not in _GREY for row in kept):
         parts.append(
@@ -63,6 +70,6 @@ def _describe_coarseness(images: int) -> str:
     low, high = wilson_interval(images // 2, images)
     return (
         f"few for validation: one image is {100 / images:.1f} points of accuracy, and its 95% "
-        f"interval reaches up to {50 * (high - low):.0f} points either way (patience_metric=loss "
-        "stops by the loss, which is finer)"
+        f"interval reaches up to {50 * (high - low):.0f} points either way "
+        f"({spell('patience_metric', 'loss')} stops by the loss, which is finer)"
     )

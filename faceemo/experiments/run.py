@@ -14,6 +14,7 @@ from faceemo.analysis.report import epoch_pictures
 from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.theme import style
 from faceemo.config import classes_of
+from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
@@ -23,7 +24,7 @@ from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import image_terms, run_folders
 from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
-from faceemo.train.checkpoint.progress import is_finished
+from faceemo.train.checkpoint.progress import explain_finished, is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
 from faceemo.train.checks import dead_features
@@ -64,6 +65,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if checkpoints.has_only_best():
         history = checkpoints.history()
         _refuse_more_epochs(config, history, workdir)
+        print(explain_finished(history, config, workdir))
     else:
         draw_epoch = _make_draw_epoch(config, splits["validation"])
         history = loop.fit(config, start, splits, checkpoints, workdir, distillation, draw_epoch)
@@ -105,7 +107,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
         with staging.file(picture) as partial:
             style.save(figure, partial)
     print(test.format_table())
-    print(f"suggestion  learning_rate={test.suggestion:.1e}")
+    print(f"suggestion  {spell('learning_rate', f'{test.suggestion:.1e}')}")
     print(f"picture     {picture}")
 
 
@@ -176,7 +178,8 @@ def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workd
             expected=f"a state in {workdir} from which training can go on after "
             f"{len(history)} epochs",
             found="a finished run that kept only its best weights, as the runs of a sweep do",
-            fix="give another --workdir (or --root), or remove that folder to train from the start",
+            fix=f"give --workdir {run_folders.find_free(workdir)} (or another --root), or remove "
+            f"{workdir} to train from the start",
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from faceemo.config.field_words import spell
 from faceemo.data.augment.mixing import Mixing
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
@@ -122,6 +123,6 @@ def compute_class_weights(split: Split, rule: str) -> np.ndarray:
         raise UserError(
             expected="training images of every class for class_weights='balanced'",
             found=f"none of {', '.join(without)}",
-            fix="add images of these classes, or set class_weights='none'",
+            fix=f"add images of these classes, or give {spell('class_weights', 'none')}",
         )
     return (counts.sum() / (len(counts) * counts)).astype(np.float32)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from faceemo.assets import downloads
 from faceemo.config import teachers as teacher_paths
+from faceemo.config.field_words import spell
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
@@ -101,7 +102,7 @@ def make_distillation(config: ConfigDict, classes: Sequence[str]) -> Distillatio
             raise UserError(
                 expected=f"a teacher of the classes {', '.join(classes)}, in this order",
                 found=f"{', '.join(known)} in {teacher.source}",
-                fix="choose another teacher, or give its classes, in its order, in "
-                "the field classes",
+                fix="choose another teacher, or give its classes, in its order: "
+                f"{spell('classes', '+'.join(known))}",
             )
     return Distillation(teachers, config.teacher_share, config.teacher_temperature)

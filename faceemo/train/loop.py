@@ -29,6 +29,7 @@ from faceemo.train.checkpoint.progress import (
     Progress,
     best_epoch,
     explain_end,
+    explain_finished,
     is_finished,
 )
 from faceemo.train.checks import collapse, dead_features, watchdog
@@ -112,10 +113,12 @@ def _fit(
     progress = Progress()
     watchdog.refuse_unlike_pixels(splits, state, start, config.augmentation)
 
+    finished = None
     checkpoints.save_frozen(start.variables, variable_labels)
     if (stored := checkpoints.restore_latest(state)) is not None:
         state, progress = stored
-        print(_format_resumption(progress, steps))
+        finished = explain_finished(progress.history, config, workdir)
+        print(finished or _format_resumption(progress, steps))
     step = int(state.step)
     state = parallel.replicate(state)
 
@@ -224,7 +227,7 @@ def _fit(
                 run_log.warn(f"{warning}. Later epochs with this fault are marked 'collapsed'")
                 warned = True
     writer.close()
-    if end := explain_end(progress.history, config):
+    if finished is None and (end := explain_end(progress.history, config)):
         print(end)
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}

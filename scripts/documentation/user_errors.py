@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from faceemo.config.field_words import as_option
+
 _REPOSITORY = Path(__file__).parents[2]
 _FOLDERS = ("faceemo", "scripts")
 # What stands for a part of a message that is known only when it is printed.
@@ -96,9 +98,18 @@ def _literal(node: ast.expr) -> str:
             return _literal(left) + _literal(right)
         case ast.IfExp(body=body, orelse=orelse):
             return _choice(_literal(body), _literal(orelse))
+        case ast.Call(func=ast.Name(id="spell"), args=[ast.Constant(value=field), *value]):
+            return _spell(str(field), *value)
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return _placeholder(name)
     return UNKNOWN
+
+
+def _spell(field: str, value: ast.expr | None = None) -> str:
+    """Returns the option of a field, for a call of `field_words.spell`."""
+    if value is None:
+        return " ".join(as_option(field))
+    return " ".join(as_option(field, value.value if isinstance(value, ast.Constant) else "VALUE"))
 
 
 def _choice(one: str, other: str) -> str:

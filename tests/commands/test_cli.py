@@ -93,7 +93,7 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
         (["sweep", "--seeds", "0"], "a whole number from 1 on as --seeds; found '0'"),
         (["evaluate", "a photo.jpg"], "found 'a photo.jpg', a file of another kind"),
         (["evaluate", "empty"], "found 'empty', an empty folder"),
-        (["prepare", "--data-dir", "a photo.jpg"], "name a folder as data_dir"),
+        (["prepare", "--data-dir", "a photo.jpg"], "name a folder as --data-dir, which"),
     ],
 )
 def test_what_does_not_fit_gets_one_line(tmp_path, capsys, monkeypatch, words, message):

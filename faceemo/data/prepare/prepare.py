@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
+from faceemo.config.field_words import spell
 from faceemo.data.ledger import leaks, ledger, losses, near
 from faceemo.data.ledger.judge import count_kept_by_original, judge, judge_faces
 from faceemo.data.ledger.ledger import Row
@@ -83,7 +84,8 @@ def prepare(
         raise UserError(
             expected=f"a folder for what is prepared at {root}",
             found="a file",
-            fix="name a folder as data_dir, which need not exist, and the images as the source",
+            fix=f"name a folder as {spell('data_dir')}, which need not exist, and the images as "
+            f"{spell('source')}",
         )
     archive.check_present(root, selection)
     with staging.locked(root):
@@ -256,8 +258,8 @@ def _screen(
     if rules.face_threshold > face_detector.MAX_CASCADE_THRESHOLD and smaller:
         print(
             f"  {smaller:,} confidences were measured at less than {face_detector.SIDE} px, which "
-            f"suffices for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; --exact "
-            f"measures all at {face_detector.SIDE} px"
+            f"suffices for thresholds up to {face_detector.MAX_CASCADE_THRESHOLD}; "
+            f"{spell('exact_screening', True)} measures all at {face_detector.SIDE} px"
         )
     for line in losses.describe_unreadable(judged):
         print(f"  {line}")
@@ -291,7 +293,8 @@ def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
         if rules.policy == STRICT and tables.find_published("dedupe", counts):
             by_original = count_kept_by_original(judged, rules)
             print(
-                "  the original's counts follow its own rule, policy=original, which keeps "
+                "  the original's counts follow its own rule, "
+                f"{spell('policy', 'original')}, which keeps "
                 f"{by_original:,} images here; 'strict' leaves no near or mirrored copy in two "
                 "splits, and test whole"
             )

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.config import SPLITS
+from faceemo.config.field_words import spell
 from faceemo.data.source import class_selection, sources, splits
 from faceemo.data.source.layout import Destination, format_examples
 from faceemo.data.source.selection import Selection
@@ -217,7 +218,7 @@ def _notes_on_splits(
     if "test" in missing_splits and "test" not in made:
         lines.append(
             "there is no test split: --split=test and the leaks of test are unavailable "
-            "(test_share=0.1 makes one from train)"
+            f"({spell('test_share', 0.1)} makes one from train)"
         )
     return lines
 
@@ -262,8 +263,7 @@ def _unpack(plan: _Plan, folder: Path) -> None:
         raise UserError(
             expected=f"{total / 2**20:,.0f} MiB of free disk to unpack {plan.source.path}",
             found=f"{free / 2**20:,.0f} MiB",
-            fix="free some, or choose another folder with --data-dir (for faceemo.main "
-            "--config.data_dir)",
+            fix=f"free some, or choose another folder with {spell('data_dir')}",
         )
     with staging.folder(folder) as partial:
         for split in SPLITS:

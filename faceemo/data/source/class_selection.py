@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from faceemo.config import SPLITS
 from faceemo.config.classes import name_key, normalize_name
+from faceemo.config.field_words import spell
 from faceemo.data.source.layout import Destination, Layout, fit_name, format_examples
 from faceemo.errors import UserError, escape_name
 
@@ -96,8 +97,9 @@ def check_complete(
             expected=f"images of {', '.join(classes)} in every split of {source}",
             found=f"no image in {format_examples(missing, 6)}"
             + (f"; the classes there: {there_are}" if there_are else ""),
-            fix="add images there, list only the classes that exist (classes=happy+sad), or map "
-            "their names (class_map=happiness=happy)",
+            fix="add images there, list only the classes that exist "
+            f"({spell('classes', 'happy+sad')}), or map their names "
+            f"({spell('class_map', 'happiness=happy')})",
         )
 
 

@@ -28,7 +28,7 @@ from faceemo import staging
 from faceemo.config import MAY_DIFFER, complete
 from faceemo.errors import UserError
 from faceemo.train import parallel
-from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint import image_terms, recipe_differences, run_folders
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
 from faceemo.train.checkpoint.series import Series
 from faceemo.train.ema import use_ema
@@ -259,18 +259,11 @@ _MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD}
 
 
 def _refuse_other_run(workdir: Path, own: dict[str, Any], found: dict[str, Any]) -> None:
-    """Refuses a folder that belongs to a run with another recipe."""
-    own, found = (_fixed_fields(recipe) for recipe in (own, found))
-    different = [
-        f"{name}={found.get(name)!r} (this run: {own.get(name)!r})"
-        for name in sorted(own.keys() | found.keys())
-        if own.get(name) != found.get(name)
-    ]
-    if different:
+    if different := recipe_differences.describe(own, found, _fixed_fields):
         raise UserError(
             expected=f"{workdir} to be empty or to hold this run",
             found=f"a run with {'; '.join(different)}",
-            fix="give another --workdir, or the configuration of the run in it",
+            fix=f"give --workdir {run_folders.find_free(workdir)}, or what that run was given",
         )
 
 

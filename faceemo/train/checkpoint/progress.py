@@ -3,11 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from faceemo.config.field_words import spell
+from faceemo.train.checkpoint import run_folders
 from faceemo.train.metrics import Totals
 
 
@@ -76,7 +79,7 @@ def is_finished(history: Sequence[dict[str, Any]], config: ConfigDict) -> bool:
 
 
 def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str | None:
-    """Returns why a finished run ended and how to train it further, in one line.
+    """Returns why a finished run ended, and how to train it further if that may help, in one line.
 
     Args:
         history: One row per finished epoch.
@@ -87,32 +90,65 @@ def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str | 
         validation loss did not fall any more.
     """
     done, best = len(history), best_epoch(history)
+    losses = [row["validation/loss"] for row in history]
     if done < config.epochs:
         watched = _watched_epoch(history, config.patience_metric)
-        waited = done - watched
+        advice = f". {_advise_longer(history, config)}" if losses[-1] < losses[watched - 1] else ""
         return (
             f"stops early, after epoch {done} of {config.epochs}: validation "
             f"{config.patience_metric} has not improved since epoch {watched} "
             f"(patience={config.patience}). {_describe_loss(history, watched)} The best accuracy "
-            f"is that of epoch {best}. To train longer, give the same command with a patience "
-            f"above {waited}, or with patience=0, which never stops early"
+            f"is that of epoch {best}{advice}"
         )
-    losses = [row["validation/loss"] for row in history]
     if best < done and losses[-1] > min(losses):
         return None
-    if config.schedule == "constant":
-        how = f"the same command with more epochs than {config.epochs} goes on from here"
-    else:
-        how = (
-            f"a new run with more epochs than {config.epochs} may do better (this one cannot go "
-            f"on, because its learning rate has fallen to zero by schedule={config.schedule})"
-        )
+    end = f"ends after epoch {done}, its last and its best so far"
     if best < done:
-        return (
+        end = (
             f"ends after epoch {done}, its last, with the best accuracy in epoch {best}, but "
-            f"validation loss was lowest in the last epoch ({losses[-1]:.4f}): {how}"
+            f"validation loss was lowest in the last epoch ({losses[-1]:.4f})"
         )
-    return f"ends after epoch {done}, its last and its best so far: {how}"
+    return f"{end}. {_advise_longer(history, config)}"
+
+
+def explain_finished(
+    history: Sequence[dict[str, Any]], config: ConfigDict, workdir: Path
+) -> str | None:
+    """Returns, for a run that has nothing left to train, how to train it longer or anew.
+
+    Args:
+        history: One row per finished epoch.
+        config: The run's configuration.
+        workdir: The run's folder.
+
+    Returns:
+        The line; None if the run is not finished.
+    """
+    if not is_finished(history, config):
+        return None
+    return (
+        f"finished    after epoch {len(history)} of {config.epochs}, so nothing is left to train. "
+        f"{_advise_longer(history, config)}. To train anew, give it with --workdir "
+        f"{run_folders.find_free(workdir)}"
+    )
+
+
+def _advise_longer(history: Sequence[dict[str, Any]], config: ConfigDict) -> str:
+    """Returns a sentence on how to train a finished run longer, without its full stop."""
+    done = len(history)
+    if done < config.epochs:
+        waited = done - _watched_epoch(history, config.patience_metric)
+        return (
+            f"To train longer, give the command again with {spell('patience', 2 * waited)}, or "
+            f"with {spell('patience', 0)}, which never stops early"
+        )
+    more = spell("epochs", 2 * done)
+    if config.schedule == "constant":
+        return f"To train longer, give the command again with {more}: it goes on from here"
+    return (
+        f"To train longer, start a new run, with {more} for example: this one cannot go on, "
+        f"because its learning rate has fallen to zero by schedule={config.schedule}"
+    )
 
 
 def _watched_epoch(history: Sequence[dict[str, Any]], metric: str) -> int:
@@ -133,6 +169,6 @@ def _describe_loss(history: Sequence[dict[str, Any]], since: int) -> str:
         lowest = ", its lowest value" if last == min(losses) else ""
         return (
             f"Validation loss still fell meanwhile, {change}{lowest}: training longer may help "
-            "(patience_metric=loss waits for it)."
+            f"({spell('patience_metric', 'loss')} waits for it)."
         )
     return f"Validation loss rose meanwhile, {change}: training longer is unlikely to help."

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from faceemo.config.field_words import spell
 from faceemo.train.checks import dead_features
 
 # Entropy, in nats, of the predicted classes below which validation has collapsed: 0.1 is 98% in one
@@ -61,7 +62,10 @@ def detect_collapse(
     learned = train_accuracy > np.bincount(labels).max() / len(labels) + 0.1
     if learned and moving:
         cause = "training accuracy is above chance, so BatchNorm's moving statistics lag behind"
-        fix = "bn_policy=recalibrate, a smaller batch_size or more epochs"
+        fix = (
+            f"{spell('bn_policy', 'recalibrate')}, a smaller {spell('batch_size')} or more "
+            f"{spell('epochs')}"
+        )
     elif learned:
         cause = (
             "training accuracy is above chance, so validation images differ from training images"
@@ -84,13 +88,15 @@ def _explain_chance(
         return (
             f"before training {constant_features:.2%} of the features that enter the head were the "
             "same for all images, so it learns next to nothing",
-            "a larger image_size, other weights, or unfreeze=all",
+            f"a larger {spell('image_size')}, other {spell('weights')}, or "
+            f"{spell('unfreeze', 'all')}",
         )
     chance = "training accuracy is at chance too"
     if loss is None:
         return (
             f"{chance}, so the steps are too large or too few",
-            "a lower learning_rate (or a higher one, if the loss hardly moves), more epochs",
+            f"a lower {spell('learning_rate')} (or a higher one, if the loss hardly moves), more "
+            f"{spell('epochs')}",
         )
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     shares = shares[shares > 0]
@@ -100,13 +106,13 @@ def _explain_chance(
         return (
             f"{chance}, and the training loss, {loss:.3f}, is above that of guessing, {high:.3f}, "
             "so the steps are too large",
-            "a lower learning_rate",
+            f"a lower {spell('learning_rate')}",
         )
     if loss < low / _GUESSING:
         return (
             f"{chance}, but the training loss, {loss:.3f}, is below that of guessing, {low:.3f}, "
             "so learning has only begun",
-            "more epochs",
+            f"more {spell('epochs')}",
         )
     return (
         f"{chance}, and the training loss, {loss:.3f}, is that of guessing, so the steps are too "

@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo.config import BACKBONES
+from faceemo.config.field_words import spell
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
 from faceemo.train import run_log
@@ -38,7 +39,8 @@ def refuse_known(config: ConfigDict) -> None:
             f"weights={config.weights}",
             found=f"image_size={config.image_size}, at which nearly all features of the frozen "
             "blocks are zero for every image, so that the head learns nothing",
-            fix="image_size=128, or let all blocks train (unfreeze=all)",
+            fix=f"give {spell('image_size', 128)}, or let all blocks train "
+            f"({spell('unfreeze', 'all')})",
         )
 
 
@@ -92,7 +94,10 @@ def refuse(config: ConfigDict, start: Start, share: float) -> None:
         f"of up to {_SAMPLE} training images, with weights={config.weights} at "
         f"image_size={config.image_size}"
     )
-    fix = "give a larger image_size or other weights, or let all blocks train (unfreeze=all)"
+    fix = (
+        f"give a larger {spell('image_size')} or other {spell('weights')}, or let all blocks train "
+        f"({spell('unfreeze', 'all')})"
+    )
     if start.model.trained != {start.model.blocks[-1].name}:
         run_log.warn(f"{found}, so that this run may learn slowly or not at all. Fix: {fix}")
     elif config.weights == "none":

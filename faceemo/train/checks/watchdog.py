@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo.config import AUGMENTATIONS
+from faceemo.config.field_words import spell
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import preprocess
@@ -56,8 +57,8 @@ def refuse_nonfinite(sums: Mapping[str, Any], epoch: int, step: int, config: Con
     raise UserError(
         expected="finite losses and gradients",
         found=f"{found} in epoch {epoch}, step {step}; likely cause: {cause}",
-        fix=f"lower learning_rate (now {config.learning_rate:g})"
-        + ("" if config.dtype == "float32" else " or set dtype=float32")
+        fix=f"lower {spell('learning_rate')} (now {config.learning_rate:g})"
+        + ("" if config.dtype == "float32" else f" or give {spell('dtype', 'float32')}")
         + " and start in another --workdir: the same command would compute the same numbers again",
     )
 
@@ -80,12 +81,12 @@ def refuse_nonfinite_logits(
     if not broken:
         return
     cause = "weights have grown until activations overflow"
-    fix = f"lower learning_rate (now {config.learning_rate:g})"
+    fix = f"lower {spell('learning_rate')} (now {config.learning_rate:g})"
     if moving:
         cause = f"BatchNorm's moving statistics lag behind those of training, or {cause}"
-        fix = f"set bn_policy=recalibrate, or {fix}"
+        fix = f"give {spell('bn_policy', 'recalibrate')}, or {fix}"
     if config.dtype != "float32":
-        fix += ", or set dtype=float32"
+        fix += f", or give {spell('dtype', 'float32')}"
     raise UserError(
         expected="finite logits on validation",
         found=f"non-finite logits for {broken:,} of {len(logits):,} images after epoch {epoch}, "

@@ -62,9 +62,12 @@ def test_exact_screening_measures_images_decided_at_a_smaller_side(prepared, det
 def test_a_threshold_beyond_the_cascades_range_recommends_exact(prepared, capsys):
     capsys.readouterr()
     prepare.prepare(prepared, Rules(policy="original", face_threshold=0.4))
-    assert "--exact" not in capsys.readouterr().out
+    assert "measures all at" not in capsys.readouterr().out
     prepare.prepare(prepared, Rules(policy="original", face_threshold=0.6))
-    assert "for thresholds up to 0.5; --exact measures all at 300" in capsys.readouterr().out
+    assert (
+        "for thresholds up to 0.5; exact_screening=true measures all at 300"
+        in capsys.readouterr().out
+    )
 
 
 def test_results_of_a_search_for_suspect_labels_stay_in_the_ledger(prepared):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from faceemo.train.checkpoint.progress import explain_end, is_finished
+from faceemo.config import field_words
+from faceemo.train.checkpoint.progress import explain_end, explain_finished, is_finished
 from tests.support.train.tiny import tiny_config
 
 
@@ -43,7 +44,7 @@ def test_patience_counts_epochs_since_the_best_of_its_metric(rows, metric, finis
             {"epochs": 9},
             ("stops early, after epoch 4 of 9", "accuracy has not improved since epoch 2",
              "still fell meanwhile, from 0.9000 in epoch 2 to 0.7000, its lowest",
-             "patience above 2"),
+             "with patience=4, or with patience=0"),
         ),
         (
             RISING,
@@ -51,18 +52,35 @@ def test_patience_counts_epochs_since_the_best_of_its_metric(rows, metric, finis
             ("validation loss has not improved since epoch 2", "rose meanwhile",
              "best accuracy is that of epoch 2"),
         ),
-        (FALLING, {"epochs": 4}, ("best accuracy in epoch 2", "more epochs than 4 goes on")),
-        (FALLING[:2], {"epochs": 2}, ("its best so far", "more epochs than 2 goes on from here")),
+        (FALLING, {"epochs": 4}, ("best accuracy in epoch 2", "again with epochs=8: it goes on")),
+        (FALLING[:2], {"epochs": 2}, ("its best so far", "again with epochs=4: it goes on")),
         (
             FALLING[:2],
             {"epochs": 2, "schedule": "cosine"},
-            ("a new run with more epochs than 2", "schedule=cosine"),
+            ("start a new run, with epochs=4", "schedule=cosine"),
         ),
     ],
 )  # fmt: skip
 def test_the_end_is_explained_with_how_to_go_on(rows, changes, parts):
     said = explain_end(rows, tiny_config(patience=2, **changes))
     assert all(part in said for part in parts), said
+
+
+def test_a_stop_whose_loss_rose_does_not_advise_to_train_longer():
+    said = explain_end(RISING, tiny_config(epochs=9, patience=2))
+    assert "training longer is unlikely to help" in said
+    assert "To train longer" not in said
+
+
+def test_a_finished_run_says_how_to_train_it_longer_or_anew(tmp_path):
+    config = tiny_config(epochs=9, patience=2)
+    (tmp_path / "run-2").mkdir()
+    with field_words.spelled(field_words.as_option):
+        said = explain_finished(FALLING, config, tmp_path / "run")
+    assert "after epoch 4 of 9, so nothing is left to train" in said
+    assert "with --patience 4, or with --patience 0" in said
+    assert said.endswith(f"--workdir {tmp_path / 'run-3'}")
+    assert explain_finished(FALLING[:3], config, tmp_path / "run") is None
 
 
 def test_a_run_that_is_past_its_best_needs_no_advice():

@@ -1,0 +1,57 @@
+"""The words for another run in the same folder: short, without digests, with a way out."""
+
+import pytest
+
+from faceemo.errors import UserError
+from faceemo.train.checkpoint.checkpoints import _refuse_other_run
+
+DIGEST = "0123456789abcdef" * 4
+RUN = {
+    "config": {"image_size": 96, "weights": "builtin", "source": "my_faces", "classes": "a+b"},
+    "classes": ["a", "b"],
+    "weights": {"source": "builtin", "sha256": DIGEST},
+    "data": {"train": DIGEST, "validation": DIGEST},
+}
+
+
+def refuse(workdir, **changes):
+    with pytest.raises(UserError) as refused:
+        _refuse_other_run(workdir, RUN | changes, RUN)
+    return str(refused.value)
+
+
+def test_other_images_and_classes_are_named(tmp_path):
+    (tmp_path / "run-2").mkdir()
+    said = refuse(
+        tmp_path / "run",
+        config=RUN["config"] | {"source": "other", "classes": "a+c"},
+        classes=["a", "c"],
+        data={"train": "f" * 64, "validation": DIGEST},
+    )
+    assert "the classes a, b (this run: a, c); the images of my_faces (this run: other)." in said
+    assert f"Fix: give --workdir {tmp_path / 'run-3'}, or what" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"train": "f" * 64, "validation": DIGEST}}, "images of my_faces as they were"),
+        (
+            {"weights": {"source": "builtin", "sha256": "f" * 64}},
+            "other initial weights",
+        ),
+        (
+            {"config": RUN["config"] | {"weights": "none"}, "weights": {"source": "none"}},
+            "a run with weights='builtin' (this run: 'none'). Fix",
+        ),
+        (
+            {"config": RUN["config"] | dict.fromkeys("defghi", 1)},
+            "f=None (this run: 1); g=None (this run: 1); 2 more differences. Fix",
+        ),
+    ],
+)
+def test_what_differs_is_named_without_digests(tmp_path, changes, words):
+    said = refuse(tmp_path / "run", **changes)
+    assert words in said
+    assert DIGEST not in said
+    assert len(said) < 500
