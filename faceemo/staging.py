@@ -17,7 +17,33 @@ try:
 except ImportError:  # Windows: run one process at a time
     fcntl = None
 
+from faceemo.errors import UserError
+
 MAX_NAME_BYTES = 255  # the limit of file systems
+
+
+def make_folder(path: Path, final: Path | None = None) -> None:
+    """Makes a folder and those above it, unless it exists.
+
+    Args:
+        path: The folder.
+        final: Its final name, for the message; None if that is `path`.
+
+    Raises:
+        UserError: If the file system makes no folders there, as /proc does not.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise _refuse_place(final or path) from error
+
+
+def _refuse_place(path: Path) -> UserError:
+    return UserError(
+        expected=f"a place that can be written to at {path}",
+        found="a file system that takes no new files there",
+        fix="name another place for what is written",
+    )
 
 
 @contextlib.contextmanager
@@ -33,7 +59,7 @@ def folder(final: Path) -> Iterator[Path]:
         old.replace(final)  # a process was killed between the two renames below
     for leftover in (partial, old):
         _remove(leftover)
-    partial.mkdir(parents=True)
+    make_folder(partial, final)
     try:
         yield partial
     except BaseException:
@@ -70,10 +96,15 @@ def _remove(folder: Path) -> None:
 @contextlib.contextmanager
 def file(final: Path) -> Iterator[Path]:
     """Yields a path with the same suffix to write to, which then takes the place of `final`."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(final.parent, final)
     partial = _name_beside(final, ".partial.{}")
     try:
         yield partial
+    except FileNotFoundError as error:
+        partial.unlink(missing_ok=True)
+        if error.filename and Path(error.filename) == partial:
+            raise _refuse_place(final) from error
+        raise
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -1,8 +1,11 @@
 """What is written appears whole or not at all, whenever the process dies."""
 
+from pathlib import Path
+
 import pytest
 
 from faceemo import staging
+from faceemo.errors import UserError
 
 
 def fill(final, text):
@@ -85,3 +88,20 @@ def test_who_does_not_wait_for_a_folder_is_told_at_once(tmp_path):
         pass
     with staging.locked(tmp_path, wait=False):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("place", ["/proc/out", "/proc/deep/out"])
+def test_a_file_system_that_takes_no_files_is_one_error(place):
+    message = f"can be written to at {place}; found a file system that takes no new files"
+    with pytest.raises(UserError, match=message), staging.file(Path(place)) as partial:
+        partial.write_text("x")
+    with pytest.raises(UserError, match=message), staging.folder(Path(place)):
+        pytest.fail("no folder can be made there")
+    with pytest.raises(UserError, match=message):
+        staging.make_folder(Path(place))
+
+
+def test_another_file_that_is_missing_keeps_its_error(tmp_path):
+    with pytest.raises(FileNotFoundError), staging.file(tmp_path / "out"):
+        (tmp_path / "nothing").read_text()

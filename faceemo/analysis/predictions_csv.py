@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, tuple[str, str]]:
     if not rows or any(row.get(column) is None for row in rows for column in columns):
         raise UserError(
             expected=f"the columns {', '.join(columns)} and a row per image in {path}",
-            found=f"{len(rows)} rows with {', '.join(rows[0]) if rows else 'nothing'}",
+            found=f"{len(rows)} rows with {', '.join(map(str, rows[0])) if rows else 'nothing'}",
             fix="give the predictions.csv of a report, which faceemo evaluate writes",
         )
     return {row["path"]: (row["label"], row["predicted"]) for row in rows}

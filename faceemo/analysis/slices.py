@@ -164,16 +164,29 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
-            columns = [name for name in table.fieldnames or () if name and name != "path"]
+            names = list(table.fieldnames or ())
             rows = list(table)
     except (OSError, UnicodeDecodeError) as error:
         found = getattr(error, "strerror", None) or "text in another encoding than UTF-8"
         raise UserError(expected=f"a CSV of groups at {path}", found=found, fix=fix) from error
-    if not rows or not columns or any(row.get("path") is None for row in rows):
+    columns = [name for name in names if name and name != "path"]
+    if not columns or "path" not in names:
         raise UserError(
-            expected=f"a row per image in {path}, with path and a group",
-            found=f"{len(rows)} rows with {', '.join(rows[0]) if rows else 'nothing'}",
+            expected=f"the column path and one or more columns of groups in {path}",
+            found=f"the columns {', '.join(names)}" if names else "none",
             fix=fix,
+        )
+    if not any((row[name] or "").strip() for row in rows for name in columns):
+        raise UserError(
+            expected=f"a row per image in {path}, with its path and a group",
+            found=f"{len(rows):,} rows without a group",
+            fix=fix,
+        )
+    if broken := [number for number, row in enumerate(rows, 2) if not row["path"] or None in row]:
+        raise UserError(
+            expected=f"a path and {len(columns)} groups in every row of {path}",
+            found=f"another number of values in row {broken[0]:,}",
+            fix="correct that row",
         )
     if len({row["path"] for row in rows}) < len(rows):
         raise UserError(

@@ -12,7 +12,7 @@ from typing import Any
 
 import faceemo
 from faceemo import errors
-from faceemo.commands import completion, heap, images, infer, sweep, train
+from faceemo.commands import completion, deploy, heap, images, predict, sweep, train
 from faceemo.commands.parser import Command, Parser
 from faceemo.config import field_words
 
@@ -29,7 +29,7 @@ _DESCRIPTION = """Recognises emotions in faces: trains, evaluates and uses netwo
 
 def make_commands() -> dict[str, Command]:
     """Returns all commands by name, in the order of --help."""
-    own = (*train.COMMANDS, *images.COMMANDS, *sweep.COMMANDS, *infer.COMMANDS)
+    own = (*train.COMMANDS, *images.COMMANDS, *sweep.COMMANDS, *predict.COMMANDS, *deploy.COMMANDS)
     commands = {command.name: command for command in own}
     return commands | {completion.NAME: completion.make_command(lambda: make_parsers()[0])}
 

@@ -50,11 +50,12 @@ def parse_variants(texts: Sequence[str]) -> list[int | str]:
             continue
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last:
+        if first > last or last >= len(VARIANTS):
             raise errors.UserError(
-                expected="--variants such as 0-11 (the smaller number first), 7 or best",
+                expected=f"--variants from 0 to {len(VARIANTS) - 1}, such as 0-3 (the smaller "
+                "number first) or 7, or best",
                 found=f"'{text}'",
-                fix="give numbers, ranges or best, separated by spaces",
+                fix="give such numbers, ranges or best, separated by spaces",
             )
         variants.extend(range(first, last + 1))
     return variants

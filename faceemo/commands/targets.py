@@ -71,6 +71,8 @@ def resolve(
         config = ConfigDict(load_recipe(path)["config"])
         return _configured(config, fields, workdir or path, assumed=False)
     _refuse_folder_of_checkpoints(path)
+    if trained or any(map(run_folders.is_run, path.glob("*"))):
+        run_folders.refuse_folder_of_runs(path)
     if trained and _is_other_file(path):
         raise UserError(
             expected=_RUN_FORMS,
@@ -90,16 +92,26 @@ def resolve(
         chosen = own_images.choose(path, fields)
         place = workdir or Path("checkpoints") / chosen.name
         return Target(chosen.config, place, remarks=chosen.explain(place))
-    if trained:
-        raise UserError(
-            expected=_RUN_FORMS,
-            found=f"'{text}'{suggest_path(path, ARCHS) or ', which does not exist'}",
-            fix=f"correct the path, or {run_folders.advise()}",
-        )
-    raise UserError(
-        expected=_FORMS,
-        found=f"'{text}', which is no backbone and no path that exists{suggest_path(path, ARCHS)}",
-        fix=f"name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}, or correct the path",
+    raise _missing(text, path, trained)
+
+
+def _missing(text: str, path: Path, trained: bool) -> UserError:
+    """Makes the error for what does not exist; the name that was probably meant comes first."""
+    meant = suggest_path(path, ARCHS)
+    forms = _RUN_FORMS if trained else _FORMS
+    return UserError(
+        expected=f"something that exists{meant}" if meant else forms,
+        found=f"'{text}', which does not exist"
+        if trained
+        else f"'{text}', which is no backbone and no path that exists",
+        fix=(f"correct the name; the command takes {forms}" if meant else "correct the path")
+        + (
+            f"; or {run_folders.advise()}"
+            if trained
+            else f", or name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}"
+            if not meant
+            else ""
+        ),
     )
 
 

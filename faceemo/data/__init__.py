@@ -29,6 +29,26 @@ def check_present(config: ConfigDict) -> None:
         archive.check_present(dataset_root(config), Selection.from_config(config))
 
 
+def describe_load(config: ConfigDict) -> str:
+    """Says what `load` will do: read images that are prepared, or prepare them first."""
+    from faceemo.data.ledger.rules import Rules
+    from faceemo.data.prepare.record import Record
+    from faceemo.data.sample import sample
+    from faceemo.data.source import archive
+    from faceemo.data.source.selection import Selection
+
+    root = dataset_root(config)
+    if config.dataset == "sample":
+        source = "faceemo's drawn faces"
+        if not (root / sample.ZIP_NAME).exists():
+            return f"{source}, which are drawn and prepared in {root} first"
+    else:
+        source = config.source or str(root / archive.FOLDER)
+    if Record(root).fits(Selection.from_config(config), Rules.from_config(config)):
+        return f"the images that were prepared in {root} (anew only if {source} has changed)"
+    return f"the images of {source}, which are prepared in {root} first"
+
+
 def load(config: ConfigDict) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
 

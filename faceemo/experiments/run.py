@@ -49,9 +49,9 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
     if parallel.is_first():
-        workdir.mkdir(parents=True, exist_ok=True)
+        staging.make_folder(workdir)
     root = data.dataset_root(config)
-    print(f"loads       images from {root}, and prepares them first where that is not done yet")
+    print(f"loads       {data.describe_load(config)}")
     with run_log.details():
         splits = data.load(config)
     print(*images_used.describe(config, splits, ledger.read(root)), sep="\n")

@@ -18,6 +18,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from faceemo import staging
 from faceemo.config import MAY_DIFFER, default_workdir, make_config
 from faceemo.errors import UserError
 from faceemo.train import interrupt
@@ -123,7 +124,7 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
     Raises:
         KeyboardInterrupt: After an interruption, once the current run has saved its state.
     """
-    (root / LOGS).mkdir(parents=True, exist_ok=True)
+    staging.make_folder(root / LOGS)
     failed: dict[str, str] = {}
     overheads: list[float] = []
     for number, run in enumerate(runs, 1):

@@ -148,9 +148,13 @@ def test_groups_of_other_images_are_refused(predictions, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "found 0 rows"),
-        ("file,age\na,b\n", "path and a group"),
-        ("path\na\n", "path and a group"),
+        ("", "the column path and one or more.*found none"),
+        ("file,age\na,b\n", "the column path and one or more.*found the columns file, age"),
+        ("path\na\n", "the column path and one or more.*found the columns path"),
+        ("path;age\na;b\n", "found the columns path;age"),
+        ("path,age\n", "found 0 rows without a group"),
+        ("path,age\na,\nb\n", "found 2 rows without a group"),
+        ("path,age\na,b\nc,d,e\n", "another number of values in row 3"),
         ("path,age\na,b\na,c\n", "1 rows that repeat one"),
         ("path,age\n" + "".join(f"{i},{i}\n" for i in range(21)), "at most 20 groups"),
         (None, "No such file"),

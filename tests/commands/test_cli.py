@@ -83,7 +83,7 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
     [
         (["predict", "a photo.jpg"], "faceemo predict builtin 'a photo.jpg'"),
         (["predict", "model.npz"], "faceemo predict builtin photo.jpg"),
-        (["explain", "a photo.jpg", "--out", "o"], "explain builtin 'a photo.jpg' --out explained"),
+        (["explain", "a photo.jpg"], "faceemo explain builtin 'a photo.jpg'"),
         (["predict", "builtin", "nothing.jpg"], "nothing at nothing.jpg"),
         (
             ["predict", "builtin", "--webcam", "-1"],

@@ -55,7 +55,7 @@ def test_a_mistyped_run_is_answered_in_the_words_of_the_command(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     for name, words in (("evaluate", "the folder of a trained run"), ("train", "a configuration")):
         with pytest.raises(SystemExit, match="2"):
-            cli.main([name, "checkpoints/myfaces"])
+            cli.main([name, "checkpoints/nothing"])
         assert capsys.readouterr().err.startswith(f"faceemo: error: expected {words}")
 
 

@@ -155,9 +155,9 @@ def test_an_interrupted_sweep_lets_the_current_run_save(stand_in):
     assert run.is_finished()
 
 
-@pytest.mark.parametrize("text", ["7-", "x", "-3", "3-0"])
+@pytest.mark.parametrize("text", ["7-", "x", "-3", "3-0", "12", "99", "0-99"])
 def test_invalid_variants_are_refused(text):
-    with pytest.raises(UserError, match="expected --variants such as 0-11"):
+    with pytest.raises(UserError, match="expected --variants from 0 to 11, such as 0-3"):
         parse_variants([text])
 
 

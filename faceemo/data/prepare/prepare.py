@@ -7,8 +7,6 @@ an interruption) repeats it and the stages after it. The originals are never cha
 
 import collections
 import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,15 +21,14 @@ from faceemo.data.ledger.rules import KEEP, STRICT, Rules
 from faceemo.data.measure import face_detector, measure
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders, leak_picture, pictures, tables
+from faceemo.data.prepare.record import FOLDERS, PICTURES, RECORD, STAGES, Record
 from faceemo.data.sample import planted_flaws
-from faceemo.data.source import archive, source_paths, sources
+from faceemo.data.source import archive, source_paths
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError, escape_name
 
-RECORD = sources.RECORD
-PICTURES = "pictures"
-_FOLDERS = {"unpack": archive.FOLDER, "screen": folders.SCREENED, "dedupe": folders.UNIQUE}
-STAGES = tuple(_FOLDERS)
+__all__ = ["PICTURES", "RECORD", "STAGES", "prepare"]
+
 _Draw = Callable[[Path, Sequence[Row], Rules, Path], None]
 
 
@@ -89,7 +86,7 @@ def prepare(
         )
     archive.check_present(root, selection)
     with staging.locked(root):
-        record = _Record(root)
+        record = Record(root, _PICTURES)
         # a missing detector must be reported before the first long stage, not after it
         new = last != "unpack" and not measure.Store(root, exact=exact).measurements
         detector = face_detector.Detector(exact=exact) if new else None
@@ -108,55 +105,10 @@ def prepare(
         rows = _screen(root, record, inputs, rows, rules, from_ledger)
         if last == "dedupe":
             _dedupe(root, record, rows, rules)
-    return root / _FOLDERS[last]
+    return root / FOLDERS[last]
 
 
-class _Record:
-    """The file root/preparation.json: the finished stages with their inputs and counts."""
-
-    def __init__(self, root: Path):
-        self._root = root
-        self._path = root / RECORD
-        self._stages: dict[str, dict[str, Any]] = {}
-        if self._path.is_file():
-            try:
-                self._stages = dict(json.loads(self._path.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise UserError(
-                    expected=f"JSON in {self._path}",
-                    found=str(error),
-                    fix="delete this file: the preparation starts over, the originals stay",
-                ) from error
-
-    def is_finished(self, stage: str) -> bool:
-        """Returns whether `stage` was finished and its output has not changed since."""
-        folder = self._root / _FOLDERS[stage]
-        output = self._stages.get(stage, {}).get("output")
-        return output is not None and folder.is_dir() and output == _digest_listing(folder)
-
-    def inputs(self, stage: str) -> dict[str, Any]:
-        """Returns the recorded inputs of `stage`; empty if it is not finished."""
-        return self._stages.get(stage, {}).get("inputs", {})
-
-    def invalidate(self, stage: str) -> None:
-        """Marks `stage` and those after it as unfinished, before any of their files change."""
-        for later in STAGES[STAGES.index(stage) :]:
-            self._stages.pop(later, None)
-            for name in _PICTURES.get(later, {}):
-                (self._root / PICTURES / name).unlink(missing_ok=True)
-        self._write()
-
-    def finish(self, stage: str, **facts: Any) -> None:
-        """Marks `stage` as finished and records `facts` about it."""
-        self._stages[stage] = facts | {"output": _digest_listing(self._root / _FOLDERS[stage])}
-        self._write()
-
-    def _write(self) -> None:
-        with staging.file(self._path) as partial:
-            partial.write_text(json.dumps(self._stages, indent=2) + "\n", encoding="utf-8")
-
-
-def _unpack(root: Path, record: _Record, selection: Selection | None) -> archive.Originals:
+def _unpack(root: Path, record: Record, selection: Selection | None) -> archive.Originals:
     started = time.monotonic()
     originals = archive.ensure_originals(root, record.inputs("unpack"), selection)
     if record.inputs("unpack") == originals.fingerprint:
@@ -233,7 +185,7 @@ def _read_ledger(root: Path) -> list[Row]:
 
 def _screen(
     root: Path,
-    record: _Record,
+    record: Record,
     inputs: dict[str, Any],
     rows: list[Row],
     rules: Rules,
@@ -271,7 +223,7 @@ def _screen(
     return judged
 
 
-def _dedupe(root: Path, record: _Record, rows: list[Row], rules: Rules) -> None:
+def _dedupe(root: Path, record: Record, rows: list[Row], rules: Rules) -> None:
     started = time.monotonic()
     inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": vars(rules)}
     judged = judge(rows, rules)
@@ -336,10 +288,3 @@ def _draw_missing_pictures(root: Path, stage: str, rows: Sequence[Row], rules: R
 
 def _print_end(stage: str, result: str, folder: Path, started: float) -> None:
     print(f"{stage}: {result}; {time.monotonic() - started:.0f} s; in {folder}")
-
-
-def _digest_listing(folder: Path) -> str:
-    """Computes a sha256 of the names and sizes of all files below `folder`."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    lines = sorted(f"{path.relative_to(folder)} {path.stat().st_size}\n" for path in files)
-    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -63,7 +63,7 @@ def check_present(root: Path, selection: Selection | None = None) -> None:
     named = selection.source if selection else None
     if named is not None:
         sources.find(root, named, from_within=False)
-        root.mkdir(parents=True, exist_ok=True)
+        staging.make_folder(root)
     elif not (root / ZIP).is_file() and not (root / FOLDER).is_dir():
         sources.find(root, None, from_within=False)
 

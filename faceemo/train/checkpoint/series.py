@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint.options import MultiprocessingOptions
 
+from faceemo import staging
 from faceemo.errors import UserError
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal
 
@@ -163,7 +164,7 @@ class Series:
 
     @functools.cached_property
     def _writer(self) -> ocp.CheckpointManager:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        staging.make_folder(self.folder)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=self._keep,
             create=False,

@@ -212,6 +212,7 @@ def read(path: Path) -> TrainedModel:
         return TrainedModel.load(path)
     if path.is_dir() and _is_run(path):
         return TrainedModel.from_run(path)
+    run_folders.refuse_folder_of_runs(path)
     run = next((run for run in path.parents[:2] if path.is_dir() and _is_run(run)), None)
     raise UserError(
         expected=f"a run's folder or a stored network ({NAME}) at {path}",

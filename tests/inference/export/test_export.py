@@ -16,7 +16,7 @@ import pytest
 from flax import traverse_util
 from PIL import Image
 
-from faceemo.commands import cli, infer
+from faceemo.commands import cli, deploy
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
 from faceemo.inference.export import keras_file
@@ -221,7 +221,7 @@ def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(UserError, match="Keras"):
         export(network, "keras", tmp_path / "model.h5", faces)
-    assert tuple(FORMATS) == infer.EXPORTS
+    assert tuple(FORMATS) == deploy.EXPORTS
     assert tuple(keras_file._CONSTRUCTORS) == ARCHS
 
 

@@ -1,0 +1,125 @@
+"""The commands `faceemo export` and `serve`, which hand a network to other programs."""
+
+import argparse
+from pathlib import Path
+
+from faceemo.commands.network import add_network, add_search, expand
+from faceemo.commands.parser import Command, port, positive_float, positive_int
+
+# The keys of `export.FORMATS`, whose import takes seconds.
+EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
+
+_EXPORT = """Writes the network for another program, and compares both on the same faces.
+
+    faceemo export checkpoints/vgg16-7 --format onnx --out model.onnx --faces data/unique_images
+
+Files take grey face crops as uint8, S pixels wide and high (usually 48), and return calibrated
+probabilities:
+    stablehlo, onnx   [N, S, S], for any number N of faces
+    keras (.h5)       [N, S, S, 1]
+    tflite            [1, S, S, 1], one face at a time; resize_tensor_input makes it [N, S, S, 1]
+npz holds the weights and the preprocessing as data, for faceemo.load and for programs of your own.
+FILE.json beside the file describes it: what it takes and returns, classes, and the comparison. A
+file whose probabilities differ from the network's is not written.
+"""
+
+_SERVE = """Serves a web page and an HTTP API that predict on uploaded images.
+
+    faceemo serve builtin
+    curl -F file=@photo.jpg http://127.0.0.1:8000/api/predict
+
+The page loads nothing from other addresses; /api describes the API. No image is stored. Only this
+machine can reach the server unless --host is given; there is no login. Ctrl-C ends it.
+"""
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    add_network(parser)
+    parser.add_argument("--format", required=True, choices=EXPORTS, help="the format to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--faces", nargs="+", required=True, metavar="PATH", help="images or folders to compare on"
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    faces = expand(options.faces)
+    from faceemo.inference.export import export
+
+    print(export.export(options.run, options.format, options.out, faces))
+    return 0
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add_network(parser)
+    add_search(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a host name by which browsers reach the server, such as a proxy's; may be repeated. "
+        "Requests to other names are refused, except to those of this machine. Without --name, a "
+        "server that other machines can reach accepts this machine's name and all IP addresses too",
+    )
+    parser.add_argument(
+        "--max-mib",
+        type=positive_float,
+        default=10.0,
+        metavar="N",
+        help="largest upload, in MiB (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=25.0,
+        metavar="N",
+        help="largest image, in millions of pixels (default: %(default)g, at most 268)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive_float,
+        default=30.0,
+        metavar="SECONDS",
+        help="limit for the upload, and again for the response (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--waiting",
+        type=positive_int,
+        default=32,
+        metavar="N",
+        help="largest number of requests at a time; others are asked to retry later",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from faceemo.inference.serve import server
+
+    server.serve(
+        options.run,
+        host=options.host,
+        port=options.port,
+        extra_hosts=options.name,
+        max_mib=options.max_mib,
+        max_megapixels=options.max_megapixels,
+        timeout=options.timeout,
+        max_requests=options.waiting,
+        face_threshold=options.face_threshold,
+        min_face=options.min_face,
+    )
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "export",
+        "write the network for another program, in ONNX for example",
+        _EXPORT,
+        _add_export,
+        _export,
+        # In argparse's own order, --faces would take RUN as one of its paths.
+        usage="faceemo export [-h] RUN --format FORMAT --out FILE --faces PATH [PATH ...]",
+    ),
+    Command("serve", "serve a web page and an HTTP API", _SERVE, _add_serve, _serve),
+)
