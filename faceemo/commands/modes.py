@@ -77,9 +77,7 @@ def run_mode(
         SystemExit: If the run was stopped by a signal, with the exit code for that.
         UserError: If something does not fit.
     """
-    # TensorFlow only writes metrics and reads records here; its start-up messages are noise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    quieten_tensorflow()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Lines of a long run have to appear at once, also in a pipe or a file.
         sys.stdout.reconfigure(line_buffering=True)
@@ -126,6 +124,24 @@ def _load(
     if mode == "train":
         return functools.partial(run.train, config, workdir)
     return functools.partial(run.evaluate, config, workdir, split, groups)
+
+
+def evaluate_stored(
+    network: Path, config: ConfigDict, workdir: Path, split: str, groups: Path | None
+) -> None:
+    """Evaluates a stored network; see `faceemo.experiments.stored.evaluate` for the arguments."""
+    quieten_tensorflow()
+    from faceemo.experiments import stored
+    from faceemo.train import compile_cache
+
+    compile_cache.enable()
+    stored.evaluate(network, config, workdir, split, groups)
+
+
+def quieten_tensorflow() -> None:
+    """Hides its start-up messages: here it only writes metrics and reads records."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def silence_info() -> None:

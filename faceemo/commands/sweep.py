@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceemo import errors
+from faceemo.commands import modes
 from faceemo.commands.parser import FAILURE_CODES, Command, positive_int
 from faceemo.config import ARCHS, SPLITS, STUDY, VARIANTS, shipped
 
@@ -28,9 +29,11 @@ _COMPARE = """Tests whether runs differ significantly in accuracy on the same im
 
     faceemo compare checkpoints/vgg16-7 checkpoints/resnet50v2-8
     faceemo compare RUN OTHER --split test
+    faceemo compare checkpoints/my_faces builtin
     faceemo compare a/predictions.csv b/predictions.csv
 
-Reads the report's predictions.csv of each run. Each pair of runs is compared by McNemar's test (the
+Reads the report's predictions.csv of each run; builtin, or a stored model.npz, predicts the images
+of the first run, which must have its classes. Each pair of runs is compared by McNemar's test (the
 exact one if fewer than 25 images are right in one run only, otherwise chi-squared with continuity
 correction), with Agresti and Min's interval for the difference. For runs that differ only in the
 seed, mean and spread are shown too. Runs on different images or with different labels are refused.
@@ -176,7 +179,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "first", type=Path, metavar="RUN", help="a run's folder, or a predictions.csv"
+        "first",
+        type=Path,
+        metavar="RUN",
+        help="a run's folder, a predictions.csv, a stored model.npz, or 'builtin'",
     )
     parser.add_argument(
         "others", type=Path, nargs="+", metavar="OTHER", help="a run to compare with it, or several"
@@ -190,13 +196,14 @@ def _compare(options: argparse.Namespace) -> int:
     from faceemo.experiments import compare
 
     places = (options.first, *options.others)
-    runs = [compare.read_run(path, options.split) for path in places]
     if len({path.resolve() for path in places}) < len(places):
         raise errors.UserError(
             expected="different runs to compare",
             found="the same one twice",
             fix="name each run once",
         )
+    modes.quieten_tensorflow()
+    runs = compare.read_runs(places, options.split)
     compare.refuse_different_images(runs)
     print(compare.format_comparison(runs))
     return 0

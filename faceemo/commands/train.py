@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from faceemo.commands import modes, targets
+from faceemo.commands import modes, stored_targets, targets
 from faceemo.commands.field_options import add_fields, given_fields
 from faceemo.commands.parser import FAILURE_CODES, Command, positive_int, whole_number
+from faceemo.train.checkpoint import model_file
 
 _TARGET = """
 CONFIG is BACKBONE:VARIANT, with fields if you like (vgg16:best,epochs=3); a file with get_config
@@ -32,9 +33,13 @@ _EVALUATE = """Restores the best epoch of a run and writes its report on a split
     faceemo evaluate checkpoints/vgg16-7
     faceemo evaluate checkpoints/vgg16-7 --split test --groups people.csv
     faceemo evaluate vgg16:7 --image-size 96
+    faceemo evaluate builtin --source my_faces/
 
 RUN is the folder of a run, or what `faceemo train` was given: a configuration with the same fields,
-or a folder of images. The opening of the test split is recorded in the run's folder.
+or a folder of images. It may also be 'builtin' or a stored model.npz, with images of the same
+classes: --source, whose images are divided as `faceemo train` divides them, or --data-dir, a folder
+of prepared images, which are used as they are. The opening of the test split is
+recorded in the run's folder.
 """
 _PLAN = (
     """Prints which parameters train and which are frozen; needs neither weights nor prepared data.
@@ -94,6 +99,16 @@ def _add_other(parser: argparse.ArgumentParser) -> None:
     add_fields(parser)
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    network = Path(options.target)
+    if not model_file.names_stored(network):
+        return _run("evaluate", options)
+    target = stored_targets.resolve(network, given_fields(options), options.workdir)
+    modes.silence_info()
+    modes.evaluate_stored(network, target.config, target.workdir, options.split, options.groups)
+    return 0
+
+
 def _run(mode: str, options: argparse.Namespace) -> int:
     target = targets.resolve(
         options.target, given_fields(options), options.workdir, trained=mode == "evaluate"
@@ -135,7 +150,7 @@ COMMANDS = (
         "restore the best epoch of a run and report on a split",
         _EVALUATE,
         _add_evaluate,
-        lambda options: _run("evaluate", options),
+        _evaluate,
         _CODES,
         usage=_usage("evaluate", "[--split SPLIT] [--groups CSV]", "RUN"),
     ),

@@ -1,5 +1,6 @@
 """The data of a run: from a zip, folder or csv of face images to decoded splits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,15 @@ def describe_load(config: ConfigDict) -> str:
     return f"the images of {source}, which are prepared in {root} first"
 
 
-def load(config: ConfigDict) -> "dict[str, Split]":
+def load(
+    config: ConfigDict, *, native_size: int | None = None, classes: Sequence[str] | None = None
+) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
+
+    Args:
+        config: The configuration.
+        native_size: Side of the images in pixels, if not the configured one.
+        classes: The classes in another order than the configured one.
 
     Returns:
         The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path.
@@ -71,4 +79,4 @@ def load(config: ConfigDict) -> "dict[str, Split]":
     selection = Selection.from_config(config)
     rules = Rules.from_config(config)
     prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
-    return builder.load(root, config.native_size, selection.classes)
+    return builder.load(root, native_size or config.native_size, classes or selection.classes)

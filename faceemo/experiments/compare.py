@@ -1,18 +1,22 @@
 """The comparison of runs on the same images: paired tests, and the spread over seeds."""
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
 import string
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from faceemo.analysis import predictions_csv
 from faceemo.analysis.predictions_csv import Score
 from faceemo.analysis.statistics import PairedCounts, summarize_seeds
-from faceemo.errors import UserError
+from faceemo.assets import builtin
+from faceemo.errors import UserError, escape_name, suggest_path
 from faceemo.experiments import run_settings
+from faceemo.train.checkpoint import model_file, run_folders
 
 LabelledPredictions = Mapping[str, tuple[str, str]]  # path -> (label, predicted class)
 
@@ -36,6 +40,46 @@ class ComparedRun:
     seed: int | None
 
 
+def read_runs(places: Sequence[Path], split: str) -> list[ComparedRun]:
+    """Reads the predictions of runs, and makes those of stored networks on the images of a run.
+
+    Args:
+        places: Runs as for `read_run`, `builtin`, and stored networks (model.npz). A stored network
+            predicts the images of the first run.
+        split: The split, 'validation' or 'test'.
+
+    Raises:
+        UserError: If there are no such predictions, or no run among stored networks.
+    """
+    runs = [path for path in places if path.is_dir() and not model_file.names_stored(path)]
+    return [
+        _predict(path, runs, split) if model_file.names_stored(path) else read_run(path, split)
+        for path in places
+    ]
+
+
+def _predict(network: Path, runs: Sequence[Path], split: str) -> ComparedRun:
+    """Predicts the images of the first of some runs with a stored network."""
+    if not runs:
+        raise UserError(
+            expected=f"a run among what is compared, on whose images {network} predicts",
+            found="none",
+            fix=f"add the folder of a run (faceemo compare RUN {network})",
+        )
+    run_folders.refuse_folder_of_runs(runs[0])
+    from faceemo.experiments import stored  # which imports JAX
+
+    with contextlib.redirect_stdout(sys.stderr):
+        made = stored.predict_images_of(network, runs[0], split)
+    names = made.classes
+    predictions = {
+        escape_name(path): (names[label], names[predicted])
+        for path, label, predicted in zip(made.paths, made.labels, made.predicted, strict=True)
+    }
+    score = predictions_csv.score(list(predictions.values()))
+    return ComparedRun(str(network), predictions, score, None, None)
+
+
 def read_run(path: Path, split: str) -> ComparedRun:
     """Reads the predictions of a run.
 
@@ -46,6 +90,13 @@ def read_run(path: Path, split: str) -> ComparedRun:
     Raises:
         UserError: If there are no such predictions.
     """
+    if not path.exists():
+        raise UserError(
+            expected=f"a run's folder, a predictions.csv, a stored network or '{builtin.NAME}'",
+            found=f"'{path}', which does not exist{suggest_path(path, [builtin.NAME])}",
+            fix=f"correct the path, or {run_folders.advise()}",
+        )
+    run_folders.refuse_folder_of_runs(path)
     csv_path = path / "report" / split / "predictions.csv" if path.is_dir() else path
     predictions = predictions_csv.read(csv_path)
     summary = path / "summary.json"

@@ -69,6 +69,14 @@ def evaluate_best(
     Raises:
         UserError: If the split has no images, or no intact checkpoint is left.
     """
+    _refuse_empty(split, name)
+    variables, history = checkpoints.restore_best()
+    predictions = predict(model, preprocessing, variables, split, name, config.batch_size)
+    heat = gradcam.make_heat(model, preprocessing, variables)
+    return Evaluation(predictions, len(history), heat)
+
+
+def _refuse_empty(split: Split, name: str) -> None:
     if name not in SPLITS or not len(split):
         raise UserError(
             expected=f"images in the {name} split",
@@ -76,15 +84,37 @@ def evaluate_best(
             fix="evaluate on another --split; if the source has no such split, a new run with "
             f"{spell('test_share', 0.1)} sets some of its training images aside",
         )
+
+
+def predict(
+    model: Model,
+    preprocessing: Preprocessing,
+    variables: dict[str, Any],
+    split: Split,
+    name: str,
+    batch_size: int,
+) -> Predictions:
+    """Predicts a split.
+
+    Args:
+        model: The network.
+        preprocessing: Its preprocessing.
+        variables: {'params', 'batch_stats'}.
+        split: The images.
+        name: Name of the split, 'validation' or 'test'.
+        batch_size: Number of images that are predicted at a time.
+
+    Raises:
+        UserError: If the split has no images.
+    """
+    _refuse_empty(split, name)
     print(f"measures    the best weights on the {len(split):,} {name} images")
-    variables, history = checkpoints.restore_best()
     copies = parallel.replicate(variables)
     step = build_eval_step(model, preprocessing)
     logits = predict_split(
-        step, copies["params"], copies["batch_stats"], split, config.batch_size, name=name
+        step, copies["params"], copies["batch_stats"], split, batch_size, name=name
     )
-    heat = gradcam.make_heat(model, preprocessing, variables)
-    return Evaluation(make_predictions(logits, split), len(history), heat)
+    return make_predictions(logits, split)
 
 
 def make_predictions(logits: np.ndarray, split: Split) -> Predictions:

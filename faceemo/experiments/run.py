@@ -18,7 +18,7 @@ from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.experiments import evaluation, held_out, images_used
+from faceemo.experiments import evaluation, held_out, images_used, seen_by_builtin
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
@@ -59,7 +59,9 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
     terms = image_terms.read_own(config, root)
     recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers, terms)
-    if (warning := check_inherited_images(recipe)) and parallel.is_first():
+    warning = check_inherited_images(recipe)
+    if warning and parallel.is_first():
+        warning = _list_seen(warning, recipe, splits, root, workdir)
         run_log.warn(warning)
     checkpoints = Checkpoints(workdir, recipe)
     if checkpoints.has_only_best():
@@ -80,6 +82,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         return summary
     fitted = calibration.fit(workdir, evaluated.predictions, evaluated.best_epoch)
     summary["calibration"] = fitted
+    if warning:
+        summary["warnings"]["origin"] = warning
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = evaluation.write_report(
@@ -169,6 +173,27 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
     if not again:
         held_out.refuse_reopening(workdir)
     evaluate(ConfigDict(recipe["config"]), workdir, "test")
+
+
+def _list_seen(
+    warning: str, recipe: dict[str, Any], splits: dict[str, Split], root: Path, workdir: Path
+) -> str:
+    """Adds to a warning how many images `builtin` may have learned; lists them in the run's folder.
+
+    Args:
+        warning: The warning of `check_inherited_images`.
+        recipe: The run's record.
+        splits: The run's images.
+        root: Folder of the dataset.
+        workdir: The run's folder.
+    """
+    scored = [path for name in ("validation", "test") for path in splits[name].paths]
+    seen = seen_by_builtin.find_seen(recipe, ledger.read(root), scored)
+    if seen is None:
+        return warning
+    place = workdir / seen_by_builtin.NAME
+    seen_by_builtin.write_list(place, seen)
+    return f"{warning}. {seen_by_builtin.describe(seen, len(scored), place)}"
 
 
 def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:

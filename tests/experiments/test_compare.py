@@ -1,6 +1,7 @@
 """Tests of the comparison of runs: its numbers, what it refuses, the command end to end."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +142,20 @@ def test_a_difference_that_rounds_to_zero_has_no_minus(tmp_path, monkeypatch):
     monkeypatch.setattr(compare.PairedCounts, "difference", lambda _: (-0.0004, -0.0003, 0.0004))
     printed = compare.format_comparison(runs)
     assert "+0.0 points, 95% interval +0.0 to +0.0" in printed
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("builtin", "builtin/model.npz"), "a run among what is compared.*found none"),
+        (("all", "builtin"), "'all', which is no run itself but holds 1. Fix: .*: all/one"),
+        (("biultin", "all/one"), "'biultin', which does not exist .did you mean 'builtin'"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_error(tmp_path, monkeypatch, places, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all" / "one" / "best" / "3").mkdir(parents=True)
+    (tmp_path / "builtin").mkdir()
+    (tmp_path / "builtin" / "model.npz").touch()
+    with pytest.raises(UserError, match=message):
+        compare.read_runs([Path(place) for place in places], "validation")

@@ -27,9 +27,9 @@ from faceemo.models.weights import npz
 from faceemo.models.weights.mismatches import find_mismatches
 from faceemo.train.checkpoint import run_folders
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
+from faceemo.train.checkpoint.model_file import NAME, resolve_builtin, stored_file
 from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
 
-NAME = "model.npz"
 BUILTIN = builtin.NAME
 _KIND = "a trained network of faceemo"
 _VERSION = 1
@@ -225,20 +225,6 @@ def read(path: Path) -> TrainedModel:
         if run
         else f"{run_folders.advise()}; '{BUILTIN}' is the network that comes with faceemo",
     )
-
-
-def resolve_builtin(path: Path) -> Path:
-    """Returns the folder of the network that comes with faceemo if `path` is `BUILTIN`.
-
-    Any other path is returned as it is. A folder of one's own with that name needs its absolute
-    path.
-    """
-    return builtin.FOLDER if str(path) == BUILTIN else path
-
-
-def stored_file(path: Path) -> Path:
-    """Returns the file of a stored network, for the path of that file or of its folder."""
-    return path / NAME if path.is_dir() else path
 
 
 def _is_run(folder: Path) -> bool:

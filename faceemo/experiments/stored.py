@@ -1,0 +1,167 @@
+"""The evaluation of a stored network, `builtin` or a model.npz, on images of one's own.
+
+A run knows its images; a stored network is given some: those of a source, which are prepared as a
+run would prepare them, those of a folder as it is prepared, or those of another run.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from faceemo import data, staging
+from faceemo.analysis import calibration, slices
+from faceemo.analysis.predictions import Predictions, classification_report
+from faceemo.analysis.saliency import gradcam
+from faceemo.config import FIELDS, classes_of
+from faceemo.config.field_words import spell
+from faceemo.data.ledger import ledger
+from faceemo.data.pipeline import Split
+from faceemo.data.prepare.record import Record
+from faceemo.errors import UserError
+from faceemo.experiments import evaluation, held_out, seen_by_builtin
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.trained_model import TrainedModel
+
+
+def evaluate(
+    network: Path, config: ConfigDict, workdir: Path, split: str, groups: Path | None = None
+) -> None:
+    """Reports on a split with a stored network.
+
+    Args:
+        network: `builtin`, or the path of a stored network.
+        config: Says which images, in the fields of a run's configuration; those about training do
+            not matter. Without a source, the images are those that data_dir holds, as they are
+            prepared there.
+        workdir: Folder for the report.
+        split: 'validation' or 'test'.
+        groups: CSV with further columns to group the images by (`slices.read_columns`).
+
+    Raises:
+        UserError: If there is no network or no image, or their classes differ.
+    """
+    columns = slices.read_columns(groups) if groups else None
+    trained = trained_model.read(network)
+    images = load_images(network, trained, config)[split]
+    if split == "test":
+        held_out.record_opening(workdir)
+    predictions = predict(trained, images, split)
+    _warn_of_seen(trained, config, images, workdir / seen_by_builtin.NAME)
+    heat = gradcam.make_heat(trained.model, trained.preprocessing, trained.variables)
+    evaluated = evaluation.Evaluation(predictions, trained.best_epoch, heat)
+    # 1 stands for a network without a temperature
+    fitted = (
+        {"temperature": trained.temperature, "fitted_on": calibration.SPLIT}
+        if trained.temperature != 1
+        else None
+    )
+    page = evaluation.write_report(
+        config, workdir, split, evaluated, [], trained.recipe, fitted, columns
+    )
+    print(classification_report(predictions))
+    evaluation.print_result(split, predictions)
+    print(f"report      {page}")
+
+
+def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dict[str, Split]:
+    """Loads the images that a configuration names, as a stored network takes them.
+
+    Args:
+        network: The path that the user gave, for messages.
+        trained: The network.
+        config: As for `evaluate`. Rules and classes of images that are used as they are prepared
+            are set in it.
+
+    Returns:
+        The splits; paths and images are those of a run with this configuration, labels are in the
+        order of the network's classes.
+
+    Raises:
+        UserError: If the classes of the images are others.
+    """
+    if config.source or config.dataset == "sample":
+        _refuse_other_classes(network, trained, classes_of(config), config.source or "the sample")
+        return data.load(config, native_size=trained.config.native_size, classes=trained.classes)
+    root = data.dataset_root(config)
+    rules = Record(root).inputs("dedupe").get("rules")
+    if rules is None:
+        raise UserError(
+            expected=f"prepared images in {root} for {network}",
+            found="none",
+            fix=f"name images with {spell('source', 'my_faces')}, or a folder that faceemo prepare "
+            f"or a training run has filled with {spell('data_dir')}",
+        )
+    config.update({name: value for name, value in rules.items() if name in FIELDS})
+    rows = ledger.read(root)
+    classes = sorted({row.label for row in rows if row.fate == ledger.KEPT})
+    _refuse_other_classes(network, trained, classes, str(root))
+    from faceemo.data import builder  # which imports TensorFlow
+
+    return builder.load(root, trained.config.native_size, trained.classes)
+
+
+def predict_images_of(network: Path, run: Path, split: str) -> Predictions:
+    """Predicts the images of a run's split with a stored network.
+
+    Args:
+        network: `builtin`, or the path of a stored network.
+        run: The run's folder.
+        split: 'validation' or 'test'.
+
+    Raises:
+        UserError: If there is no network, no run or no image, or their classes differ.
+    """
+    from faceemo.train.checkpoint.checkpoints import load_recipe
+
+    trained = trained_model.read(network)
+    recipe = load_recipe(run)
+    config = ConfigDict(recipe["config"])
+    _refuse_other_classes(network, trained, recipe["classes"], str(run))
+    splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
+    _warn_of_seen(trained, config, splits[split], None)
+    return predict(trained, splits[split], split)
+
+
+def predict(trained: TrainedModel, images: Split, split: str) -> Predictions:
+    """Predicts a split, not calibrated, with a network that is in memory."""
+    return evaluation.predict(
+        trained.model,
+        trained.preprocessing,
+        trained.variables,
+        images,
+        split,
+        int(trained.config.batch_size),
+    )
+
+
+def _refuse_other_classes(
+    network: Path, trained: TrainedModel, classes: Sequence[str], place: str
+) -> None:
+    if set(classes) == set(trained.classes):
+        return
+    fix = "train a network on these classes (faceemo train)"
+    if set(classes) > set(trained.classes):
+        fix = f"leave the others out with {spell('classes', '+'.join(trained.classes))}, or {fix}"
+    else:
+        fix = f"map names with {spell('class_map', 'joy=happy')} if these mean the same, or {fix}"
+    raise UserError(
+        expected=f"images of the classes of {network}: {', '.join(trained.classes)}",
+        found=f"{', '.join(classes)} in {place}",
+        fix=fix,
+    )
+
+
+def _warn_of_seen(
+    trained: TrainedModel, config: ConfigDict, images: Split, place: Path | None
+) -> None:
+    """Warns of images that `builtin` has learned, and lists them in `place` unless that is None."""
+    rows = ledger.read(data.dataset_root(config))
+    seen = seen_by_builtin.find_seen(trained.recipe, rows, images.paths)
+    if not seen:
+        return
+    if place:
+        staging.make_folder(place.parent)
+        seen_by_builtin.write_list(place, seen)
+    print(f"warning: {seen_by_builtin.describe(seen, len(images), place)}", file=sys.stderr)

@@ -1,0 +1,46 @@
+"""The list of images that the network that comes with faceemo has probably learned."""
+
+import csv
+
+from faceemo.assets import builtin
+from faceemo.data.ledger.training_hashes import TrainingHashes
+from faceemo.experiments import seen_by_builtin
+from tests.support.data.rows import row
+
+KNOWN = TrainingHashes.read(builtin.TRAINING_HASHES)
+LEARNED = f"{int(KNOWN.hashes[7]):016x}"
+# Alternate bits of the hash are flipped, 32 of 64: as far from any other as chance has it.
+OTHER = f"{int(KNOWN.hashes[7]) ^ 0xAAAAAAAAAAAAAAAA:016x}"
+
+
+def make_rows():
+    return [
+        row("validation/sad/1.png", dhash=LEARNED, dhash_mirrored=OTHER),
+        row("validation/sad/2.png", dhash=OTHER, dhash_mirrored=OTHER),
+        row("train/sad/3.png", dhash=LEARNED, dhash_mirrored=OTHER),
+    ]
+
+
+def recipe(train="f" * 64, **weights):
+    return {"data": {"train": train}, "weights": {"source": "x", **weights}}
+
+
+def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
+    scored = ["validation/sad/1.png", "validation/sad/2.png"]
+    trained = {"trained": recipe(KNOWN.images)}
+    for own in (recipe(KNOWN.images), recipe(**trained)):
+        seen = seen_by_builtin.find_seen(own, make_rows(), scored)
+        assert [one.path for one in seen] == ["validation/sad/1.png"]
+    place = tmp_path / "run" / seen_by_builtin.NAME
+    seen_by_builtin.write_list(place, seen)
+    with place.open(newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"path": "validation/sad/1.png", "split": "validation", "label": "sad"}
+        ]
+    said = seen_by_builtin.describe(seen, 2, place)
+    assert said.startswith("1 of the 2 images")
+    assert f"listed in {place}" in said
+
+
+def test_nothing_is_said_of_a_network_that_did_not_learn_from_builtin():
+    assert seen_by_builtin.find_seen(recipe(), make_rows(), ["validation/sad/1.png"]) is None

@@ -1,0 +1,81 @@
+"""A stored network on images of one's own: the same predictions as `faceemo.load` makes."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import faceemo
+from faceemo.analysis.probabilities import apply_temperature
+from faceemo.commands import cli
+from faceemo.data.measure.decode import read_grey
+from faceemo.data.sample import sample
+from faceemo.errors import UserError
+from faceemo.experiments import stored
+from faceemo.train.checkpoint import trained_model
+
+BUILTIN = Path("builtin")
+REPORT = Path("report/validation/predictions.csv")
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return {row.pop("path"): row for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+def test_a_stored_network_is_evaluated_and_compared_with_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    counts = {"train": 12, "validation": 12, "test": 4}
+    sample.write_zip(Path("data/sample"), seed=5, counts=counts)
+    assert cli.main(["evaluate", "builtin", "--dataset", "sample"]) == 0
+    assert "12 images" in capsys.readouterr().out
+    first = Path("checkpoints/builtin-on-sample")
+    assert cli.main(["evaluate", "builtin", "--data-dir", "data/sample", "--workdir", "again"]) == 0
+    found = read(first / REPORT)
+    assert found == read(Path("again") / REPORT)
+    predictor = faceemo.load()
+    crops = np.stack([read_grey(Path("data/sample/unique_images", path), 48) for path in found])
+    ours = np.array([[float(row[name]) for name in predictor.classes] for row in found.values()])
+    calibrated = apply_temperature(ours, predictor.trained.temperature)
+    np.testing.assert_allclose(calibrated, predictor.probabilities(crops), atol=1e-4)
+
+    calibration = json.loads((first / REPORT).with_name("calibration.json").read_text())
+    assert calibration["temperature"] == predictor.trained.temperature
+    fields = ["--image-size", "32", "--weights", "none", "--epochs", "1", "--dataset", "sample"]
+    assert cli.main(["train", "mobilenet:0", *fields, "--workdir", "run"]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", "run", "builtin"]) == 0
+    printed = capsys.readouterr().out
+    right = sum(row["label"] == row["predicted"] for row in found.values())
+    assert f"{right / len(found):.3f}" in next(
+        line for line in printed.splitlines() if line.endswith("builtin")
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "fix"),
+    [
+        (
+            ("happy", "neutral", "sad", "surprise", "fear"),
+            "leave the others out with classes=happy",
+        ),
+        (("joy", "neutral", "sad", "surprise"), "map names with class_map=joy=happy if"),
+    ],
+)
+def test_other_classes_are_one_error(classes, fix):
+    trained = trained_model.read(BUILTIN)
+    message = f"images of the classes of builtin: happy, .*found {', '.join(classes)} in x.*{fix}"
+    with pytest.raises(UserError, match=message):
+        stored._refuse_other_classes(BUILTIN, trained, classes, "x")
+    stored._refuse_other_classes(BUILTIN, trained, trained.classes[::-1], "x")
+
+
+def test_a_folder_that_is_not_prepared_is_one_error(tmp_path):
+    from faceemo.config import make_config
+
+    config = make_config("mobilenet", f"0,data_dir={tmp_path}")
+    with pytest.raises(UserError, match=f"prepared images in {tmp_path} for builtin; found none"):
+        stored.load_images(BUILTIN, trained_model.read(BUILTIN), config)
