@@ -140,9 +140,9 @@ def _find_inputs(name: str, options: argparse.Namespace, webcam: int | None = No
             faces stand beside --crops.
     """
     if not options.inputs and webcam is None:
-        also = ", or --webcam INDEX" if name == "predict" else ""
         raise errors.UserError(
-            expected=f"a network, then files or folders{also}",
+            expected="a network, then files or folders"
+            + (", or --webcam INDEX" if name == "predict" else ""),
             found=f"'{options.run}' alone",
             fix=f"name both: faceemo {name} builtin {_example(options.run)}",
         )

@@ -36,9 +36,9 @@ def resolve(network: Path, fields: Mapping[str, Any], workdir: Path | None) -> T
     """
     new = bool(fields.get("source")) or fields.get("dataset") == "sample"
     if wrong := sorted(fields.keys() - (_TO_PREPARE if new else _PREPARED)):
-        also = "" if new else f", with {spell('source')} for images that are not prepared yet"
         raise UserError(
-            expected=f"only options about images beside the stored network {network}{also}",
+            expected=f"only options about images beside the stored network {network}"
+            + ("" if new else f", with {spell('source')} for images that are not prepared yet"),
             found=", ".join(map(spell, wrong)),
             fix="leave them out",
         )

@@ -97,21 +97,23 @@ def resolve(
 
 def _missing(text: str, path: Path, trained: bool) -> UserError:
     """Makes the error for what does not exist; the name that was probably meant comes first."""
-    meant = suggest_path(path, ARCHS)
     forms = _RUN_FORMS if trained else _FORMS
+    if meant := suggest_path(path, ARCHS):
+        return UserError(
+            expected=f"something that exists{meant}",
+            found=f"'{text}', which does not exist",
+            fix=f"correct the name; the command takes {forms}",
+        )
+    if trained:
+        return UserError(
+            expected=forms,
+            found=f"'{text}', which does not exist",
+            fix=f"correct the path, or {run_folders.advise()}",
+        )
     return UserError(
-        expected=f"something that exists{meant}" if meant else forms,
-        found=f"'{text}', which does not exist"
-        if trained
-        else f"'{text}', which is no backbone and no path that exists",
-        fix=(f"correct the name; the command takes {forms}" if meant else "correct the path")
-        + (
-            f"; or {run_folders.advise()}"
-            if trained
-            else f", or name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}"
-            if not meant
-            else ""
-        ),
+        expected=forms,
+        found=f"'{text}', which is no backbone and no path that exists",
+        fix=f"name a backbone ({', '.join(ARCHS)}) as in {_EXAMPLE}, or correct the path",
     )
 
 

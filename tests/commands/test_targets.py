@@ -72,7 +72,7 @@ def test_an_installed_package_has_the_files_in_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vgg61:7", "exists .did you mean 'vgg16:7'.*found 'vgg61:7', which is no backbone"),
+        ("vgg61:7", "exists .did you mean 'vgg16:7'.*found 'vgg61:7', which does not exist"),
         ("configs/vgg61.py:7", "did you mean 'configs/vgg16.py'"),
         ("vgg16:12", "variant from 0 to 11.*found the variant '12'. Fix"),
         ("vgg16:7,imagesize=8", "did you mean 'image_size'.*write vgg16:7,image_size=8$"),
