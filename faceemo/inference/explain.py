@@ -151,6 +151,7 @@ def explain(
 def draw_explanation(explanation: Explanation) -> Figure:
     """Draws the face, both maps over it and the probabilities, side by side."""
     prediction = explanation.prediction
+    label = prediction.leaning or ""
     title, name = format_caption(prediction), shorten(escape_name(prediction.name), 90)
     figure = style.make_figure(_WIDTH, _HEIGHT, _THEME, title, name, grid=False)
     face, heat, fall = (_add_axes(figure, left, 1.65) for left in (0.1, 1.95, 4.4))
@@ -160,7 +161,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
         axes.imshow(explanation.crop, cmap="gray", vmin=0, vmax=255, extent=extent)
         axes.axis("off")
     _set_title(face, f"the network's input, {size}x{size}")
-    _set_title(heat, f"Grad-CAM for {shorten(prediction.leaning, 14)}")
+    _set_title(heat, f"Grad-CAM for {shorten(label, 14)}")
     # transparent where there is no evidence, so that the face stays visible
     evidence = heat.imshow(
         explanation.heat,
@@ -186,7 +187,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
     scale = _add_scale(figure, shades, 6.1)
     scale.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+z.3g}" if value else "0")
     _draw_bars(_add_axes(figure, 7.65, 1.45), prediction)
-    _draw_legend(figure, prediction.leaning)
+    _draw_legend(figure, label)
     return figure
 
 
@@ -232,7 +233,7 @@ def _draw_bars(axes: Axes, prediction: Prediction) -> None:
     axes.barh(rows, values, color=colours, height=0.6)
     for row, value in zip(rows, values, strict=True):
         axes.text(value + 0.03, row, f"{value:.0%}", va="center", fontsize=7.5, color=_THEME.ink)
-    axes.set_yticks(list(rows), [style.replace_unprintable(name) for name in names])
+    axes.set_yticks(list(rows), [style.replace_unprintable(shorten(name, 14)) for name in names])
     axes.set_xlim(0, 1.3)  # room for the number behind a whole bar
     axes.set_xticks([])
     axes.invert_yaxis()

@@ -170,7 +170,10 @@ def test_an_explanation_says_what_its_colours_and_numbers_mean():
     said = " ".join(text.get_text() for text in figure.texts)
     assert "percentage points by which the probability of happy falls" in said
     figure.canvas.draw()
-    scales: Any = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
-    evidence, fall = ([label.get_text() for label in axes.get_yticklabels()] for axes in scales)
+    *_, evidence_scale, fall_scale, _ = figure.axes
+    evidence, fall = (
+        [label.get_text() for label in axes.get_yticklabels()]
+        for axes in (evidence_scale, fall_scale)
+    )
     assert evidence == ["none", "most"]
     assert {"+10", "0", "-10"} <= set(fall), "points, without a negative zero"
