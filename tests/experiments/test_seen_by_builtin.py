@@ -30,6 +30,7 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
     trained = {"trained": recipe(KNOWN.images)}
     for own in (recipe(KNOWN.images), recipe(**trained)):
         seen = seen_by_builtin.find_seen(own, make_rows(), scored)
+        assert seen is not None
         assert [one.path for one in seen] == ["validation/sad/1.png"]
     place = tmp_path / "run" / seen_by_builtin.NAME
     seen_by_builtin.write_list(place, seen)

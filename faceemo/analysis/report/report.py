@@ -93,7 +93,7 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
     with path.open("w", encoding="utf-8", errors=ESCAPE, newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "predicted", *predictions.classes, "source_path"])
-        for path, name, label, predicted, row in zip(
+        for image, name, label, predicted, row in zip(
             predictions.paths,
             predictions.names,
             predictions.labels,
@@ -103,7 +103,7 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
         ):
             words = (predictions.classes[label], predictions.classes[predicted])
             numbers = (f"{p:.9g}" for p in row)
-            rows.writerow([escape_name(path), *words, *numbers, escape_name(name)])
+            rows.writerow([escape_name(image), *words, *numbers, escape_name(name)])
 
 
 def _refuse_other_files(folder: Path) -> None:

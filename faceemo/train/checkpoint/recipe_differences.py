@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-Recipe = Mapping[str, Any]
+Recipe = dict[str, Any]
 # Parts of a recipe that hold digests, with the fields whose difference explains theirs.
 _PARTS = {
     "weights": {"arch", "weights"},

@@ -68,6 +68,7 @@ def test_the_end_is_explained_with_how_to_go_on(rows, changes, parts):
 
 def test_a_stop_whose_loss_rose_does_not_advise_to_train_longer():
     said = explain_end(RISING, tiny_config(epochs=9, patience=2))
+    assert said is not None
     assert "training longer is unlikely to help" in said
     assert "To train longer" not in said
 
@@ -77,6 +78,7 @@ def test_a_finished_run_says_how_to_train_it_longer_or_anew(tmp_path):
     (tmp_path / "run-2").mkdir()
     with field_words.spelled(field_words.as_option):
         said = explain_finished(FALLING, config, tmp_path / "run")
+    assert said is not None
     assert "after epoch 4 of 9, so nothing is left to train" in said
     assert "with --patience 4, or with --patience 0" in said
     assert said.endswith(f"--workdir {tmp_path / 'run-3'}")
