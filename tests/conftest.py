@@ -21,6 +21,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         COMPILE_QUICKLY,
     ]
 )
+os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of xdist have it from the first
     COMPILED = tempfile.mkdtemp(prefix="faceemo-compiled-")

@@ -22,8 +22,8 @@ from faceemo.experiments import evaluation, held_out, images_used, seen_by_built
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
-from faceemo.train.checkpoint import image_terms, run_folders
-from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.checkpoint import convolutions, image_terms, run_folders
+from faceemo.train.checkpoint.checkpoints import Checkpoints, find_recipe, load_recipe
 from faceemo.train.checkpoint.progress import explain_finished, is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
@@ -45,6 +45,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """
     if not parallel.on_first(run_folders.is_run)(workdir):
         dead_features.refuse_known(config)
+    convolutions.choose(config, find_recipe(workdir))
     # Before the data, which may take long, so that missing weights are reported at once.
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
@@ -97,6 +98,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def lr_find(config: ConfigDict, workdir: Path) -> None:
     """Runs a learning-rate range test, prints and draws its losses, and suggests a rate."""
+    convolutions.choose(config, None)
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
     train = data.load(config)["train"]
@@ -131,6 +133,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     """
     columns = slices.read_columns(groups) if groups else None
     recipe = load_recipe(workdir)
+    convolutions.choose(config, recipe)
     splits = data.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(

@@ -1,12 +1,9 @@
 """Compiled programs on disk: a second process loads what the first one compiled."""
 
-import hashlib
-import platform
-from pathlib import Path
-
 import jax
 
 from faceemo.assets import catalogue
+from faceemo.assets.processor import processor_id
 
 # Bytes of all programs together; the least recently used are removed first.
 _MAX_BYTES = 2**30
@@ -25,17 +22,7 @@ def enable() -> None:
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update(
-            "jax_compilation_cache_dir", str(catalogue.cache_dir() / "compiled" / _processor_id())
+            "jax_compilation_cache_dir", str(catalogue.cache_dir() / "compiled" / processor_id())
         )
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_SECONDS)
         jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
-
-
-def _processor_id() -> str:
-    """Returns an identifier of this kind of processor: a digest of its features."""
-    features = platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
-        features += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(features.encode()).hexdigest()[:12]

@@ -25,6 +25,7 @@ from faceemo.assets import downloads
 from faceemo.data.augment import augment
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
+from faceemo.models.layers import onednn
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import eval_step, parallel, run_log
 from faceemo.train.checkpoint.digest import digest_tree
@@ -164,6 +165,7 @@ def _describe(start: Start, batch_size: int) -> dict[str, Any]:
         "batch_size": batch_size,
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
+        "onednn": onednn.in_use(),
     }
 
 

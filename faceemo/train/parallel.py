@@ -117,6 +117,15 @@ def refuse_disagreement(digests: Mapping[str, str]) -> None:
         )
 
 
+def is_true_in_all(flag: bool) -> bool:
+    """Returns whether `flag` is true in every process; every process has to call it."""
+    if jax.process_count() == 1:
+        return flag
+    add = jax.pmap(lambda one: jax.lax.psum(one, AXIS), axis_name=AXIS)
+    flags = np.full(jax.local_device_count(), flag, np.int32)
+    return int(unreplicate(add(flags))) == jax.device_count()
+
+
 def _broadcast(content: bytes) -> bytes:
     """Returns the first process's `content` in every process."""
     add = jax.pmap(lambda row: jax.lax.psum(row, AXIS), axis_name=AXIS)

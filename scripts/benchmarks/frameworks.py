@@ -55,8 +55,10 @@ def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> T
 
     from faceemo.data.pipeline import Batch
     from faceemo.train import freezing, parallel, state, steps
+    from faceemo.train.checkpoint import convolutions
     from faceemo.train.eval_step import make_eval_step
 
+    convolutions.choose(make_config(arch), None)
     images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
     labels, ones = np.arange(batch, dtype=np.int32) % 4, np.ones(batch, np.float32)
     sharded = parallel.shard(Batch(images, labels, ones, np.arange(batch, dtype=np.int32)))

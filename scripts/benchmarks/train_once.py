@@ -23,9 +23,12 @@ def measure_start(arch: str, arg: str) -> dict[str, object]:
 
     from faceemo.data.pipeline import epoch_batches
     from faceemo.train import compile_cache, parallel
+    from faceemo.train.checkpoint import convolutions
 
     compile_cache.enable()
-    stepper = train_faceemo.Stepper(train_faceemo.Run.from_argument(arch, arg))
+    run = train_faceemo.Run.from_argument(arch, arg)
+    convolutions.choose(run.config, None)
+    stepper = train_faceemo.Stepper(run)
     batch = parallel.shard(next(epoch_batches(stepper.run.splits["train"], 32)))
     results: dict[str, object] = {"before": time.perf_counter() - began}
     for name in ("first", "second"):

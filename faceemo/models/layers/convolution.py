@@ -9,6 +9,8 @@ XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions
   times at 1x1 to 4x4.
 - the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
   48 to 96 px.
+- any other with many products, and its inputs' gradient: oneDNN, where that was found to
+  work and is in use (`onednn`).
 
 The others stay native, which is as fast as the alternatives tried: a product per kernel position,
 gathered patches, Winograd's transforms.
@@ -24,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from faceemo.models.layers import onednn
 from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
 from faceemo.models.layers.matmul import matmul
 
@@ -142,14 +145,16 @@ def _extract_patches(
 def _convolve_with_fast_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> jax.Array:
-    """Convolves natively; only the gradient of the kernel is computed from patches."""
+    """Convolves by oneDNN or natively; the gradient of the kernel may be computed from patches."""
+    if onednn.is_faster(inputs, kernel, strides, padding):
+        return onednn.convolve(inputs, kernel, strides, padding)
     return _native_convolve(inputs, kernel, strides, padding)
 
 
 def _forward(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _native_convolve(inputs, kernel, strides, padding), (inputs, kernel)
+    return _convolve_with_fast_gradient(inputs, kernel, strides, padding), (inputs, kernel)
 
 
 def _backward(
@@ -162,6 +167,10 @@ def _backward(
     # The convolution is linear in each, so XLA drops the forward pass and an unused gradient.
     _, pull = jax.vjp(lambda x, k: _native_convolve(x, k, strides, padding), inputs, kernel)
     to_inputs, to_kernel = pull(gradient)
+    if strides == (1, 1):
+        turned, pads = onednn.turn(kernel, padding)
+        if onednn.is_faster(gradient, turned, strides, pads):
+            to_inputs = onednn.convolve(gradient, turned, strides, pads)
     if gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS:
         to_kernel = _compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel

@@ -30,6 +30,7 @@ from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.checkpoint import image_terms, recipe_differences, run_folders
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
+from faceemo.train.checkpoint.provenance import CONVOLUTIONS
 from faceemo.train.checkpoint.series import Series
 from faceemo.train.ema import use_ema
 from faceemo.train.freezing import FREEZE, TRAIN
@@ -255,7 +256,7 @@ def load_recipe(workdir: Path) -> dict[str, Any]:
 
 
 # These fields change neither the meaning of the weights nor the steps already taken.
-_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD}
+_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD, CONVOLUTIONS}
 
 
 def _refuse_other_run(workdir: Path, own: dict[str, Any], found: dict[str, Any]) -> None:

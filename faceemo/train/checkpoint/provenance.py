@@ -9,9 +9,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split
+from faceemo.models.layers import onednn
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train.checkpoint import image_terms
 
+# Names the library of a run's convolutions; runs with XLA's do not have the field.
+CONVOLUTIONS = "convolutions"
+ONEDNN = "onednn"
 _VERSIONED = ("faceemo", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -47,6 +51,7 @@ def make_recipe(
         **horizon,
         **({"teachers": list(teachers)} if teachers else {}),
         **({image_terms.FIELD: terms} if terms else {}),
+        **({CONVOLUTIONS: ONEDNN} if onednn.in_use() else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONED},

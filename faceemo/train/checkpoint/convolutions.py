@@ -1,0 +1,47 @@
+"""Which library computes a run's convolutions: oneDNN or XLA. A run keeps the one it began with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from faceemo.models.layers import onednn, onednn_verdict
+from faceemo.train import parallel, run_log
+from faceemo.train.checkpoint.provenance import CONVOLUTIONS, ONEDNN
+
+# Networks that gain more from oneDNN than they lose at their start, because JAX keeps no compiled
+# programs with it. At 96 pixels, batch 32, a step of VGG16 was 1.24 times as fast, one of
+# ResNet50V2 1.04 times (2 cores with AVX2 but not AVX-512). The others have one such convolution.
+ARCHS = frozenset({"vgg16"})
+
+
+def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
+    """Chooses the library of all convolutions that are traced from here on.
+
+    Every process of a run has to call it, and all get the same library. A new run gets oneDNN where
+    that works. A run that began with XLA stays with XLA, because the two round differently. So
+    does a run that began with oneDNN, unless this machine has none: that is printed.
+
+    Args:
+        config: The run's configuration.
+        recipe: The recipe of the run that is resumed or evaluated, see `provenance.make_recipe`;
+            None for a new run.
+
+    Raises:
+        UserError: If `onednn_verdict.SWITCH` has a value that is not valid.
+    """
+    began_with = ONEDNN if recipe is None else recipe.get(CONVOLUTIONS)
+    dtypes: tuple[str, ...] = ()
+    if config.arch in ARCHS and began_with == ONEDNN:
+        verdict = onednn_verdict.find_verdict()
+        found = parallel.is_true_in_all(config.dtype in verdict.dtypes)
+        dtypes = (config.dtype,) if found else ()
+        reason = verdict.reason or "another process has none"
+        if recipe is not None and not found:
+            run_log.tell(
+                f"this run began with oneDNN's convolutions and goes on with XLA's ({reason}): its "
+                "results differ, by rounding, from those of a run that keeps to oneDNN"
+            )
+        with run_log.details():
+            print(f"convolutions: {'oneDNN' if found else f'XLA ({reason})'}")
+    onednn.use(dtypes)

@@ -1,0 +1,56 @@
+"""No exported program calls oneDNN, which only this machine's jaxlib has."""
+
+import types
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from faceemo.inference.export import onnx_file, stablehlo
+from faceemo.models.layers import convolution, onednn
+
+CALL = "__onednn$convolution"
+TRAINED = types.SimpleNamespace(config=types.SimpleNamespace(native_size=12))
+KERNEL = np.ones((3, 3, 1, 4), np.float32)
+
+
+def convolve(images):
+    inputs = images[..., None].astype(jnp.float32)
+    return convolution.convolve(inputs, KERNEL, (1, 1), "SAME").mean((1, 2))
+
+
+@pytest.fixture(autouse=True)
+def turned_on(monkeypatch):
+    """As in a process that trains; the network is a single convolution, and is never run."""
+    monkeypatch.setattr(onednn, "_dtypes", frozenset({"float32"}))
+    monkeypatch.setattr(onednn, "_MIN_PRODUCTS", 0)
+    for module in (onnx_file, stablehlo):
+        monkeypatch.setattr(module, "make_probabilities", lambda trained: convolve)
+    plain = jax.jit(lambda images: convolve(images)).lower(np.zeros((2, 12, 12), np.uint8))
+    assert CALL in plain.as_text()
+
+
+def test_stablehlo_has_no_such_call(tmp_path):
+    stablehlo.write(TRAINED, tmp_path / "a")
+    exported = jax.export.deserialize(bytearray((tmp_path / "a").read_bytes()))
+    assert "stablehlo.convolution" in exported.mlir_module()
+    assert CALL not in exported.mlir_module()
+
+
+def test_onnx_is_converted_from_a_program_without_such_a_call(tmp_path, monkeypatch):
+    lowered = []
+
+    def to_onnx(function, inputs):
+        exported = jax.export.export(jax.jit(function))(*inputs)
+        lowered.append(exported.mlir_module())
+
+    packages = {
+        "jax2onnx": types.SimpleNamespace(to_onnx=to_onnx),
+        "onnx": types.SimpleNamespace(save=lambda model, path: None),
+    }
+    monkeypatch.setattr(onnx_file, "_import", packages.__getitem__)
+    onnx_file.write(TRAINED, tmp_path / "a")
+    assert "stablehlo.convolution" in lowered[0]
+    assert CALL not in lowered[0]

@@ -1,0 +1,83 @@
+"""A run keeps the library of convolutions that it began with."""
+
+import math
+
+import jax
+import pytest
+
+from faceemo.config import make_config
+from faceemo.models.layers import onednn, onednn_verdict
+from faceemo.train import parallel
+from faceemo.train.checkpoint import convolutions
+from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.checkpoint.provenance import make_recipe
+from tests.support.train.tiny import GREY, make_splits, tiny_config
+
+VGG16 = make_config("vgg16", "7")
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """A machine with oneDNN for float32, until the returned function says otherwise."""
+    seconds = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
+
+    def have(*dtypes, reason="the processor lacks it"):
+        verdict = onednn_verdict.Verdict(dtypes, reason)
+        monkeypatch.setattr(onednn_verdict, "find_verdict", lambda: verdict)
+
+    have("float32")
+    yield have
+    onednn.use([])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
+
+
+def store_run(workdir):
+    """Stores the beginning of a run as it is now; returns its recipe as the next start reads it."""
+    recipe = make_recipe(tiny_config(), GREY, {"source": "none"}, make_splits())
+    Checkpoints(workdir, recipe).save_frozen({"params": {}}, {"params": {}})
+    return load_recipe(workdir)
+
+
+def test_a_run_keeps_its_library(tmp_path, capsys, machine):
+    convolutions.choose(VGG16, None)
+    assert onednn.in_use()
+    with_onednn = store_run(tmp_path / "onednn")
+    assert with_onednn["convolutions"] == "onednn"
+    onednn.use([])
+    with_xla = store_run(tmp_path / "xla")
+    assert "convolutions" not in with_xla  # as in a run of an older version
+    for recipe, expected in ((with_xla, False), (with_onednn, True), (with_xla, False)):
+        convolutions.choose(VGG16, recipe)
+        assert onednn.in_use() == expected
+    assert capsys.readouterr().err == ""
+    # Elsewhere it can go on, but not without a word.
+    machine()
+    convolutions.choose(VGG16, with_onednn)
+    assert not onednn.in_use()
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "goes on with XLA's (the processor lacks it)" in line
+    Checkpoints(
+        tmp_path / "onednn", make_recipe(tiny_config(), GREY, {"source": "none"}, make_splits())
+    )
+
+
+def test_what_gains_nothing_stays_with_xla_and_keeps_its_stored_programs(monkeypatch):
+    monkeypatch.setattr(onednn_verdict, "find_verdict", lambda: pytest.fail("probes for nothing"))
+    for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
+        convolutions.choose(make_config(arch, "9"), None)
+        assert not onednn.in_use()
+    assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
+
+
+def test_a_type_that_the_machine_lacks_stays_with_xla():
+    convolutions.choose(make_config("vgg16", "7,dtype=bfloat16"), None)
+    assert not onednn.in_use()
+
+
+def test_all_processes_use_the_same_library(monkeypatch):
+    assert parallel.is_true_in_all(True) is True
+    assert parallel.is_true_in_all(False) is False
+    monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: False)
+    convolutions.choose(VGG16, None)
+    assert not onednn.in_use()
