@@ -52,45 +52,23 @@ def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> T
     """Makes the steps that a run compiles, on one device."""
     heap.keep()
     import jax
+    import run_steps
 
-    from faceemo.data.pipeline import Batch
-    from faceemo.train import freezing, parallel, state, steps
     from faceemo.train.checkpoint import convolutions
-    from faceemo.train.eval_step import make_eval_step
 
     convolutions.choose(make_config(arch), None)
-    images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
-    labels, ones = np.arange(batch, dtype=np.int32) % 4, np.ones(batch, np.float32)
-    sharded = parallel.shard(Batch(images, labels, ones, np.arange(batch, dtype=np.int32)))
+    images = run_steps.make_batch(batch)
     model = build_model(arch, size, "all")
     variables = model.init(0)
-    forward = parallel.map_eval_step(make_eval_step(model, model.preprocessing))
-    placed = parallel.replicate(variables)
-    tasks: Tasks = {
-        "forward": lambda: jax.block_until_ready(
-            forward(placed["params"], placed["batch_stats"], sharded.images)
-        )
-    }
+    forward, arguments = run_steps.make_forward(model, variables, images)
+    tasks: Tasks = {"forward": lambda: jax.block_until_ready(forward(*arguments))}
 
     def make_step(level: str) -> Callable[[], object]:
-        model = build_model(arch, size, level)
-        param_labels = freezing.label_params(model, variables["params"])
-        optimizer = freezing.make_optimizer(1e-5, param_labels)
-        step = parallel.map_train_step(
-            steps.make_train_step(
-                model,
-                optimizer,
-                param_labels,
-                model.preprocessing,
-                augmentation="none",
-                class_weights=np.ones(4, np.float32),
-                axis_name=parallel.AXIS,
-            )
-        )
-        current = [parallel.replicate(state.TrainState.create(variables, optimizer, 0))]
+        step, arguments = run_steps.make_training(build_model(arch, size, level), variables, images)
+        current = list(arguments)
 
         def run() -> None:
-            current[0], sums = step(current[0], sharded, 0)
+            current[0], sums = step(*current)
             jax.block_until_ready((current[0], sums))
 
         return run
@@ -148,31 +126,55 @@ def make_keras_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tas
     }
 
 
-def make_torch_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
-    """Makes eager steps of the networks in torch_backbones.py, channels last."""
+def make_torch_tasks(
+    arch: str,
+    size: int,
+    batch: int,
+    levels: list[str],
+    *,
+    device: str = "cpu",
+    amp: bool = False,
+    compiled: bool = False,
+) -> Tasks:
+    """Makes steps of the networks in torch_backbones.py, channels last.
+
+    With `amp` they compute in bfloat16 where PyTorch's autocast does, with `compiled` they go
+    through torch.compile. On a GPU they return before it is done.
+    """
     import torch
     import torch_backbones
 
     pixels, numbers = make_float_images(size, batch)
     # A view, not a copy: the channels stay last in memory.
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(numbers)
-    whole = torch_backbones.build(build_model(arch, size, "all"))
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
+    labels = torch.from_numpy(numbers).to(device)
+
+    def autocast() -> Any:
+        return torch.autocast(device, torch.bfloat16, enabled=amp)
+
+    def prepare(network: Any) -> Any:
+        network = network.to(device)
+        return torch.compile(network) if compiled else network
+
+    whole = prepare(torch_backbones.build(build_model(arch, size, "all")).eval())
 
     def forward() -> None:
-        whole.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast():
             whole(images)
 
     def make_step(level: str) -> Callable[[], object]:
         model = build_model(arch, size, level)
         network = torch_backbones.build(model)
         torch_backbones.freeze(network, trained_patterns(model))
-        optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-5)
+        network = prepare(network)
+        trained = [p for p in network.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, 1e-5, fused=True if device == "cuda" else None)
 
         def run() -> None:
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(images), labels).backward()
+            with autocast():
+                loss = torch.nn.functional.cross_entropy(network(images), labels)
+            loss.backward()
             optimizer.step()
 
         return run

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,33 +41,24 @@ def make_training_step(
     arch: str, level: str, size: int, batch: int
 ) -> tuple[Any, tuple[Any, ...], int]:
     """Makes the mapped step, its arguments (state, batch, seed), and counts trained parameters."""
+    import run_steps
+
     from faceemo import models
     from faceemo.config import make_config
-    from faceemo.data.pipeline import Batch
-    from faceemo.train import freezing, parallel, state, steps
+    from faceemo.train import freezing
 
     config = make_config(arch, f"9,weights=none,image_size={size},unfreeze={level}")
     model = models.build(config)
     variables = model.init(0)
-    param_labels = freezing.label_params(model, variables["params"])
-    optimizer = freezing.make_optimizer(config.learning_rate, param_labels)
-    step: Callable[..., Any] = parallel.map_train_step(
-        steps.make_train_step(
-            model,
-            optimizer,
-            param_labels,
-            model.preprocessing,
-            augmentation=config.augmentation,
-            class_weights=np.ones(4, np.float32),
-            axis_name=parallel.AXIS,
-        )
+    step, arguments = run_steps.make_training(
+        model,
+        variables,
+        run_steps.make_batch(batch),
+        learning_rate=config.learning_rate,
+        augmentation=config.augmentation,
     )
-    images = np.random.default_rng(0).integers(0, 256, (batch, 48, 48), np.uint8)
-    index = np.arange(batch, dtype=np.int32)
-    sharded = parallel.shard(Batch(images, index % 4, np.ones(batch, np.float32), index))
-    start = parallel.replicate(state.TrainState.create(variables, optimizer, 0))
     plan = freezing.make_plan(model, variables["params"], variables["batch_stats"])
-    return step, (start, sharded, 0), sum(row["trained"] for row in plan)
+    return step, arguments, sum(row["trained"] for row in plan)
 
 
 def count_reductions(program: str) -> dict[str, int]:
