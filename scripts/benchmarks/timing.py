@@ -6,6 +6,7 @@ If the machine slows down for a while, it slows all of them, so that ratios stay
 import contextlib
 import importlib.metadata
 import itertools
+import math
 import os
 import platform
 import statistics
@@ -89,13 +90,13 @@ def time_tasks(
             )
             started[name] = (process, log)
             if _read_line(process) != _READY:
-                failed[name] = _last_line(log)
+                failed[name] = last_line(log)
         for number in range(rounds + 1):
             for task, (name, (process, log)) in itertools.product(tasks, started.items()):
                 if name in failed:
                     continue
                 if not (reply := _request(process, task)):
-                    failed[name] = _last_line(log)
+                    failed[name] = last_line(log)
                 elif number:
                     seconds[task][name].append(float(reply))
     for name, seconds_by_program in itertools.product(failed, seconds.values()):
@@ -127,6 +128,31 @@ def time_call(task: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def time_turns(
+    launch: Callable[[], object], wait: Callable[[], object], rounds: int, min_seconds: float
+) -> list[float]:
+    """Times calls that an accelerator carries out one after the other while the host goes on.
+
+    Args:
+        launch: Starts one call.
+        wait: Returns when all calls that were started are done.
+        rounds: Number of timed turns, after untimed calls that warm up.
+        min_seconds: Calls are repeated in a turn so that it takes about this time.
+
+    Returns:
+        Seconds a call of each turn.
+    """
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            launch()
+        wait()
+
+    run(1)
+    count = max(1, math.ceil(min_seconds / max(time_call(lambda: run(1)), 1e-6)))
+    return [time_call(lambda: run(count)) / count for _ in range(rounds)]
+
+
 def median_and_range(values: Sequence[float]) -> tuple[float, float, float]:
     """Returns median, smallest and largest value."""
     return statistics.median(values), min(values), max(values)
@@ -150,6 +176,7 @@ def _read_line(process: subprocess.Popen) -> str:
     return process.stdout.readline().strip() if process.stdout else ""
 
 
-def _last_line(log: IO[str]) -> str:
+def last_line(log: IO[str]) -> str:
+    """Returns the last line of a program's error output."""
     log.seek(0)
     return ([line.strip() for line in log if line.strip()] or ["no message"])[-1]

@@ -42,25 +42,26 @@ def main(arch: str, size: int, batch: int, levels: Sequence[str]) -> None:
         model = frameworks.build_model(arch, size, level)
         step, (state, *rest), trained = multi_device.make_training_step(arch, level, size, batch)
         cost = step.lower(state, *rest).cost_analysis()
-        forward = sum(layer.operations for layer in trace_layers(model, batch))
+        traced = trace_layers(model, batch)
         results[level] = {
             "counted": cost["flops"],
-            "least": count_least_operations(model, batch),
-            "forward": forward,
+            "least": count_least_operations(model, traced),
+            "forward": sum(layer.operations for layer in traced),
             "trained": 4 * trained,
             "optimizer": sum(leaf.nbytes for leaf in jax.tree.leaves(state.opt_state)),
         }
     print(json.dumps(results))
 
 
-def count_least_operations(model: models.Model, batch: int) -> int:
+def count_least_operations(model: models.Model, all_layers: Sequence[Layer]) -> int:
     """Counts the operations with kernels that a training step must do at least.
+
+    `all_layers` are those of `trace_layers`, for the images of the step.
 
     They are the forward pass of all layers, the gradient of every trained kernel, and the gradient
     of the inputs of every layer above the lowest trained one. Each costs as much as the layer's
     forward pass. Elementwise operations are not counted.
     """
-    all_layers = trace_layers(model, batch)
     patterns = frameworks.trained_patterns(model)
     trained = [
         any(re.fullmatch(pattern, f"{layer.path}/kernel") for pattern in patterns)
