@@ -8,7 +8,6 @@ Recipe = dict[str, Any]
 # Parts of a recipe that hold digests, with the fields whose difference explains theirs.
 _PARTS = {
     "weights": {"arch", "weights"},
-    "preprocessing": {"arch", "weights"},
     "teachers": {"teacher"},
 }
 _SHOWN = 4  # differences
@@ -38,8 +37,10 @@ def describe(
     if "data" in parts and (places := (_place(found), _place(own)))[0] != places[1]:
         words.append(f"the images of {places[0]} (this run: {places[1]})")
     for name in names:
-        field = name.removeprefix("config.")
-        if name.partition(".")[0] not in ("data", *_PARTS) and field != "classes":
+        part, field = name.partition(".")[0], name.removeprefix("config.")
+        if part == "preprocessing" and fields & _PARTS["weights"]:
+            continue  # it comes with the network and its weights
+        if part not in ("data", *_PARTS) and field != "classes":
             words.append(f"{field}={there.get(name)!r} (this run: {here.get(name)!r})")
     for part, reasons in _PARTS.items():
         if part in parts and not fields & reasons:
