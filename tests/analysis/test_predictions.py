@@ -66,6 +66,7 @@ def test_absent_class_has_no_interval_and_does_not_lower_macro_f1(predictions):
         labels=predictions.labels[kept],
         images=predictions.images[kept],
         paths=tuple(np.array(predictions.paths)[kept]),
+        names=(),
     )
     found = compute_scores(subset)
     assert found["per_class"]["surprise"] == {
