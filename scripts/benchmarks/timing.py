@@ -89,7 +89,7 @@ def time_tasks(
                 )
             )
             started[name] = (process, log)
-            if _read_line(process) != _READY:
+            if not _wait_until_ready(process):
                 failed[name] = last_line(log)
         for number in range(rounds + 1):
             for task, (name, (process, log)) in itertools.product(tasks, started.items()):
@@ -169,6 +169,14 @@ def _request(process: subprocess.Popen, task: str) -> str:
             process.stdin.close()
         return ""
     return _read_line(process)
+
+
+def _wait_until_ready(process: subprocess.Popen) -> bool:
+    """Reads what a program prints before it accepts tasks; False if it ends before."""
+    while line := _read_line(process):
+        if line == _READY:
+            return True
+    return False
 
 
 def _read_line(process: subprocess.Popen) -> str:

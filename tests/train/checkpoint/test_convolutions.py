@@ -67,6 +67,9 @@ def test_what_gains_nothing_stays_with_xla_and_keeps_its_stored_programs(monkeyp
     for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
         convolutions.choose(make_config(arch, "9"), None)
         assert not onednn.in_use()
+    for size in (48, 95):
+        convolutions.choose(make_config("vgg16", f"9,image_size={size}"), None)
+        assert not onednn.in_use()
     assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
 
 
