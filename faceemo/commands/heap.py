@@ -14,8 +14,8 @@ def keep() -> bool:
     """Makes this process keep the memory that it frees, for as long as it runs.
 
     XLA allocates the memory of a step on a CPU when the step begins and frees it at the end. glibc
-    gives it back to the system each time, which then clears it page by page for the next step:
-    a fifth to a third of a small network's time. Must be called before JAX computes; only
+    gives it back to the system each time, which then clears it page by page for the next step, in
+    up to a quarter of the step's time. Must be called before JAX computes; only
     processes that compute for long should call it, since their memory never shrinks.
 
     Returns:
