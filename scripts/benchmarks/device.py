@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time for everything; 0: no limit (default: %(default)s)",
     )
     parser.add_argument(
-        "--peak_tflops",
+        "--peak-tflops",
         type=float,
         help="most operations a second of the device in 10**12, for devices that the table in "
         "device_facts.py does not have",
@@ -234,7 +234,10 @@ def _start(cells: list[Cell], settings: dict[str, Any], deadline: float) -> Iter
     command = [sys.executable, _PROGRAM, json.dumps(cells), json.dumps(settings)]
     with (
         tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        # Whose standard input closes when this process ends, however it ends.
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
     ):
         # At the deadline even a compilation that hangs ends, and the results so far remain.
         left = min(deadline - time.monotonic(), threading.TIMEOUT_MAX)

@@ -5,12 +5,14 @@
 CELLS is a JSON list of objects: a 'part' ('correctness', 'speed', 'augmentation' or 'torch') with
 the arguments of its function; a 'batch' of 0 is the default of the device. OPTIONS is a JSON object
 with 'rounds' and 'turn' (seconds). The first line describes the devices, under 'device'; it is
-empty for PyTorch's cells, which are in a process of their own, because JAX would hold memory.
+empty for PyTorch's cells, which are in a process of their own, because JAX would hold memory. The
+program ends when its standard input does.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -73,5 +75,12 @@ def _let_cpu_stand_beside() -> None:
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 
+def _end_with_input() -> None:
+    """Ends the process with that of device.py, so that none stays behind on the device."""
+    sys.stdin.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_input, daemon=True).start()
     main(json.loads(sys.argv[1]), json.loads(sys.argv[2]))

@@ -99,9 +99,7 @@ def compute_on_cpu(arch: str, size: int, precision: str) -> Outcome:
         return compute(arch, size, precision, jax.devices("cpu")[0], None)
 
 
-def compute(
-    arch: str, size: int, precision: str, device: jax.Device, gradients: Any | None
-) -> Outcome:
+def compute(arch: str, size: int, precision: str, device: Any, gradients: Any | None) -> Outcome:
     """Computes logits, gradients, and Adam's step along `gradients` (None: along its own)."""
     dtype, products, *_ = PRECISIONS[precision]
     config = make_config(arch, f"9,weights=none,image_size={size},dtype={dtype}")

@@ -168,7 +168,7 @@ def _explain_speed(content: dict[str, Any]) -> list[str]:
         sentences.append(f"The peak in TFLOP/s is {', '.join(found)}.")
     else:
         sentences.append(
-            f"There is no share, because the peak of '{device['kind']}' is unknown; --peak_tflops "
+            f"There is no share, because the peak of '{device['kind']}' is unknown; --peak-tflops "
             "gives it."
         )
     if not content["torch_installed"]:

@@ -149,7 +149,6 @@ def describe_device() -> dict[str, Any]:
 
 def _compiled_operations(compiled: Any) -> float | None:
     cost = compiled.cost_analysis()
-    cost = cost[0] if isinstance(cost, list) and cost else cost
     return cost.get("flops") if cost else None
 
 

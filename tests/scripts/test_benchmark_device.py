@@ -15,14 +15,17 @@ from faceemo.config import make_config
 from tests.support.places import REPOSITORY, SCRIPTS
 from tests.support.train import tiny
 
+# Programs of that folder import each other as the scripts that they are.
 sys.path += [str(SCRIPTS), str(SCRIPTS / "benchmarks")]
 
-import device_correctness
-import device_facts
-import device_speed
-import run_steps
-import timing
-from benchmarks import device
+from benchmarks import (
+    device,
+    device_correctness,
+    device_facts,
+    device_speed,
+    run_steps,
+    timing,
+)
 
 pytestmark = pytest.mark.slow
 
