@@ -105,6 +105,7 @@ def run(options: argparse.Namespace) -> None:
     record.write()
     for _, group in itertools.groupby(record.pending(), lambda cell: cell["part"] == "torch"):
         _run_group(list(group), record, options)
+    record.write()  # with the time that the last, unfinished measurement took
     print(f"\n{device_report.format_markdown(record.content)}\n{options.out}", flush=True)
     if not record.content["passed"]:
         raise SystemExit(1)
