@@ -170,7 +170,7 @@ def test_the_workdir_of_another_run_is_refused_with_the_difference(straight, tmp
         fit(tmp_path / "copy", learning_rate=0.5)
     other = make_splits()
     other["train"].images[0, 0, 0] ^= 1
-    with pytest.raises(UserError, match=r"data\.train"):
+    with pytest.raises(UserError, match=r"the images of data as they were before"):
         fit(tmp_path / "copy", splits=other)
 
 
