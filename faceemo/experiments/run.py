@@ -13,6 +13,7 @@ from faceemo.analysis.predictions import classification_report
 from faceemo.analysis.report import epoch_pictures
 from faceemo.analysis.report.range_test import draw_range_test
 from faceemo.analysis.theme import style
+from faceemo.assets import builtin
 from faceemo.config import classes_of
 from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
@@ -181,7 +182,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
 def _list_seen(
     warning: str, recipe: dict[str, Any], splits: dict[str, Split], root: Path, workdir: Path
 ) -> str:
-    """Adds to a warning how many images `builtin` may have learned; lists them in the run's folder.
+    """Lists images that `builtin` may have learned in the run's folder; says how many they are.
 
     Args:
         warning: The warning of `check_inherited_images`.
@@ -189,14 +190,20 @@ def _list_seen(
         splits: The run's images.
         root: Folder of the dataset.
         workdir: The run's folder.
+
+    Returns:
+        The warning in these terms. It is the same for all runs on the same images.
     """
     scored = [path for name in ("validation", "test") for path in splits[name].paths]
     seen = seen_by_builtin.find_seen(recipe, ledger.read(root), scored)
     if seen is None:
         return warning
-    place = workdir / seen_by_builtin.NAME
-    seen_by_builtin.write_list(place, seen)
-    return f"{warning}. {seen_by_builtin.describe(seen, len(scored), place)}"
+    seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen)
+    place = f"{seen_by_builtin.NAME} in the run's folder"
+    found = seen_by_builtin.describe(seen, len(scored), place)
+    if seen_by_builtin.is_only_origin(recipe):
+        return f"this run learns from '{builtin.NAME}': {found}"
+    return f"{warning}. {found}"
 
 
 def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:

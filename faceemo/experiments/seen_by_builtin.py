@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
+from faceemo.analysis.statistics import wilson_interval
 from faceemo.assets import builtin
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.training_hashes import TrainingHashes
@@ -13,6 +14,8 @@ from faceemo.errors import escape_name
 from faceemo.train.checkpoint import provenance
 
 NAME = f"seen_by_{builtin.NAME}.csv"
+# Faces that are no training images but resemble one, of how many (`training_hashes`).
+_BY_CHANCE = (232, 4881)
 
 
 def find_seen(
@@ -37,19 +40,40 @@ def find_seen(
     return [row for row in rows if row.path in found]
 
 
-def describe(seen: Sequence[Row], images: int, place: Path | None = None) -> str:
-    """Describes what `find_seen` found, in one sentence.
+def is_only_origin(recipe: Mapping[str, Any]) -> bool:
+    """Returns whether a run learns from no other run's images but those of `builtin`.
+
+    Args:
+        recipe: The run's record, see `provenance.make_recipe`.
+    """
+    known = TrainingHashes.read(builtin.TRAINING_HASHES)
+    return provenance.find_other_images(recipe).keys() == {known.images}
+
+
+def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) -> str:
+    """Describes what `find_seen` found: the share, whether chance explains it, and what to do.
 
     Args:
         seen: The rows found.
-        images: How many images were looked at.
+        images: How many images were looked at, from 1.
         place: The file that lists them, if any.
     """
-    listed = f", listed in {place}" if place else ""
+    low, high = wilson_interval(len(seen), images)
+    chance_low, chance_high = wilson_interval(*_BY_CHANCE)
+    if low > chance_high:
+        verdict = (
+            "this is more, so accuracy on them is too high. Fix: leave these images out, or judge "
+            "on others"
+        )
+    elif high < chance_low:
+        verdict = "this is less, so nothing needs to be done"
+    else:
+        verdict = "this is no more than chance gives, so nothing needs to be done"
+    listed = f"; listed in {place}" if place and seen else ""
     return (
-        f"{len(seen):,} of the {images:,} images that are scored resemble training images of "
-        f"'{builtin.NAME}'{listed}; of other photographs of faces about 5% do by chance, so a "
-        "share well above that means that accuracy on them is too high"
+        f"{len(seen):,} of the {images:,} images that are scored ({len(seen) / images:.1%}, 95% "
+        f"interval {low:.1%} to {high:.1%}) resemble training images of '{builtin.NAME}'{listed}. "
+        f"Of other photographs of faces {_BY_CHANCE[0] / _BY_CHANCE[1]:.1%} do by chance; {verdict}"
     )
 
 

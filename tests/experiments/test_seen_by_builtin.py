@@ -2,6 +2,8 @@
 
 import csv
 
+from scipy import stats
+
 from faceemo.assets import builtin
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.experiments import seen_by_builtin
@@ -39,8 +41,28 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
             {"path": "validation/sad/1.png", "split": "validation", "label": "sad"}
         ]
     said = seen_by_builtin.describe(seen, 2, place)
-    assert said.startswith("1 of the 2 images")
+    assert said.startswith("1 of the 2 images that are scored (50.0%, 95% interval ")
     assert f"listed in {place}" in said
+
+
+def test_the_share_is_compared_with_that_of_chance():
+    """Of 4,881 other faces 232 resembled training images: 4.8%, or 4.2% to 5.4%."""
+    (found, *_) = make_rows()
+    verdicts = {(0, 48): "no more than chance", (5, 48): "no more than chance",
+                (6, 48): "leave these images out", (48, 48): "leave these images out",
+                (5, 1000): "this is less"}  # fmt: skip
+    for (seen, images), verdict in verdicts.items():
+        low = stats.binomtest(seen, images).proportion_ci(method="wilson").low
+        assert (low > 0.0538) == ("leave" in verdict)
+        assert verdict in seen_by_builtin.describe([found] * seen, images)
+    assert "(10.4%, 95% interval 4.5% to 22.2%)" in seen_by_builtin.describe([found] * 5, 48)
+
+
+def test_builtin_is_the_only_origin_unless_another_run_is_behind_the_weights():
+    learned, other = ({"trained": recipe(digest)} for digest in (KNOWN.images, "a" * 64))
+    assert seen_by_builtin.is_only_origin(recipe(**learned))
+    assert not seen_by_builtin.is_only_origin(recipe(**other))
+    assert not seen_by_builtin.is_only_origin(recipe(**learned) | {"teachers": [other]})
 
 
 def test_nothing_is_said_of_a_network_that_did_not_learn_from_builtin():
