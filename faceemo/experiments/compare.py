@@ -5,15 +5,21 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import shlex
 import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from faceemo.analysis import predictions_csv
 from faceemo.analysis.predictions_csv import Score
 from faceemo.analysis.statistics import PairedCounts, summarize_seeds
 from faceemo.assets import builtin
+from faceemo.config import complete
+from faceemo.config.field_words import as_option
+from faceemo.data.ledger.rules import Rules
+from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError, escape_name, suggest_path
 from faceemo.experiments import run_settings
 from faceemo.train.checkpoint import model_file, run_folders
@@ -31,6 +37,7 @@ class ComparedRun:
         score: Accuracy, macro-F1 and majority baseline of the predictions.
         recipe: Text from `run_settings.format_recipe`, or None if unknown.
         seed: Seed of the run, or None if unknown.
+        config: The run's configuration with all fields of this version, or None if unknown.
     """
 
     name: str
@@ -38,6 +45,7 @@ class ComparedRun:
     score: Score
     recipe: str | None
     seed: int | None
+    config: Mapping[str, Any] | None = None
 
 
 def read_runs(places: Sequence[Path], split: str) -> list[ComparedRun]:
@@ -100,15 +108,15 @@ def read_run(path: Path, split: str) -> ComparedRun:
     csv_path = path / "report" / split / "predictions.csv" if path.is_dir() else path
     predictions = predictions_csv.read(csv_path)
     summary = path / "summary.json"
-    recipe = seed = None
+    recipe = seed = known = None
     if path.is_dir() and summary.is_file():
         config = json.loads(summary.read_text(encoding="utf-8"))["config"]
-        seed = config["seed"]
+        seed, known = config["seed"], complete(config)
         recipe = run_settings.format_recipe(
             f"{config['arch']}:{config['variant']}", run_settings.format_changes(config)
         )
     score = predictions_csv.score(list(predictions.values()))
-    return ComparedRun(str(path), predictions, score, recipe, seed)
+    return ComparedRun(str(path), predictions, score, recipe, seed, known)
 
 
 def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
@@ -118,12 +126,26 @@ def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
         missing = first.predictions.keys() - other.predictions.keys()
         extra = other.predictions.keys() - first.predictions.keys()
         if missing or extra:
+            found = (
+                f"{len(missing):,} images only in {first.name}, {len(extra):,} only in "
+                f"{other.name}, such as {min(missing | extra)!r}"
+            )
+            fix = (
+                "evaluate both on the same split of the same prepared data (faceemo evaluate RUN "
+                "--split SPLIT)"
+            )
+            if fields := _find_other_images(first, other):
+                shown = ", ".join(f"{name} ({one!r} and {two!r})" for name, one, two in fields)
+                found += f"; their configurations differ in {shown}"
+                given = shlex.join(
+                    word for name, one, _ in fields for word in as_option(name, str(one))
+                )
+                fix = (
+                    f"train one with the values of the other, in a new folder: for those of "
+                    f"{first.name} add {given} to the command that trained {other.name}"
+                )
             raise UserError(
-                expected="runs with predictions for the same images",
-                found=f"{len(missing):,} images only in {first.name}, {len(extra):,} only in "
-                f"{other.name}, such as {min(missing | extra)!r}",
-                fix="evaluate both on the same split of the same prepared data "
-                "(faceemo evaluate RUN --split SPLIT)",
+                expected="runs with predictions for the same images", found=found, fix=fix
             )
         relabelled = [
             path
@@ -137,6 +159,21 @@ def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
                 f"{other.name}, such as {min(relabelled)!r}",
                 fix="evaluate both with the same labels",
             )
+
+
+def _find_other_images(first: ComparedRun, other: ComparedRun) -> list[tuple[str, Any, Any]]:
+    """Returns the fields that decide which images a run scores, with both values if they differ."""
+    if first.config is None or other.config is None:
+        return []
+    kinds = (Selection, Rules)
+    names = ["dataset", *(field.name for kind in kinds for field in dataclasses.fields(kind))]
+    if not first.config["source"] and not other.config["source"]:
+        names.append("data_dir")  # which then is where the images are
+    return [
+        (name, first.config[name], other.config[name])
+        for name in names
+        if first.config[name] != other.config[name]
+    ]
 
 
 def count_pairs(first: LabelledPredictions, second: LabelledPredictions) -> PairedCounts:

@@ -130,6 +130,24 @@ def test_runs_on_different_images_are_refused(tmp_path, run):
     assert "report/test/predictions.csv" in run(one, fewer, "--split", "test")[2]
 
 
+def test_the_fields_by_which_two_runs_score_other_images_are_named(tmp_path, run):
+    """validation_share has the default 0.1 in runs that do not record it."""
+    one = write_run(tmp_path / "a", LABELS, data_dir="a", source="x", validation_share=0.2)
+    fewer = write_run(tmp_path / "b", LABELS[:-1], LABELS[:-1], data_dir="b", source="x", epochs=9)
+    code, _, message = run(one, fewer)
+    assert code == 2
+    assert message.count("\n") == 1
+    assert "configurations differ in validation_share (0.2 and 0.1). Fix:" in message
+    assert (
+        f"those of {one} add --validation-share 0.2 to the command that trained {fewer}" in message
+    )
+    moved = write_run(tmp_path / "c", LABELS[:-1], LABELS[:-1], data_dir="other faces")
+    plain = write_run(tmp_path / "d", LABELS)
+    assert "differ in data_dir ('data' and 'other faces')" in run(plain, moved)[2]
+    kept = write_run(tmp_path / "e", LABELS[:-1], LABELS[:-1])
+    assert "Fix: evaluate both on the same split" in run(plain, kept)[2]
+
+
 def test_a_run_is_not_compared_with_itself(tmp_path, run):
     one = write_run(tmp_path / "a", with_errors(4))
     code, _, message = run(one, tmp_path / "a" / ".." / one.name)
