@@ -18,12 +18,15 @@ from faceemo.experiments.leaderboard_warnings import Warned
 NAME = "leaderboard"
 _HEADINGS = (
     *("run", "seed", "accuracy", "95% interval", "macro-F1", "majority", "train"),
-    *("epochs", "minutes", "trained parameters"),
+    *("best epoch", "training min", "trained parameters"),
 )
 
+_ABOUT_MINUTES = (
+    "training min: the training steps alone, without preparation, start, validation and report"
+)
 _COMMANDS_HEADING = (
-    "Each command trains its run again if --workdir names a new folder. faceemo evaluate RUN "
-    "writes a report again."
+    "These commands name the folders of the finished runs. To train a run again, change --workdir "
+    "to a new folder; faceemo evaluate RUN writes a report again."
 )
 
 
@@ -45,7 +48,7 @@ class Row:
         train_accuracy: Running mean over the epoch, with augmentation and dropout.
         best_epoch: Number of the best epoch, from 1.
         epochs_run: Number of epochs.
-        seconds: Time of training and validation.
+        seconds: Time of the training steps, without preparation, start, validation and report.
         params_trainable: Number of trained parameters.
         warnings: Warnings of the watchdogs, by epoch.
         command: Shell command with the run's configuration and folder. With another --workdir it
@@ -167,7 +170,7 @@ def format_table(rows: Sequence[Row]) -> str:
                 f"{row.macro_f1:.4f}",
                 f"{row.majority:.4f}",
                 f"{row.train_accuracy:.4f}",
-                f"{row.best_epoch}/{row.epochs_run}",
+                f"{row.best_epoch} of {row.epochs_run}",
                 f"{row.seconds / 60:.1f}",
                 f"{row.params_trainable:,}",
             )
@@ -181,6 +184,7 @@ def format_table(rows: Sequence[Row]) -> str:
         )
         for line in cells
     ]
+    lines.append(_ABOUT_MINUTES)
     if len(best := find_best(rows)) > 1:
         lines.append(f"{len(best)} runs tie for the highest accuracy: none of them is the winner")
     lines += [

@@ -145,15 +145,18 @@ def test_csv_and_page_contain_every_run_and_escape_its_text(swept):
     assert "<small" not in text  # no row has settings of its own
     lines = leaderboard.format_table(rows).splitlines()
     assert lines[:2] == ["all with image_size=48", ""]
-    assert len(lines) == 2 + 1 + 12 + (1 + 4) + (1 + 1) + (2 + 12)
+    assert len(lines) == 2 + 1 + 12 + 1 + (1 + 4) + (1 + 1) + (2 + 12)
     for row, line in zip(rows, lines[3:15], strict=True):
         assert line.split()[: 1 + (row.variant == 2)] == [row.model, "!"][: 1 + (row.variant == 2)]
-    assert lines[15].startswith("2 runs tie")
+    assert lines[2].split("  ")[-3:] == ["best epoch", "training min", "trained parameters"]
+    assert {tuple(line.split()[-5:-1]) for line in lines[3:15]} == {("2", "of", "3", "1.5")}
+    assert lines[15].startswith("training min: the training steps alone")
+    assert lines[16].startswith("2 runs tie")
     warned = [row for row in rows if row.warnings]
     labels = "; ".join(f"{row.model}, seed {row.seed} (epoch 1)" for row in warned)
-    assert lines[21] == f"! {labels}: <b>odd</b>"
+    assert lines[22] == f"! {labels}: <b>odd</b>"
     assert f"<dt><b>{labels}</b></dt>" in text
-    assert lines[24:] == [row.command for row in rows]
+    assert lines[25:] == [row.command for row in rows]
 
 
 def test_equal_warnings_share_a_line(swept):
