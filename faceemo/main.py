@@ -57,7 +57,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, 
 
 def main(argv: list[str]) -> None:
     """Validates the configuration and runs the mode that --mode names."""
-    with field_words.spelled(field_words.as_flag), errors.reported():
+    with field_words.spelled(field_words.form_of_process()), errors.reported():
         if len(argv) > 1:
             raise errors.UserError(
                 expected="options only", found=f"'{argv[1]}'", fix="see --help for the options"

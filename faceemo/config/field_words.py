@@ -1,15 +1,18 @@
 """Fields of a configuration in the words of the command in use, for the hints that it prints.
 
-`faceemo train` takes --image-size 96, `faceemo.main` --config.image_size=96, and a sweep, the text
-behind vgg16:7 and Python image_size=96.
+`faceemo train` takes --image-size 96, `faceemo.main` --config.image_size=96, a sweep --overrides
+image_size=96, and the text behind vgg16:7 and Python image_size=96.
 """
 
 import contextlib
 import contextvars
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# Set in the environment of the runs of a sweep.
+IN_SWEEP = "FACEEMO_IN_SWEEP"
 _Form = Callable[[str, Any], list[str]]
 
 
@@ -36,17 +39,27 @@ def as_pair(field: str, value: Any = None) -> list[str]:
     return [field if value is None else f"{field}={_format(value)}"]
 
 
+def as_override(field: str, value: Any = None) -> list[str]:
+    """Returns the words by which a sweep takes a field; see `as_option`."""
+    return ["--overrides", *as_pair(field, "..." if value is None else value)]
+
+
 _form: contextvars.ContextVar[_Form] = contextvars.ContextVar("form", default=as_pair)
 
 
 @contextlib.contextmanager
 def spelled(form: _Form) -> Iterator[None]:
-    """Makes `spell` use a form meanwhile: `as_option`, `as_flag` or `as_pair`."""
+    """Makes `spell` use a form meanwhile: `as_option`, `as_flag`, `as_pair` or `as_override`."""
     token = _form.set(form)
     try:
         yield
     finally:
         _form.reset(token)
+
+
+def form_of_process() -> _Form:
+    """Returns the form for `faceemo.main`: `as_override` in a run of a sweep, else `as_flag`."""
+    return as_override if IN_SWEEP in os.environ else as_flag
 
 
 def spell(field: str, value: Any = None) -> str:

@@ -36,3 +36,11 @@ def test_a_field_without_a_value_is_named():
     with field_words.spelled(field_words.as_option):
         assert field_words.spell("image_size") == "--image-size"
         assert field_words.spell("ema", False) == "--no-ema"
+
+
+def test_a_run_of_a_sweep_names_fields_as_the_sweep_takes_them(monkeypatch):
+    assert field_words.form_of_process() is field_words.as_flag
+    monkeypatch.setenv(field_words.IN_SWEEP, "1")
+    with field_words.spelled(field_words.form_of_process()):
+        assert field_words.spell("image_size", 96) == "--overrides image_size=96"
+        assert field_words.spell("image_size") == "--overrides image_size=..."

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, TextIO
 
 from faceemo.assets.downloads import file_digest
+from faceemo.config.field_words import spell
 from faceemo.data.source import fer_csv, zips
 from faceemo.data.source import layout as layouts
 from faceemo.data.source.layout import Layout, format_examples
@@ -80,7 +81,7 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
             raise UserError(
                 expected="a zip, a folder or a csv as the source",
                 found=f"nothing at {named}",
-                fix="correct --source (--config.source of faceemo.main)",
+                fix=f"correct {spell('source')}",
             )
         return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _open(named)
     zip_path, folder = root / ZIP, root / FOLDER
@@ -94,7 +95,7 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
         raise UserError(
             expected=f"one source of images in {root}",
             found=f"{len(candidates)}: {format_examples(paths, 5)}",
-            fix="name one of them with --source (--config.source of faceemo.main)",
+            fix=f"name one of them with {spell('source')}",
         )
     if candidates:
         return candidates[0]
@@ -103,8 +104,8 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
     raise UserError(
         expected=f"the face images as {zip_path} (or unpacked as {folder})",
         found="neither, nor another zip, csv or folder of images",
-        fix=f"put the zip at {zip_path}, choose its folder with --data-dir, or name any zip, "
-        "folder or csv with --source (--config.data_dir and --config.source of faceemo.main)",
+        fix=f"put the zip at {zip_path}, choose its folder with {spell('data_dir')}, or name any "
+        f"zip, folder or csv with {spell('source')}",
     )
 
 
