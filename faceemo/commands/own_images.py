@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from faceemo.assets import builtin
 from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
 from faceemo.config.classes import name_key, name_problems, normalize_name
-from faceemo.config.field_words import as_option
+from faceemo.config.field_words import as_option, spell
 from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
 from faceemo.data.source.class_selection import select_classes
@@ -22,6 +22,7 @@ from faceemo.data.source.sources import FolderSource, Source
 from faceemo.errors import UserError
 
 ARCH = "mobilenet"
+ANY_VARIANT = 0
 # With fewer, no share of them can be set aside that would tell anything.
 MIN_IMAGES = 5
 # Up to so many training images the head alone trains.
@@ -66,13 +67,17 @@ class Chosen:
         Args:
             workdir: The run's folder.
         """
+        return (*self.describe_choices(), f"the same  {' '.join(self._command(workdir))}")
+
+    def describe_choices(self) -> list[str]:
+        """Returns a line for each choice."""
         lines = []
         for choice in self.choices:
             fields = " ".join(f"{name}={self.config[name]}" for name in choice.fields)
             replaced = ", ".join(name for name in choice.fields if name in self.given)
             reason = f"{replaced} as you gave it" if replaced else choice.reason
             lines.append(f"{choice.title:<9} {fields}: {reason}")
-        return (*lines, f"the same  {' '.join(self._command(workdir))}")
+        return lines
 
     def _command(self, workdir: Path) -> list[str]:
         plain = make_config(ARCH, str(self.config.variant))
@@ -104,40 +109,86 @@ def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
         UserError: If there are no images there, the layout is unknown, there are fewer than two
             classes, or a class has too few images.
     """
-    if path.is_file() and path.suffix.casefold() not in sources.FORMATS:
-        raise UserError(
-            expected="a folder, zip or csv of images, or a configuration",
-            found=f"the file {path}",
-            fix="name a folder that holds a folder of images for each class, or a file ending in "
-            f"{' or '.join(sources.FORMATS)}",
+    images = _Images.find(path, given)
+    variant, recipe = _choose_recipe(images.counts)
+    return images.configure(variant, recipe, given)
+
+
+def choose_for_sweep(path: Path, given: Mapping[str, Any]) -> Chosen:
+    """Makes the choices of `choose` that depend on the images alone, not on the network.
+
+    Runs with these fields score the same validation images as a run with all choices.
+
+    Args:
+        path: As for `choose`.
+        given: As for `choose`; fields that have nothing to do with images are passed over.
+
+    Raises:
+        UserError: As `choose` does.
+    """
+    images = _Images.find(path, given)
+    names = {*images.classes.fields, *images.sizes.fields, *images.data.fields, "class_map"}
+    about_images = {name: value for name, value in given.items() if name in names}
+    return images.configure(ANY_VARIANT, (), about_images)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """The images at a path, and the choices that follow from them alone."""
+
+    path: Path
+    name: str
+    layout: Layout
+    counts: dict[str, dict[str, int]]  # images by split and class
+    classes: Choice
+    sizes: Choice
+    data: Choice
+
+    @classmethod
+    def find(cls, path: Path, given: Mapping[str, Any]) -> "_Images":
+        """Looks at the images; see `choose`."""
+        if path.is_file() and path.suffix.casefold() not in sources.FORMATS:
+            raise UserError(
+                expected="a folder, zip or csv of images, or a configuration",
+                found=f"the file {path}",
+                fix="name a folder that holds a folder of images for each class, or a file ending "
+                f"in {' or '.join(sources.FORMATS)}",
+            )
+        if "source" in given:
+            raise UserError(
+                expected="the images named once",
+                found=f"{path} and {spell('source', given['source'])}",
+                fix="leave one of them out",
+            )
+        name = _make_name(path)
+        data_dir = given.get("data_dir", f"data/prepared/{name}")
+        source = sources.find(Path(data_dir), path, from_within=False)
+        layout = source.layout(_known_names(given))
+        counts = _count(layout, given)
+        _refuse_too_few(path, counts)
+        classes = "+".join(counts["train"])
+        return cls(
+            path=path,
+            name=name,
+            layout=layout,
+            counts=counts,
+            classes=Choice("classes", {"classes": classes}, _describe_classes(source, counts)),
+            sizes=_choose_sizes(source, layout),
+            data=_choose_data(path, data_dir, counts),
         )
-    if "source" in given:
-        raise UserError(
-            expected="the images named once",
-            found=f"{path} and --source {given['source']}",
-            fix="leave one of them out",
-        )
-    name = _make_name(path)
-    data_dir = given.get("data_dir", f"data/prepared/{name}")
-    source = sources.find(Path(data_dir), path, from_within=False)
-    layout = source.layout(_known_names(given))
-    counts = _count(layout, given)
-    _refuse_too_few(path, counts)
-    variant, recipe = _choose_recipe(counts)
-    choices = (
-        Choice(
-            "classes", {"classes": "+".join(counts["train"])}, _describe_classes(source, counts)
-        ),
-        _choose_sizes(source, layout),
-        *recipe,
-        _choose_data(path, data_dir, counts),
-    )
-    fields = {field: value for choice in choices for field, value in choice.fields.items()}
-    config = make_config(ARCH, variant)
-    config.update(fields | dict(given))
-    validate(config)
-    select_classes(str(path), layout, classes_of(config), class_map_of(config))
-    return Chosen(config, name, choices, given)
+
+    def configure(
+        self, variant: int | str, recipe: Sequence[Choice], given: Mapping[str, Any]
+    ) -> Chosen:
+        """Makes the configuration of a variant with these choices and those of a recipe."""
+        choices = (self.classes, self.sizes, *recipe, self.data)
+        config = make_config(ARCH, str(variant))
+        for choice in choices:
+            config.update(choice.fields)
+        config.update(given)
+        validate(config)
+        select_classes(str(self.path), self.layout, classes_of(config), class_map_of(config))
+        return Chosen(config, self.name, choices, given)
 
 
 def _make_name(path: Path) -> str:

@@ -6,20 +6,38 @@ import re
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faceemo import errors
 from faceemo.commands import modes
 from faceemo.commands.parser import FAILURE_CODES, Command, positive_int
-from faceemo.config import ARCHS, SPLITS, STUDY, VARIANTS, shipped
+from faceemo.config import (
+    ARCHS,
+    SPLITS,
+    STUDY,
+    VARIANTS,
+    argument,
+    field_words,
+    make_config,
+    shipped,
+)
+from faceemo.train.checkpoint import run_folders
 
 if TYPE_CHECKING:
     from faceemo.experiments.sweep import Run
 
+_ROOT = "checkpoints/sweep"
 _SWEEP = """Trains many variants one after the other and ranks them by validation accuracy.
 
     faceemo sweep --archs vgg16 --variants 0-3 7 --overrides image_size=48
     faceemo sweep --archs mobilenet --variants best --seeds 3 --root checkpoints/seeds
+    faceemo sweep --source my_faces --archs mobilenet --variants 0 3 best
+    faceemo sweep --overrides source=faces.zip,data_dir=mine,classes=calm+angry --variants 7
+
+With --source, faceemo chooses classes, sizes and splits as `faceemo train my_faces` does, and
+prints these choices; MobileNet starts from the network that comes with faceemo. All runs score the
+validation images of that command, so that `faceemo compare` can compare them with its run. A field
+in --overrides replaces a choice. `faceemo train --help` describes the fields.
 
 Each run has its own process. The same command skips finished runs, resumes interrupted ones and
 tries failed ones again. Finished runs keep only their best weights. The leaderboard is printed, and
@@ -64,12 +82,15 @@ def parse_variants(texts: Sequence[str]) -> list[int | str]:
     return variants
 
 
-def add_sweep_options(parser: argparse.ArgumentParser, root: Path) -> None:
+def add_sweep_options(
+    parser: argparse.ArgumentParser, root: Path | None, about_root: str = "folder of the sweep"
+) -> None:
     """Adds --seeds, --overrides and --root.
 
     Args:
         parser: Parser of a command that trains several runs.
         root: Default of --root, the folder of the sweep.
+        about_root: Help of --root.
     """
     parser.add_argument(
         "--seeds",
@@ -82,11 +103,9 @@ def add_sweep_options(parser: argparse.ArgumentParser, root: Path) -> None:
         "--overrides",
         default="",
         metavar="FIELD=VALUE,...",
-        help="configuration fields to set in every run",
+        help="configuration fields to set in every run, such as image_size=48,epochs=3",
     )
-    parser.add_argument(
-        "--root", type=Path, metavar="FOLDER", default=root, help="folder of the sweep"
-    )
+    parser.add_argument("--root", type=Path, metavar="FOLDER", default=root, help=about_root)
 
 
 def run_sweep(
@@ -109,16 +128,13 @@ def run_sweep(
     from faceemo.experiments import leaderboard, sweep
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with errors.reported():
+    with field_words.spelled(field_words.as_override), errors.reported():
         runs = plan_runs()
         try:
             failed = sweep.train_runs(runs, root, shipped.folder())
             lines = _process_finished(on_finished, runs, failed) if on_finished else []
-        except KeyboardInterrupt:
-            print(
-                "\nThe sweep was interrupted. The current run has saved its state; give the same "
-                "command again to continue."
-            )
+        except KeyboardInterrupt as interruption:
+            print(f"\n{_describe_interruption(interruption)}")
             return 128 + signal.SIGINT
         print()
         rows = leaderboard.read_rows(root) if any(run.is_finished() for run in runs) else []
@@ -131,6 +147,23 @@ def run_sweep(
         for name, reason in failed.items():
             print(f"failed      {name}: {reason}")
     return 1 if failed else 0
+
+
+def _describe_interruption(interruption: KeyboardInterrupt) -> str:
+    from faceemo.experiments import sweep
+
+    if not isinstance(interruption, sweep.Interrupted):
+        return "The sweep was interrupted. Give the same command again to continue."
+    run = interruption.run
+    if run_folders.is_run(run.workdir):
+        return (
+            f"The sweep was interrupted. The state of {run.name} is saved in {run.workdir}; give "
+            "the same command again to continue."
+        )
+    return (
+        f"The sweep was interrupted before {run.name} had saved anything. Give the same command "
+        "again to start this run anew."
+    )
 
 
 def _process_finished(
@@ -164,17 +197,68 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
         metavar="VARIANT",
         help="numbers, ranges, 'best'",
     )
-    add_sweep_options(parser, Path("checkpoints/sweep"))
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help="images of your own: a folder with a folder of images per class, a zip or a csv",
+    )
+    add_sweep_options(
+        parser, None, f"folder of the sweep (default: {_ROOT}, or {_ROOT}-NAME of --source)"
+    )
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    with field_words.spelled(field_words.as_override):
+        models = list(itertools.product(options.archs, parse_variants(options.variants)))
+        name, fields = _choose_fields(options.source, options.overrides, models)
+    root = options.root or Path(f"{_ROOT}-{name}" if name else _ROOT)
+
     def plan_runs() -> "list[Run]":
         from faceemo.experiments import sweep
 
-        models = itertools.product(options.archs, parse_variants(options.variants))
-        return sweep.plan_runs(options.root, models, options.seeds, options.overrides)
+        return sweep.plan_runs(root, models, options.seeds, options.overrides, fields)
 
-    return run_sweep(options.root, plan_runs)
+    return run_sweep(root, plan_runs)
+
+
+def _choose_fields(
+    source: Path | None, overrides: str, models: Sequence[tuple[str, int | str]]
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Chooses fields for images of the user's own, and prints the choices.
+
+    Args:
+        source: The images; None if the user named none.
+        overrides: The text of --overrides.
+        models: Backbones and variants.
+
+    Returns:
+        A name for the folder of the sweep, '' without a source, and fields by backbone.
+    """
+    if source is None:
+        return "", {}
+    from faceemo.assets import builtin
+    from faceemo.commands import own_images
+
+    arch, variant = models[0]
+    config = make_config(arch, ",".join(filter(None, (str(variant), overrides))))
+    given = {field: config[field] for field in argument.parse(overrides)[1]}
+    chosen = own_images.choose_for_sweep(source, given)
+    print(*chosen.describe_choices(), sep="\n")
+    about_images = {
+        name: chosen.config[name]
+        for choice in chosen.choices
+        for name in choice.fields
+        if name not in given
+    }
+    fields = dict.fromkeys((arch for arch, _ in models), about_images)
+    if own_images.ARCH in fields and "weights" not in given:
+        weights = {"weights": builtin.NAME}
+        fields[own_images.ARCH] = about_images | weights
+        print(
+            f"network   weights={builtin.NAME}: for MobileNet, the network that comes with faceemo"
+        )
+    return chosen.name, fields
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:

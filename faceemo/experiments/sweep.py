@@ -4,29 +4,33 @@ A sweep is a folder with one subfolder per run. The same command continues an in
 finished runs are skipped, interrupted runs resume, and failed runs are tried again.
 """
 
+import collections
 import dataclasses
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TextIO
 
 from ml_collections import ConfigDict
 
-from faceemo import staging
-from faceemo.config import MAY_DIFFER, default_workdir, make_config
+from faceemo import data, staging
+from faceemo.config import MAY_DIFFER, default_workdir, field_words, make_config, validate
 from faceemo.errors import UserError
 from faceemo.train import interrupt
-from faceemo.train.checkpoint import progress
+from faceemo.train.checkpoint import progress, run_folders
 from faceemo.train.checkpoint.checkpoints import read_history
 
 LOGS = "logs"
-_ECHOED_PREFIXES = ("epoch ", "warning:")  # lines of a run's output that the sweep prints too
+_WARNING = "warning:"
+_ECHOED_PREFIXES = ("epoch ", _WARNING)  # lines of a run's output that the sweep prints too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Run:
         config: The run's configuration.
         arg: The same as text, for `--config configs/ARCH.py:ARG`.
         workdir: The run's folder.
+        fields: Fields that are set beside those in `arg`, whose values may contain commas.
     """
 
     config: ConfigDict
     arg: str
     workdir: Path
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,6 +60,7 @@ class Run:
         return [
             *(sys.executable, "-m", "faceemo.main"),
             *(f"--config={file}", f"--workdir={self.workdir}"),
+            *(word for pair in self.fields.items() for word in field_words.as_flag(*pair)),
         ]
 
     def is_finished(self) -> bool:
@@ -75,11 +82,25 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interruption of a sweep during a run.
+
+    Attributes:
+        run: The run. It has saved its state if it had begun to train.
+    """
+
+    def __init__(self, run: Run):
+        """Takes the run."""
+        super().__init__(run.name)
+        self.run = run
+
+
 def plan_runs(
     root: Path,
     models: Iterable[tuple[str, int | str]],
     seeds: int = 1,
     overrides: str = "",
+    fields: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> list[Run]:
     """Makes the runs of a sweep: all models with the first seed, then with the next, and so on.
 
@@ -88,6 +109,8 @@ def plan_runs(
         models: (backbone, variant) pairs: one of `config.ARCHS`, and 0 to 11 or 'best'.
         seeds: Number of seeds, counted up from the configuration's.
         overrides: 'field=value' pairs for all runs, separated by commas.
+        fields: Further fields for the runs of each backbone. The names of their folders do not
+            have these.
 
     Raises:
         UserError: If a configuration is not valid, or `seeds` is below 1.
@@ -106,7 +129,10 @@ def plan_runs(
             if number:
                 arg += f",seed={config.seed + number}"
                 config = make_config(arch, arg)
-            runs.append(Run(config, arg, root / default_workdir(config).name))
+            workdir = root / default_workdir(config).name
+            more = fields.get(arch, {})
+            config.update(more)
+            runs.append(Run(validate(config), arg, workdir, more))
     return runs
 
 
@@ -122,23 +148,32 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
         The reason of each failed run, by name.
 
     Raises:
-        KeyboardInterrupt: After an interruption, once the current run has saved its state.
+        Interrupted: After an interruption, once the current run has saved its state.
+        UserError: If all runs are refused for the same reason before any of them trains.
     """
+    failed = refuse(runs)
     staging.make_folder(root / LOGS)
-    failed: dict[str, str] = {}
     overheads: list[float] = []
+    warnings: set[str] = set()
     for number, run in enumerate(runs, 1):
         head = f"[{number} of {len(runs)}] {run.name}"
         if run.is_finished():
             keep_best_weights(run.workdir)  # in case the sweep was killed before it did this
             print(f"{head}: already finished")
             continue
+        if run.name in failed:
+            print(f"{head}: refused, see above")
+            continue
         # The smallest overhead: only the first run may have had to prepare the images.
         left = estimate_seconds_left(runs, min(overheads, default=0.0))
-        estimate = f"; about {math.ceil(left / 60)} min left for the whole sweep" if left else ""
-        print(f"{head}{estimate}", flush=True)
+        minutes = math.ceil(left / 60) if left else None
+        estimate = f"; estimated {minutes} min left for the whole sweep" if minutes else ""
         started = time.monotonic()
-        problem = _train(run, root / LOGS / f"{run.name}.log", configs)
+        try:
+            print(f"{head}{estimate}", flush=True)
+            problem = _train(run, root / LOGS / f"{run.name}.log", configs, warnings)
+        except KeyboardInterrupt:
+            raise Interrupted(run) from None
         elapsed = time.monotonic() - started
         if problem:
             failed[run.name] = problem
@@ -149,6 +184,39 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
         overheads.append(elapsed - summary["seconds"])
         print(f"  validation accuracy {summary['val_accuracy']:.4f}, {elapsed:.0f} s", flush=True)
     return failed
+
+
+def refuse(runs: Sequence[Run]) -> dict[str, str]:
+    """Checks, in no time, whether the runs can train; prints once why some of them cannot.
+
+    Args:
+        runs: Runs from `plan_runs`. Those that have begun are not checked.
+
+    Returns:
+        The reason of each run that cannot train, by name.
+
+    Raises:
+        UserError: If none can, for the same reason.
+    """
+    from faceemo.train.checks import dead_features  # which imports the networks
+
+    found: dict[str, list[Run]] = collections.defaultdict(list)
+    refusals: dict[str, UserError] = {}
+    for run in runs:
+        if run_folders.is_run(run.workdir) or run.is_finished():
+            continue
+        try:
+            data.check_present(run.config)
+            dead_features.refuse_known(run.config)
+        except UserError as error:
+            found[str(error)].append(run)
+            refusals[str(error)] = error
+    for reason, refused in found.items():
+        if len(refused) == len(runs):
+            raise refusals[reason]
+        names = ", ".join(run.name for run in refused)
+        print(f"{len(refused)} of {len(runs)} runs are refused: {reason}. These are {names}.")
+    return {run.name: reason for reason, refused in found.items() for run in refused}
 
 
 def keep_best_weights(workdir: Path) -> None:
@@ -206,8 +274,18 @@ def _estimate_cost(config: ConfigDict) -> float:
     return _FORWARD_PASSES[config.unfreeze] * epochs * images * area
 
 
-def _train(run: Run, log: Path, configs: Path) -> str:
-    """Trains a run in its own process, with its output in `log`; returns '' or why it failed."""
+def _train(run: Run, log: Path, configs: Path, warnings: set[str]) -> str:
+    """Trains a run in its own process.
+
+    Args:
+        run: The run.
+        log: File for its output.
+        configs: Folder with one configuration file per backbone.
+        warnings: Warnings of the sweep's runs that were printed; those of this run are added.
+
+    Returns:
+        '' or why it failed.
+    """
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
@@ -216,11 +294,12 @@ def _train(run: Run, log: Path, configs: Path) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env=os.environ | {field_words.IN_SWEEP: "1"},
             start_new_session=True,  # Ctrl-C reaches this process only, which passes it on once
         ) as process,
     ):
         try:
-            last_line = _copy_output(process, file)
+            last_line = _copy_output(process, file, warnings)
             code = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
@@ -231,8 +310,12 @@ def _train(run: Run, log: Path, configs: Path) -> str:
     return f"{last_line} (exit code {code}; full output in {log})" if code else ""
 
 
-def _copy_output(process: subprocess.Popen, file) -> str:
-    """Copies the process's output to `file` until it ends; returns the last non-empty line."""
+def _copy_output(process: subprocess.Popen, file: TextIO, warnings: set[str]) -> str:
+    """Copies the process's output to `file` until it ends; see `_train` for `warnings`.
+
+    Returns:
+        The last non-empty line.
+    """
     last_line = "no message"
     for line in process.stdout or ():
         file.write(line)
@@ -240,6 +323,8 @@ def _copy_output(process: subprocess.Popen, file) -> str:
         # A progress bar overwrites its own line.
         if text := line.rpartition("\r")[2].strip():
             last_line = text
-            if text.startswith(_ECHOED_PREFIXES):
+            if text.startswith(_ECHOED_PREFIXES) and text not in warnings:
                 print(f"  {text}", flush=True)
+            if text.startswith(_WARNING):
+                warnings.add(text)
     return last_line

@@ -2,6 +2,7 @@
 
 import shlex
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from faceemo.commands import cli, own_images, targets
 from faceemo.commands.field_options import given_fields
 from faceemo.config import classes_of, make_config
 from faceemo.errors import UserError
+from faceemo.experiments import sweep
 
 
 def write(folder, side=48, **counts):
@@ -146,3 +148,28 @@ def test_images_beside_the_folders_of_the_classes_are_refused(here):
     Image.new("L", (9, 9)).save(here / "set" / "loose.png")
     with pytest.raises(UserError, match=r"1 images elsewhere: 'loose.png'"):
         choose(here / "set")
+
+
+def test_a_sweep_scores_the_images_of_the_command_train(here, monkeypatch, capsys):
+    """The choices reach the command of each run, also a path with a comma."""
+    write(here / "faces, mine", calm=6, angry=6, bored=6)
+    planned = []
+    monkeypatch.setattr(sweep, "train_runs", lambda runs, *rest: planned.extend(runs) or {})
+    words = ["sweep", "--source", "faces, mine", "--archs", "mobilenet", "vgg16", "--variants=0"]
+    assert cli.main([*words, "--overrides", "image_size=96,weights=none"]) == 0
+    assert "image_size=96 native_size=48: image_size as you gave it" in capsys.readouterr().out
+    trained = choose(here / "faces, mine").config
+    names = ("classes", "validation_share", "policy", "native_size", "split_seed")
+    for run in planned:
+        assert [run.config[name] for name in names] == [trained[name] for name in names]
+        assert (run.config.image_size, run.config.weights) == (96, "none")
+        flags = run.command(here)
+        assert "--config.source=faces, mine" in flags
+        assert not any(flag.startswith("--config.image_size") for flag in flags)
+    assert planned[0].workdir.parent == Path("checkpoints/sweep-faces_ mine")
+    planned.clear()
+    assert cli.main(words) == 0
+    assert [run.config.weights for run in planned] == [builtin.NAME, "imagenet"]
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--overrides", "source=elsewhere"])
+    assert "faces, mine and --overrides source=elsewhere" in capsys.readouterr().err

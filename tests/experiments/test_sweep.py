@@ -1,16 +1,19 @@
 """Tests that a sweep skips finished runs, resumes interrupted ones and survives failures."""
 
+import io
 import itertools
 import json
 import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import pytest
 
 from faceemo.commands import cli
-from faceemo.commands.sweep import parse_variants
+from faceemo.commands.sweep import parse_variants, run_sweep
+from faceemo.config import field_words
 from faceemo.errors import UserError
 from faceemo.experiments import sweep
 from tests.support.places import REPOSITORY
@@ -25,6 +28,7 @@ SWEEPER = """
     # As faceemo sweep does. SIGINT is ignored where tests run in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep.Run.command = make_command(sys.argv[1])
+    sweep.data.check_present = lambda config: None
     root = pathlib.Path(sys.argv[2])
     try:
         sweep.train_runs(sweep.plan_runs(root, [("vgg16", 3)]), root, root)
@@ -68,6 +72,49 @@ def test_a_failure_does_not_stop_other_runs_and_is_retried(stand_in, capsys):
     assert output.count("already finished") == 2
     log = (stand_in / "sweep" / sweep.LOGS / f"{runs[1].name}.log").read_text()
     assert "epoch  1  of 1" in log
+
+
+def test_runs_that_cannot_train_are_refused_before_any_trains(stand_in, capsys):
+    """Frozen features of MobileNet are known to be dead at 48 pixels; variant 2 trains blocks."""
+    root, models = stand_in / "sweep", [("mobilenet", number) for number in range(3)]
+    runs = sweep.plan_runs(root, models, 1, "image_size=48")
+    with field_words.spelled(field_words.as_override):
+        assert list(sweep.train_runs(runs, root, stand_in)) == [run.name for run in runs[:2]]
+        printed = capsys.readouterr().out
+        assert printed.count("Fix: give --overrides image_size=128") == 1
+        assert printed.startswith("2 of 3 runs are refused: expected image_size=64 or more")
+        assert [(run.workdir / "started").exists() for run in runs] == [False, False, True]
+        with pytest.raises(UserError, match="image_size=64 or more"):
+            sweep.train_runs(runs[:2], stand_in / "other", stand_in)
+    assert not (stand_in / "other").exists()
+
+
+def test_a_warning_is_printed_for_the_first_run_alone(capsys):
+    said, log = set(), io.StringIO()
+    for number in (1, 2):
+        lines = [f"epoch {number}\n", "warning: seen\n", f"warning: of {number}\n", "\n"]
+        process = types.SimpleNamespace(stdout=lines)
+        assert sweep._copy_output(process, log, said) == f"warning: of {number}"
+    assert capsys.readouterr().out.split("\n  ") == [
+        "  epoch 1", "warning: seen", "warning: of 1", "epoch 2", "warning: of 2\n"
+    ]  # fmt: skip
+    assert log.getvalue().count("warning: seen\n") == 2
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_an_interruption_says_whether_the_run_has_saved(stand_in, monkeypatch, capsys, saved):
+    def interrupt(run, *rest):
+        if saved:
+            (run.workdir / "latest" / "3").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "_train", interrupt)
+    root = stand_in / "sweep"
+    code = run_sweep(root, lambda: sweep.plan_runs(root, [("vgg16", 0)]))
+    assert code == 130
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert ("state of vgg16-0 is saved in" in said) == saved
+    assert ("before vgg16-0 had saved anything" in said) == (not saved)
 
 
 def test_finished_runs_keep_only_their_best_weights(stand_in):
