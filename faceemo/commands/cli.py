@@ -69,7 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     top, parsers = make_parsers()
     if not words:
         top.print_help(sys.stderr)
-        return 2
+        print(file=sys.stderr)
+        with errors.reported():
+            raise errors.UserError(
+                expected="a command",
+                found="none",
+                fix="name one of those above, for example: faceemo predict builtin photo.jpg",
+            )
     if words[0] not in parsers:
         with errors.reported():
             _refuse_first_word(words[0], top, list(parsers))

@@ -116,8 +116,10 @@ def test_an_unknown_command_gets_one_line(capsys):
 
 def test_faceemo_alone_lists_all_commands(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert cli.main([]) == 2
-    lines = capsys.readouterr().err.splitlines()
+    code, text = give(capsys)
+    assert code == 2
+    lines = text.splitlines()
+    assert lines[-1].startswith("faceemo: error: expected a command; found none. Fix: name one of")
     for name, command in COMMANDS.items():
         (line,) = (line for line in lines if line.split()[:1] == [name])
         assert line.endswith(command.summary)
