@@ -96,13 +96,13 @@ def resolve(
 
 
 def _missing(text: str, path: Path, trained: bool) -> UserError:
-    """Makes the error for what does not exist; the name that was probably meant comes first."""
+    """Makes the error for what does not exist, with the name that was probably meant."""
     forms = _RUN_FORMS if trained else _FORMS
     if meant := suggest_path(path, ARCHS):
         return UserError(
-            expected=f"something that exists{meant}",
-            found=f"'{text}', which does not exist",
-            fix=f"correct the name; the command takes {forms}",
+            expected=forms,
+            found=f"'{text}', which does not exist{meant}",
+            fix="correct the name",
         )
     if trained:
         return UserError(

@@ -72,7 +72,7 @@ def test_an_installed_package_has_the_files_in_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vgg61:7", "exists .did you mean 'vgg16:7'.*found 'vgg61:7', which does not exist"),
+        ("vgg61:7", "found 'vgg61:7', which does not exist .did you mean 'vgg16:7'"),
         ("configs/vgg61.py:7", "did you mean 'configs/vgg16.py'"),
         ("vgg16:12", "variant from 0 to 11.*found the variant '12'. Fix"),
         ("vgg16:7,imagesize=8", "did you mean 'image_size'.*write vgg16:7,image_size=8$"),
@@ -91,10 +91,10 @@ def test_what_is_none_of_these_is_refused(tmp_path, monkeypatch, text, message):
 @pytest.mark.parametrize(
     ("text", "trained", "message"),
     [
-        ("checkpoints/myfaces", True, "^expected something that exists .did you mean "
-         "'checkpoints/my_faces'.*found 'checkpoints/myfaces'.*takes the folder of a trained run"),
-        ("checkpoints/myfaces", False, "^expected something that exists .did you mean "
-         "'checkpoints/my_faces'.*takes a configuration"),
+        ("checkpoints/myfaces", True, "^expected the folder of a trained run.*; found "
+         "'checkpoints/myfaces', which does not exist .did you mean 'checkpoints/my_faces'"),
+        ("checkpoints/myfaces", False, "^expected a configuration.*; found "
+         "'checkpoints/myfaces', which does not exist .did you mean 'checkpoints/my_faces'"),
         ("checkpoints", True, "'checkpoints', which is no run .*: checkpoints/my_faces$"),
         ("checkpoints", False, "'checkpoints', which is no run .*: checkpoints/my_faces$"),
         (".", True, r"'.', which is no run .*: checkpoints/my_faces$"),
