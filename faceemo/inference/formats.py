@@ -11,6 +11,7 @@ from faceemo.inference.prediction import Prediction
 
 FORMATS = ("table", "csv", "jsonl")
 _NAME_WIDTH = 40  # characters of a name in a table
+_FRAME_WIDTH = 8  # those of them that a frame's number takes, as in 'film.mp4#1234567'
 _EDGES = ("left", "top", "right", "bottom")
 
 
@@ -61,5 +62,13 @@ def _table_row(prediction: Prediction, classes: Sequence[str]) -> str:
     confidence = prediction.face_confidence
     face = "-" if confidence is None else f"{confidence:.3f}"
     box = ",".join(f"{edge:.0f}" for edge in prediction.box) if prediction.box else "-"
-    name = shorten(escape_name(prediction.name), _NAME_WIDTH)
+    name = _shorten_name(escape_name(prediction.name))
     return f"{name:<{_NAME_WIDTH}}  {label:<10}{probabilities}{face:>7}  {box}"
+
+
+def _shorten_name(name: str) -> str:
+    """Shortens the name of an image or of a video's frame; that of a video is always cut alike."""
+    video, mark, frame = name.rpartition("#")
+    if mark and frame.isdecimal():
+        return f"{shorten(video, _NAME_WIDTH - _FRAME_WIDTH)}#{frame}"
+    return shorten(name, _NAME_WIDTH)

@@ -154,3 +154,16 @@ def test_python_predicts_films_as_the_command_does(predictor, film):
     assert [one.index for one in found] == list(range(42))
     assert found[1].name == f"{film}#0"
     assert [one.time for one in found[1:41]] == pytest.approx([k / 10 for k in range(40)])
+
+
+def test_all_frames_of_a_video_with_a_long_name_are_shortened_alike():
+    _, line = formats.make_formatter("table", ("happy", "sad"))
+    for length in range(25, 50):
+        video = f"{'n' * length}.mp4"
+        shown = [
+            line(dataclasses.replace(FACE, name=f"{video}#{frame}")).split()[0]
+            for frame in (0, 9, 10, 99, 100, 123456)
+        ]
+        assert len({name.rpartition("#")[0] for name in shown}) == 1, video
+        assert [name.rpartition("#")[2] for name in shown][-1] == "123456"
+        assert max(map(len, shown)) <= 40
