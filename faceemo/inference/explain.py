@@ -41,15 +41,17 @@ class Explanation:
 
     Attributes:
         prediction: The prediction for the face.
-        crop: The network's input before enlargement, uint8 [S, S].
+        crop: The network's input before it is resized, uint8 [S, S].
         heat: The Grad-CAM map, float32 [h, w], 0..1.
         fall: The fall of the calibrated probability where the face is occluded, float32 [S, S].
+        image_size: Side to which the network resizes the crop, pixels.
     """
 
     prediction: Prediction
     crop: np.ndarray
     heat: np.ndarray
     fall: np.ndarray
+    image_size: int
 
 
 def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanation]:
@@ -75,7 +77,7 @@ def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanat
         fall = occlusion.compute_occlusion_map(
             predictor.probabilities, face.crop, best, patch=patch, stride=max(1, patch // 2)
         )
-        return Explanation(prediction, face.crop, heat, fall)
+        return Explanation(prediction, face.crop, heat, fall, trained.config.image_size)
 
     return explain
 
@@ -111,7 +113,7 @@ def explain(
     output_paths.check_folder("--out", out, [one.path for one in found])
     predictor = load(run, face_threshold=face_threshold, min_face=min_face)
     explain_face = make_explain(predictor)
-    problems, without_face, names, count = [], [], set(), 0
+    problems, without_face, names, written = [], [], set(), []
     loaded = (image for index, one in enumerate(images) for image in read_input(one, index))
     for image in tqdm(loaded, "explain", len(images), unit="image", disable=None):
         name = escape_name(image.name)
@@ -121,17 +123,16 @@ def explain(
         faces = predictor.find_faces(image, crops=crops)
         without_face += [] if faces else [name]
         for face in faces:
-            with (
-                style.use_theme(_THEME),
-                staging.file(out / output_paths.unique_png(Path(image.name), names)) as partial,
-            ):
+            place = out / output_paths.unique_png(Path(image.name), names)
+            with style.use_theme(_THEME), staging.file(place) as partial:
                 style.save(draw_explanation(explain_face(image, face)), partial)
-            count += 1
-    print(
-        f"wrote {count} figure{'s' * (count != 1)} into {escape_name(out)}"
-        if count
-        else "no face was found, nothing is written"
-    )
+            written.append(place)
+    if not written:
+        print("no face was found, nothing is written")
+    elif len(written) == 1:
+        print(f"wrote {escape_name(written[0])}")
+    else:
+        print(f"wrote {len(written)} figures into {escape_name(out)}")
     skipped = describe_others(found)
     skipped += [
         f"{escape_name(one.path)}: a video, of which explain draws nothing"
@@ -160,7 +161,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
     for axes in (face, heat, fall):
         axes.imshow(explanation.crop, cmap="gray", vmin=0, vmax=255, extent=extent)
         axes.axis("off")
-    _set_title(face, f"the network's input, {size}x{size}")
+    _set_title(face, _describe_size(size, explanation.image_size))
     _set_title(heat, f"Grad-CAM for {shorten(label, 14)}")
     # transparent where there is no evidence, so that the face stays visible
     evidence = heat.imshow(
@@ -189,6 +190,14 @@ def draw_explanation(explanation: Explanation) -> Figure:
     _draw_bars(_add_axes(figure, 7.65, 1.45), prediction)
     _draw_legend(figure, label)
     return figure
+
+
+def _describe_size(stored: int, image_size: int) -> str:
+    """Describes the sides of a crop and of the network's input that is made of it, in pixels."""
+    if image_size == stored:
+        return f"the network's input, {stored}x{stored}"
+    how = "enlarged" if image_size > stored else "reduced"
+    return f"{stored}x{stored}, {how} to {image_size}x{image_size}"
 
 
 def compute_alpha(strength: np.ndarray) -> np.ndarray:

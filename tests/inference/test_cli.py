@@ -95,7 +95,7 @@ def test_each_probability_is_written_behind_its_bar(best):
     probabilities = {"happy": 1 - best, "sad": best}
     found = Prediction.from_probabilities(0, "face.png", probabilities, (0, 0, 8, 8), 1.0)
     flat = np.zeros((8, 8), np.float32)
-    *_, axes = explain.draw_explanation(explain.Explanation(found, flat, flat, flat)).axes
+    *_, axes = explain.draw_explanation(explain.Explanation(found, flat, flat, flat, 8)).axes
     assert [text.get_text() for text in axes.texts] == [f"{1 - best:.0%}", f"{best:.0%}"]
     bars: Any = axes.patches
     for text, bar in zip(axes.texts, bars, strict=True):
@@ -166,7 +166,8 @@ def test_options_of_the_search_for_faces_reach_it(
 def test_an_explanation_says_what_its_colours_and_numbers_mean():
     found = Prediction.from_probabilities(0, "face.png", {"happy": 0.75, "sad": 0.25}, None, None)
     flat = np.zeros((8, 8), np.float32)
-    figure = explain.draw_explanation(explain.Explanation(found, flat, flat, flat + 0.125))
+    figure = explain.draw_explanation(explain.Explanation(found, flat, flat, flat + 0.125, 16))
+    assert figure.axes[0].get_title(loc="left") == "8x8, enlarged to 16x16"
     said = " ".join(text.get_text() for text in figure.texts)
     assert "percentage points by which the probability of happy falls" in said
     figure.canvas.draw()
