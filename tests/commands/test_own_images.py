@@ -49,8 +49,8 @@ def test_a_folder_per_class_is_all_that_is_needed(here):
     assert str(target.workdir) == "checkpoints/my_faces"
     text = "\n".join(target.remarks)
     assert len(target.remarks) <= 7
-    assert "75 images" in text
-    assert "Angry 20" in text
+    assert "75 images, for training and validation Angry 20" in text
+    assert "about 60 training images, before near copies" in text
     assert "'empty' without an image" in text
     assert "48 pixels" in text
 
@@ -101,7 +101,32 @@ def test_splits_that_are_there_are_used(here):
     write(here / "set", train__calm=9, train__angry=9, val__calm=4, val__angry=4)
     chosen = choose(here / "set")
     assert "validation_share" not in "".join(chosen.explain(here))
-    assert "26 images" in chosen.explain(here)[0]
+    assert "26 images, for training angry 9, calm 9" in chosen.explain(here)[0]
+    assert "about 18 training images" in chosen.choices[3].reason
+
+
+def test_shares_that_the_user_gives_count_for_the_training_images(here):
+    write(here / "set", calm=50, angry=50)
+    chosen = choose(here / "set", validation_share=0.3, test_share=0.3)
+    assert "about 3 steps an epoch, of about 40 training images" in chosen.choices[3].reason
+
+
+@pytest.mark.parametrize(
+    ("named", "fix"),
+    [
+        ("set/calm", "name the folder above, set, if 'angry', 'calm' are"),
+        ("set/calm/", "name the folder above, set, if 'angry', 'calm' are"),
+        ("divided/train/calm", "name the folder above, divided, if 'angry', 'calm' are"),
+        ("alone/calm", "sort the images into folders by class"),
+    ],
+)
+def test_the_folder_of_one_class_is_refused_with_the_one_above(here, named, fix):
+    write(here / "set", calm=6, angry=6)
+    write(here / "divided" / "train", calm=6, angry=6)
+    write(here / "alone", calm=6)
+    message = f"two classes or more in {named.rstrip('/')}; found 6 images without .*Fix: {fix}"
+    with pytest.raises(UserError, match=message):
+        choose(Path(named))
 
 
 def test_a_zip_and_a_csv_are_sources_too(here):

@@ -86,14 +86,14 @@ def detect(source: str, files: Mapping[str, object], classes: Collection[str] = 
         UserError: If the layout is unknown or ambiguous; the message shows the top of the tree.
     """
     form, (rooted, rest) = "<split>/<class>/<image>", _find_below_splits(files)
-    strays = sorted(path for path in rest if _is_image(path))
+    strays = sorted(path for path in rest if is_image(path))
     if (strays or not rooted) and (nested := _find_nested(files)):
         form, (rooted, rest), strays = "<split>/<class>/<folders>/<image>", nested, []
     if not rooted:
         form, (rooted, rest) = "<class>/<image>, no splits", _find_classes(files)
         if len(rooted) > 1 and (nested := _find_nested(files, classes=classes)):
             form, (rooted, rest) = "<class>/<folders>/<image>, no splits", nested
-        strays = sorted(path for path in rest if _is_image(path))
+        strays = sorted(path for path in rest if is_image(path))
     if strays or not rooted:
         found = "no image"
         if strays:
@@ -149,7 +149,7 @@ def _find_classes(files: Iterable[str]) -> tuple[_Rooted, list[str]]:
     """Takes every folder with an image in it for a class, and returns the other files, too."""
     rooted: _Rooted = collections.defaultdict(dict)
     rest = []
-    folders = {path.rpartition("/")[0] for path in files if _is_image(path)} - {""}
+    folders = {path.rpartition("/")[0] for path in files if is_image(path)} - {""}
     for path in files:
         above, _, name = path.rpartition("/")
         if above in folders:
@@ -187,7 +187,7 @@ def _find_nested(
         return None
 
     split_paths = {path: path.split("/") for path in files}
-    images = [parts for path, parts in split_paths.items() if _is_image(path)]
+    images = [parts for path, parts in split_paths.items() if is_image(path)]
     for depth in reversed(range(min(map(len, images), default=0))):
         if not all(parse(parts, depth) for parts in images):
             continue
@@ -297,5 +297,6 @@ def _divide_fer_test(destinations: dict[str, Destination]) -> bool:
     return True
 
 
-def _is_image(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Returns whether the ending of a file's name is that of an image."""
     return PurePosixPath(path).suffix.casefold() in _IMAGE_SUFFIXES

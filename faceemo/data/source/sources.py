@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 
 from faceemo.assets.downloads import file_digest
 from faceemo.config.field_words import spell
-from faceemo.data.source import fer_csv, zips
+from faceemo.data.source import fer_csv, flat_folder, zips
 from faceemo.data.source import layout as layouts
 from faceemo.data.source.layout import Layout, format_examples
 from faceemo.errors import UserError
@@ -247,6 +247,7 @@ class FolderSource:
 
     def layout(self, classes: Collection[str] = ()) -> Layout:
         """Detects the layout from the names of the folders; equal sizes mean a copy."""
+        flat_folder.refuse(self.path, self.files)
         marks = {name: path.stat().st_size for name, path in self.files.items()}
         return layouts.detect(str(self.path), marks, classes)
 
