@@ -110,7 +110,7 @@ def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
             classes, or a class has too few images.
     """
     images = _Images.find(path, given)
-    variant, recipe = _choose_recipe(images.counts)
+    variant, recipe = _choose_recipe(_estimate_training_images(images.counts, given))
     return images.configure(variant, recipe, given)
 
 
@@ -254,10 +254,11 @@ def _refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None
 
 def _describe_classes(source: Source, counts: Mapping[str, Mapping[str, int]]) -> str:
     total = sum(sum(split.values()) for split in counts.values())
-    train = ", ".join(f"{label} {count:,}" for label, count in counts["train"].items())
+    listed = ", ".join(f"{label} {count:,}" for label, count in counts["train"].items())
+    whose = "for training" if "validation" in counts else "for training and validation"
     empty = _find_empty(source, counts["train"])
     left_out = f"; {format_examples(empty)} without an image is left out" if empty else ""
-    return f"the names in {source.path}; {total:,} images, for training {train}{left_out}"
+    return f"the names in {source.path}; {total:,} images, {whose} {listed}{left_out}"
 
 
 def _find_empty(source: Source, classes: Collection[str]) -> list[str]:
@@ -296,7 +297,18 @@ def _median_side(source: Source, paths: Sequence[str]) -> int:
     return int(statistics.median_high(sides)) if sides else 0
 
 
-def _choose_recipe(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, tuple[Choice, Choice]]:
+def _estimate_training_images(
+    counts: Mapping[str, Mapping[str, int]], given: Mapping[str, Any]
+) -> int:
+    """Estimates how many images train once splits are made; some may still be left out."""
+    shares = {"validation": _validation_share(counts), "test": 0.0}
+    made = sum(
+        given.get(f"{split}_share", share) for split, share in shares.items() if split not in counts
+    )
+    return max(1, round(sum(counts["train"].values()) * (1 - made)))
+
+
+def _choose_recipe(images: int) -> tuple[str, tuple[Choice, Choice]]:
     """Chooses the variant, and what it is changed by.
 
     Settings were compared on validation, with 60 training images of each class. On three classes
@@ -309,9 +321,6 @@ def _choose_recipe(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, tuple[
     1.4 points and raised the loss by half; 96 pixels lost 1.7 to 5.1 points. Each value is the best
     epoch's. The number of images from which on all blocks should train was not measured.
     """
-    images = sum(counts["train"].values())
-    if "validation" not in counts:
-        images = round(images * (1 - _validation_share(counts)))
     weights = {"weights": builtin.NAME}
     if images > FEW_IMAGES:
         minutes = images * _EPOCHS_OF_ALL / _IMAGES_PER_SECOND / 60
@@ -324,8 +333,8 @@ def _choose_recipe(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, tuple[
             Choice(
                 "training",
                 {"augmentation": "mid", "epochs": _EPOCHS_OF_ALL},
-                f"the recipe 'best'; with {images:,} training images about {minutes:,.0f} minutes "
-                "on two CPU cores",
+                f"the recipe 'best'; with about {images:,} training images it takes about "
+                f"{minutes:,.0f} minutes on two CPU cores",
             ),
         )
     steps = -(-images // _BATCH_SIZE)
@@ -340,7 +349,8 @@ def _choose_recipe(counts: Mapping[str, Mapping[str, int]]) -> tuple[str, tuple[
         Choice(
             "training",
             {"epochs": epochs, "patience": 10, "batch_size": _BATCH_SIZE, "learning_rate": 1e-3},
-            f"{steps} steps an epoch, of {images:,} training images",
+            f"about {steps} steps an epoch, of about {images:,} training images, before near "
+            "copies and others are left out",
         ),
     )
 
