@@ -22,7 +22,7 @@ from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.pipeline import Split
-from faceemo.data.source import archive, source_paths
+from faceemo.data.source import source_paths
 from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
@@ -137,7 +137,8 @@ def write_report(
     print("draws       the report")
     root = data.dataset_root(config)
     rows = ledger.read(root)
-    predictions, named_in = _name_as_in_source(evaluated.predictions, root)
+    names, named_in = source_paths.name_in_source(root, evaluated.predictions.paths)
+    predictions = dataclasses.replace(evaluated.predictions, names=names)
     cuts = slices.make_groupings(predictions, rows, Rules.from_config(config), split, columns)
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
     page = report.write(
@@ -153,18 +154,6 @@ def write_report(
     if (workdir / "summary.json").is_file():  # There is none yet if training was stopped.
         print(f"card        {card.write(workdir, root)}")
     return page
-
-
-def _name_as_in_source(predictions: Predictions, root: Path) -> tuple[Predictions, str]:
-    """Names the images by their paths in the user's source; returns that source, too.
-
-    Without a record of these paths, the names are those of the originals in `root`.
-    """
-    found = source_paths.read(root)
-    if found is None:
-        return predictions, str(root / archive.FOLDER)
-    names = tuple(found.paths.get(path, path) for path in predictions.paths)
-    return dataclasses.replace(predictions, names=names), found.source
 
 
 def summarise(

@@ -198,7 +198,7 @@ def _list_seen(
     seen = seen_by_builtin.find_seen(recipe, ledger.read(root), scored)
     if seen is None:
         return warning
-    seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen)
+    seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen, root)
     place = f"{seen_by_builtin.NAME} in the run's folder"
     found = seen_by_builtin.describe(seen, len(scored), place)
     if seen_by_builtin.is_only_origin(recipe):

@@ -10,6 +10,7 @@ from faceemo.analysis.statistics import wilson_interval
 from faceemo.assets import builtin
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.training_hashes import TrainingHashes
+from faceemo.data.source import source_paths
 from faceemo.errors import escape_name
 from faceemo.train.checkpoint import provenance
 
@@ -77,9 +78,17 @@ def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) 
     )
 
 
-def write_list(path: Path, seen: Sequence[Row]) -> None:
-    """Writes the images that `find_seen` found as a CSV with path, split and label."""
+def write_list(path: Path, seen: Sequence[Row], root: Path) -> None:
+    """Writes the images that `find_seen` found as a CSV with path, split, label and source_path.
+
+    Args:
+        path: The file.
+        seen: The rows found.
+        root: Folder of the dataset, which knows the paths in the user's source.
+    """
+    names, _ = source_paths.name_in_source(root, [row.path for row in seen])
     with staging.file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(("path", "split", "label"))
-        rows.writerows((escape_name(row.path), row.split, escape_name(row.label)) for row in seen)
+        rows.writerow(("path", "split", "label", "source_path"))
+        for row, name in zip(seen, names, strict=True):
+            rows.writerow(map(escape_name, (row.path, row.split, row.label, name)))

@@ -157,11 +157,12 @@ def _warn_of_seen(
     trained: TrainedModel, config: ConfigDict, images: Split, place: Path | None
 ) -> None:
     """Warns of images that `builtin` has learned, and lists them in `place` unless that is None."""
-    rows = ledger.read(data.dataset_root(config))
+    root = data.dataset_root(config)
+    rows = ledger.read(root)
     seen = seen_by_builtin.find_seen(trained.recipe, rows, images.paths)
     if not seen:
         return
     if place:
         staging.make_folder(place.parent)
-        seen_by_builtin.write_list(place, seen)
+        seen_by_builtin.write_list(place, seen, root)
     print(f"warning: {seen_by_builtin.describe(seen, len(images), place)}", file=sys.stderr)

@@ -6,6 +6,7 @@ from scipy import stats
 
 from faceemo.assets import builtin
 from faceemo.data.ledger.training_hashes import TrainingHashes
+from faceemo.data.source import source_paths
 from faceemo.experiments import seen_by_builtin
 from tests.support.data.rows import row
 
@@ -35,11 +36,13 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
         assert seen is not None
         assert [one.path for one in seen] == ["validation/sad/1.png"]
     place = tmp_path / "run" / seen_by_builtin.NAME
-    seen_by_builtin.write_list(place, seen)
-    with place.open(newline="") as file:
-        assert list(csv.DictReader(file)) == [
-            {"path": "validation/sad/1.png", "split": "validation", "label": "sad"}
-        ]
+    listed = {"path": "validation/sad/1.png", "split": "validation", "label": "sad"}
+    paths = {"validation/sad/1.png": "unhappy/me.png"}
+    for name in ("validation/sad/1.png", "unhappy/me.png"):
+        seen_by_builtin.write_list(place, seen, tmp_path)
+        with place.open(newline="") as file:
+            assert list(csv.DictReader(file)) == [listed | {"source_path": name}]
+        source_paths.write(tmp_path, tmp_path / "mine", paths)
     said = seen_by_builtin.describe(seen, 2, place)
     assert said.startswith("1 of the 2 images that are scored (50.0%, 95% interval ")
     assert f"listed in {place}" in said

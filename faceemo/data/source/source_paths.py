@@ -5,11 +5,13 @@ paths in the zip, folder or csv that they gave.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from faceemo import staging
+from faceemo.data.source.sources import FOLDER
+from faceemo.errors import escape_name
 
 NAME = "source_paths.json"
 
@@ -39,3 +41,20 @@ def read(root: Path) -> SourcePaths | None:
     """Reads root/source_paths.json; None if an older version of faceemo prepared the images."""
     path = root / NAME
     return SourcePaths(**json.loads(path.read_text(encoding="ascii"))) if path.is_file() else None
+
+
+def name_in_source(root: Path, paths: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """Names originals by their paths in the user's source.
+
+    Args:
+        root: The dataset's folder.
+        paths: Paths below the originals' folder, escaped or not (`errors.escape_name`).
+
+    Returns:
+        The names, and the source. Without a record, these are `paths` and the originals' folder.
+    """
+    found = read(root)
+    if found is None:
+        return tuple(paths), str(root / FOLDER)
+    known = {escape_name(path): name for path, name in found.paths.items()}
+    return tuple(known.get(escape_name(path), path) for path in paths), found.source

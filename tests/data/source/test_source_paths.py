@@ -28,3 +28,17 @@ def test_the_paths_in_the_source_lead_to_the_same_bytes(tmp_path):
     assert {path.split("/")[0] for path in found.paths} == {"train", "validation"}
     prepare.prepare(root, selection=selection, last="unpack")  # finds nothing to do
     assert source_paths.read(root) == found
+    expected = tuple(found.paths.values())
+    assert source_paths.name_in_source(root, found.paths) == (expected, str(mine))
+
+
+def test_originals_are_named_by_their_source_whatever_the_bytes_of_their_names(tmp_path):
+    paths = ["train/sad/caf\udce9.png", "train/sad/2.png"]
+    assert source_paths.name_in_source(tmp_path, paths) == (
+        tuple(paths),
+        str(tmp_path / archive.FOLDER),
+    )
+    source_paths.write(tmp_path, tmp_path / "mine", {paths[0]: "mine/caf\udce9.png"})
+    for path in (paths[0], "train/sad/caf\\xe9.png"):
+        names, source = source_paths.name_in_source(tmp_path, [path, paths[1]])
+        assert (names, source) == (("mine/caf\udce9.png", paths[1]), "mine")
