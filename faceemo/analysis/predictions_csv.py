@@ -71,20 +71,38 @@ def read(path: Path) -> dict[str, tuple[str, str]]:
     Raises:
         UserError: If the file does not exist, lacks one of these columns, or has no rows.
     """
+    return {row["path"]: (row["label"], row["predicted"]) for row in _read_rows(path)}
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Reads {image path: path in the user's source} from a report's predictions.csv.
+
+    Returns:
+        The paths in the source; those of the images themselves if the file has no others.
+
+    Raises:
+        UserError: As `read` does.
+    """
+    return {row["path"]: row.get("source_path") or row["path"] for row in _read_rows(path)}
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    fix = "give the predictions.csv of a report, which faceemo evaluate writes"
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
         raise UserError(
             expected=f"predictions at {path}",
-            found=error.strerror or str(error),
-            fix="give the predictions.csv of a report, which faceemo evaluate writes",
+            found="no such file" if missing else f"what cannot be read ({error.strerror})",
+            fix=fix,
         ) from error
     columns = ("path", "label", "predicted")
     if not rows or any(row.get(column) is None for row in rows for column in columns):
         raise UserError(
             expected=f"the columns {', '.join(columns)} and a row per image in {path}",
             found=f"{len(rows)} rows with {', '.join(map(str, rows[0])) if rows else 'nothing'}",
-            fix="give the predictions.csv of a report, which faceemo evaluate writes",
+            fix=fix,
         )
-    return {row["path"]: (row["label"], row["predicted"]) for row in rows}
+    return rows

@@ -17,12 +17,17 @@ from faceemo.analysis.predictions_csv import Score
 from faceemo.analysis.statistics import PairedCounts, summarize_seeds
 from faceemo.assets import builtin
 from faceemo.config import complete
-from faceemo.config.field_words import as_option
+from faceemo.config.field_words import as_option, spell
 from faceemo.data.ledger.rules import Rules
+from faceemo.data.source.layout import is_image
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError, escape_name, suggest_path
 from faceemo.experiments import run_settings
 from faceemo.train.checkpoint import model_file, run_folders
+
+_FORMS = f"a run's folder, a predictions.csv, a stored network or '{builtin.NAME}'"
+
+_CHOOSING_SPLIT = "validation"  # on which a run chooses its best epoch
 
 LabelledPredictions = Mapping[str, tuple[str, str]]  # path -> (label, predicted class)
 
@@ -38,6 +43,8 @@ class ComparedRun:
         recipe: Text from `run_settings.format_recipe`, or None if unknown.
         seed: Seed of the run, or None if unknown.
         config: The run's configuration with all fields of this version, or None if unknown.
+        names: Path in the user's source of each image, by its path in `predictions`.
+        chosen: Whether the best epoch was chosen on these predictions; None if unknown.
     """
 
     name: str
@@ -46,6 +53,8 @@ class ComparedRun:
     recipe: str | None
     seed: int | None
     config: Mapping[str, Any] | None = None
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    chosen: bool | None = None
 
 
 def read_runs(places: Sequence[Path], split: str) -> list[ComparedRun]:
@@ -59,11 +68,10 @@ def read_runs(places: Sequence[Path], split: str) -> list[ComparedRun]:
     Raises:
         UserError: If there are no such predictions, or no run among stored networks.
     """
-    runs = [path for path in places if path.is_dir() and not model_file.names_stored(path)]
-    return [
-        _predict(path, runs, split) if model_file.names_stored(path) else read_run(path, split)
-        for path in places
-    ]
+    # first, so that a mistake need not wait for predictions
+    runs = {path: read_run(path, split) for path in places if not model_file.names_stored(path)}
+    folders = [path for path in runs if path.is_dir()]
+    return [runs.get(path) or _predict(path, folders, split) for path in places]
 
 
 def _predict(network: Path, runs: Sequence[Path], split: str) -> ComparedRun:
@@ -74,18 +82,17 @@ def _predict(network: Path, runs: Sequence[Path], split: str) -> ComparedRun:
             found="none",
             fix=f"add the folder of a run (faceemo compare RUN {network})",
         )
-    run_folders.refuse_folder_of_runs(runs[0])
     from faceemo.experiments import stored  # which imports JAX
 
     with contextlib.redirect_stdout(sys.stderr):
-        made = stored.predict_images_of(network, runs[0], split)
+        made, chosen = stored.predict_images_of(network, runs[0], split)
     names = made.classes
     predictions = {
         escape_name(path): (names[label], names[predicted])
         for path, label, predicted in zip(made.paths, made.labels, made.predicted, strict=True)
     }
     score = predictions_csv.score(list(predictions.values()))
-    return ComparedRun(str(network), predictions, score, None, None)
+    return ComparedRun(str(network), predictions, score, None, None, chosen=chosen)
 
 
 def read_run(path: Path, split: str) -> ComparedRun:
@@ -100,12 +107,16 @@ def read_run(path: Path, split: str) -> ComparedRun:
     """
     if not path.exists():
         raise UserError(
-            expected=f"a run's folder, a predictions.csv, a stored network or '{builtin.NAME}'",
+            expected=_FORMS,
             found=f"'{path}', which does not exist{suggest_path(path, [builtin.NAME])}",
             fix=f"correct the path, or {run_folders.advise()}",
         )
     run_folders.refuse_folder_of_runs(path)
-    csv_path = path / "report" / split / "predictions.csv" if path.is_dir() else path
+    csv_path = path
+    if path.is_dir():
+        csv_path = path / "report" / split / "predictions.csv"
+        if not csv_path.is_file():
+            raise _missing_report(path, split)
     predictions = predictions_csv.read(csv_path)
     summary = path / "summary.json"
     recipe = seed = known = None
@@ -116,7 +127,26 @@ def read_run(path: Path, split: str) -> ComparedRun:
             f"{config['arch']}:{config['variant']}", run_settings.format_changes(config)
         )
     score = predictions_csv.score(list(predictions.values()))
-    return ComparedRun(str(path), predictions, score, recipe, seed, known)
+    names = predictions_csv.read_names(csv_path)
+    # a folder without a run's record has the report of a stored network
+    chosen = recipe is not None and split == _CHOOSING_SPLIT if path.is_dir() else None
+    return ComparedRun(str(path), predictions, score, recipe, seed, known, names, chosen)
+
+
+def _missing_report(path: Path, split: str) -> UserError:
+    """Makes the error for a folder without a report: that of a run, of images, or another."""
+    if run_folders.is_run(path) or (path / "summary.json").is_file():
+        return UserError(
+            expected=f"a report on {split} in the run {path}",
+            found="none",
+            fix=f"write it first (faceemo evaluate {path} --split {split})",
+        )
+    return UserError(
+        expected=_FORMS,
+        found=f"'{path}', a folder that is none of these"
+        + (", but holds images" if any(map(is_image, map(str, path.rglob("*")))) else ""),
+        fix=run_folders.advise(),
+    )
 
 
 def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
@@ -128,7 +158,7 @@ def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
         if missing or extra:
             found = (
                 f"{len(missing):,} images only in {first.name}, {len(extra):,} only in "
-                f"{other.name}, such as {min(missing | extra)!r}"
+                f"{other.name}, such as {_name(min(missing | extra), first, other)!r}"
             )
             fix = (
                 "evaluate both on the same split of the same prepared data (faceemo evaluate RUN "
@@ -156,7 +186,7 @@ def refuse_different_images(runs: Sequence[ComparedRun]) -> None:
             raise UserError(
                 expected="the same label for every image in both runs",
                 found=f"{len(relabelled):,} images whose labels differ between {first.name} and "
-                f"{other.name}, such as {min(relabelled)!r}",
+                f"{other.name}, such as {_name(min(relabelled), first, other)!r}",
                 fix="evaluate both with the same labels",
             )
 
@@ -174,6 +204,11 @@ def _find_other_images(first: ComparedRun, other: ComparedRun) -> list[tuple[str
         for name in names
         if first.config[name] != other.config[name]
     ]
+
+
+def _name(path: str, *runs: ComparedRun) -> str:
+    """Returns an image's path in the user's source, as the first run that knows it has it."""
+    return next((run.names[path] for run in runs if path in run.names), path)
 
 
 def count_pairs(first: LabelledPredictions, second: LabelledPredictions) -> PairedCounts:
@@ -216,7 +251,28 @@ def format_comparison(runs: Sequence[ComparedRun]) -> str:
         lines += ["", *_format_pair(one, first, other, second)]
     if len(pairs) > 1:
         lines += ["", f"{len(pairs)} pairs were tested; the p values are not corrected for that"]
-    return "\n".join(lines + _format_seeds(letters, runs))
+    return "\n".join(lines + _warn_of_choice(letters, runs) + _format_seeds(letters, runs))
+
+
+def _warn_of_choice(letters: Sequence[str], runs: Sequence[ComparedRun]) -> list[str]:
+    """Says which runs the images favour, since their best epochs were chosen on these."""
+    chosen, others = (
+        [letter for letter, run in zip(letters, runs, strict=True) if run.chosen is value]
+        for value in (True, False)
+    )
+    if not chosen or not others:
+        return []
+    return [
+        "",
+        f"the best epoch of {_join(chosen)} was chosen, and the temperature fitted, on these "
+        f"images, those of {_join(others)} on others, so the comparison favours {_join(chosen)}; "
+        f"--split test is fair ({spell('test_share', 0.1)} for training makes such a split)",
+    ]
+
+
+def _join(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _make_letter(number: int) -> str:

@@ -22,6 +22,7 @@ from faceemo.data.prepare.record import Record
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, held_out, seen_by_builtin
 from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.provenance import digest_split
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 
@@ -102,13 +103,17 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
     return builder.load(root, trained.config.native_size, trained.classes)
 
 
-def predict_images_of(network: Path, run: Path, split: str) -> Predictions:
+def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions, bool]:
     """Predicts the images of a run's split with a stored network.
 
     Args:
         network: `builtin`, or the path of a stored network.
         run: The run's folder.
         split: 'validation' or 'test'.
+
+    Returns:
+        The predictions, and whether the network's best epoch was chosen on these images, as that of
+        the run was.
 
     Raises:
         UserError: If there is no network, no run or no image, or their classes differ.
@@ -121,7 +126,8 @@ def predict_images_of(network: Path, run: Path, split: str) -> Predictions:
     _refuse_other_classes(network, trained, recipe["classes"], str(run))
     splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
     _warn_of_seen(trained, config, splits[split], None)
-    return predict(trained, splits[split], split)
+    chosen = digest_split(splits[split]) == trained.recipe["data"].get(calibration.SPLIT)
+    return predict(trained, splits[split], split), chosen
 
 
 def predict(trained: TrainedModel, images: Split, split: str) -> Predictions:

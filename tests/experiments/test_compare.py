@@ -1,5 +1,6 @@
 """Tests of the comparison of runs: its numbers, what it refuses, the command end to end."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -127,7 +128,47 @@ def test_runs_on_different_images_are_refused(tmp_path, run):
     runs = [compare.read_run(place, "validation") for place in (one, relabelled)]
     with pytest.raises(UserError, match=r"1 images whose labels differ .*validation/x/0.jpg"):
         compare.refuse_different_images(runs)
-    assert "report/test/predictions.csv" in run(one, fewer, "--split", "test")[2]
+    message = run(one, fewer, "--split", "test")[2]
+    assert f"a report on test in the run {one}; found none. Fix: write it" in message
+
+
+def test_an_image_is_named_by_its_path_in_the_users_source(tmp_path):
+    def add_names(place):
+        file = place / "report" / "validation" / "predictions.csv"
+        header, *rows = file.read_text().splitlines()
+        named = [f"{header},source_path", *(f"{row},mine/{row.split(',')[0]}" for row in rows)]
+        file.write_text("\n".join(named))
+        return compare.read_run(place, "validation")
+
+    one = add_names(write_run(tmp_path / "a", LABELS))
+    fewer = add_names(write_run(tmp_path / "b", LABELS[:-1], LABELS[:-1]))
+    for runs in ((one, fewer), (fewer, one)):
+        with pytest.raises(UserError, match=r"such as 'mine/validation/x/199\.jpg'"):
+            compare.refuse_different_images(runs)
+
+
+def test_a_run_is_said_to_be_favoured_on_the_images_on_which_it_was_chosen(tmp_path):
+    one, other = (
+        compare.read_run(write_run(tmp_path / name, LABELS), "validation") for name in "ab"
+    )
+    network = write_run(tmp_path / "builtin-on-x", LABELS)
+    (network / "summary.json").unlink()
+    stored = [
+        compare.read_run(network, "validation"),
+        dataclasses.replace(one, name="builtin", recipe=None, chosen=False),
+    ]
+    for network in stored:
+        printed = compare.format_comparison([one, network, other])
+        assert "those of B on others, so the comparison favours A and C; --split test" in printed
+    alike = dataclasses.replace(stored[1], chosen=True)  # the run's own weights in a file
+    unknown = dataclasses.replace(other, chosen=None)  # a predictions.csv
+    for second in (other, alike, unknown):
+        assert "favours" not in compare.format_comparison([one, second])
+    for place in ("a", "b"):
+        report = tmp_path / place / "report"
+        (report / "validation").rename(report / "test")
+    tested = [compare.read_run(tmp_path / place, "test") for place in "ab"]
+    assert "favours" not in compare.format_comparison([*tested, stored[1]])
 
 
 def test_the_fields_by_which_two_runs_score_other_images_are_named(tmp_path, run):
@@ -168,11 +209,17 @@ def test_a_difference_that_rounds_to_zero_has_no_minus(tmp_path, monkeypatch):
         (("builtin", "builtin/model.npz"), "a run among what is compared.*found none"),
         (("all", "builtin"), "'all', which is no run itself but holds 1. Fix: .*: all/one"),
         (("biultin", "all/one"), "'biultin', which does not exist .did you mean 'builtin'"),
+        (("builtin", "faces"), "found 'faces', .* none of these, but holds images. Fix: train one"),
+        (("faces", "all/one"), "found 'faces', .* none of these, but holds images. Fix: train one"),
+        (("empty", "all/one"), "found 'empty', a folder that is none of these. Fix: train one"),
     ],
 )
 def test_what_cannot_be_compared_is_one_error(tmp_path, monkeypatch, places, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "all" / "one" / "best" / "3").mkdir(parents=True)
+    (tmp_path / "faces" / "sad").mkdir(parents=True)
+    (tmp_path / "faces" / "sad" / "1.png").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "builtin").mkdir()
     (tmp_path / "builtin" / "model.npz").touch()
     with pytest.raises(UserError, match=message):
