@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from faceemo import errors
 from faceemo.config import BACKBONES, warmup_epochs
+from faceemo.train.checkpoint import run_folders
 
 MODES = {
     "train": "prepare the data if necessary, train or resume, report",
@@ -93,7 +94,8 @@ def run_mode(
         # Before the first line, so that a missing package is the only thing that is printed.
         action = _load(mode, config, workdir, split, groups)
         compile_cache.enable()
-        if mode == "train":
+        # Beside a mistyped command's images there must be no log.
+        if mode == "train" or (mode == "evaluate" and run_folders.is_run(workdir)):
             from faceemo.train import parallel
 
             if parallel.is_first():

@@ -38,7 +38,8 @@ _EVALUATE = """Restores the best epoch of a run and writes its report on a split
 RUN is the folder of a run, or what `faceemo train` was given: a configuration with the same fields,
 or a folder of images. It may also be 'builtin' or a stored model.npz, with images of the same
 classes: --source, whose images are divided as `faceemo train` divides them, or --data-dir, a folder
-of prepared images, which are used as they are. The opening of the test split is
+of prepared images, which are used as they are. Images that have been prepared otherwise since are
+prepared again, and a line says why; train.log has the details. The opening of the test split is
 recorded in the run's folder.
 """
 _PLAN = (

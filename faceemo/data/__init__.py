@@ -31,7 +31,8 @@ def check_present(config: ConfigDict) -> None:
 
 
 def describe_load(config: ConfigDict) -> str:
-    """Says what `load` will do: read images that are prepared, or prepare them first."""
+    """Says what `load` will do: read images that are prepared, or prepare them, and why again."""
+    from faceemo.config.field_words import spell
     from faceemo.data.ledger.rules import Rules
     from faceemo.data.prepare.record import Record
     from faceemo.data.sample import sample
@@ -45,9 +46,18 @@ def describe_load(config: ConfigDict) -> str:
             return f"{source}, which are drawn and prepared in {root} first"
     else:
         source = config.source or str(root / archive.FOLDER)
-    if Record(root).fits(Selection.from_config(config), Rules.from_config(config)):
+    changes = Record(root).find_changes(Selection.from_config(config), Rules.from_config(config))
+    if changes is None:
+        return f"the images of {source}, which are prepared in {root} first"
+    if not changes:
         return f"the images that were prepared in {root} (anew only if {source} has changed)"
-    return f"the images of {source}, which are prepared in {root} first"
+    old, new = (
+        " ".join(spell(name, pair[side]) for name, pair in changes.items()) for side in (0, 1)
+    )
+    return (
+        f"the images of {source}, which are prepared again in {root} with {new}: they were last "
+        f"prepared there with {old}"
+    )
 
 
 def load(

@@ -19,7 +19,7 @@ from faceemo.config.field_words import spell
 from faceemo.data.ledger import ledger
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.experiments import evaluation, held_out, images_used, seen_by_builtin
+from faceemo.experiments import evaluation, held_out, images_used, load_images, seen_by_builtin
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
@@ -53,9 +53,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if parallel.is_first():
         staging.make_folder(workdir)
     root = data.dataset_root(config)
-    print(f"loads       {data.describe_load(config)}")
-    with run_log.details():
-        splits = data.load(config)
+    splits = load_images.load(config)
     print(*images_used.describe(config, splits, ledger.read(root)), sep="\n")
     start = estimate_batch_stats(config, start, splits["train"])
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
@@ -102,7 +100,7 @@ def lr_find(config: ConfigDict, workdir: Path) -> None:
     convolutions.choose(config, None)
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
-    train = data.load(config)["train"]
+    train = load_images.load(config)["train"]
     start = estimate_batch_stats(config, start, train)
     test = range_test(config, start, train, distillation)
     subtitle = f"{config.arch}:{config.variant}, {config.image_size} px, batch {config.batch_size}"
@@ -135,7 +133,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     columns = slices.read_columns(groups) if groups else None
     recipe = load_recipe(workdir)
     convolutions.choose(config, recipe)
-    splits = data.load(config)
+    splits = load_images.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(
         workdir,

@@ -54,16 +54,23 @@ class Record:
         """Returns the recorded inputs of `stage`; empty if it is not finished."""
         return self._stages.get(stage, {}).get("inputs", {})
 
-    def fits(self, selection: Selection, rules: Rules) -> bool:
-        """Returns whether a preparation with these settings is finished.
+    def find_changes(self, selection: Selection, rules: Rules) -> dict[str, tuple[Any, Any]] | None:
+        """Compares the settings of a finished preparation with others.
 
         Whether the source or the folders have changed since is not checked, which would take long.
+
+        Returns:
+            The value in the record and the other one of each field that differs, by its name; None
+            if no preparation is finished.
         """
         unpacked, rest = self.inputs("unpack"), self.inputs("dedupe")
         if not rest or not (self._root / FOLDERS["dedupe"]).is_dir():
-            return False
-        selected = selection.to_record(unpacked["lacking"])
-        return rest["rules"] == vars(rules) and selected.items() <= unpacked.items()
+            return None
+        old = _list_fields(unpacked) | rest["rules"]
+        new = _list_fields(selection.to_record(unpacked["lacking"])) | vars(rules)
+        # a share that is not there is none
+        pairs = {name: (old.get(name, 0), new.get(name, 0)) for name in old | new}
+        return {name: (one, other) for name, (one, other) in pairs.items() if one != other}
 
     def invalidate(self, stage: str) -> None:
         """Marks `stage` and those after it as unfinished, before any of their files change."""
@@ -81,6 +88,17 @@ class Record:
     def _write(self) -> None:
         with staging.file(self._path) as partial:
             partial.write_text(json.dumps(self._stages, indent=2) + "\n", encoding="utf-8")
+
+
+def _list_fields(unpacked: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of the configuration that a record of `Selection.to_record` holds."""
+    made = dict(unpacked.get("made", {}))  # which records of older versions may lack, like others
+    seed = {"split_seed": made.pop("seed")} if made else {}
+    shares = {f"{split}_share": share for split, share in made.items()}
+    names = unpacked.get("class_map", {}).items()
+    class_map = "+".join(f"{name}={label}" for name, label in names)
+    classes = "+".join(unpacked.get("classes", ()))
+    return {"classes": classes, "class_map": class_map, **shares, **seed}
 
 
 def _digest_listing(folder: Path) -> str:
