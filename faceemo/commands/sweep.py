@@ -1,7 +1,6 @@
 """The commands `faceemo sweep` and `compare`, and what scripts/train_final.py shares with them."""
 
 import argparse
-import itertools
 import re
 import signal
 from collections.abc import Callable, Sequence
@@ -210,7 +209,8 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def _sweep(options: argparse.Namespace) -> int:
     with field_words.spelled(field_words.as_override):
-        models = list(itertools.product(options.archs, parse_variants(options.variants)))
+        variants = parse_variants(options.variants)
+        models = [(arch, variant) for arch in options.archs for variant in variants]
         name, fields = _choose_fields(options.source, options.overrides, models)
     root = options.root or Path(f"{_ROOT}-{name}" if name else _ROOT)
 
