@@ -301,7 +301,7 @@ COMMANDS = (
         _add_sweep,
         _sweep,
         f"0 if all runs are finished; 1 if one failed; {FAILURE_CODES}; 130 after Ctrl-C, once the "
-        "current run has saved its state",
+        "current run has saved its state if it trains",
     ),
     Command(
         "compare",
