@@ -70,7 +70,7 @@ def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) 
         verdict = "this is less, so nothing needs to be done"
     else:
         verdict = "this is no more than chance gives, so nothing needs to be done"
-    listed = f"; listed in {place}" if place and seen else ""
+    listed = f" (listed in {place})" if place and seen else ""
     return (
         f"{len(seen):,} of the {images:,} images that are scored ({len(seen) / images:.1%}, 95% "
         f"interval {low:.1%} to {high:.1%}) resemble training images of '{builtin.NAME}'{listed}. "
