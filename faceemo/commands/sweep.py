@@ -54,6 +54,8 @@ of the first run, which must have its classes. Each pair of runs is compared by 
 exact one if fewer than 25 images are right in one run only, otherwise chi-squared with continuity
 correction), with Agresti and Min's interval for the difference. For runs that differ only in the
 seed, mean and spread are shown too. Runs on different images or with different labels are refused.
+On validation, where a run chose its best epoch, a run is favoured over a stored network; a line
+says so.
 """
 
 

@@ -264,8 +264,8 @@ def _warn_of_choice(letters: Sequence[str], runs: Sequence[ComparedRun]) -> list
         return []
     return [
         "",
-        f"the best epoch of {_join(chosen)} was chosen, and the temperature fitted, on these "
-        f"images, those of {_join(others)} on others, so the comparison favours {_join(chosen)}; "
+        f"the best epoch and the temperature of {_join(chosen)} were chosen on these images, "
+        f"those of {_join(others)} on others, so the comparison favours {_join(chosen)}; "
         f"--split test is fair ({spell('test_share', 0.1)} for training makes such a split)",
     ]
 
