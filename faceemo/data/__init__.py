@@ -50,7 +50,7 @@ def describe_load(config: ConfigDict) -> str:
     if changes is None:
         return f"the images of {source}, which are prepared in {root} first"
     if not changes:
-        return f"the images that were prepared in {root} (anew only if {source} has changed)"
+        return f"the images that were prepared in {root} (anew only if their source has changed)"
     old, new = (
         " ".join(spell(name, pair[side]) for name, pair in changes.items()) for side in (0, 1)
     )

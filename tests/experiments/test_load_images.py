@@ -55,7 +55,9 @@ def test_why_images_are_prepared_again_is_one_line(config, tmp_path, capsys):
     first = load(config, tmp_path / "run", capsys)
     assert first == "the images of mine, which are prepared in data first\n"
     again = load(config, tmp_path / "run", capsys)
-    assert again == "the images that were prepared in data (anew only if mine has changed)\n"
+    assert (
+        again == "the images that were prepared in data (anew only if their source has changed)\n"
+    )
     changed = load(config, tmp_path / "run", capsys, validation_share=0.3, near_distance=1)
     assert changed == (
         "the images of mine, which are prepared again in data with --validation-share 0.3 "
