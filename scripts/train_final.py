@@ -15,7 +15,7 @@ from pathlib import Path
 from faceemo.commands.parser import Parser
 from faceemo.commands.sweep import add_sweep_options, run_sweep
 from faceemo.experiments import finals, sweep
-from faceemo.experiments.sweep import Run
+from faceemo.experiments.sweep_run import Run
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from faceemo.config import (
 from faceemo.train.checkpoint import run_folders
 
 if TYPE_CHECKING:
-    from faceemo.experiments.sweep import Run
+    from faceemo.experiments.sweep_run import Run
 
 _ROOT = "checkpoints/sweep"
 _SWEEP = """Trains many variants one after the other and ranks them by validation accuracy.

@@ -5,81 +5,28 @@ finished runs are skipped, interrupted runs resume, and failed runs are tried ag
 """
 
 import collections
-import dataclasses
-import json
 import math
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
 
-from ml_collections import ConfigDict
-
 from faceemo import data, staging
-from faceemo.config import MAY_DIFFER, default_workdir, field_words, make_config, validate
+from faceemo.config import default_workdir, field_words, make_config, validate
 from faceemo.errors import UserError
+from faceemo.experiments import time_left
+from faceemo.experiments.sweep_run import Run
 from faceemo.train import interrupt
-from faceemo.train.checkpoint import progress, run_folders
-from faceemo.train.checkpoint.checkpoints import read_history
+from faceemo.train.checkpoint import run_folders
 
 LOGS = "logs"
 _WARNING = "warning:"
 _ECHOED_PREFIXES = ("epoch ", _WARNING)  # lines of a run's output that the sweep prints too
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One run of a sweep.
-
-    Attributes:
-        config: The run's configuration.
-        arg: The same as text, for `--config configs/ARCH.py:ARG`.
-        workdir: The run's folder.
-        fields: Fields that are set beside those in `arg`, whose values may contain commas.
-    """
-
-    config: ConfigDict
-    arg: str
-    workdir: Path
-    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Name of the run's folder."""
-        return self.workdir.name
-
-    def command(self, configs: Path) -> list[str]:
-        """Returns the command that trains it, given the folder of the configuration files."""
-        file = f"{configs / self.config.arch}.py:{self.arg}"
-        return [
-            *(sys.executable, "-m", "faceemo.main"),
-            *(f"--config={file}", f"--workdir={self.workdir}"),
-            *(word for pair in self.fields.items() for word in field_words.as_flag(*pair)),
-        ]
-
-    def is_finished(self) -> bool:
-        """Returns whether this exact configuration, including images and epochs, is done."""
-        history = read_history(self.workdir)
-        if not history or not (summary := self.read_summary()):
-            return False
-        # Fields that were added after the run was made had their default in it.
-        recorded = make_config(self.config.arch).to_dict() | summary["config"]
-        return progress.is_finished(history, self.config) and all(
-            recorded[field] == value
-            for field, value in self.config.items()
-            if field not in MAY_DIFFER - {"data_dir", "source"}
-        )
-
-    def read_summary(self) -> dict[str, Any] | None:
-        """Reads the run's summary.json, which it writes at its end; None if there is none."""
-        path = self.workdir / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -165,7 +112,7 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
             print(f"{head}: refused, see above")
             continue
         # The smallest overhead: only the first run may have had to prepare the images.
-        left = estimate_seconds_left(runs, min(overheads, default=0.0))
+        left = time_left.estimate_seconds_left(runs, min(overheads, default=0.0))
         minutes = math.ceil(left / 60) if left else None
         estimate = f"; estimated {minutes} min left for the whole sweep" if minutes else ""
         started = time.monotonic()
@@ -187,7 +134,7 @@ def train_runs(runs: Sequence[Run], root: Path, configs: Path) -> dict[str, str]
 
 
 def refuse(runs: Sequence[Run]) -> dict[str, str]:
-    """Checks, in no time, whether the runs can train; prints once why some of them cannot.
+    """Checks before any run trains whether all can, and prints once why some of them cannot.
 
     Args:
         runs: Runs from `plan_runs`. Those that have begun are not checked.
@@ -225,53 +172,6 @@ def keep_best_weights(workdir: Path) -> None:
     best = sorted((workdir / "best").glob("[0-9]*"), key=lambda path: int(path.name))
     for older in best[:-1]:
         shutil.rmtree(older)
-
-
-def estimate_seconds_left(runs: Sequence[Run], overhead: float = 0.0) -> float | None:
-    """Estimates the time that the unfinished runs need, from the finished ones.
-
-    Training time is taken to be proportional to `_estimate_cost`, with the rate of the finished
-    runs of the same backbone, or of all finished runs if there are none.
-
-    Args:
-        runs: All runs of the sweep.
-        overhead: Time that a run needs in addition to its training, seconds.
-
-    Returns:
-        Seconds, or None if no run is finished.
-    """
-    finished = [run for run in runs if run.is_finished()]
-    if not finished:
-        return None
-
-    def seconds_per_cost(runs: Sequence[Run]) -> float:
-        seconds = sum((run.read_summary() or {})["seconds"] for run in runs)
-        return seconds / sum(_estimate_cost(run.config) for run in runs)
-
-    rates = {
-        arch: seconds_per_cost([run for run in finished if run.config.arch == arch])
-        for arch in {run.config.arch for run in finished}
-    }
-    overall = seconds_per_cost(finished)
-    return sum(
-        rates.get(run.config.arch, overall) * _estimate_cost(run.config) + overhead
-        for run in runs
-        if not run.is_finished()
-    )
-
-
-# Cost of a training step in forward passes, by the blocks that train: one pass forward, and two
-# backward through the trained blocks (docs/speed.md has measured values).
-_FORWARD_PASSES = {"0": 1.0, "1": 1.3, "2": 1.7, "3": 2.2, "all": 3.0}
-
-
-def _estimate_cost(config: ConfigDict) -> float:
-    """Estimates a run's cost, in a unit common to runs of one backbone on the same images."""
-    images = config.steps_per_epoch * config.batch_size or 1
-    area = config.image_size**2
-    cached = config.unfreeze == "0" and config.augmentation == "none"
-    epochs = 1 if cached and config.cache_features == "auto" else config.epochs
-    return _FORWARD_PASSES[config.unfreeze] * epochs * images * area
 
 
 def _train(run: Run, log: Path, configs: Path, warnings: set[str]) -> str:

@@ -49,7 +49,7 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
 
 
 def test_the_share_is_compared_with_that_of_chance():
-    """Of 4,881 other faces 232 resembled training images: 4.8%, or 4.2% to 5.4%."""
+    """Chance gives 232 of 4,881 other faces that resemble training images: 4.2% to 5.4%."""
     (found, *_) = make_rows()
     verdicts = {(0, 48): "no more than chance", (5, 48): "no more than chance",
                 (6, 48): "leave these images out", (48, 48): "leave these images out",

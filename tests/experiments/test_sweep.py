@@ -15,7 +15,7 @@ from faceemo.commands import cli
 from faceemo.commands.sweep import parse_variants, run_sweep
 from faceemo.config import field_words
 from faceemo.errors import UserError
-from faceemo.experiments import sweep
+from faceemo.experiments import sweep, time_left
 from tests.support.places import REPOSITORY
 from tests.support.stand_in import replace_training
 
@@ -166,17 +166,17 @@ def test_time_left_depends_on_the_blocks_that_train(tmp_path):
     minutes = (1.3, 3.2, 5.1, 3.8, 5.1, 6.1, 6.2, 6.4, 7.5, 8.4)
     models = [("vgg16", variant) for variant in range(10)]
     runs = sweep.plan_runs(tmp_path, models, 1, "epochs=3,steps_per_epoch=150")
-    assert sweep.estimate_seconds_left(runs) is None
+    assert time_left.estimate_seconds_left(runs) is None
     for run, taken in zip(runs[:2], minutes, strict=False):
         run.workdir.mkdir()
         summary = {"config": run.config.to_dict(), "seconds": 60 * taken}
         (run.workdir / "summary.json").write_text(json.dumps(summary))
         history = [{"validation/accuracy": accuracy} for accuracy in (0.5, 0.6, 0.7)]
         (run.workdir / "history.json").write_text(json.dumps(history))
-    assert sweep.estimate_seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
+    assert time_left.estimate_seconds_left(runs) == pytest.approx(60 * sum(minutes[2:]), rel=0.15)
     (other,) = sweep.plan_runs(tmp_path, [("resnet50v2", 1)], 1, "epochs=3,steps_per_epoch=150")
-    assert sweep.estimate_seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
-    assert sweep.estimate_seconds_left([*runs[:2], other, other], 30) == pytest.approx(
+    assert time_left.estimate_seconds_left([*runs[:2], other]) == pytest.approx(60 * 3.375)
+    assert time_left.estimate_seconds_left([*runs[:2], other, other], 30) == pytest.approx(
         2 * (60 * 3.375 + 30)
     )
 
