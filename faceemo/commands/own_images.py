@@ -11,8 +11,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.assets import builtin
+from faceemo.commands import class_counts
 from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
-from faceemo.config.classes import name_key, name_problems, normalize_name
+from faceemo.config.classes import normalize_name
 from faceemo.config.field_words import as_option, spell
 from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
@@ -23,8 +24,6 @@ from faceemo.errors import UserError
 
 ARCH = "mobilenet"
 ANY_VARIANT = 0
-# With fewer, no share of them can be set aside that would tell anything.
-MIN_IMAGES = 5
 # Up to so many training images the head alone trains.
 FEW_IMAGES = 2000
 _BATCH_SIZE, _STEPS = 16, 400  # of a head
@@ -163,9 +162,9 @@ class _Images:
         name = _make_name(path)
         data_dir = given.get("data_dir", f"data/prepared/{name}")
         source = sources.find(Path(data_dir), path, from_within=False)
-        layout = source.layout(_known_names(given))
-        counts = _count(layout, given)
-        _refuse_too_few(path, counts)
+        layout = source.layout(class_counts.find_known_names(given))
+        counts = class_counts.count(layout, given)
+        class_counts.refuse_too_few(path, counts)
         classes = "+".join(counts["train"])
         return cls(
             path=path,
@@ -197,59 +196,6 @@ def _make_name(path: Path) -> str:
     inside = resolved.is_relative_to(here) and resolved != here
     parts = resolved.relative_to(here).parts if inside else resolved.parts[1:]
     return "-".join(parts).replace(",", "_")
-
-
-def _known_names(given: Mapping[str, Any]) -> list[str]:
-    """Returns the names of classes, here and in the source, that the user gave."""
-    chosen = make_config(ARCH)
-    chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
-    classes = classes_of(chosen) if "classes" in given else ()
-    return [*classes, *class_map_of(chosen)]
-
-
-def _count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Counts the images of each split by class, classes in alphabetical order.
-
-    Args:
-        layout: The layout of the source.
-        given: Fields of the user, of which `classes` and `class_map` are heeded.
-    """
-    chosen = make_config(ARCH)
-    chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
-    names = {name_key(name): label for name, label in class_map_of(chosen).items()}
-    for label in sorted({image.label for image in layout.destinations.values()}, key=name_key):
-        names.setdefault(name_key(label), normalize_name(label))
-    classes = classes_of(chosen) if "classes" in given else sorted(set(names.values()))
-    counts = {"train": dict.fromkeys(classes, 0)}
-    for image in layout.destinations.values():
-        label = names[name_key(image.label)]
-        if label in classes:
-            split = counts.setdefault(image.split, dict.fromkeys(classes, 0))
-            split[label] += 1
-    return counts
-
-
-def _refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None:
-    train = counts["train"]
-    if len(train) < 2:
-        raise UserError(
-            expected=f"a folder of images for each of two classes or more in {path}",
-            found=f"one class: {', '.join(train)}",
-            fix="sort the images into folders by class, calm/ and angry/ for example",
-        )
-    if wrong := name_problems(train):
-        raise UserError(
-            expected=f"folders in {path} whose names can be those of classes",
-            found="; ".join(wrong),
-            fix="rename these folders",
-        )
-    if few := [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]:
-        raise UserError(
-            expected=f"at least {MIN_IMAGES} training images of each class in {path}",
-            found=", ".join(few),
-            fix="add images, or name the classes to train on (--classes calm+angry); if these "
-            "folders are no classes, name the folder that holds those of the classes",
-        )
 
 
 def _describe_classes(source: Source, counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -1,0 +1,67 @@
+"""The classes of images of one's own: their names, and how many images each split has of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faceemo.config import ARCHS, class_map_of, classes_of, make_config
+from faceemo.config.classes import name_key, name_problems, normalize_name
+from faceemo.data.source.layout import Layout
+from faceemo.errors import UserError
+
+# With fewer, no share of them can be set aside that would tell anything.
+MIN_IMAGES = 5
+
+
+def find_known_names(given: Mapping[str, Any]) -> list[str]:
+    """Returns the names of classes, here and in the source, that the user gave."""
+    chosen = make_config(ARCHS[0])
+    chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
+    classes = classes_of(chosen) if "classes" in given else ()
+    return [*classes, *class_map_of(chosen)]
+
+
+def count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Counts the images of each split by class, classes in alphabetical order.
+
+    Args:
+        layout: The layout of the source.
+        given: Fields of the user, of which `classes` and `class_map` are heeded.
+    """
+    chosen = make_config(ARCHS[0])
+    chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
+    names = {name_key(name): label for name, label in class_map_of(chosen).items()}
+    for label in sorted({image.label for image in layout.destinations.values()}, key=name_key):
+        names.setdefault(name_key(label), normalize_name(label))
+    classes = classes_of(chosen) if "classes" in given else sorted(set(names.values()))
+    counts = {"train": dict.fromkeys(classes, 0)}
+    for image in layout.destinations.values():
+        label = names[name_key(image.label)]
+        if label in classes:
+            split = counts.setdefault(image.split, dict.fromkeys(classes, 0))
+            split[label] += 1
+    return counts
+
+
+def refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuses images that cannot be learned from: one class, unusable names, too few of a class."""
+    train = counts["train"]
+    if len(train) < 2:
+        raise UserError(
+            expected=f"a folder of images for each of two classes or more in {path}",
+            found=f"one class: {', '.join(train)}",
+            fix="sort the images into folders by class, calm/ and angry/ for example",
+        )
+    if wrong := name_problems(train):
+        raise UserError(
+            expected=f"folders in {path} whose names can be those of classes",
+            found="; ".join(wrong),
+            fix="rename these folders",
+        )
+    if few := [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]:
+        raise UserError(
+            expected=f"at least {MIN_IMAGES} training images of each class in {path}",
+            found=", ".join(few),
+            fix="add images, or name the classes to train on (--classes calm+angry); if these "
+            "folders are no classes, name the folder that holds those of the classes",
+        )
