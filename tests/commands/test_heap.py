@@ -10,7 +10,8 @@ from tests.support.places import REPOSITORY
 
 pytestmark = pytest.mark.skipif(not heap._has_glibc(), reason="memory is kept with glibc alone")
 
-# Allocates and frees 32 MiB ten times, in a thread, as XLA does. A page has 4 KiB or more.
+# Two threads allocate and free blocks of 32 MiB, as XLA does. A page has 4 KiB or more. More than
+# one block is more than glibc's arena of a thread holds.
 _PROGRAM = """
 import resource, sys, threading
 from faceemo.commands import heap
@@ -18,15 +19,17 @@ from tests.support.places import REPOSITORY
 
 def work():
     for _ in range(10):
-        block = b"1" * 2**25
-        del block
+        blocks = [b"1" * 2**25 for _ in range(3)]
+        del blocks
 
 print(heap.keep())
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
