@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
@@ -117,8 +118,6 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     """
     counts = collections.Counter((row.split, row.label, row.fate) for row in rows)
     totals = collections.Counter((row.split, row.label) for row in rows)
-    lost = {key: 1 - counts[*key, ledger.KEPT] / total for key, total in totals.items()}
-    widest = 1.75 * max(0.02, *lost.values())  # room for the words at the bars' ends
     figure = Figure(figsize=(11, 7.4), dpi=DPI)
     classes = ledger.list_classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
@@ -129,10 +128,11 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     margins = {"left": 0.12, "right": 0.97, "top": 0.79, "bottom": 0.03}
     sides = {"hspace": 0.32, "wspace": 0.06, "width_ratios": (1, 1.25)}
     grid = figure.add_gridspec(len(SPLITS), 2, **margins, **sides)
+    lost: list[tuple[Axes, Annotation]] = []
     for line, split in enumerate(SPLITS):
         kept_axes, lost_axes = (figure.add_subplot(grid[line, side]) for side in (0, 1))
-        _set_up_bars(kept_axes, 1.0, len(classes))
-        _set_up_bars(lost_axes, widest, len(classes))
+        for axes in (kept_axes, lost_axes):
+            _set_up_bars(axes, len(classes))
         figure.text(0.03, kept_axes.get_position().y1 + 0.012, split, weight="bold", color=INK)
         for y, label in enumerate(classes):
             of_class = {fate: counts[split, label, fate] for fate in FATES}
@@ -140,7 +140,10 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
             style = {"size": 10, "va": "center", "ha": "right", "color": INK}
             kept_axes.text(-0.02, y, label, parse_math=False, **style)
             _draw_kept(kept_axes, y, of_class[ledger.KEPT], total)
-            _draw_left_out(lost_axes, y, of_class, total)
+            lost.append((lost_axes, _draw_left_out(lost_axes, y, of_class, total)))
+    widest = max(0.02, *(_measure(axes, words) for axes, words in lost))
+    for axes, _ in lost:
+        axes.set_xlim(0, widest)
     left, right = (grid[0, side].get_position(figure).x0 for side in (0, 1))
     scale = f"as a share of the class, drawn {1.25 / widest:.0f} times as wide as on the left"
     figure.text(left, 0.85, "Kept", size=11, weight="bold", color=BLUE)
@@ -149,8 +152,8 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and any(row.fate == fate for row in rows):
             figure.text(right, 0.82, "■", size=10, color=colour)
-            figure.text(right + 0.016, 0.82, name, size=9, color=INK)
-            right += 0.035 + 0.0075 * len(name)
+            shown = figure.text(right + 0.014, 0.82, name, size=9, color=INK)
+            right = shown.get_window_extent().x1 / figure.bbox.x1 + 0.012
     save_figure(figure, path)
 
 
@@ -262,9 +265,9 @@ def _read_pixels(root: Path, path: str) -> np.ndarray:
     return pixels.bgr[..., ::-1] if pixels else np.zeros((48, 48, 3), np.uint8)
 
 
-def _set_up_bars(axes: Axes, width: float, classes: int) -> None:
-    """Removes the axis lines and leaves room for one bar per class."""
-    axes.set_xlim(0, width)
+def _set_up_bars(axes: Axes, classes: int) -> None:
+    """Removes the axis lines and leaves room for one bar per class, up to the whole class."""
+    axes.set_xlim(0, 1)
     axes.set_ylim(classes - 0.5, -0.5)
     axes.axis("off")
 
@@ -282,16 +285,28 @@ def _draw_kept(axes: Axes, y: int, kept: int, total: int) -> None:
         axes.text(share + 0.015, y, f"{kept:,}   {share:.1%}", size=9.5, va="center", color=INK)
 
 
-def _draw_left_out(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> None:
-    """Draws the stacked bar of one class's images that are left out, by fate."""
+def _draw_left_out(axes: Axes, y: int, counts: Mapping[str, int], total: int) -> Annotation:
+    """Draws the stacked bar of one class's images that are left out; returns its words."""
     start, words = 0.0, []
     for fate, (colour, name) in FATES.items():
         if fate != ledger.KEPT and counts[fate]:
             axes.barh(y, counts[fate] / total, 0.7, left=start, color=colour)
             start += counts[fate] / total
             words.append(f"{name} {counts[fate]:,}")
-    indent = start + axes.get_xlim()[1] * 0.01
-    axes.text(indent, y, " · ".join(words) or "none", size=8.5, va="center", color=GREY)
+    return axes.annotate(
+        " · ".join(words) or "none",
+        *((start, y), (4, 0)),
+        textcoords="offset points",
+        size=8.5,
+        va="center",
+        color=GREY,
+    )
+
+
+def _measure(axes: Axes, words: Annotation) -> float:
+    """Returns how much of a class the axes must span so that the words end within them."""
+    taken = (words.get_window_extent().width + 6 * DPI / 72) / axes.get_window_extent().width
+    return words.xy[0] / max(1 - taken, 0.1)
 
 
 def _choose_evenly(rows: Sequence[Row], count: int) -> list[Row]:

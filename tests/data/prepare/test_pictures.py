@@ -40,6 +40,18 @@ def test_samples_are_the_same_for_the_same_seed(prepared, tmp_path):
     assert not np.array_equal(a, c)
 
 
+@pytest.mark.parametrize("kept", [0, 40, 4000])
+def test_the_words_beside_the_bars_end_within_the_picture(kept, tmp_path, monkeypatch):
+    fates = [fate for fate in pictures.FATES if fate != ledger.KEPT] + [ledger.KEPT] * kept
+    rows = [row(f"train/happy/{n}.jpg", fate=fate) for n, fate in enumerate(fates)]
+    figures = []
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: figures.append(figure))
+    pictures.draw_fates(tmp_path, rows, tmp_path / "a.png")
+    texts = [*figures[0].texts, *(text for axes in figures[0].axes for text in axes.texts)]
+    assert any("suspect label 1" in text.get_text() for text in texts)
+    assert all(text.get_window_extent().x1 <= figures[0].bbox.x1 for text in texts)
+
+
 @pytest.mark.parametrize(("policy", "groups"), [("original", 1), ("strict", 2)])
 def test_conflicts_are_drawn_by_the_groups_that_decided_them(policy, groups, tmp_path, monkeypatch):
     """Near duplicates may share no hash, and equal hashes may lie in two near groups."""
