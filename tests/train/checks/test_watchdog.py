@@ -87,7 +87,7 @@ def test_predicting_only_one_class_is_warned_of_in_log_and_report(tmp_path, monk
     monkeypatch.setattr(
         run.models, "load_weights", lambda *_: (variables, GREY, {"source": "none"})
     )
-    monkeypatch.setattr(run.data, "load", lambda config: splits)
+    monkeypatch.setattr(run.load_images, "load", lambda config: splits)
     monkeypatch.setattr(evaluation.ledger, "read", lambda root: [])
     # The model has no convolution, so the report's heatmap is that of the image itself.
     model.last_map = lambda params, statistics, inputs: inputs
