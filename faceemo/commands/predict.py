@@ -54,7 +54,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "--draw",
         type=Path,
         metavar="PLACE",
-        help="write annotated images into this folder, which must hold no input, or an annotated "
+        help="write annotated images and videos into this folder, which must hold no input, or one "
         "video into this .mp4",
     )
     parser.add_argument(

@@ -123,7 +123,7 @@ def explain(
         faces = predictor.find_faces(image, crops=crops)
         without_face += [] if faces else [name]
         for face in faces:
-            place = out / output_paths.unique_png(Path(image.name), names)
+            place = out / output_paths.unique_name(Path(image.name), ".png", names)
             with style.use_theme(_THEME), staging.file(place) as partial:
                 style.save(draw_explanation(explain_face(image, face)), partial)
             written.append(place)

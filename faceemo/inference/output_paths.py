@@ -8,22 +8,23 @@ from faceemo.errors import UserError
 from faceemo.staging import MAX_NAME_BYTES
 
 
-def unique_png(path: Path, names: set[str]) -> str:
-    """Names the PNG for an image; images of one name in several folders get numbers.
+def unique_name(path: Path, suffix: str, names: set[str]) -> str:
+    """Names the file made from an input; inputs of one name in several folders get numbers.
 
     A name that would be too long for a file system loses its end.
 
     Args:
-        path: The image's path.
+        path: The input's path.
+        suffix: The suffix of the new file, such as '.png'.
         names: The names in use, without suffix; the new one is added.
     """
-    name, number = _cut(path.stem, ".png"), 2
+    name, number = _cut(path.stem, suffix), 2
     while name in names:
         ending = f"-{number}"
-        name = _cut(path.stem, f"{ending}.png") + ending
+        name = _cut(path.stem, f"{ending}{suffix}") + ending
         number += 1
     names.add(name)
-    return f"{name}.png"
+    return f"{name}{suffix}"
 
 
 def _cut(stem: str, ending: str) -> str:
@@ -61,7 +62,7 @@ def check_file(option: str, target: Path, inputs: Iterable[Path]) -> None:
 def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:
     """Refuses an output folder that holds an input; called before any work.
 
-    The images written into the folder get the names of the inputs.
+    The files written into the folder get the names of the inputs.
 
     Args:
         option: The option that names the folder, such as '--out'.

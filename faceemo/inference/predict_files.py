@@ -50,8 +50,8 @@ def predict(
         crops: Whether every image is a face crop, so that no face is searched for.
         form: The format of the predictions, one of `formats.FORMATS`.
         out: The file for the predictions; None prints them.
-        draw: The place of annotated images: a folder for images, a file for a video; None draws
-            none.
+        draw: The place of annotated inputs: a folder, or a video file for one video alone; None
+            draws none.
         every: The step between the frames of a video that are predicted on.
         smooth: The decay of `Smoother`.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
@@ -124,8 +124,9 @@ class _FilesPredictor:
         predictor: The predictor.
         crops: Whether every image is a face crop, so that no face is searched for.
         write: The function that writes the predictions for one image.
-        draw: The place of annotated images, as in `predict`.
+        draw: The place of annotated inputs, as in `predict`.
         hide_progress: Whether no progress bar is shown; None shows it on a terminal.
+        drawn: The names of the files in the folder `draw`, without suffix.
     """
 
     predictor: Predictor
@@ -133,10 +134,10 @@ class _FilesPredictor:
     write: Callable[[Iterable[Prediction]], None]
     draw: Path | None
     hide_progress: bool | None
+    drawn: set[str] = dataclasses.field(default_factory=set)
 
     def predict_images(self, files: Sequence[Input], start: int) -> Iterator[str]:
         """Predicts on image files, one after the other; `start` is the index of the first."""
-        names: set[str] = set()
         images = (
             image for index, one in enumerate(files, start) for image in read_input(one, index)
         )
@@ -149,8 +150,7 @@ class _FilesPredictor:
                 yield _describe_problem(image)
             elif self.draw:
                 drawn = Image.fromarray(_annotate(image, predictions))
-                name = output_paths.unique_png(Path(image.name), names)
-                with staging.file(self.draw / name) as partial:
+                with staging.file(self._name_drawn(self.draw, image.name, ".png")) as partial:
                     drawn.save(partial)
 
     def predict_video(self, source: Video | Animation, smoother: Smoother) -> Iterator[str]:
@@ -159,7 +159,9 @@ class _FilesPredictor:
             source.read_frames(), crops=self.crops, immediate=source.live
         )
         drawing = (
-            video.write_video(self.draw, source.fps / source.every)
+            video.write_video(
+                self._name_drawn(self.draw, source.name, ".mp4"), source.fps / source.every
+            )
             if self.draw
             else contextlib.nullcontext()
         )
@@ -177,6 +179,12 @@ class _FilesPredictor:
                 if draw_frame:
                     draw_frame(_annotate(image, predictions))
 
+    def _name_drawn(self, draw: Path, name: str, suffix: str) -> Path:
+        """Returns the file that an input is drawn into: `draw` itself if it names a video."""
+        if video.names_video(draw):
+            return draw
+        return draw / output_paths.unique_name(Path(name), suffix, self.drawn)
+
 
 def _describe_problem(image: LoadedImage) -> str:
     return f"{escape_name(image.name)}: {escape_name(image.problem)}"
@@ -185,10 +193,10 @@ def _describe_problem(image: LoadedImage) -> str:
 def _check_draw(
     draw: Path, images: Sequence[Input], videos: Sequence[Input], video_count: int
 ) -> None:
-    """Checks that images are drawn into a folder, and a single video into a video.
+    """Checks that a video file is named for one video alone, and that no input is overwritten.
 
     Args:
-        draw: The place of the annotated images.
+        draw: The place of the annotated inputs.
         images: The image files.
         videos: The video files.
         video_count: The number of videos, a webcam included.
@@ -196,14 +204,13 @@ def _check_draw(
     Raises:
         UserError: If `draw` does not fit the inputs, or would overwrite one.
     """
-    mixed = video_count and images
-    if video.names_video(draw) != bool(video_count) or video_count > 1 or mixed:
+    if video.names_video(draw) and (video_count != 1 or images):
         raise UserError(
-            expected="--draw with a folder for images alone, or with an .mp4 for one video alone",
-            found=f"{draw} for {len(images)} images and {video_count} videos (or animations)",
-            fix="name only the images, or one of the videos, with a fitting --draw",
+            expected=f"--draw {draw} with one video alone",
+            found=f"{len(images)} images and {video_count} videos (or animations)",
+            fix="name a folder with --draw, or one video as the input",
         )
-    check = output_paths.check_file if video_count else output_paths.check_folder
+    check = output_paths.check_file if video.names_video(draw) else output_paths.check_folder
     check("--draw", draw, [one.path for one in (*videos, *images)])
 
 

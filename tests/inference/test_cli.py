@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -126,10 +127,11 @@ def test_a_mistake_ends_in_one_message(
     assert "Traceback" not in printed
 
 
-def test_drawing_a_video_into_a_folder_is_refused_before_work(film, tmp_path, capsys):
+def test_two_videos_are_not_drawn_into_one_file(film, tmp_path, capsys):
+    inputs = [str(film), str(shutil.copy(film, tmp_path / "other.mp4"))]
     with pytest.raises(SystemExit):
-        cli.main(["predict", "no run needed", str(film), "--draw", str(tmp_path / "folder")])
-    assert ".mp4" in capsys.readouterr().err
+        cli.main(["predict", "no run needed", *inputs, "--draw", str(tmp_path / "drawn.mp4")])
+    assert "name a folder with --draw" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_ends_the_command_quietly(network, photos):

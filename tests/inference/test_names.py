@@ -9,12 +9,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 from PIL import Image
 
 from faceemo.commands import cli
 from faceemo.inference import formats
-from faceemo.inference.output_paths import unique_png
+from faceemo.inference.output_paths import unique_name
 from faceemo.inference.prediction import Prediction
 from tests.support.data.faces import face
 
@@ -117,7 +118,7 @@ def test_names_of_drawn_images_fit_the_file_system():
         (Path("a/b.jpg"), "b.png"),
         (Path("c/b.jpg"), "b-2.png"),
     ):
-        name = unique_png(path, names)
+        name = unique_name(path, ".png", names)
         assert name == expected
         assert len(os.fsencode(name)) <= 255
 
@@ -135,6 +136,23 @@ def test_a_film_with_a_name_that_opencv_cannot_take_is_read_and_drawn(
     assert cli.main(command) == 0
     assert r"fil\xe9.mp4#20" in capsys.readouterr().out
     assert drawn.stat().st_size > 1000
+
+
+def test_images_and_films_of_one_name_are_drawn_into_one_folder(
+    with_small_predictor, film, photos, tmp_path
+):
+    (tmp_path / "copies").mkdir()
+    named = film.stem
+    image = shutil.copy(photos / "wall.png", tmp_path / "copies" / f"{named}.png")
+    other = shutil.copy(film, tmp_path / "copies" / film.name)
+    inputs = [str(film), str(image), str(other)]
+    drawn = tmp_path / "drawn"
+    command = ["predict", "run", *inputs, "--crops", "--every", "20", "--draw", str(drawn)]
+    assert cli.main(command) == 0
+    names = [f"{named}-2.mp4", f"{named}-3.mp4", f"{named}.png"]
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    for name in names[:2]:
+        assert cv2.VideoCapture(str(drawn / name)).get(cv2.CAP_PROP_FRAME_COUNT) == 2
 
 
 def test_films_and_images_have_indices_and_times_of_their_own(

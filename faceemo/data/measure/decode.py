@@ -276,4 +276,5 @@ def _refuse_frames(image: Image.Image) -> None:
     # MPO and HEIF name one image as the photograph; others show something else in every frame
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in ("MPO", "HEIF"):
-        raise RefusedImageError(f"{frames} frames, of which nobody knows which is meant")
+        parts = "pages" if image.format == "TIFF" else "frames"
+        raise RefusedImageError(f"{frames} {parts}, where one is expected: save each as a file")

@@ -70,7 +70,7 @@ ODD = {
     "moving.gif": (frames("GIF"), "3 frames"),
     "moving.png": (frames("PNG"), "3 frames"),
     "moving.webp": (frames("WEBP"), "3 frames"),
-    "pages.tif": (frames("TIFF"), "3 frames"),
+    "pages.tif": (frames("TIFF"), "3 pages"),
     "float.tif": (stored(floating(14), "TIFF"), "floating"),
     "text.jpg": (b"<html>404</html>", "not an image"),
     "empty.jpg": (b"", "not an image"),
