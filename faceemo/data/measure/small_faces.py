@@ -39,6 +39,8 @@ _CONTEXT = 3.0
 _SAME_IOU = 0.3  # between a candidate and its box in the second look
 _NMS_IOU = 0.4  # above which two candidates are one
 _BATCH_SIZE = 4
+_MAX_ASPECT = 3.0  # of a face's box: its longer side to its shorter one
+_MAX_EXTENT = 2.0  # of a face's box: its longer side to the photo's shorter one
 
 
 def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
@@ -90,6 +92,7 @@ def find_candidates(
             )
             if confidence > limit and box[2] > box[0] and box[3] > box[1]
         ]
+        in_tile = [one for one in in_tile if _may_be_face(one[1], min(width, height))]
         in_tile.sort(reverse=True)
         sure = sum(confidence > _SURE for confidence, _ in in_tile)
         found += in_tile[: sure + _MAX_UNSURE]
@@ -146,6 +149,21 @@ def split(length: int) -> tuple[list[int], int]:
     count = max(1, math.ceil((length - _OVERLAP) / (_MAX_TILE - _OVERLAP)))
     tile = math.ceil(((length - _OVERLAP) / count + _OVERLAP) / _STEP) * _STEP
     return [round(index * (length - tile) / max(1, count - 1)) for index in range(count)], tile
+
+
+def _may_be_face(box: Box, shorter: int) -> bool:
+    """Returns whether a box has the form of a face, and a size that a photo can show.
+
+    In a strip of 40,000x150 pixels the network reports boxes as long as the strip; the squares
+    around them would take gigabytes.
+
+    Args:
+        box: The box in pixels of the photo.
+        shorter: The photo's shorter side, pixels.
+    """
+    width, height = box[2] - box[0], box[3] - box[1]
+    low, high = sorted((width, height))
+    return high <= min(_MAX_ASPECT * low, _MAX_EXTENT * shorter)
 
 
 def _move(box: Box, offset: tuple[float, float], scale: tuple[float, float]) -> Box:

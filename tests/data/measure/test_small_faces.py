@@ -87,3 +87,16 @@ def test_a_candidate_without_a_face_is_not_confirmed():
     (confirmed,) = small_faces.confirm(network, photo, [beside, face_box], 0.5)
     assert box_iou(confirmed.box, face_box) > 0.5
     assert list(small_faces.confirm(network, photo, [beside, face_box], 0.9999999)) == []
+
+
+def test_boxes_that_no_photo_shows_are_no_candidates(monkeypatch):
+    """In a strip the network reports boxes as long as a tile, and squares around them are huge."""
+    boxes = {"strip": (10, 0, 900, 90), "face": (100, 10, 160, 85), "wider": (5, 5, 400, 200)}
+
+    def report_boxes(network, tiles, size):
+        return [(0, 0.9, tuple(map(float, box))) for box in boxes.values()]
+
+    monkeypatch.setattr(small_faces.face_detector, "forward", report_boxes)
+    strip = np.zeros((96, 992, 3), np.uint8)
+    (found,) = small_faces.find_candidates(None, strip, 1.0, 0.5)  # pyright: ignore
+    assert found == boxes["face"]
