@@ -84,23 +84,27 @@ def test_a_failure_is_reported_and_its_input_is_saved(make_fuzzer, kind):
     assert list(again.failures) == [kind]
 
 
-def test_memory_growth_is_reported(make_fuzzer):
-    fuzzer = make_fuzzer(always="result['megabytes'] += count * 0.05")
-    fuzzer.run(1000, seed=0)
+def test_memory_growth_is_reported(make_fuzzer, monkeypatch):
+    fuzzer = make_fuzzer(always="result['megabytes'] += count * 0.5")
+    module = sys.modules[type(fuzzer).__module__]
+    assert module.MIN_INPUTS_FOR_GROWTH <= 1000
+    monkeypatch.setattr(module, "MIN_INPUTS_FOR_GROWTH", 100)
+    fuzzer.run(100, seed=0)
     assert [kind.partition(" ")[2] for kind in fuzzer.failures] == ["MiB more memory"]
 
 
 def test_a_sound_program_passes_and_the_seed_determines_the_inputs(make_fuzzer):
     def sizes(seed):
         fuzzer = make_fuzzer(always="result['outcome'] = str(len(content))")
-        fuzzer.run(150, seed)
+        fuzzer.run(60, seed)
         assert not fuzzer.failures
         assert "FAILED" not in fuzzer.format_report()
         return [result["outcome"] for result in fuzzer.results]
 
-    assert len(sizes(3)) == 150
-    assert sizes(3) == sizes(3)
-    assert sizes(3) != sizes(4)
+    first = sizes(3)
+    assert len(first) == 60
+    assert sizes(3) == first
+    assert sizes(4) != first
 
 
 def test_png_checksums_are_repaired(monkeypatch):
