@@ -44,17 +44,23 @@ def _make_folder():
 class Process:
     """A running `python -m MODULE ARGUMENTS`, with the part of `subprocess.Popen` that tests use.
 
+    A `Path` to a program stands for `python PATH ARGUMENTS`.
+
     Attributes:
         returncode: Exit code, negative for a signal; None while it runs.
     """
 
     def __init__(self, module, *arguments, **environment):
-        """Starts the program in the checkout; `environment` is added to this process's."""
+        """Starts the program in the checkout.
+
+        `environment` is added to this process's; None removes a variable.
+        """
+        merged = {k: v for k, v in (os.environ | environment).items() if v is not None}
         folder = Path(tempfile.mkdtemp(dir=_make_folder()))
         self._streams = [folder / "output", folder / "errors"]
         self._process = _CONTEXT.Process(
             target=_run,
-            args=(module, [str(a) for a in arguments], os.environ | environment, self._streams),
+            args=(module, [str(a) for a in arguments], merged, self._streams),
         )
         self._process.start()
 
@@ -101,5 +107,9 @@ def _run(module, arguments, environment, streams):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(REPOSITORY)
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = [str(module), *arguments]
+    if isinstance(module, Path):
+        sys.path.insert(0, str(module.parent))  # as `python PATH` does
+        runpy.run_path(str(module), run_name="__main__")
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,20 +1,13 @@
 """Runs programs that use Keras in a process of their own."""
 
 import os
-import subprocess
-import sys
+
+from tests.support import forked
 
 
 def run(program, *arguments):
     """Runs a program to its end; fails the test if it fails."""
     # The tests' settings of JAX and XLA are not meant for TensorFlow.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    done = subprocess.run(
-        [sys.executable, program, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
+    unset = {name: None for name in os.environ if name.startswith(("XLA_", "JAX_"))}
+    done = forked.run(program, *arguments, **unset)
     assert done.returncode == 0, f"Keras must run: {done.stderr[-3000:]}"
