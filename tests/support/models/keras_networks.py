@@ -40,8 +40,8 @@ def set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
             layer.finalize_state()
 
 
-def make_backbone(arch: str, size: int) -> keras.Model:
-    """Makes a backbone without dropout."""
+def make_backbone(arch: str, size: int | None) -> keras.Model:
+    """Makes a backbone without dropout, for images of any size if `size` is None."""
     model = MAKERS[arch](include_top=False, weights=None, input_shape=(size, size, 3))
     return disable_dropout(model)
 
@@ -116,15 +116,18 @@ def compute_network(arch: str, folder: Path) -> dict[str, np.ndarray]:
 
     The files and 'weights' are those of the first size; 'norms' of a size replaces some of them.
     """
-    results, first, tops = {}, None, make_heads(arch)
+    results, tops = {}, make_heads(arch)
+    bases, weights = {}, None
     for size in SIZES:
         batch = make_images(arch, size)
-        base = make_backbone(arch, size)
-        if first is None:
-            first = base
+        # EfficientNet pads maps of an even side, and of an unknown one, otherwise than odd ones.
+        side = size if arch == "efficientnetb0" and size % 32 else None
+        base = bases[side] = bases.get(side) or make_backbone(arch, side)
+        if weights is None:
             draw_weights(base)
-        set_weights(base, first.get_weights())
+        set_weights(base, weights or base.get_weights())
         draw_statistics(base, batch)
+        weights = weights or base.get_weights()
         results |= {
             n: a for n, a in name_weights(f"{arch}/norms{size}", base).items() if "bn/" in n
         }
@@ -142,7 +145,9 @@ def compute_network(arch: str, folder: Path) -> dict[str, np.ndarray]:
         for layer in top
         for weight in layer.weights
     }
-    assert first is not None
+    assert weights is not None
+    first = bases[None]  # of the first size
+    set_weights(first, weights)
     results |= name_weights(f"{arch}/weights", first)
     first.save(folder / f"{arch}.h5")
     first.save_weights(folder / f"{arch}.weights.h5")
@@ -174,10 +179,9 @@ def compute_imagenet(folder: Path) -> dict[str, np.ndarray]:
     base.set_weights(loaded.get_weights())
     base.save(official)
 
-    base = load()
     for end in ("h5", "weights.h5", "keras"):
-        (base.save_weights if end == "weights.h5" else base.save)(folder / f"imagenet.{end}")
-    return {"imagenet/inputs": batch, "imagenet/features": base(batch).numpy()}
+        (loaded.save_weights if end == "weights.h5" else loaded.save)(folder / f"imagenet.{end}")
+    return {"imagenet/inputs": batch, "imagenet/features": loaded(batch).numpy()}
 
 
 def find_block(arch: str, layer: str) -> int:
