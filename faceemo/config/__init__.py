@@ -13,7 +13,14 @@ from faceemo.config.configuration import (
     validate,
 )
 from faceemo.config.fields import FIELDS, FORMER_DEFAULTS, GROUPS, Field
-from faceemo.config.validation import POLICIES, RULES, UNFREEZE, teachers, warmup_epochs
+from faceemo.config.validation import (
+    POLICIES,
+    RULES,
+    TARGETS,
+    UNFREEZE,
+    teachers,
+    warmup_epochs,
+)
 from faceemo.config.variants import VARIANTS
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "RULES",
     "SPLITS",
     "STUDY",
+    "TARGETS",
     "UNFREEZE",
     "VARIANTS",
     "Augmentation",

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from ml_collections import ConfigDict
 
+from faceemo.config.emotions import emotion_of
 from faceemo.errors import escape_name
 
 # The default, and all classes that the drawn sample has.
 CLASSES = ("happy", "neutral", "sad", "surprise")
 
 # The values of the two fields in words, for messages.
-CLASSES_TAKE = "at least two different names joined by '+', 'happy+sad'"
+CLASSES_TAKE = "at least two different names joined by '+', 'happy+sad' (anger is angry)"
 CLASS_MAP_TAKES = "pairs joined by '+', each name of the source once, 'happiness=happy+joy=happy'"
 
 _MAX_BYTES = 120  # of a name; names of all files and folders have at most 255
@@ -34,8 +35,11 @@ def normalize_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """Returns a text that is equal for names that mean the same class, whatever their case."""
-    return unicodedata.normalize("NFC", normalize_name(name).casefold())
+    """Returns a text that is equal for names that mean the same class.
+
+    Case does not matter, nor which of the usual names an emotion has ('anger' and 'angry').
+    """
+    return emotion_of(unicodedata.normalize("NFC", normalize_name(name).casefold()))
 
 
 def classes_of(config: ConfigDict) -> tuple[str, ...]:

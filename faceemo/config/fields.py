@@ -139,14 +139,33 @@ FIELDS: dict[str, Field] = {
         "Names in the source that mean one of the classes, such as 'happiness=happy+joy=happy'.",
         "",
     ),
+    "votes": Field(
+        IMAGES,
+        "Table of the votes of several annotators on each image, such as FER+'s fer2013new.csv; "
+        "empty takes those that the source itself has.",
+        "",
+    ),
+    "targets": Field(
+        IMAGES,
+        "What the network is trained to predict: 'label' the source's labels, 'majority' the "
+        "emotion with more than half of the votes, 'distribution' the share of the votes for each "
+        "class, 'sampled' one vote, drawn anew in each epoch.",
+        "label",
+    ),
+    "splits": Field(
+        IMAGES,
+        "'standard' keeps the source's own splits and makes those that it lacks; 'drawn' makes all "
+        "of them anew.",
+        "standard",
+    ),
     "validation_share": Field(
         IMAGES,
-        "Share of the training images set aside where the source has no validation split.",
+        "Share of the training images set aside where there is no validation split.",
         0.1,
     ),
     "test_share": Field(
         IMAGES,
-        "Share of the training images set aside where the source has no test split; 0 makes none.",
+        "Share of the training images set aside where there is no test split; 0 makes none.",
         0.0,
     ),
     "split_seed": Field(IMAGES, "Seed of the splits that are made from train.", 1991921),

@@ -17,6 +17,8 @@ from faceemo.errors import suggestion
 UNFREEZE = ("0", "1", "2", "3", "all")
 PATIENCE_METRICS = ("accuracy", "loss")
 POLICIES = ("original", "strict", "keep")
+TARGETS = ("label", "majority", "distribution", "sampled")
+SPLIT_SOURCES = ("standard", "drawn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +142,9 @@ RULES: dict[str, Rule] = {
     "class_map": Rule(
         classes.CLASS_MAP_TAKES, lambda value: not value or classes.is_class_map(value)
     ),
+    "votes": _ANY_PATH,
+    "targets": _one_of(*TARGETS),
+    "splits": _one_of(*SPLIT_SOURCES),
     "validation_share": Rule("above 0 and below 1", lambda value: 0 < value < 1),
     "test_share": Rule("0 to below 1", lambda value: 0 <= value < 1),
     "split_seed": _SEED,

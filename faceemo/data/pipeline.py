@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faceemo.config import CLASSES
+from faceemo.data.votes.arrays import Votes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -18,12 +19,14 @@ class Split:
         labels: Positions in `classes`, int32 [N].
         paths: Paths of the N files, relative to the folder of unique images.
         classes: Names of the C classes.
+        votes: What several annotators say of the images, if they were asked.
     """
 
     images: np.ndarray
     labels: np.ndarray
     paths: tuple[str, ...]
     classes: tuple[str, ...] = CLASSES
+    votes: Votes | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
