@@ -16,6 +16,7 @@ from faceemo.config.fields import FIELDS, FORMER_DEFAULTS, GROUPS, Field
 from faceemo.config.validation import (
     POLICIES,
     RULES,
+    SPLIT_SOURCES,
     TARGETS,
     UNFREEZE,
     teachers,
@@ -35,6 +36,7 @@ __all__ = [
     "POLICIES",
     "RULES",
     "SPLITS",
+    "SPLIT_SOURCES",
     "STUDY",
     "TARGETS",
     "UNFREEZE",

@@ -14,7 +14,7 @@ CLASSES = ("happy", "neutral", "sad", "surprise")
 
 # The values of the two fields in words, for messages.
 CLASSES_TAKE = "at least two different names joined by '+', 'happy+sad' (anger is angry)"
-CLASS_MAP_TAKES = "pairs joined by '+', each name of the source once, 'happiness=happy+joy=happy'"
+CLASS_MAP_TAKES = "pairs joined by '+', each name of the source once, 'joy=happy+calm=neutral'"
 
 _MAX_BYTES = 120  # of a name; names of all files and folders have at most 255
 _JOINERS = "\u200c\u200d"  # unprintable, but needed in Persian and in scripts of India

@@ -136,7 +136,7 @@ FIELDS: dict[str, Field] = {
     ),
     "class_map": Field(
         IMAGES,
-        "Names in the source that mean one of the classes, such as 'happiness=happy+joy=happy'.",
+        "Names in the source that mean one of the classes, such as 'joy=happy+calm=neutral'.",
         "",
     ),
     "votes": Field(

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare import folders
 from faceemo.data.source import archive
+from faceemo.data.votes.arrays import make_votes
 from faceemo.errors import UserError, escape_name
 
 FOLDER = "tfds"
@@ -164,7 +165,8 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
                     download_config=tfds.download.DownloadConfig(try_download_gcs=False)
                 )
             print(f"dataset: {len(hashes):,} images built -> {builder.data_dir}")
-        return {split: _decode(builder, split) for split in SPLITS}
+        voted = {row.path: row for row in _read_rows(root) if row.votes is not None}
+        return {split: _decode(builder, split, voted) for split in SPLITS}
 
 
 def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> None:
@@ -173,7 +175,7 @@ def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> 
     missing = [label for label in classes if f"train/{label}" not in present]
     if not missing:
         return
-    rows = ledger.read(root) if (root / ledger.NAME).is_file() else []
+    rows = _read_rows(root)
     lost = [losses.describe_emptied(rows, "train", label) for label in missing]
     found = "; ".join(f"it left out {words}" for words in lost if words)
     found = found or f"none in {root / folders.UNIQUE / 'train' / missing[0]}"
@@ -186,6 +188,10 @@ def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> 
     )
 
 
+def _read_rows(root: Path) -> list[ledger.Row]:
+    return ledger.read(root) if (root / ledger.NAME).is_file() else []
+
+
 def _remove_stale(folder: Path, digest: str) -> None:
     """Deletes the datasets that were built from other files."""
     for other in folder.glob("*"):
@@ -193,8 +199,8 @@ def _remove_stale(folder: Path, digest: str) -> None:
             shutil.rmtree(other)
 
 
-def _decode(builder: FaceEmotions, split: str) -> Split:
-    """Decodes all images of a split."""
+def _decode(builder: FaceEmotions, split: str, voted: Mapping[str, ledger.Row]) -> Split:
+    """Decodes all images of a split, and adds the votes on them if there are any at all."""
     # TFDS has no split without images.
     paths = builder.list_paths(split)
     examples = builder.as_data_source(split) if split in builder.info.splits else ()
@@ -206,4 +212,12 @@ def _decode(builder: FaceEmotions, split: str) -> Split:
             raise AssertionError(f"example {row} of {split} is not {escape_name(path)}")
         images[row] = example["image"][..., 0]
         labels[row] = example["label"]
-    return Split(images, labels, tuple(paths), builder.classes)
+    votes = None
+    if voted:
+        rows = [voted.get(path) for path in paths]
+        votes = make_votes(
+            [row and row.votes for row in rows],
+            [row and row.given_label for row in rows],
+            builder.classes,
+        )
+    return Split(images, labels, tuple(paths), builder.classes, votes)

@@ -18,6 +18,9 @@ match.
 Policies 'original' and 'strict' also drop train images whose label scores below `suspect_below`.
 
 policy 'keep' leaves out only images that cannot be decoded.
+
+Under every policy, targets made from votes leave out the images on which the votes do not agree
+(`faceemo.data.votes.counting.find_objection`).
 """
 
 import collections
@@ -29,6 +32,7 @@ from faceemo.data.ledger import groups, ledger
 from faceemo.data.ledger.groups import DHASH, KINDS, PIXELS, Membership, Twins, row_sort_key
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import KEEP, ORIGINAL, STRICT, Rules
+from faceemo.data.votes import counting
 
 # The split in which a group that spans train and validation keeps its image, as in the original:
 # train for happy, validation for its other classes. New classes get the latter.
@@ -45,7 +49,7 @@ _UNJUDGED = {
 
 
 def judge_faces(rows: Sequence[Row], rules: Rules) -> list[Row]:
-    """Judges rows by their face detection alone: kept, no_face or unreadable.
+    """Judges each row by itself: kept, no_face, unreadable, or left out by the votes on it.
 
     Returns:
         The rows in the same order, with the judged fields on duplicates reset.
@@ -58,6 +62,8 @@ def judge_faces(rows: Sequence[Row], rules: Rules) -> list[Row]:
         fate, reason = ledger.KEPT, ""
         if row.problem:
             fate, reason = ledger.UNREADABLE, row.problem
+        elif objection := counting.find_objection(row.votes, row.split, rules.targets):
+            fate, reason = ledger.NO_MAJORITY, objection
         elif not stays:
             fate = ledger.NO_FACE
             reason = f"best face confidence {confidence:.3f}, not above {rules.face_threshold:g}"

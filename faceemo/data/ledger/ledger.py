@@ -23,7 +23,8 @@ UNREADABLE = "unreadable"
 DUPLICATE = "duplicate"
 CONFLICT = "conflict"
 SUSPECT = "suspect"  # improbable label; only if the user leaves such images out
-FATES = (KEPT, NO_FACE, UNREADABLE, DUPLICATE, CONFLICT, SUSPECT)
+NO_MAJORITY = "no_majority"  # the votes on it name no emotion; only if they are the targets
+FATES = (KEPT, NO_FACE, UNREADABLE, DUPLICATE, CONFLICT, SUSPECT, NO_MAJORITY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Row:
     bytes: int  # size of the file
     split: str
     label: str
+    given_label: str | None = None  # the source's own, if there are votes; '' if it has none
+    votes: dict[str, int] | None = None  # of annotators, by what they voted for; None without any
 
     # measured
     mode: str | None  # Pillow's name: 'L' is 8-bit grey
@@ -79,7 +82,8 @@ class Row:
     predicted_label: str | None = None  # the most probable label
 
 
-_FIELDS = frozenset(field.name for field in dataclasses.fields(Row))
+_NEWER = {"given_label", "votes"}  # which ledgers of older versions lack
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Row)) - _NEWER
 
 
 def write(root: Path, rows: Iterable[Row]) -> None:

@@ -1,11 +1,11 @@
 """The rules that decide the fate of images: a policy and thresholds that a user may change."""
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 from ml_collections import ConfigDict
 
-from faceemo.config import POLICIES, RULES
+from faceemo.config import POLICIES, RULES, TARGETS
 from faceemo.errors import UserError
 
 ORIGINAL, STRICT, KEEP = POLICIES
@@ -26,6 +26,8 @@ class Rules:
         near_similarity: Least similarity of the pixels of near duplicates.
         suspect_below: Out-of-fold probability of its label below which a train image is left out;
             0 leaves none out.
+        targets: What the network is trained to predict, one of `faceemo.config.TARGETS`; all but
+            'label' leave out images on which the votes do not agree.
 
     Raises:
         UserError: If a value is outside its range (`faceemo.config`).
@@ -36,6 +38,7 @@ class Rules:
     near_distance: int = 2
     near_similarity: float = 0.7
     suspect_below: float = 0.0
+    targets: str = "label"
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -47,6 +50,10 @@ class Rules:
                     found=f"{value!r}",
                     fix=f"the default is {field.default!r}",
                 )
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns the rules as JSON; without the targets 'label', which older records lack."""
+        return {name: value for name, value in vars(self).items() if value != TARGETS[0]}
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:

@@ -23,8 +23,9 @@ from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders, leak_picture, pictures, tables
 from faceemo.data.prepare.record import FOLDERS, PICTURES, RECORD, STAGES, Record
 from faceemo.data.sample import planted_flaws
-from faceemo.data.source import archive, source_paths
+from faceemo.data.source import archive, source_paths, votes_by_path
 from faceemo.data.source.selection import Selection
+from faceemo.data.votes import counting
 from faceemo.errors import UserError, escape_name
 
 __all__ = ["PICTURES", "RECORD", "STAGES", "prepare"]
@@ -99,6 +100,8 @@ def prepare(
             "measured": measure.VERSION,
             "threshold": rules.face_threshold,
         }
+        if rules.targets != counting.LABEL:
+            inputs["targets"] = rules.targets
         screened = record.inputs("screen")
         measured_alike = all(screened.get(key) == inputs[key] for key in ("detector", "measured"))
         rows, from_ledger = _measure(root, originals, detector, exact, measured_alike)
@@ -116,6 +119,8 @@ def _unpack(root: Path, record: Record, selection: Selection | None) -> archive.
         return originals
     if originals.source:
         source_paths.write(root, originals.source, originals.paths_in_source)
+    if originals.votes is not None:
+        votes_by_path.write(root, originals.votes)
     counts: dict[str, dict[str, int]] = {}
     for path in originals.images:
         split, label, _ = path.split("/")
@@ -137,15 +142,21 @@ def _measure(
     exact: bool,
     measured_alike: bool,
 ) -> tuple[list[Row], bool]:
-    """Returns the originals' rows with all measurements, and whether they are the ledger's.
+    """Returns the originals' rows with all measurements, and whether they are just the ledger's.
 
     The ledger's rows are used if exactly these images were `measured_alike`: by this detector and
     this version. Results of a
     search for suspect labels stay with their images.
     """
-    old_rows = _read_ledger(root)
+    voted = votes_by_path.read(root)
+    facts_of = {
+        path: {"votes": voted.counts.get(path), "given_label": voted.given.get(path)}
+        for path in originals.images
+    }
+    stored = _read_ledger(root)
+    old_rows = [dataclasses.replace(row, **facts_of.get(row.path, {})) for row in stored]
     if measured_alike and {row.path: row.sha256 for row in old_rows} == originals.images:
-        return old_rows, True
+        return old_rows, old_rows == stored
     started = time.monotonic()
     store = measure.Store(root, exact=exact)
     if missing := set(originals.images.values()) - store.measurements.keys():
@@ -166,6 +177,7 @@ def _measure(
         split, label, _ = path.split("/")
         facts = vars(store.measurements[sha256]) | predicted.get((path, sha256), {})
         names = {"path": path, "sha256": sha256, "split": split, "label": label}
+        names |= facts_of[path]
         rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
     found = near.find_likenesses(
         rows, lambda row: read_grey(originals.folder / row.path, near.SIDE)
@@ -225,7 +237,7 @@ def _screen(
 
 def _dedupe(root: Path, record: Record, rows: list[Row], rules: Rules) -> None:
     started = time.monotonic()
-    inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": vars(rules)}
+    inputs = record.inputs("screen") | {"hash": "imagehash.dhash 64", "rules": rules.to_record()}
     judged = judge(rows, rules)
     if record.is_finished("dedupe") and record.inputs("dedupe") == inputs and judged == rows:
         print(f"dedupe: nothing to do, {_format_fates(rows)} in {root / folders.UNIQUE}")

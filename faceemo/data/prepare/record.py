@@ -10,7 +10,8 @@ from faceemo import staging
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders
 from faceemo.data.source import archive, sources
-from faceemo.data.source.selection import Selection
+from faceemo.data.source.selection import STANDARD, Selection
+from faceemo.data.votes.counting import LABEL
 from faceemo.errors import UserError
 
 RECORD = sources.RECORD
@@ -67,7 +68,7 @@ class Record:
         if not rest or not (self._root / FOLDERS["dedupe"]).is_dir():
             return None
         old = _list_fields(unpacked) | rest["rules"]
-        new = _list_fields(selection.to_record(unpacked["lacking"])) | vars(rules)
+        new = _list_fields(selection.to_record(unpacked["lacking"])) | rules.to_record()
         # a share that is not there is none
         pairs = {name: (old.get(name, 0), new.get(name, 0)) for name in old | new}
         return {name: (one, other) for name, (one, other) in pairs.items() if one != other}
@@ -98,7 +99,9 @@ def _list_fields(unpacked: Mapping[str, Any]) -> dict[str, Any]:
     names = unpacked.get("class_map", {}).items()
     class_map = "+".join(f"{name}={label}" for name, label in names)
     classes = "+".join(unpacked.get("classes", ()))
-    return {"classes": classes, "class_map": class_map, **shares, **seed}
+    usual = {"targets": LABEL, "splits": STANDARD}
+    chosen = {name: unpacked.get(name, value) for name, value in usual.items()}
+    return {"classes": classes, "class_map": class_map, **shares, **seed, **chosen}
 
 
 def _digest_listing(folder: Path) -> str:

@@ -8,20 +8,22 @@ form is used in place.
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from faceemo import staging
+from faceemo.assets.downloads import file_digest
 from faceemo.config import SPLITS
 from faceemo.config.field_words import spell
-from faceemo.data.source import class_selection, sources, splits
-from faceemo.data.source.layout import Destination, format_examples
+from faceemo.data.source import sources
+from faceemo.data.source.layout import format_examples
+from faceemo.data.source.plan import Plan
 from faceemo.data.source.selection import Selection
-from faceemo.data.source.sources import FOLDER, ZIP, FolderSource, Source
-from faceemo.errors import UserError, escape_name
+from faceemo.data.source.sources import FOLDER, ZIP, FolderSource
+from faceemo.data.source.votes_by_path import VotesByPath
+from faceemo.errors import UserError
 
 __all__ = ["FOLDER", "ZIP", "Originals", "check_present", "ensure_originals", "hash_images"]
 
@@ -43,16 +45,19 @@ class Originals:
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)  # class -> images
     source: Path | None = None  # the zip, folder or csv; None if it was not read this time
     paths_in_source: dict[str, str] = dataclasses.field(default_factory=dict)  # by path in `images`
+    votes_sha256: str | None = None  # of the table of votes that the user named
+    votes: VotesByPath | None = None  # None if the source was not read this time
 
     @property
     def fingerprint(self) -> Record:
         """The record by which the next call recognises these originals, as JSON."""
-        return {
+        record = {
             "source": self.source_sha256,
             "within": self.source_within,
             "lacking": list(self.missing_splits),
             "images": _digest(self.images),
         } | self.selection.to_record(self.missing_splits)
+        return record | ({"votes": self.votes_sha256} if self.votes_sha256 else {})
 
 
 def check_present(root: Path, selection: Selection | None = None) -> None:
@@ -88,27 +93,43 @@ def ensure_originals(
             either of them is damaged, unsafe or of no known layout.
     """
     recorded = recorded or {}
+    repeated = selection is None
     selection = selection or Selection.from_record(recorded)
     check_present(root, selection)
     folder = root / FOLDER
     source = sources.find(root, selection.source, from_within=bool(recorded.get("within")))
+    votes_sha256 = recorded.get("votes") if repeated else _digest_votes(selection)
     if source.path.resolve() == folder.resolve():
-        return _use_own_folder(folder, selection, recorded)
+        own = _use_own_folder(folder, selection, recorded)
+        return dataclasses.replace(own, votes_sha256=votes_sha256)
     source_sha256 = source.sha256(selection.known_names)
     within = source.path.resolve().is_relative_to(root.resolve())
     images = hash_images(folder) if folder.exists() else None
     made_here = images is not None and _was_made(images, recorded)
     if images is not None and made_here:
         missing = tuple(recorded["lacking"])
-        known = Originals(folder, images, source_sha256, within, missing, selection)
+        known = Originals(
+            folder, images, source_sha256, within, missing, selection, votes_sha256=votes_sha256
+        )
         if recorded == known.fingerprint:
             return known
-    plan = _Plan(source, selection)
-    if images is not None and not made_here:
+    if repeated and votes_sha256:
+        raise UserError(
+            expected=f"the table of votes that {folder} was made with",
+            found="another source, and no table",
+            fix=f"name it with {spell('votes', 'fer2013new.csv')}",
+        )
+    plan = Plan(source, selection)
+    unpacked = images is None or made_here
+    if images is None or made_here:
+        _unpack(plan, folder)
+        images = hash_images(folder)
+    else:
         _check_same(folder, images, plan)
-        return plan.originals(folder, images, source_sha256, within)
-    _unpack(plan, folder)
-    return plan.originals(folder, hash_images(folder), source_sha256, within, unpacked=True)
+    return Originals(
+        folder, images, source_sha256, within, plan.missing_splits, selection,
+        unpacked=unpacked, votes_sha256=votes_sha256, **plan.facts(),
+    )  # fmt: skip
 
 
 def hash_images(folder: Path) -> dict[str, str]:
@@ -136,93 +157,6 @@ def hash_images(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
-class _Plan:
-    """The target of each image of a source, and notes on how it was chosen."""
-
-    def __init__(self, source: Source, selection: Selection):
-        self.source, self._selection = source, selection
-        found = source.layout(selection.known_names)
-        chosen = class_selection.select_classes(
-            str(source.path), found, selection.classes, selection.class_map
-        )
-        present = {destination.split for destination in chosen.destinations.values()}
-        self.missing_splits = tuple(split for split in SPLITS if split not in present)
-        moved = _make_splits(source, chosen.destinations, selection, self.missing_splits)
-        # path in the source -> path below the folder
-        self.targets = {
-            path: destination._replace(split=moved.get(path, destination.split)).path
-            for path, destination in chosen.destinations.items()
-        }
-        self.left_out = chosen.left_out
-        notes = [f"{found.form} in {source.path.name}", *found.notes]
-        notes += [f"'{escape_name(name)}' is {label}" for name, label in chosen.renamed.items()]
-        if chosen.left_out:
-            counts = (f"{escape_name(name)} {count:,}" for name, count in chosen.left_out.items())
-            notes.append(f"left out: {', '.join(counts)}")
-        self.notes = ("; ".join(notes), *_notes_on_splits(self.missing_splits, moved, selection))
-
-    def originals(
-        self,
-        folder: Path,
-        images: dict[str, str],
-        source_sha256: str | None,
-        within: bool,
-        unpacked: bool = False,
-    ) -> Originals:
-        """Returns the originals after the plan was carried out in `folder`."""
-        return Originals(
-            folder=folder,
-            images=images,
-            source_sha256=source_sha256,
-            source_within=within,
-            missing_splits=self.missing_splits,
-            selection=self._selection,
-            unpacked=unpacked,
-            notes=self.notes,
-            left_out=self.left_out,
-            source=self.source.path,
-            paths_in_source={target: path for path, target in self.targets.items()},
-        )
-
-
-def _make_splits(
-    source: Source,
-    destinations: dict[str, Destination],
-    selection: Selection,
-    missing_splits: Sequence[str],
-) -> dict[str, str]:
-    """Chooses train images for the splits that the source lacks: {path in the source: split}."""
-    shares = selection.shares(missing_splits)
-    if not shares:
-        return {}
-    train = {path: target for path, target in destinations.items() if target.split == "train"}
-    files = source.read_files(train)
-    progress = tqdm(files, "look for groups", len(train), disable=None, unit="file")
-    groups = splits.group_look_alikes(progress)
-    members = [splits.Member(path, train[path].label, groups[path]) for path in train]
-    return splits.assign_splits(members, shares, selection.split_seed)
-
-
-def _notes_on_splits(
-    missing_splits: Sequence[str], moved: dict[str, str], selection: Selection
-) -> list[str]:
-    """Returns lines on the splits that were made, and on a test split that is missing."""
-    lines = []
-    made = list(moved.values())
-    for split in selection.shares(missing_splits):
-        lines.append(
-            f"{split} is split off from train: {made.count(split):,} images "
-            f"({split}_share={getattr(selection, f'{split}_share'):g}, "
-            f"split_seed={selection.split_seed}), stratified by class; duplicates stay together"
-        )
-    if "test" in missing_splits and "test" not in made:
-        lines.append(
-            "there is no test split: --split=test and the leaks of test are unavailable "
-            f"({spell('test_share', 0.1)} makes one from train)"
-        )
-    return lines
-
-
 def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Originals:
     """Returns the images of a folder that has no other source.
 
@@ -231,7 +165,7 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
     Raises:
         UserError: If `selection` asks for other places of its images.
     """
-    plan = _Plan(FolderSource(folder), selection)
+    plan = Plan(FolderSource(folder), selection)
     misplaced = sorted(path for path, target in plan.targets.items() if path != target)
     if misplaced:
         raise UserError(
@@ -245,10 +179,19 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
     images = {name: sha for name, sha in hash_images(folder).items() if name in plan.targets}
     if _was_made(images, recorded):
         source_sha256, within, missing = (recorded[key] for key in ("source", "within", "lacking"))
-        made = plan.originals(folder, images, source_sha256, within)
+        made = Originals(
+            folder, images, source_sha256, within, tuple(missing), selection, **plan.facts()
+        )
         # The folder is no longer its own source: the paths of the earlier call stay.
-        return dataclasses.replace(made, missing_splits=tuple(missing), source=None)
-    return plan.originals(folder, images, None, within=False)
+        return dataclasses.replace(made, source=None)
+    return Originals(folder, images, None, False, plan.missing_splits, selection, **plan.facts())
+
+
+def _digest_votes(selection: Selection) -> str | None:
+    """Computes the sha256 of the table of votes that the user named; None if there is none."""
+    if selection.votes is None:
+        return None
+    return file_digest(selection.votes) if selection.votes.is_file() else "missing"
 
 
 def _was_made(images: dict[str, str], recorded: Record) -> bool:
@@ -256,7 +199,7 @@ def _was_made(images: dict[str, str], recorded: Record) -> bool:
     return bool(recorded.get("source")) and recorded["images"] == _digest(images)
 
 
-def _unpack(plan: _Plan, folder: Path) -> None:
+def _unpack(plan: Plan, folder: Path) -> None:
     """Fills `folder`, replacing it. Dates and permissions of the source are not applied."""
     total, free = plan.source.total_bytes(plan.targets), shutil.disk_usage(folder.parent).free
     if total > free:
@@ -274,7 +217,7 @@ def _unpack(plan: _Plan, folder: Path) -> None:
             (partial / plan.targets[path]).write_bytes(content)
 
 
-def _check_same(folder: Path, images: dict[str, str], plan: _Plan) -> None:
+def _check_same(folder: Path, images: dict[str, str], plan: Plan) -> None:
     """Raises a UserError unless `folder` holds the images that the plan would put there."""
     expected = {
         plan.targets[path]: hashlib.sha256(content).hexdigest()

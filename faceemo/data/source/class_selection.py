@@ -48,7 +48,7 @@ def select_classes(
         raise UserError(
             expected=f"the names of class_map among the classes of {source}",
             found=f"no {format_examples(unknown)}; there are {_format_counts(found)}",
-            fix="correct class_map, written as 'happiness=happy+joy=happy'",
+            fix="correct class_map, written as 'joy=happy+calm=neutral'",
         )
     images = {
         path: image._replace(label=meant[image.label])
@@ -99,7 +99,7 @@ def check_complete(
             + (f"; the classes there: {there_are}" if there_are else ""),
             fix="add images there, list only the classes that exist "
             f"({spell('classes', 'happy+sad')}), or map their names "
-            f"({spell('class_map', 'happiness=happy')})",
+            f"({spell('class_map', 'joy=happy')})",
         )
 
 

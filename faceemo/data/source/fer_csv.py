@@ -6,9 +6,7 @@ rows. An image's name is its row, counted from 0, which is how the sets of
 files made from FER2013 name it too.
 """
 
-import csv
 import io
-import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -16,14 +14,14 @@ from typing import NamedTuple, TextIO
 
 from PIL import Image
 
+from faceemo.data.source import table_text
 from faceemo.data.source.layout import Destination, Layout, parse_split
+from faceemo.data.source.table_text import read_fields
 from faceemo.errors import UserError
 
 # The order in which FER2013 numbers its emotions.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _NUMBER = re.compile(f"0*([0-{len(EMOTIONS) - 1}])")
-_DELIMITERS = ",;\t"
-_MAX_CHARACTERS = 2**24  # of one field: an image of 2000x2000 pixels
 
 
 class FerRow(NamedTuple):
@@ -40,11 +38,6 @@ class FerRow(NamedTuple):
         return f"{self.row}.png"
 
 
-def detect_encoding(start: bytes) -> str:
-    """Returns the encoding of a table by its first two bytes: Excel may write UTF-16."""
-    return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-
-
 def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
     """Reads the rows of the table in order.
 
@@ -55,9 +48,8 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
     Raises:
         UserError: If it is no such table.
     """
-    csv.field_size_limit(_MAX_CHARACTERS)
-    try:
-        table = _read_fields(stream)
+    with table_text.checked(source):
+        table = read_fields(stream)
         header = [name.strip().casefold() for name in next(table, [])]
         if not {"emotion", "pixels"} <= set(header):
             raise UserError(
@@ -80,24 +72,6 @@ def read_rows(source: str, stream: TextIO) -> Iterator[FerRow]:
             yield FerRow(
                 row, label, fields[usage].strip() if usage is not None else "", fields[pixels]
             )
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(
-            expected=f"a csv of text at {source}",
-            found=str(error),
-            fix="download or copy it again",
-        ) from error
-
-
-def _read_fields(stream: TextIO) -> Iterator[list[str]]:
-    """Reads the fields of each line that is not blank; commas, semicolons or tabs separate them."""
-    first = next((line for line in stream if line.strip()), "")
-    if match := re.fullmatch(r"sep=([^\w\r\n \"])\s*", first):  # written by Excel
-        delimiter, first = match[1], next(stream, "")
-    else:
-        delimiter = max(_DELIMITERS, key=first.count)
-    for fields in csv.reader(itertools.chain([first], stream), delimiter=delimiter):
-        if any(map(str.strip, fields)):
-            yield fields
 
 
 def read_layout(source: str, stream: TextIO) -> Layout:

@@ -63,6 +63,10 @@ class Layout:
     destinations: dict[str, Destination]  # by path in the source
     notes: tuple[str, ...] = ()  # more about the layout, for the user
 
+    def with_destinations(self, destinations: dict[str, Destination]) -> "Layout":
+        """Returns the layout with other destinations of the same images."""
+        return dataclasses.replace(self, destinations=destinations)
+
 
 def parse_split(name: str) -> str | None:
     """Returns the split meant by the name of a folder, or by FER2013's Usage; None if none."""

@@ -7,7 +7,10 @@ from typing import Any, Self
 
 from ml_collections import ConfigDict
 
-from faceemo.config import CLASSES, class_map_of, classes_of
+from faceemo.config import CLASSES, SPLIT_SOURCES, class_map_of, classes_of
+from faceemo.data.votes import counting
+
+STANDARD, DRAWN = SPLIT_SOURCES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,9 @@ class Selection:
     validation_share: float = 0.1  # of train, if the source has no validation split
     test_share: float = 0.0  # of train, if the source has no test split; 0 makes none
     split_seed: int = 1991921  # of the splits that are made
+    votes: Path | None = None  # a table of votes; None takes those that the source has
+    targets: str = counting.LABEL
+    splits: str = STANDARD
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
@@ -34,6 +40,9 @@ class Selection:
             validation_share=config.validation_share,
             test_share=config.test_share,
             split_seed=config.split_seed,
+            votes=Path(config.votes) if config.votes else None,
+            targets=config.targets,
+            splits=config.splits,
         )
 
     @classmethod
@@ -49,6 +58,7 @@ class Selection:
         changes = {"split_seed": made.pop("seed")} if made else {}
         shares = {f"{split}_share": share for split, share in made.items()}
         classes, class_map = tuple(record["classes"]), record["class_map"]
+        changes |= {name: record[name] for name in ("targets", "splits") if name in record}
         return cls(classes=classes, class_map=class_map, **shares, **changes)
 
     @property
@@ -64,8 +74,9 @@ class Selection:
     def to_record(self, missing_splits: Sequence[str]) -> dict[str, Any]:
         """Returns the settings that affect a source without `missing_splits`, as JSON."""
         shares = self.shares(missing_splits)
+        usual = {"targets": counting.LABEL, "splits": STANDARD}  # older records have neither
         return {
             "classes": list(self.classes),
             "class_map": dict(self.class_map),
             "made": shares | {"seed": self.split_seed} if shares else {},
-        }
+        } | {name: value for name in usual if (value := getattr(self, name)) != usual[name]}

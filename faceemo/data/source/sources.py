@@ -1,17 +1,17 @@
 """Sources of images: the user's zip, folder or csv, found and read, never changed."""
 
-import contextlib
 import functools
 import hashlib
-import io
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from faceemo.assets.downloads import file_digest
 from faceemo.config.field_words import spell
-from faceemo.data.source import fer_csv, flat_folder, zips
+from faceemo.data.source import flat_folder, image_table, zips
 from faceemo.data.source import layout as layouts
+from faceemo.data.source.csv_source import CsvSource
+from faceemo.data.source.image_table import ImageTable
 from faceemo.data.source.layout import Layout, format_examples
 from faceemo.errors import UserError
 
@@ -58,6 +58,17 @@ class Source(Protocol):
 
     def total_bytes(self, paths: Collection[str]) -> int:
         """Returns an upper bound of the total size of some images, in bytes."""
+        ...
+
+    def table(self, classes: Collection[str] = ()) -> ImageTable | None:
+        """Reads the table of labels or votes that the source holds; None if it has none.
+
+        Args:
+            classes: Names of classes, of which columns may hold votes.
+
+        Raises:
+            UserError: If there is more than one, or a row is not valid.
+        """
         ...
 
 
@@ -173,7 +184,19 @@ class ZipSource:
             for member in members.values():
                 archive.open(member).close()
             marks = {name: (member.file_size, member.CRC) for name, member in members.items()}
-        return layouts.detect(str(self.path), marks, classes)
+        table = self.table(classes)
+        found = image_table.read_layout(marks, table) if table else None
+        return found or layouts.detect(str(self.path), marks, classes)
+
+    def table(self, classes: Collection[str] = ()) -> ImageTable | None:
+        """Reads the table of labels or votes in the zip; None if it has none."""
+        with zips.open_zip(self.path) as (archive, members):
+            return image_table.find(
+                str(self.path),
+                members,
+                lambda name: archive.open(members[name]),
+                classes,
+            )
 
     def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Yields path and content of each image, in the order of the zip."""
@@ -247,9 +270,18 @@ class FolderSource:
 
     def layout(self, classes: Collection[str] = ()) -> Layout:
         """Detects the layout from the names of the folders; equal sizes mean a copy."""
+        table = self.table(classes)
+        if table and (found := image_table.read_layout(self.files, table)):
+            return found
         flat_folder.refuse(self.path, self.files)
         marks = {name: path.stat().st_size for name, path in self.files.items()}
         return layouts.detect(str(self.path), marks, classes)
+
+    def table(self, classes: Collection[str] = ()) -> ImageTable | None:
+        """Reads the table of labels or votes in the folder; None if it has none."""
+        return image_table.find(
+            str(self.path), self.files, lambda name: self.files[name].open("rb"), classes
+        )
 
     def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Yields path and content of each image, in order of path."""
@@ -259,56 +291,3 @@ class FolderSource:
     def total_bytes(self, paths: Collection[str]) -> int:
         """Returns the sum of the files' sizes."""
         return sum(self.files[name].stat().st_size for name in paths)
-
-
-class CsvSource:
-    """FER2013's table, plain or in a zip.
-
-    Args:
-        path: The csv or the zip.
-        member: Name of the csv in the zip; None if `path` is the csv.
-    """
-
-    def __init__(self, path: Path, member: str | None):
-        self.path = path
-        self._member = member
-
-    def sha256(self, classes: Collection[str] = ()) -> str:
-        """Computes the sha256 of the csv or the zip."""
-        return file_digest(self.path)
-
-    def layout(self, classes: Collection[str] = ()) -> Layout:
-        """Reads the layout from the rows."""
-        with self._open_table() as stream:
-            return fer_csv.read_layout(str(self.path), stream)
-
-    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yields name and PNG of each image, in order of row."""
-        requested = set(paths)
-        with self._open_table() as stream:
-            for image in fer_csv.read_rows(str(self.path), stream):
-                if image.name in requested:
-                    yield image.name, fer_csv.encode_png(image.pixels)
-
-    def total_bytes(self, paths: Collection[str]) -> int:
-        """Estimates a byte per pixel and 100 per PNG; a pixel takes two characters or more."""
-        return len(paths) * 100 + self._table_bytes() // 2
-
-    def _table_bytes(self) -> int:
-        if self._member is None:
-            return self.path.stat().st_size
-        with zips.open_zip(self.path) as (_, members):
-            return members[self._member].file_size
-
-    @contextlib.contextmanager
-    def _open_table(self) -> Iterator[TextIO]:
-        if self._member is None:
-            with self.path.open("rb") as binary:
-                encoding = fer_csv.detect_encoding(binary.read(2))
-            with self.path.open(encoding=encoding, newline="") as stream:
-                yield stream
-            return
-        with zips.open_zip(self.path) as (archive, members):
-            binary = archive.open(members[self._member])
-            with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
-                yield stream

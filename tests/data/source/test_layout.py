@@ -179,19 +179,19 @@ def test_other_classes_are_left_out_and_counted():
     assert len(seven.destinations) == 14
 
 
-def test_case_does_not_matter_but_synonyms_need_a_class_map():
+def test_case_and_usual_names_do_not_matter_but_other_words_need_a_class_map():
     upper = files("train/{c}/{n}.jpg", classes=("Happy", "NEUTRAL", "sad", "Surprise"))
     chosen = choose(upper)
     assert {image.label for image in chosen.destinations.values()} == set(CLASSES)
     assert chosen.renamed == {"Happy": "happy", "NEUTRAL": "neutral", "Surprise": "surprise"}
-    synonym = files("train/{c}/{n}.jpg", classes=("happiness", "neutral", "sad", "surprise"))
-    with pytest.raises(UserError, match="no image in 'train/happy'; the classes there: happiness"):
+    synonym = files("train/{c}/{n}.jpg", classes=("glad", "neutral", "Sadness", "surprised"))
+    with pytest.raises(UserError, match="no image in 'train/happy'; the classes there: Sadness"):
         choose(synonym)
-    chosen = choose(synonym, happiness="happy")
-    assert chosen.renamed == {"happiness": "happy"}
+    chosen = choose(synonym, glad="happy")
+    assert chosen.renamed == {"glad": "happy", "Sadness": "sad", "surprised": "surprise"}
     assert not chosen.left_out
-    with pytest.raises(UserError, match="no 'joy'; there are happiness 2, neutral 2"):
-        choose(synonym, happiness="happy", joy="happy")
+    with pytest.raises(UserError, match="no 'joy'; there are Sadness 2, glad 2"):
+        choose(synonym, glad="happy", joy="happy")
 
 
 def test_merged_classes_keep_all_their_images():

@@ -66,8 +66,8 @@ BAD = {
         "for train: .*Train",
     ),
     "wrong class instead": (
-        {name.replace("sad", "sadness"): content for name, content in GOOD.items()},
-        r"no image in 'train/sad'.*sadness 6.*class_map=happiness=happy",
+        {name.replace("sad", "gloomy"): content for name, content in GOOD.items()},
+        r"no image in 'train/sad'.*gloomy 6.*class_map=joy=happy",
     ),
     "two sets": (GOOD | {"other/train/happy/9.jpg": b"x"}, "several sets side by side"),
     "too shallow": (GOOD | {f"{archive.FOLDER}/train/7.jpg": b"x"}, "train/7.jpg"),
