@@ -61,7 +61,7 @@ def bin_by_confidence(predictions: Predictions, count: int = BINS) -> list[dict[
     """
     confidence = predictions.confidence.astype(np.float64)
     right = predictions.predicted == predictions.labels
-    places = np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)
+    places = find_bins(confidence, count)
     result = []
     for place in np.unique(places):
         inside = places == place
@@ -77,6 +77,11 @@ def bin_by_confidence(predictions: Predictions, count: int = BINS) -> list[dict[
             }
         )
     return result
+
+
+def find_bins(confidence: np.ndarray, count: int = BINS) -> np.ndarray:
+    """Returns the bin of each confidence, int [N]: upper edges belong to their bins."""
+    return np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:

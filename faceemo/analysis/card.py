@@ -60,12 +60,13 @@ def write(workdir: Path, root: Path) -> Path:
         if field in config  # runs of older versions have no teacher
     }
     rows = ledger.read(root)
-    reports = {
-        split: {name: _read(workdir / "report" / split / f"{name}.json") for name in _RECORDS}
-        for split in ("validation", "test")
+    reports = {}
+    for split in ("validation", "test"):
+        folder = workdir / "report" / split
         # reports of older versions lack some files and are left out
-        if all((workdir / "report" / split / f"{name}.json").is_file() for name in _RECORDS)
-    }
+        if all((folder / f"{name}.json").is_file() for name in _RECORDS):
+            names = [*_RECORDS, *(["votes"] if (folder / "votes.json").is_file() else [])]
+            reports[split] = {name: _read(folder / f"{name}.json") for name in names}
     drawn = config["dataset"] == "sample"
     earlier = find_ancestors(summary)
     text = (

@@ -14,6 +14,7 @@ from faceemo.analysis.statistics import (
     wilson_interval,
 )
 from faceemo.config import CLASSES
+from faceemo.data.votes.arrays import Votes
 from faceemo.errors import UserError
 
 # Value of a ratio without a denominator. `Any`, because scikit-learn's type is that of 'warn'.
@@ -32,6 +33,7 @@ class Predictions:
         classes: C names.
         names: N names by which people know the images, in the same order: the paths in their own
             source. Default: `paths`.
+        votes: What several annotators say of the images, if they were asked.
 
     Raises:
         UserError: If N is 0, the shapes disagree, a label is unknown, or a probability is not a
@@ -44,6 +46,7 @@ class Predictions:
     images: np.ndarray
     classes: tuple[str, ...] = CLASSES
     names: tuple[str, ...] = ()
+    votes: Votes | None = None
 
     def __post_init__(self):
         if not self.names:

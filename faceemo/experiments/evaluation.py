@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo import data
-from faceemo.analysis import card, slices
+from faceemo.analysis import card, slices, vote_scores
 from faceemo.analysis.predictions import Predictions, compute_scores
 from faceemo.analysis.probabilities import softmax
 from faceemo.analysis.report import report
@@ -120,7 +120,9 @@ def predict(
 def make_predictions(logits: np.ndarray, split: Split) -> Predictions:
     """Makes predictions on a split from logits float32 [N, C]."""
     probabilities = softmax(logits)
-    return Predictions(probabilities, split.labels, split.paths, split.images, split.classes)
+    return Predictions(
+        probabilities, split.labels, split.paths, split.images, split.classes, votes=split.votes
+    )
 
 
 def write_report(
@@ -140,6 +142,8 @@ def write_report(
     names, named_in = source_paths.name_in_source(root, evaluated.predictions.paths)
     predictions = dataclasses.replace(evaluated.predictions, names=names)
     cuts = slices.make_groupings(predictions, rows, Rules.from_config(config), split, columns)
+    if predictions.votes:
+        cuts.append(vote_scores.group_by_agreement(predictions.votes))
     label_scores = {row.path: row.label_score for row in rows if row.label_score is not None}
     page = report.write(
         workdir / "report" / split,
@@ -187,6 +191,7 @@ def summarise(
         "val_accuracy_interval": result["accuracy_interval"],
         "val_macro_f1": result["macro_f1"],
         "val_loss": result["loss"],
+        **_summarise_votes(predictions),
         "train_accuracy": history[best - 1]["train/accuracy"],
         "majority_baseline": result["majority_baseline"],
         "best_epoch": best,
@@ -199,6 +204,19 @@ def summarise(
         "platform": jax.default_backend(),
         **({"warnings": warnings} if warnings else {}),
         **recipe,
+    }
+
+
+def _summarise_votes(predictions: Predictions) -> dict[str, Any]:
+    """Returns the accuracies against votes and against labels, where there are both."""
+    scores = vote_scores.score_votes(predictions)
+    if scores is None:
+        return {}
+    return {
+        f"val_accuracy_{kind}{end}": scores[kind][f"accuracy{end}"]
+        for kind in ("majority", "label")
+        if scores[kind]
+        for end in ("", "_interval")
     }
 
 
@@ -222,6 +240,8 @@ def print_result(split: str, predictions: Predictions) -> None:
         f"macro-F1 {result['macro_f1']:.4f}, {result['images']} images; always predicting "
         f"'{result['majority_class']}' gives {result['majority_baseline']:.4f}"
     )
+    for line in vote_scores.describe(predictions):
+        print(f"{split}: {line}")
 
 
 def print_places(workdir: Path, page: Path) -> None:

@@ -24,6 +24,10 @@ _HEADINGS = (
 _ABOUT_MINUTES = (
     "training min: the training steps alone, without preparation, start, validation and report"
 )
+_ABOUT_VOTES = (
+    "by votes, by labels: accuracy against the majority of the annotators' votes, and against the "
+    "labels of the source"
+)
 _COMMANDS_HEADING = (
     "These commands name the folders of the finished runs. To train a run again, change --workdir "
     "to a new folder; faceemo evaluate RUN writes a report again."
@@ -53,6 +57,8 @@ class Row:
         warnings: Warnings of the watchdogs, by epoch.
         command: Shell command with the run's configuration and folder. With another --workdir it
             trains from the start.
+        by_votes: Validation accuracy against the majority of the votes; None without votes.
+        by_labels: Validation accuracy against the source's own labels; None without votes.
     """
 
     name: str
@@ -72,6 +78,8 @@ class Row:
     params_trainable: int
     warnings: str
     command: str
+    by_votes: float | None = None
+    by_labels: float | None = None
 
     @property
     def model(self) -> str:
@@ -141,6 +149,11 @@ def find_best(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.accuracy == rows[0].accuracy]
 
 
+def have_votes(rows: Iterable[Row]) -> bool:
+    """Returns whether any row has an accuracy against votes."""
+    return any(row.by_votes is not None for row in rows)
+
+
 def extract_shared_changes(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     """Separates the changes that all rows share from those that distinguish them.
 
@@ -159,7 +172,8 @@ def extract_shared_changes(rows: Sequence[Row]) -> tuple[str, list[Row]]:
 def format_table(rows: Sequence[Row]) -> str:
     """Formats the rows as aligned text, then seed statistics, warnings and commands."""
     shared, rows = extract_shared_changes(rows)
-    cells = [_HEADINGS]
+    voted = have_votes(rows)
+    cells = [(*_HEADINGS, *(("by votes", "by labels") if voted else ()))]
     for row in rows:
         cells.append(
             (
@@ -173,6 +187,7 @@ def format_table(rows: Sequence[Row]) -> str:
                 f"{row.best_epoch} of {row.epochs_run}",
                 f"{row.seconds / 60:.1f}",
                 f"{row.params_trainable:,}",
+                *(map(_format_share, (row.by_votes, row.by_labels)) if voted else ()),
             )
         )
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -185,6 +200,8 @@ def format_table(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     lines.append(_ABOUT_MINUTES)
+    if voted:
+        lines.append(_ABOUT_VOTES)
     if len(best := find_best(rows)) > 1:
         lines.append(f"{len(best)} runs tie for the highest accuracy: none of them is the winner")
     lines += [
@@ -242,6 +259,7 @@ def write(root: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> Path:
         best=[row.name for row in find_best(rows)],
         warnings=_group_warnings(rows),
         failed=failed,
+        voted=have_votes(rows),
         majorities=sorted({row.majority for row in rows}),
     )
     with staging.file(page) as partial:
@@ -270,7 +288,13 @@ def _read_row(workdir: Path, summary: Mapping[str, Any]) -> Row:
         params_trainable=summary["params_trainable"],
         warnings=leaderboard_warnings.join(summary.get("warnings", {})),
         command=_format_command(workdir, config),
+        by_votes=summary.get("val_accuracy_majority"),
+        by_labels=summary.get("val_accuracy_label"),
     )
+
+
+def _format_share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.4f}"
 
 
 def _group_warnings(rows: Sequence[Row]) -> list[Warned]:

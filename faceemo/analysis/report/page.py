@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from faceemo.analysis.report import facts, failures
+from faceemo.analysis.report import conflicts, facts, failures
 from faceemo.analysis.report.figures import Drawing
 from faceemo.analysis.report.results import Results
 from faceemo.analysis.theme import template
@@ -47,6 +47,8 @@ def render(results: Results, drawings: Sequence[Drawing]) -> str:
         has_heat=results.extras.heat is not None,
         named_in=results.extras.named_in,
         calibration=results.calibration,
+        votes=results.votes,
+        conflicts=conflicts.list_conflicts(results.calibrated),
         facts=described,
         tables=tables,
     )

@@ -18,6 +18,7 @@ FILES = (
     "scores.json",
     "slices.json",
     "calibration.json",
+    "votes.json",
     "predictions.csv",
     "classification_report.txt",
     *(f"{name}.png" for name in figures.FIGURES),
@@ -72,7 +73,10 @@ def _write_files(folder: Path, results: Results) -> None:
         ("scores.json", results.scores),
         ("slices.json", results.slices),
         ("calibration.json", results.calibration),
+        ("votes.json", results.votes),
     ):
+        if record is None:
+            continue
         _write_text(folder / name, f"{json.dumps(record, indent=2, allow_nan=False)}\n")
     table = classification_report(results.predictions)
     _write_text(folder / "classification_report.txt", f"{results.subtitle}\n\n{table}")
@@ -88,22 +92,39 @@ def _write_text(path: Path, text: str) -> None:
 def _write_predictions(path: Path, predictions: Predictions) -> None:
     """Writes one row per image, with the path in its source last.
 
-    Nine digits restore a float32 exactly.
+    Nine digits restore a float32 exactly. Where there are votes, the source's label, the emotion
+    with their majority, and the share of the votes for each class come before the path.
     """
     with path.open("w", encoding="utf-8", errors=ESCAPE, newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "predicted", *predictions.classes, "source_path"])
-        for image, name, label, predicted, row in zip(
+        header, voted = _list_votes(predictions)
+        rows.writerow(["path", "label", "predicted", *predictions.classes, *header, "source_path"])
+        for image, name, label, predicted, row, more in zip(
             predictions.paths,
             predictions.names,
             predictions.labels,
             predictions.predicted,
             predictions.probabilities,
+            voted,
             strict=True,
         ):
             words = (predictions.classes[label], predictions.classes[predicted])
             numbers = (f"{p:.9g}" for p in row)
-            rows.writerow([escape_name(image), *words, *numbers, escape_name(name)])
+            rows.writerow([escape_name(image), *words, *numbers, *more, escape_name(name)])
+
+
+def _list_votes(predictions: Predictions) -> tuple[list[str], list[list[str]]]:
+    """Returns the columns about votes, and their values for each image; none without votes."""
+    votes, classes = predictions.votes, (*predictions.classes, "")  # -1 is the last
+    if votes is None:
+        return [], [[] for _ in predictions.paths]
+    header = ["given_label", "majority", *(f"votes_{name}" for name in predictions.classes)]
+    return header, [
+        [classes[given], classes[majority], *(f"{share:.4g}" for share in shares)]
+        for given, majority, shares in zip(
+            votes.given.tolist(), votes.majority.tolist(), votes.distribution, strict=True
+        )
+    ]
 
 
 def _refuse_other_files(folder: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceemo.analysis import calibration
+from faceemo.analysis import calibration, vote_scores
 from faceemo.analysis.predictions import Predictions, compute_scores
 from faceemo.analysis.report.failures import GalleryExtras
 from faceemo.train.checkpoint import progress
@@ -54,6 +54,11 @@ class Results:
     def calibration(self) -> dict[str, Any]:
         """Calibration of the split (`calibration.measure_before_and_after`)."""
         return calibration.measure_before_and_after(self.predictions, self.fitted)
+
+    @functools.cached_property
+    def votes(self) -> dict[str, Any] | None:
+        """Scores against votes and labels (`vote_scores.score_votes`), at the temperature."""
+        return vote_scores.score_votes(self.calibrated)
 
     @property
     def is_drawn(self) -> bool:
