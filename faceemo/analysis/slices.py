@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from faceemo.errors import UserError
 
 UNKNOWN = "unknown"
 LEAKED, CLEAN = "leaked", "not leaked"
+TWIN, ALONE = "has a twin", "no twin"
 # Splits that training or model selection has seen before the split is evaluated.
 _SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
 _QUARTERS = ("lowest", "second", "third", "highest")
@@ -82,6 +83,7 @@ def make_groupings(
             ],
             (CLEAN, LEAKED),
         ),
+        *_group_by_twins(records, leaked, split),
         _make_quarters(
             "brightness", "Mean grey level, 0 (black) to 255 (white).", pixels.mean(axis=1), ".0f"
         ),
@@ -106,6 +108,22 @@ def make_groupings(
         about = "A column of the user's file of groups."
         result.append(_make_grouping(name, about, names, sorted(set(names) - {UNKNOWN})))
     return [grouping for grouping in result if set(grouping.names) != {UNKNOWN}]
+
+
+def _group_by_twins(
+    records: Sequence[Row | None], leaked: Collection[str], split: str
+) -> list[Grouping]:
+    """Divides images by whether a split seen before had a twin, if the preparation removed any."""
+    seen = set(_SEEN_BEFORE.get(split, ()))
+    twins = {row.path for row in records if row and seen & set(row.leaks)}
+    if twins <= set(leaked):
+        return []
+    about = (
+        f"An image has a twin if the source's {' and '.join(_SEEN_BEFORE[split])} had an equal, "
+        "nearly equal or mirrored one; what is left out of training is counted, too."
+    )
+    names = [UNKNOWN if row is None else TWIN if row.path in twins else ALONE for row in records]
+    return [_make_grouping("twins in the source", about, names, (ALONE, TWIN))]
 
 
 def find_leaked(rows: Sequence[Row], rules: Rules, split: str) -> frozenset[str]:

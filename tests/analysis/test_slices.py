@@ -104,6 +104,19 @@ def test_accuracy_with_and_without_leaked_images(predictions):
     assert low < gap < high
 
 
+def test_twins_that_were_left_out_of_training_are_a_slice(predictions):
+    """The policy 'strict' removes them from train: no image is leaked, and yet some had a twin."""
+    paths = predictions.paths
+    twins = dict.fromkeys(paths[:9], ("train",)) | {paths[9]: ("test",)}
+    rows = [row(path, leaks=twins.get(path, ())) for path in paths]
+    split = paths[0].split("/")[0]
+    entry = found(predictions, rows, "twins in the source", split)
+    images = {part["name"]: part["images"] for part in entry["slices"]}
+    assert images == {"no twin": len(paths) - 9, "has a twin": 9}
+    right = (predictions.predicted == predictions.labels)[9:].mean()
+    assert entry["slices"][0]["accuracy"] == pytest.approx(right)
+
+
 def test_closest_likeness_names_the_slice(predictions):
     rows = rows_of(predictions)
     same = {"exact_group": "x", "duplicate_group": "y", "near_group": "z"}
