@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from faceemo.inference.predictor import Predictor
 
 __version__ = "0.1.0"
@@ -14,13 +16,14 @@ def load(
     *,
     face_threshold: float | None = None,
     min_face: float | None = None,
+    classes: "Sequence[str] | None" = None,
 ) -> "Predictor":
     """Loads a predictor with the best weights of a run, or with the network that is built in.
 
     See `faceemo.inference.predictor.load` for `face_threshold` and `min_face`, which decide what
-    counts as a face in a photo.
+    counts as a face in a photo, and for `classes`, to which predictions can be restricted.
     """
     # Importing JAX takes seconds, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
 
-    return predictor.load(path, face_threshold=face_threshold, min_face=min_face)
+    return predictor.load(path, face_threshold=face_threshold, min_face=min_face, classes=classes)

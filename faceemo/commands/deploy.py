@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from faceemo.commands.network import add_network, add_search, expand
+from faceemo.commands.network import add_classes, add_network, add_search, expand
 from faceemo.commands.parser import Command, port, positive_float, positive_int
 
 # The keys of `export.FORMATS`, whose import takes seconds.
@@ -53,6 +53,7 @@ def _export(options: argparse.Namespace) -> int:
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_search(parser)
+    add_classes(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one")
     parser.add_argument(
@@ -107,6 +108,7 @@ def _serve(options: argparse.Namespace) -> int:
         max_requests=options.waiting,
         face_threshold=options.face_threshold,
         min_face=options.min_face,
+        classes=options.classes,
     )
     return 0
 

@@ -20,6 +20,17 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_classes(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that restricts predictions to some classes."""
+    parser.add_argument(
+        "--classes",
+        type=lambda text: text.split("+"),
+        metavar="NAMES",
+        help="some of the network's classes, joined by '+': only these are predicted, and their "
+        "probabilities add up to 1 (default: all)",
+    )
+
+
 def add_search(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the search for faces."""
     parser.add_argument(

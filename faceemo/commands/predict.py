@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.commands.network import add_network, add_search, expand
+from faceemo.commands.network import add_classes, add_network, add_search, expand
 from faceemo.commands.parser import (
     FAILURE_CODES,
     Command,
@@ -91,6 +91,7 @@ def _predict(options: argparse.Namespace) -> int:
         smooth=options.smooth,
         face_threshold=options.face_threshold,
         min_face=options.min_face,
+        classes=options.classes,
     )
 
 
@@ -112,6 +113,7 @@ def _explain(options: argparse.Namespace) -> int:
         crops=options.crops,
         face_threshold=options.face_threshold,
         min_face=options.min_face,
+        classes=options.classes,
     )
 
 
@@ -125,6 +127,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         help="treat every image as a face crop; do not run the face detector",
     )
     add_search(parser)
+    add_classes(parser)
 
 
 def _find_inputs(name: str, options: argparse.Namespace, webcam: int | None = None) -> list[Path]:

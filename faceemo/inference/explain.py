@@ -90,6 +90,7 @@ def explain(
     crops: bool,
     face_threshold: float | None = None,
     min_face: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> int:
     """Writes one figure per face into a folder.
 
@@ -100,6 +101,7 @@ def explain(
         crops: Whether every image is a face crop, so that no face is searched for.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
+        classes: The classes to which predictions are restricted; None keeps all.
 
     Returns:
         The exit code: `UNREADABLE` if some images could not be read, otherwise 0.
@@ -111,7 +113,7 @@ def explain(
     refuse_others_alone(None, found)
     images = [one for one in found if one.kind not in (FILM, OTHER)]
     output_paths.check_folder("--out", out, [one.path for one in found])
-    predictor = load(run, face_threshold=face_threshold, min_face=min_face)
+    predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     explain_face = make_explain(predictor)
     problems, without_face, names, written = [], [], set(), []
     loaded = (image for index, one in enumerate(images) for image in read_input(one, index))

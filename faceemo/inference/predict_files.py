@@ -40,6 +40,7 @@ def predict(
     smooth: float,
     face_threshold: float | None = None,
     min_face: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> int:
     """Predicts on all inputs and writes the predictions as they come.
 
@@ -56,6 +57,7 @@ def predict(
         smooth: The decay of `Smoother`.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
+        classes: The classes to which predictions are restricted; None keeps all.
 
     Returns:
         The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
@@ -73,7 +75,7 @@ def predict(
     if draw:
         _check_draw(draw, images, videos, len(videos) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
-    predictor = load(run, face_threshold=face_threshold, min_face=min_face)
+    predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     problems: list[str] = []
     with _open_output(out) as stream:
         header, format_line = formats.make_formatter(form, predictor.classes)

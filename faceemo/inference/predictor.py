@@ -16,6 +16,7 @@ from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.class_subset import keep_classes
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.eval_step import make_eval_step
 
@@ -194,7 +195,11 @@ def padded_size(count: int) -> int:
 
 
 def load(
-    path: str | Path, *, face_threshold: float | None = None, min_face: float | None = None
+    path: str | Path,
+    *,
+    face_threshold: float | None = None,
+    min_face: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Predictor:
     """Loads a predictor with everything that it needs from a run or a stored network.
 
@@ -207,12 +212,16 @@ def load(
             are searched for faces of this height, and smaller ones are left out. None searches for
             faces from the height of the network's training images on (twice that where a photo is
             read halved, see `decode`), and keeps smaller ones that are found all the same.
+        classes: Some of the network's classes, to which its predictions are restricted: the
+            probabilities of the others are left out, and the rest add up to 1. None keeps all.
 
     Raises:
         UserError: If there is no trained network, or it is damaged; if an option is out of range;
-            if this process was forked from one that uses JAX.
+            if the network has no such class; if this process was forked from one that uses JAX.
     """
     forks.refuse_forked_process()
     compile_cache.enable()
     trained = trained_model.read(Path(path))
+    if classes is not None:
+        trained = keep_classes(trained, classes)
     return Predictor(trained, face_threshold=face_threshold, min_face=min_face)

@@ -35,6 +35,7 @@ def serve(
     max_requests: int,
     face_threshold: float | None = None,
     min_face: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> None:
     """Serves a trained network; returns after Ctrl-C.
 
@@ -49,6 +50,7 @@ def serve(
         max_requests: Maximum number of requests in progress, see `Limits`.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
+        classes: The classes to which predictions are restricted; None keeps all.
 
     Raises:
         UserError: If the run cannot be read, or the address cannot be used.
@@ -75,7 +77,9 @@ def serve(
             max_requests=max_requests,
         )
         print(f"faceemo: loading {run} ...", file=sys.stderr)
-        loaded = predictor.load(run, face_threshold=face_threshold, min_face=min_face)
+        loaded = predictor.load(
+            run, face_threshold=face_threshold, min_face=min_face, classes=classes
+        )
         worker = Worker(loaded, limits)
         worker.warm_up()
         allowed_hosts, allow_ip_hosts = find_allowed_hosts(bound, host, extra_hosts)
