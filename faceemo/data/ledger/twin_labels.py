@@ -49,7 +49,9 @@ def count_twins(rows: Sequence[Row], rules: Rules) -> dict[str, dict[str, TwinCo
     for row in rows:
         if row.problem:
             continue
-        matches = [(twin, _find_kind(membership)) for twin, membership in twins.matches(row)]
+        matches = [
+            (twin, _find_kind(row, twin, membership)) for twin, membership in twins.matches(row)
+        ]
         for pair, (split, other) in SPLIT_PAIRS.items():
             found = [(twin, kind) for twin, kind in matches if twin.split == other]
             if row.split != split or not found:
@@ -69,9 +71,9 @@ def label_of(row: Row) -> str:
     return row.given_label or row.label
 
 
-def _find_kind(membership: Membership) -> str:
-    if membership.mirrored:
-        return MIRRORED
+def _find_kind(row: Row, twin: Row, membership: Membership) -> str:
+    if row.pixels_sha256 == twin.pixels_sha256:
+        return PIXELS
     if membership.similarity is None:
         return DHASH
-    return PIXELS if membership.similarity == 1.0 and not membership.distance else NEAR
+    return MIRRORED if membership.mirrored else NEAR

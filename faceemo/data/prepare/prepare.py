@@ -30,6 +30,7 @@ from faceemo.errors import UserError, escape_name
 
 __all__ = ["PICTURES", "RECORD", "STAGES", "prepare"]
 
+_MOST_LOST = 10  # test images that are listed
 _Draw = Callable[[Path, Sequence[Row], Rules, Path], None]
 
 
@@ -227,9 +228,14 @@ def _screen(
         )
     for line in losses.describe_unreadable(judged):
         print(f"  {line}")
-    for row in judged:
-        if row.split == "test" and row.fate != ledger.KEPT:
-            print(f"  leaves the test split: {escape_name(row.path)} ({row.reason})")
+    lost = [row for row in judged if row.split == "test" and row.fate != ledger.KEPT]
+    for row in lost[:_MOST_LOST]:
+        print(f"  leaves the test split: {escape_name(row.path)} ({row.reason})")
+    if len(lost) > _MOST_LOST:
+        print(
+            f"  and {len(lost) - _MOST_LOST:,} more leave it; "
+            "scripts/show_ledger.py --split test prints why"
+        )
     _print_end("screen", _format_fates(judged), root / folders.SCREENED, started)
     _draw_missing_pictures(root, "screen", judged, rules)
     return judged
