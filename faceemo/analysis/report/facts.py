@@ -26,6 +26,7 @@ _NAMES = {
     "config": "configuration",
     "weights": "initial weights",
     "data": "images, sha256 of pixels and labels",
+    "vote_shares": "votes on the training images, sha256 of the shares of the classes",
     "image_terms": "terms of the images behind the initial weights and teachers",
     "versions": "versions of packages",
     "trained": "run that made them",

@@ -9,10 +9,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split
+from faceemo.data.votes.counting import DISTRIBUTION, SAMPLED
 from faceemo.models.layers import onednn
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train.checkpoint import image_terms
 
+# Holds the digest of the votes that a run's targets are made of; other runs do not have the field.
+VOTE_SHARES = "vote_shares"
 # Names the library of a run's convolutions; runs with XLA's do not have the field.
 CONVOLUTIONS = "convolutions"
 ONEDNN = "onednn"
@@ -48,6 +51,7 @@ def make_recipe(
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
         "data": digests,
+        **_digest_votes(config, splits["train"]),
         **horizon,
         **({"teachers": list(teachers)} if teachers else {}),
         **({image_terms.FIELD: terms} if terms else {}),
@@ -129,3 +133,10 @@ def digest_split(split: Split) -> str:
     total = hashlib.sha256(split.images.tobytes())
     total.update(split.labels.tobytes())
     return total.hexdigest()
+
+
+def _digest_votes(config: ConfigDict, train: Split) -> dict[str, str]:
+    """Computes the sha256, in hex, of the votes for the classes, if the labels do not tell them."""
+    if config.targets not in (DISTRIBUTION, SAMPLED) or train.votes is None:
+        return {}
+    return {VOTE_SHARES: hashlib.sha256(train.votes.distribution.tobytes()).hexdigest()}

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 Recipe = dict[str, Any]
-# Parts of a recipe that hold digests, with the fields whose difference explains theirs.
+# Parts of a recipe that hold digests: their words, and the fields whose difference explains theirs.
 _PARTS = {
-    "weights": {"arch", "weights"},
-    "teachers": {"teacher"},
+    "weights": ("initial weights", {"arch", "weights"}),
+    "teachers": ("teachers", {"teacher"}),
+    "vote_shares": ("votes on the training images", {"votes", "targets"}),
 }
 _SHOWN = 4  # differences
 
@@ -38,13 +39,13 @@ def describe(
         words.append(f"the images of {places[0]} (this run: {places[1]})")
     for name in names:
         part, field = name.partition(".")[0], name.removeprefix("config.")
-        if part == "preprocessing" and fields & _PARTS["weights"]:
+        if part == "preprocessing" and fields & _PARTS["weights"][1]:
             continue  # it comes with the network and its weights
         if part not in ("data", *_PARTS) and field != "classes":
             words.append(f"{field}={there.get(name)!r} (this run: {here.get(name)!r})")
-    for part, reasons in _PARTS.items():
+    for part, (name, reasons) in _PARTS.items():
         if part in parts and not fields & reasons:
-            words.append(f"other {part.replace('weights', 'initial weights')}")
+            words.append(f"other {name}")
     if "data" in parts and not words:
         words.append(f"the images of {_place(found)} as they were before they changed")
     more = len(words) - _SHOWN

@@ -1,5 +1,6 @@
 """A model of a hundred parameters with the interface of the real ones, so that loops run in ms."""
 
+import dataclasses
 import types
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 from faceemo.config import make_config
 from faceemo.data.pipeline import Split
+from faceemo.data.votes.arrays import Votes
 from faceemo.models import Block
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train.start import Start
@@ -92,6 +94,17 @@ def make_split(n, seed):
     images[:, :8] += 90 * (labels // 2)[:, None, None]
     images[:, 8:] += 90 * (labels % 2)[:, None, None]
     return Split(images.astype(np.uint8), labels, tuple(f"{i}.jpg" for i in range(n)))
+
+
+def add_votes(split, shares=None):
+    """Adds votes of the given shares [N, C]; random ones by default, none on every tenth image."""
+    if shares is None:
+        shares = np.random.default_rng(7).dirichlet(np.ones(4), len(split))
+        shares[::10] = 0
+    agreement = np.full(len(split), 0.5, np.float32)
+    shares = np.asarray(shares, np.float32)
+    votes = Votes(shares, split.labels, agreement, agreement, split.labels)
+    return dataclasses.replace(split, votes=votes)
 
 
 def make_splits():
