@@ -20,6 +20,8 @@ class Split:
         paths: Paths of the N files, relative to the folder of unique images.
         classes: Names of the C classes.
         votes: What several annotators say of the images, if they were asked.
+        targets: Share of each class in each image's target, float32 [N, C], in the place of the
+            label (see `faceemo.data.votes.targets`); None if the labels are the targets.
     """
 
     images: np.ndarray
@@ -27,6 +29,7 @@ class Split:
     paths: tuple[str, ...]
     classes: tuple[str, ...] = CLASSES
     votes: Votes | None = None
+    targets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,6 +47,8 @@ class Batch(NamedTuple):
         labels: int32 [B].
         mask: 1 for an image and 0 for padding, float32 [B].
         index: Each image's position in its split, which seeds its randomness, int32 [B].
+        targets: Share of each class in each image's target, float32 [B, C]; None if the labels are
+            the targets.
     """
 
     # NumPy arrays on the host, JAX arrays inside a step.
@@ -52,6 +57,7 @@ class Batch(NamedTuple):
     mask: Any
     # Hides tuple.index, which is not needed here; a named tuple is a pytree without registration.
     index: Any  # pyright: ignore[reportIncompatibleMethodOverride]
+    targets: Any = None
 
 
 def steps_per_epoch(n: int, batch_size: int, steps: int = 0) -> int:
@@ -111,6 +117,7 @@ def epoch_batches(
             labels=pad_rows(split.labels[index], padding, 0),
             mask=pad_rows(np.ones(len(index), np.float32), padding, 0),
             index=pad_rows(index, padding, -1),
+            targets=None if split.targets is None else pad_rows(split.targets[index], padding, 0),
         )
 
 

@@ -13,6 +13,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Split, steps_per_epoch
+from faceemo.data.votes import targets
 from faceemo.train import (
     build_steps,
     feature_cache,
@@ -74,15 +75,15 @@ def fit(
 
     Returns:
         The history: one row per epoch with 'epoch' (from 1), 'step', 'train/loss',
-        'train/accuracy' (both during training, on augmented images), 'train/learning_rate' (the
-        head's, in the last step), 'train/gradient_norm' (mean over the steps, before clipping),
-        'validation/loss', 'validation/accuracy', 'recall/CLASS' (on validation), 'seconds' and
-        'images_per_second' (of training), and 'warning' if there is one. Epochs that an older
-        version of faceemo trained lack some of these.
+        'train/accuracy' (both during training, on augmented images; see `faceemo.train.metrics`),
+        'train/learning_rate' (the head's, in the last step), 'train/gradient_norm' (mean over the
+        steps, before clipping), 'validation/loss', 'validation/accuracy', 'recall/CLASS' (on
+        validation), 'seconds' and 'images_per_second' (of training), and 'warning' if there is one.
+        Epochs that an older version of faceemo trained lack some of these.
 
     Raises:
-        UserError: If the data does not fit, a loss, gradient or logit is not finite, or another run
-            is training in `workdir`.
+        UserError: If the data does not fit, votes are missing, a loss, gradient or logit is not
+            finite, or another run is training in `workdir`.
         Stopped: If SIGTERM or SIGINT asked for it; the state is saved.
     """
     with lock_workdir(workdir):
@@ -102,6 +103,7 @@ def _fit(
     from clu import periodic_actions
 
     model, train = start.model, splits["train"]
+    targets.refuse_missing(config, train)
     for name in ("train", "validation"):
         watchdog.refuse_wrong_labels(splits[name], splits[name].classes, model.num_classes, name)
     variable_labels = freezing.label_variables(model, start.variables)

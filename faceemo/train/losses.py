@@ -1,11 +1,28 @@
 """The losses of training, validation and distillation, as pure functions of logits."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+
+class Target(NamedTuple):
+    """What the predictions for the images of a batch are compared with.
+
+    Attributes:
+        labels: int32 [B].
+        share: Each image's factor of loss and accuracy, float32 [B]: 0 for padding, 1 for a plain
+            image, between 0 and 1 for one of two that are mixed.
+        distribution: Share of each class in each image's target, float32 [B, C], with which the
+            loss compares in the place of the labels; None if there is none.
+    """
+
+    labels: jax.Array
+    share: jax.Array
+    distribution: jax.Array | None = None
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -28,27 +45,51 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
 def sum_label_losses(
     logits: jax.Array,
-    targets: Sequence[tuple[jax.Array, jax.Array]],
+    targets: Sequence[Target],
     class_weights: jax.Array,
     smoothing: float,
 ) -> jax.Array:
-    """Sums the weighted cross-entropy over images, each of which may have several labels.
+    """Sums the weighted cross-entropy over images, each of which may have several targets.
 
     Args:
         logits: float32 [B, C].
-        targets: Pairs of labels, int32 [B], and their shares of each image's loss, float32 [B]:
-            0 for padding, 1 for a plain image, between 0 and 1 for a mixed one.
-        class_weights: float32 [C], the factor of each label's loss.
+        targets: One target of every image, or two where images are mixed.
+        class_weights: float32 [C], the factor of each class's part of the loss.
         smoothing: As for `cross_entropy`.
 
     Returns:
         float32 scalar.
     """
-    total = sum(
-        (cross_entropy(logits, labels, smoothing) * class_weights[labels] * share).sum()
-        for labels, share in targets
-    )
-    return jnp.asarray(total)
+
+    def weighted(target: Target) -> jax.Array:
+        if target.distribution is not None:
+            return cross_entropy_with_shares(
+                logits, target.distribution * class_weights[None], smoothing
+            )
+        losses = cross_entropy(logits, target.labels, smoothing)
+        return losses * class_weights[target.labels]
+
+    return jnp.asarray(sum((weighted(target) * target.share).sum() for target in targets))
+
+
+def cross_entropy_with_shares(
+    logits: jax.Array, shares: jax.Array, smoothing: float = 0.0
+) -> jax.Array:
+    """Computes the sum of every image's cross-entropies with all classes, each times its share.
+
+    Args:
+        logits: float32 [B, C].
+        shares: float32 [B, C]; their sum may differ from 1.
+        smoothing: As for `cross_entropy`.
+
+    Returns:
+        float32 [B], nats.
+    """
+    if smoothing:
+        # Not optax.smooth_labels, which takes the sum of the shares for 1.
+        spread = shares.mean(-1, keepdims=True)
+        shares = (1 - smoothing) * shares + smoothing * spread
+    return optax.softmax_cross_entropy(logits, shares)
 
 
 def distillation_loss(

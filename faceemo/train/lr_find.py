@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from faceemo.data.augment.mixing import training_batches
 from faceemo.data.pipeline import Split
+from faceemo.data.votes import targets
 from faceemo.errors import UserError
 from faceemo.train import build_steps, freezing, parallel
 from faceemo.train.distillation import Distillation
@@ -96,8 +97,9 @@ def range_test(
         steps: Steps from the lowest to the highest rate; the test ends early if the loss diverges.
 
     Raises:
-        UserError: If the loss never falls.
+        UserError: If the loss never falls, or the votes are missing that the targets are made of.
     """
+    targets.refuse_missing(config, train)
     growth = (MAX_RATE / MIN_RATE) ** (1 / (steps - 1))
     model, variables = start.model, start.variables
     variable_labels = freezing.label_variables(model, variables)

@@ -1,4 +1,10 @@
-"""Sums and counts over images, their ratios, and the recall of each class."""
+"""Sums and counts over images, their ratios, and the recall of each class.
+
+Training accuracy is the share of training images whose predicted class is their label. With
+targets='majority' that label is the emotion with more than half of the votes; with 'distribution'
+the emotion with the most votes, although the loss compares with all of them; with 'sampled' the
+vote that was drawn for the epoch, which even a perfect network cannot foresee.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -19,7 +19,7 @@ from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import update_ema
 from faceemo.train.freezing import FREEZE, list_trained, map_trained
-from faceemo.train.losses import distillation_loss, sum_label_losses
+from faceemo.train.losses import Target, distillation_loss, sum_label_losses
 from faceemo.train.state import TrainState
 
 Sums = dict[str, jax.Array]
@@ -58,12 +58,13 @@ def make_train_step(
             features instead of images (see `faceemo.train.feature_cache`), to which only dropout
             applies.
         augmentation: A level, a key of `faceemo.config.AUGMENTATIONS`.
-        class_weights: float32 [C], factors of the images' losses. The weighted sum is divided by
-            the number of images, as Keras does, not by the sum of weights.
+        class_weights: float32 [C], factors of the images' losses; if a target is shared among
+            classes, each one's part has its own. The weighted sum is divided by the number of
+            images, as Keras does, not by the sum of weights.
         axis_name: Name of the mapped device axis.
         label_smoothing: Share of each target that is spread over all classes (Szegedy et al. 2016).
         erasing: Probability that a part of an image is erased.
-        mixing: How each image is mixed with its partner, or None. Both labels then count, for loss
+        mixing: How each image is mixed with its partner, or None. Both targets then count, for loss
             and accuracy, by their image's share, and the step takes a `MixedBatch`.
         ema: Decay of the parameters' moving average; 0 if the state has none.
         distillation: The teachers, whose probabilities are a part of the targets, or None. Class
@@ -128,7 +129,7 @@ def make_train_step(
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, param_labels, state.params, updates)
         predicted = logits.argmax(-1)
-        hits = sum(((predicted == labels) * share).sum() for labels, share in shown.targets)
+        hits = sum(((predicted == one.labels) * one.share).sum() for one in shown.targets)
         trained = list_trained(param_labels, gradients)
         sums = {
             "loss": jax.lax.psum(value, axis_name) * count,
@@ -151,13 +152,12 @@ class TrainingInputs(NamedTuple):
     Attributes:
         inputs: float32 [B, S, S, 3], or the features in the batch.
         keys: PRNG keys [B] for each image's dropout.
-        targets: Pairs of labels int32 [B] and their shares float32 [B] of each image's loss: 0 for
-            padding, 1 for a plain image, between 0 and 1 for a mixed one.
+        targets: One target of every image, or two where images are mixed.
     """
 
     inputs: jax.Array
     keys: jax.Array
-    targets: list[tuple[jax.Array, jax.Array]]
+    targets: list[Target]
 
 
 def training_inputs(
@@ -177,7 +177,7 @@ def training_inputs(
     those of `make_train_step`; without `erasing` and `mixing`, images are neither erased nor mixed.
     """
     keys = image_keys(state.rng, epoch, batch.index)
-    images, targets = batch.images, [(batch.labels, batch.mask)]
+    images, targets = batch.images, [Target(batch.labels, batch.mask, batch.targets)]
     if preprocessing is None:
         return TrainingInputs(images, _split_keys(keys)[:, 1], targets)
     images = _augment(images, keys, model.image_size, augmentation, erasing)
@@ -188,8 +188,8 @@ def training_inputs(
         others = _augment(partner.images, partner_keys, model.image_size, augmentation, erasing)
         images, share = mix(images, others, _fold_in(keys, _MIXING), mixing)
         targets = [
-            (batch.labels, batch.mask * share),
-            (partner.labels, batch.mask * (1 - share)),
+            Target(batch.labels, batch.mask * share, batch.targets),
+            Target(partner.labels, batch.mask * (1 - share), partner.targets),
         ]
     return TrainingInputs(preprocess(images, preprocessing), _split_keys(keys)[:, 1], targets)
 

@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo.data.pipeline import Batch, Split, epoch_batches
+from faceemo.data.votes.targets import use_votes
 
 # Keeps the draws of partners apart from those of the order, which have the same seed and epoch.
 _STREAM = 1
@@ -44,6 +45,7 @@ class MixedBatch(NamedTuple):
     labels: Any
     mask: Any
     index: Any  # pyright: ignore[reportIncompatibleMethodOverride]
+    targets: Any
     partner: Batch
 
 
@@ -64,8 +66,16 @@ def add_partners(
         index = np.where(real, chosen[batch.index], -1).astype(np.int32)
         images = split.images[index] * real.reshape(-1, *[1] * (split.images.ndim - 1))
         labels = split.labels[index] * real
-        other = Batch(images.astype(split.images.dtype), labels.astype(np.int32), batch.mask, index)
-        yield MixedBatch(*batch, other)
+        yield MixedBatch(
+            *batch,
+            partner=Batch(
+                images=images.astype(split.images.dtype),
+                labels=labels.astype(np.int32),
+                mask=batch.mask,
+                index=index,
+                targets=None if split.targets is None else split.targets[index] * real[:, None],
+            ),
+        )
 
 
 def training_batches(
@@ -73,12 +83,15 @@ def training_batches(
 ) -> Iterator[Batch | MixedBatch]:
     """Yields the training batches of an epoch, with partners if mixing is configured.
 
+    The labels and targets in them are those of the epoch, see `use_votes`.
+
     Args:
         split: The training split.
         config: The run's configuration.
         epoch: The epoch's number, from 0.
         start: Number of batches that are skipped, see `epoch_batches`.
     """
+    split = use_votes(split, config, epoch)
     batches = epoch_batches(
         split,
         config.batch_size,

@@ -96,7 +96,7 @@ def test_pairs_do_not_depend_on_the_batch_size():
             np.testing.assert_array_equal(other.labels[real], split.labels[other.index[real]])
             assert (other.index[~real] == -1).all()
             assert not other.images[~real].any()
-            assert [leaf.dtype for leaf in batch[:4]] == [leaf.dtype for leaf in other]
+            assert [leaf.dtype for leaf in batch[:4]] == [leaf.dtype for leaf in other[:4]]
             for one, two in zip(batch.index[real], other.index[real], strict=True):
                 assert pairs.setdefault(one, two) == two
     assert len(pairs) == 23

@@ -18,8 +18,22 @@ from tests.support.train.tiny import GREY, SIZE, make_model, make_split
 WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
 
 
-def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, noise=0.5, **recipe):
-    """Trains on one batch, cut over `devices`; returns the first state, those after, last sums."""
+def train(
+    batch,
+    *,
+    devices,
+    steps=3,
+    ema=0.0,
+    mixing=None,
+    optimizer=None,
+    noise=0.5,
+    split=None,
+    **recipe,
+):
+    """Trains on one batch, cut over `devices`; returns the first state, those after, last sums.
+
+    Partners are taken from `split`, by default the images of `make_batch`.
+    """
     model = make_model(noise=noise)
     variables = model.init(0)
     variable_labels = freezing.label_variables(model, variables)
@@ -41,7 +55,7 @@ def train(batch, *, devices, steps=3, ema=0.0, mixing=None, optimizer=None, nois
     average = init_ema(variables, variable_labels) if ema else None
     start = TrainState.create(variables, optimizer, 5, average)
     if mixing:
-        (batch,) = add_partners([batch], make_split(8, 3), 5, 2)
+        (batch,) = add_partners([batch], split or make_split(8, 3), 5, 2)
     return start, *run(step, start, batch, devices, steps)
 
 
