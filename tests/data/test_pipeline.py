@@ -29,7 +29,9 @@ def test_every_image_comes_once_with_its_own_label(n, batch_size, seed):
     split = make_split(n)
     batches = list(pipeline.epoch_batches(split, batch_size, seed=seed, epoch=3))
     assert len(batches) == pipeline.steps_per_epoch(n, batch_size)
-    images, labels, mask, index = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert all(batch.targets is None for batch in batches)
+    parts = zip(*(batch[:4] for batch in batches), strict=True)
+    images, labels, mask, index = (np.concatenate(part) for part in parts)
     assert all(len(batch.images) == batch_size for batch in batches)
     assert set(mask.tolist()) <= {0.0, 1.0}
     real = mask == 1
