@@ -24,7 +24,12 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import convolutions, image_terms, run_folders
-from faceemo.train.checkpoint.checkpoints import Checkpoints, find_recipe, load_recipe
+from faceemo.train.checkpoint.checkpoints import (
+    Checkpoints,
+    find_recipe,
+    load_recipe,
+    refuse_other_configuration,
+)
 from faceemo.train.checkpoint.progress import explain_finished, is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
@@ -46,7 +51,10 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """
     if not parallel.on_first(run_folders.is_run)(workdir):
         dead_features.refuse_known(config)
-    convolutions.choose(config, find_recipe(workdir))
+    found = find_recipe(workdir)
+    # Before the data, which another configuration would prepare again.
+    refuse_other_configuration(workdir, config, found)
+    convolutions.choose(config, found)
     # Before the data, which may take long, so that missing weights are reported at once.
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
@@ -132,6 +140,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     """
     columns = slices.read_columns(groups) if groups else None
     recipe = load_recipe(workdir)
+    refuse_other_configuration(workdir, config, recipe)
     convolutions.choose(config, recipe)
     splits = load_images.load(config)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])

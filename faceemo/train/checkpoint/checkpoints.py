@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import traverse_util
+from ml_collections import ConfigDict
 
 from faceemo import staging
 from faceemo.config import MAY_DIFFER, complete
@@ -30,7 +31,7 @@ from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.checkpoint import image_terms, recipe_differences, run_folders
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
-from faceemo.train.checkpoint.provenance import CONVOLUTIONS
+from faceemo.train.checkpoint.provenance import CONVOLUTIONS, describe_configuration
 from faceemo.train.checkpoint.series import Series
 from faceemo.train.ema import use_ema
 from faceemo.train.freezing import FREEZE, TRAIN
@@ -253,6 +254,26 @@ def load_recipe(workdir: Path) -> dict[str, Any]:
             fix="name the folder of a trained run, or train one first with faceemo train",
         )
     return recipe
+
+
+def refuse_other_configuration(
+    workdir: Path, config: ConfigDict, found: dict[str, Any] | None
+) -> None:
+    """Refuses a run's folder for what is known before any image is loaded or prepared.
+
+    Args:
+        workdir: The run's folder.
+        config: The configuration of the run that is asked for.
+        found: The recipe of the run that is there (`find_recipe`), or None.
+
+    Raises:
+        UserError: If the configuration or the classes of the run that is there are others.
+    """
+    own = describe_configuration(config)
+    known = {name: value for name, value in (found or {}).items() if name in own}
+    if found and recipe_differences.describe(own, known, _fixed_fields):
+        # With images that are not known yet, their places are named as well if these differ.
+        _refuse_other_run(workdir, own | {"data": {}}, known | {"data": found["data"]})
 
 
 # These fields change neither the meaning of the weights nor the steps already taken.

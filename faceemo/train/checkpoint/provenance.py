@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from faceemo.config import classes_of
 from faceemo.data.pipeline import Split
 from faceemo.data.votes.counting import DISTRIBUTION, SAMPLED
 from faceemo.models.layers import onednn
@@ -40,19 +41,16 @@ def make_recipe(
         teachers: One entry per teacher, see `faceemo.train.distillation.Teacher.to_dict`.
         own_terms: Source and terms of the run's own images, see `image_terms.read_own`.
     """
-    # The length of a schedule shapes every step.
-    horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
     digests = {name: digest_split(splits[name]) for name in ("train", "validation")}
     terms = image_terms.collect([weights, *teachers])
     terms |= {digests["train"]: own_terms} if own_terms else {}
     return {
-        "config": config.to_dict(),
+        **describe_configuration(config),
         "classes": list(splits["train"].classes),
         "preprocessing": preprocessing.to_dict(),
         "weights": dict(weights),
         "data": digests,
         **_digest_votes(config, splits["train"]),
-        **horizon,
         **({"teachers": list(teachers)} if teachers else {}),
         **({image_terms.FIELD: terms} if terms else {}),
         **({CONVOLUTIONS: ONEDNN} if onednn.in_use() else {}),
@@ -61,6 +59,13 @@ def make_recipe(
             **{name: importlib.metadata.version(name) for name in _VERSIONED},
         },
     }
+
+
+def describe_configuration(config: ConfigDict) -> dict[str, Any]:
+    """Returns the part of a recipe that follows from the configuration alone."""
+    # The length of a schedule shapes every step.
+    horizon = {} if config.schedule == "constant" else {"schedule_epochs": config.epochs}
+    return {"config": config.to_dict(), "classes": list(classes_of(config)), **horizon}
 
 
 def find_ancestors(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:

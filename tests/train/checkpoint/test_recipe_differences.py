@@ -2,8 +2,10 @@
 
 import pytest
 
+from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.train.checkpoint.checkpoints import _refuse_other_run
+from faceemo.train.checkpoint.checkpoints import _refuse_other_run, refuse_other_configuration
+from faceemo.train.checkpoint.provenance import describe_configuration
 
 DIGEST = "0123456789abcdef" * 4
 RUN = {
@@ -55,3 +57,23 @@ def test_what_differs_is_named_without_digests(tmp_path, changes, words):
     assert words in said
     assert DIGEST not in said
     assert len(said) < 500
+
+
+def test_what_the_configuration_alone_tells_is_refused_before_the_images_are_loaded(tmp_path):
+    made = make_config("mobilenet", "0,source=faces,test_share=0.1")
+    found = describe_configuration(made) | {"data": {"train": DIGEST, "validation": DIGEST}}
+    moved = make_config("mobilenet", "0,source=moved,test_share=0.1,epochs=9")
+    for there in (None, found):  # no run, and a run whose images may have moved only
+        refuse_other_configuration(tmp_path, moved, there)
+    other = make_config("mobilenet", "0,source=other,test_share=0.2")
+    with pytest.raises(UserError) as refused:
+        refuse_other_configuration(tmp_path, other, found)
+    assert (
+        "a run with the images of faces (this run: other); test_share=0.1 (this run: 0.2). "
+        in str(refused.value)
+    )
+    longer = make_config("mobilenet", "best,epochs=9")
+    with pytest.raises(UserError, match=r"schedule_epochs=20 \(this run: 9\)"):
+        refuse_other_configuration(
+            tmp_path, longer, describe_configuration(make_config("mobilenet", "best")) | {"data": {}}
+        )
