@@ -229,8 +229,8 @@ def _fit(
                 run_log.warn(f"{warning}. Later epochs with this fault are marked 'collapsed'")
                 warned = True
     writer.close()
-    if finished is None and (end := explain_end(progress.history, config)):
-        print(end)
+    if finished is None:
+        print(explain_end(progress.history, config))
     last = parallel.unreplicate(state)
     after = {"params": last.params, "batch_stats": last.batch_stats}
     print(freezing.audit(variable_labels, start.variables, after))

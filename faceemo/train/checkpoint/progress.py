@@ -78,16 +78,12 @@ def is_finished(history: Sequence[dict[str, Any]], config: ConfigDict) -> bool:
     return len(history) - _watched_epoch(history, config.patience_metric) >= config.patience
 
 
-def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str | None:
+def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str:
     """Returns why a finished run ended, and how to train it further if that may help, in one line.
 
     Args:
         history: One row per finished epoch.
         config: The run's configuration.
-
-    Returns:
-        The line; None if the run ended with its last epoch, an earlier one was better, and the
-        validation loss did not fall any more.
     """
     done, best = len(history), best_epoch(history)
     losses = [row["validation/loss"] for row in history]
@@ -100,15 +96,20 @@ def explain_end(history: Sequence[dict[str, Any]], config: ConfigDict) -> str | 
             f"(patience={config.patience}). {_describe_loss(history, watched)} The best accuracy "
             f"is that of epoch {best}{advice}"
         )
-    if best < done and losses[-1] > min(losses):
-        return None
-    end = f"ends after epoch {done}, its last and its best so far"
-    if best < done:
-        end = (
-            f"ends after epoch {done}, its last, with the best accuracy in epoch {best}, but "
-            f"validation loss was lowest in the last epoch ({losses[-1]:.4f})"
+    end = f"ends after epoch {done} of {config.epochs}"
+    if best == done:
+        return f"{end}, its best so far. {_advise_longer(history, config)}"
+    end = f"{end}. The best accuracy is that of epoch {best}"
+    if losses[-1] == min(losses):
+        return (
+            f"{end}, but validation loss was lowest in the last epoch ({losses[-1]:.4f}). "
+            f"{_advise_longer(history, config)}"
         )
-    return f"{end}. {_advise_longer(history, config)}"
+    lowest = int(np.argmin(losses))
+    return (
+        f"{end}. Validation loss has risen from {losses[lowest]:.4f} in epoch {lowest + 1} to "
+        f"{losses[-1]:.4f}: training longer is unlikely to help"
+    )
 
 
 def explain_finished(

@@ -52,7 +52,12 @@ def test_patience_counts_epochs_since_the_best_of_its_metric(rows, metric, finis
             ("validation loss has not improved since epoch 2", "rose meanwhile",
              "best accuracy is that of epoch 2"),
         ),
-        (FALLING, {"epochs": 4}, ("best accuracy in epoch 2", "again with epochs=8: it goes on")),
+        (
+            FALLING,
+            {"epochs": 4},
+            ("ends after epoch 4 of 4. The best accuracy is that of epoch 2, but validation loss "
+             "was lowest in the last epoch (0.7000)", "again with epochs=8: it goes on"),
+        ),
         (FALLING[:2], {"epochs": 2}, ("its best so far", "again with epochs=4: it goes on")),
         (
             FALLING[:2],
@@ -68,7 +73,6 @@ def test_the_end_is_explained_with_how_to_go_on(rows, changes, parts):
 
 def test_a_stop_whose_loss_rose_does_not_advise_to_train_longer():
     said = explain_end(RISING, tiny_config(epochs=9, patience=2))
-    assert said is not None
     assert "training longer is unlikely to help" in said
     assert "To train longer" not in said
 
@@ -85,5 +89,8 @@ def test_a_finished_run_says_how_to_train_it_longer_or_anew(tmp_path):
     assert explain_finished(FALLING[:3], config, tmp_path / "run") is None
 
 
-def test_a_run_that_is_past_its_best_needs_no_advice():
-    assert explain_end(RISING, tiny_config(epochs=4, patience=0)) is None
+def test_a_run_that_is_past_its_best_is_not_advised_to_train_longer():
+    assert explain_end(RISING, tiny_config(epochs=4, patience=0)) == (
+        "ends after epoch 4 of 4. The best accuracy is that of epoch 2. Validation loss has risen "
+        "from 0.9000 in epoch 2 to 1.2000: training longer is unlikely to help"
+    )

@@ -75,5 +75,7 @@ def test_what_the_configuration_alone_tells_is_refused_before_the_images_are_loa
     longer = make_config("mobilenet", "best,epochs=9")
     with pytest.raises(UserError, match=r"schedule_epochs=20 \(this run: 9\)"):
         refuse_other_configuration(
-            tmp_path, longer, describe_configuration(make_config("mobilenet", "best")) | {"data": {}}
+            tmp_path,
+            longer,
+            describe_configuration(make_config("mobilenet", "best")) | {"data": {}},
         )
