@@ -67,10 +67,13 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
     terms = image_terms.read_own(config, root)
     recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers, terms)
-    warning = check_inherited_images(recipe)
+    warning, note = check_inherited_images(recipe), None
     if warning and parallel.is_first():
-        warning = _list_seen(warning, recipe, splits, root, workdir)
-        run_log.warn(warning)
+        warning, note = _list_seen(warning, recipe, splits, root, workdir)
+        if warning:
+            run_log.warn(warning)
+        else:
+            print(f"note        {note}")
     checkpoints = Checkpoints(workdir, recipe)
     if checkpoints.has_only_best():
         history = checkpoints.history()
@@ -92,6 +95,11 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     summary["calibration"] = fitted
     if warning:
         summary["warnings"]["origin"] = warning
+    elif note:
+        del summary["warnings"]["origin"]
+        summary["notes"] = {"origin": note}
+        if not summary["warnings"]:
+            del summary["warnings"]
     with staging.file(workdir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     page = evaluation.write_report(
@@ -188,7 +196,7 @@ def open_test(workdir: Path, *, again: bool = False) -> None:
 
 def _list_seen(
     warning: str, recipe: dict[str, Any], splits: dict[str, Split], root: Path, workdir: Path
-) -> str:
+) -> tuple[str | None, str | None]:
     """Lists images that `builtin` may have learned in the run's folder; says how many they are.
 
     Args:
@@ -199,18 +207,21 @@ def _list_seen(
         workdir: The run's folder.
 
     Returns:
-        The warning in these terms. It is the same for all runs on the same images.
+        The warning in these terms, and None; or None and a note instead, if the run learns from
+        `builtin` alone and no more images are found than chance gives. All runs on the same images
+        have the same text.
     """
     scored = [path for name in ("validation", "test") for path in splits[name].paths]
     seen = seen_by_builtin.find_seen(recipe, ledger.read(root), scored)
     if seen is None:
-        return warning
+        return warning, None
     seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen, root)
     place = f"{seen_by_builtin.NAME} in the run's folder"
     found = seen_by_builtin.describe(seen, len(scored), place)
-    if seen_by_builtin.is_only_origin(recipe):
-        return f"this run learns from '{builtin.NAME}': {found}"
-    return f"{warning}. {found}"
+    if not seen_by_builtin.is_only_origin(recipe):
+        return f"{warning}. {found}", None
+    found = f"this run learns from '{builtin.NAME}': {found}"
+    return (found, None) if seen_by_builtin.exceeds_chance(seen, len(scored)) else (None, found)
 
 
 def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:

@@ -51,6 +51,11 @@ def is_only_origin(recipe: Mapping[str, Any]) -> bool:
     return provenance.find_other_images(recipe).keys() == {known.images}
 
 
+def exceeds_chance(seen: Sequence[Row], images: int) -> bool:
+    """Returns whether `find_seen` found more than chance gives; see `describe`."""
+    return wilson_interval(len(seen), images)[0] > _BY_CHANCE[0] / _BY_CHANCE[1]
+
+
 def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) -> str:
     """Describes what `find_seen` found: the share, whether chance explains it, and what to do.
 
@@ -59,22 +64,30 @@ def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) 
         images: How many images were looked at, from 1.
         place: The file that lists them, if any.
     """
-    low, high = wilson_interval(len(seen), images)
-    chance_low, chance_high = wilson_interval(*_BY_CHANCE)
-    if low > chance_high:
-        verdict = (
-            "this is more, so accuracy on them is too high. Fix: leave these images out, or judge "
-            "on others"
+    if not seen:
+        return (
+            f"none of the {images:,} images that are scored resembles a training image of "
+            f"'{builtin.NAME}'"
         )
-    elif high < chance_low:
-        verdict = "this is less, so nothing needs to be done"
+    low, high = wilson_interval(len(seen), images)
+    chance = _BY_CHANCE[0] / _BY_CHANCE[1]
+    if exceeds_chance(seen, images):
+        remove = (
+            "remove these files from your images (the list has their paths as source_path), or "
+        )
+        verdict = (
+            f"this is more, so accuracy on them is too high. Fix: {remove if place else ''}judge "
+            "on other images"
+        )
+    elif high < chance:
+        verdict = "this is less"
     else:
-        verdict = "this is no more than chance gives, so nothing needs to be done"
-    listed = f" (listed in {place})" if place and seen else ""
+        verdict = f"this may be chance, because the interval includes {chance:.1%}"
+    listed = f" (listed in {place})" if place else ""
     return (
         f"{len(seen):,} of the {images:,} images that are scored ({len(seen) / images:.1%}, 95% "
         f"interval {low:.1%} to {high:.1%}) resemble training images of '{builtin.NAME}'{listed}. "
-        f"Of other photographs of faces {_BY_CHANCE[0] / _BY_CHANCE[1]:.1%} do by chance; {verdict}"
+        f"Of other photographs of faces {chance:.1%} do by chance; {verdict}"
     )
 
 

@@ -49,7 +49,7 @@ def evaluate(
     if split == "test":
         held_out.record_opening(workdir)
     predictions = predict(trained, images, split)
-    _warn_of_seen(trained, config, images, workdir / seen_by_builtin.NAME)
+    _tell_of_seen(trained, config, images, workdir / seen_by_builtin.NAME)
     heat = gradcam.make_heat(trained.model, trained.preprocessing, trained.variables)
     evaluated = evaluation.Evaluation(predictions, trained.best_epoch, heat)
     # 1 stands for a network without a temperature
@@ -125,7 +125,7 @@ def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions
     config = ConfigDict(recipe["config"])
     _refuse_other_classes(network, trained, recipe["classes"], str(run))
     splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
-    _warn_of_seen(trained, config, splits[split], None)
+    _tell_of_seen(trained, config, splits[split], None)
     chosen = digest_split(splits[split]) == trained.recipe["data"].get(calibration.SPLIT)
     return predict(trained, splits[split], split), chosen
 
@@ -159,10 +159,13 @@ def _refuse_other_classes(
     )
 
 
-def _warn_of_seen(
+def _tell_of_seen(
     trained: TrainedModel, config: ConfigDict, images: Split, place: Path | None
 ) -> None:
-    """Warns of images that `builtin` has learned, and lists them in `place` unless that is None."""
+    """Tells of images that `builtin` has probably learned, and warns if chance gives fewer.
+
+    They are listed in `place` unless that is None.
+    """
     root = data.dataset_root(config)
     rows = ledger.read(root)
     seen = seen_by_builtin.find_seen(trained.recipe, rows, images.paths)
@@ -171,4 +174,8 @@ def _warn_of_seen(
     if place:
         staging.make_folder(place.parent)
         seen_by_builtin.write_list(place, seen, root)
-    print(f"warning: {seen_by_builtin.describe(seen, len(images), place)}", file=sys.stderr)
+    described = seen_by_builtin.describe(seen, len(images), place)
+    if seen_by_builtin.exceeds_chance(seen, len(images)):
+        print(f"warning: {described}", file=sys.stderr)
+    else:
+        print(f"note        {described}")

@@ -49,16 +49,18 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
 
 
 def test_the_share_is_compared_with_that_of_chance():
-    """Chance gives 232 of 4,881 other faces that resemble training images: 4.2% to 5.4%."""
+    """Of 4,881 other faces 232 resemble training images by chance, 4.75%."""
     (found, *_) = make_rows()
-    verdicts = {(0, 48): "no more than chance", (5, 48): "no more than chance",
-                (6, 48): "leave these images out", (48, 48): "leave these images out",
-                (5, 1000): "this is less"}  # fmt: skip
+    may_be, fix = "the interval includes 4.8%", "Fix: remove these files from your images"
+    verdicts = {(1, 48): may_be, (5, 48): may_be, (60, 1000): may_be, (6, 48): fix,
+                (61, 1000): fix, (48, 48): fix, (5, 1000): "this is less"}  # fmt: skip
     for (seen, images), verdict in verdicts.items():
         low = stats.binomtest(seen, images).proportion_ci(method="wilson").low
-        assert (low > 0.0538) == ("leave" in verdict)
-        assert verdict in seen_by_builtin.describe([found] * seen, images)
+        assert (low > 232 / 4881) == (verdict == fix)
+        assert verdict in seen_by_builtin.describe([found] * seen, images, "seen.csv")
+        assert seen_by_builtin.exceeds_chance([found] * seen, images) == (verdict == fix)
     assert "(10.4%, 95% interval 4.5% to 22.2%)" in seen_by_builtin.describe([found] * 5, 48)
+    assert "none of the 48 images" in seen_by_builtin.describe([], 48)
 
 
 def test_builtin_is_the_only_origin_unless_another_run_is_behind_the_weights():
