@@ -15,7 +15,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 
 UNKNOWN = "unknown"
 LEAKED, CLEAN = "leaked", "not leaked"
@@ -57,16 +57,11 @@ def make_groupings(
         rows: The whole ledger, joined by path.
         rules: Rules by which images were kept.
         split: Name of the split.
-        columns: The user's groups (`read_columns`).
+        columns: The user's groups by the paths of the predictions (`match_columns`).
 
     Returns:
         The groupings, without those in which every image is unknown.
-
-    Raises:
-        UserError: If a column names none of the images.
     """
-    for values in (columns or {}).values():
-        _refuse_other_paths(values, predictions.paths, split)
     known = {row.path: row for row in rows}
     records = [known.get(path) for path in predictions.paths]
     pixels = predictions.images.reshape(len(records), -1)
@@ -178,7 +173,10 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
         UserError: If the file does not exist, lacks columns or rows, names an image twice, or has a
             column of more than 20 values.
     """
-    fix = "give a CSV with the column path ('validation/happy/7.jpg') and columns of groups"
+    fix = (
+        "give a CSV with the column path ('validation/happy/7.jpg', or the path in your source) "
+        "and columns of groups"
+    )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
@@ -223,15 +221,42 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _refuse_other_paths(values: Mapping[str, str], paths: Sequence[str], split: str) -> None:
-    if values.keys().isdisjoint(paths):
-        raise UserError(
-            expected=f"paths of the {len(paths):,} images of {split}, such as {paths[0]!r}, in the "
-            "file of groups",
-            found=f"{len(values):,} others, such as {next(iter(values))!r}",
-            fix="write paths as the report's predictions.csv does (test/happy/7.jpg), or "
-            "choose the --split that the images belong to",
-        )
+def match_columns(
+    columns: Mapping[str, Mapping[str, str]], paths: Sequence[str], names: Sequence[str], split: str
+) -> dict[str, dict[str, str]]:
+    """Finds the images that a user's file of groups names, by either of their two paths.
+
+    Args:
+        columns: The user's groups (`read_columns`). Their paths are all of the one form or all of
+            the other; of a file that mixes both, the more frequent form counts.
+        paths: Paths of the images as a `Split` has them.
+        names: Their paths in the user's source.
+        split: Name of the split.
+
+    Returns:
+        The groups by the paths as a `Split` has them.
+
+    Raises:
+        UserError: If a column names none of the images.
+    """
+    forms = [dict(zip(map(escape_name, form), paths, strict=True)) for form in (paths, names)]
+    found = {}
+    for column, values in columns.items():
+        written = {escape_name(path): group for path, group in values.items()}
+        known = [
+            {form[path]: group for path, group in written.items() if path in form} for form in forms
+        ]
+        found[column] = max(known, key=len)
+        if not found[column]:
+            examples = dict.fromkeys((repr(paths[0]), repr(names[0])))
+            raise UserError(
+                expected=f"paths of the {len(paths):,} images of {split}, such as "
+                f"{' or '.join(examples)}, in the file of groups",
+                found=f"{len(values):,} others, such as {next(iter(values))!r}",
+                fix="write paths as the columns path or source_path of the report's "
+                "predictions.csv have them, or choose the --split that the images belong to",
+            )
+    return found
 
 
 def _make_grouping(by: str, about: str, names: Sequence[str], order: Sequence[str]) -> Grouping:

@@ -26,8 +26,8 @@ MODES = {
 SPLITS = ("validation", "test")
 SPLIT_HELP = "the split that is reported on"
 GROUPS_HELP = (
-    "a CSV with the column path ('test/happy/7.jpg') and columns of groups, by which the report "
-    "divides the images"
+    "a CSV with the column path ('test/happy/7.jpg', or the image's path in your source) and "
+    "columns of groups, by which the report divides the images"
 )
 COORDINATOR_HELP = (
     "to train in several processes, given to each: HOST:PORT of the first one; or 'auto' where JAX "

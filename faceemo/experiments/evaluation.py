@@ -86,6 +86,27 @@ def _refuse_empty(split: Split, name: str) -> None:
         )
 
 
+def match_groups(
+    columns: dict[str, dict[str, str]] | None, config: ConfigDict, images: Split, split: str
+) -> dict[str, dict[str, str]] | None:
+    """Finds the images of a user's file of groups (`slices.match_columns`), if there is one.
+
+    Args:
+        columns: The user's groups (`slices.read_columns`), or None.
+        config: The run's configuration.
+        images: The images of the split.
+        split: Name of the split, 'validation' or 'test'.
+
+    Raises:
+        UserError: If a column names none of the images, or there are none.
+    """
+    if columns is None:
+        return None
+    _refuse_empty(images, split)
+    names, _ = source_paths.name_in_source(data.dataset_root(config), images.paths)
+    return slices.match_columns(columns, images.paths, names, split)
+
+
 def predict(
     model: Model,
     preprocessing: Preprocessing,

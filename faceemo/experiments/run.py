@@ -151,6 +151,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     refuse_other_configuration(workdir, config, recipe)
     convolutions.choose(config, recipe)
     splits = load_images.load(config)
+    columns = evaluation.match_groups(columns, config, splits[split], split)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])
     checkpoints = Checkpoints(
         workdir,

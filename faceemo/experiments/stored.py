@@ -46,6 +46,7 @@ def evaluate(
     columns = slices.read_columns(groups) if groups else None
     trained = trained_model.read(network)
     images = load_images(network, trained, config)[split]
+    columns = evaluation.match_groups(columns, config, images, split)
     if split == "test":
         held_out.record_opening(workdir)
     predictions = predict(trained, images, split)

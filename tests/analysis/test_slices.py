@@ -149,13 +149,29 @@ def test_groups_of_other_images_are_refused(predictions, tmp_path):
     columns = slices.read_columns(file)
     message = (
         rf"expected paths of the 120 images of test, such as '{predictions.paths[0]}'.*"
-        r"found 2 others, such as '/home/me/faces/7.jpg'.*test/happy/7.jpg.*--split"
+        r"found 2 others, such as '/home/me/faces/7.jpg'.*source_path.*--split"
     )
+    paths = predictions.paths
     with pytest.raises(UserError, match=message):
-        slices.make_groupings(predictions, rows_of(predictions), Rules(), "test", columns)
-    columns["age"][predictions.paths[5]] = "old"
+        slices.match_columns(columns, paths, paths, "test")
+    columns["age"][paths[5]] = "old"
+    columns = slices.match_columns(columns, paths, paths, "test")
     groupings = slices.make_groupings(predictions, rows_of(predictions), Rules(), "test", columns)
     assert groupings[-1].names.count("old") == 1, "one image in common is enough"
+
+
+def test_groups_may_name_images_by_their_paths_in_the_source():
+    """The first image's path is the second one's name in the source, as after a renaming."""
+    paths, names = (
+        ("test/a/1.jpg", "test/b/1.jpg", "test/b/2.jpg"),
+        ("b/9.jpg", "test/a/1.jpg", "\xe9"),
+    )
+    columns = {"age": dict(zip(names, ("old", "young", "both"), strict=True))}
+    assert slices.match_columns(columns, paths, names, "test") == {
+        "age": dict(zip(paths, ("old", "young", "both"), strict=True))
+    }
+    with pytest.raises(UserError, match=r"such as 'test/a/1\.jpg' or 'b/9\.jpg', in the file"):
+        slices.match_columns({"age": {"x": "old"}}, paths, names, "test")
 
 
 @pytest.mark.parametrize(
