@@ -95,7 +95,7 @@ def run_mode(
         action = _load(mode, config, workdir, split, groups)
         compile_cache.enable()
         # Beside a mistyped command's images there must be no log.
-        if mode == "train" or (mode == "evaluate" and run_folders.is_run(workdir)):
+        if mode in ("train", "lr_find") or (mode == "evaluate" and run_folders.is_run(workdir)):
             from faceemo.train import parallel
 
             if parallel.is_first():
@@ -107,8 +107,17 @@ def run_mode(
             run_log.tell(f"stopped and saved in {workdir}; the same command resumes it")
             raise SystemExit(interrupt.EXIT_CODE) from None
         except KeyboardInterrupt:
-            run_log.tell(f"\nstopped; the same command resumes from what {workdir} holds")
+            run_log.tell(f"\n{_describe_interruption(mode, workdir)}")
             raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _describe_interruption(mode: str, workdir: Path) -> str:
+    """Says what an interruption without saving leaves, and what the same command then does."""
+    if mode != "train":
+        return "stopped; the same command starts again"
+    if run_folders.is_run(workdir):
+        return f"stopped; the same command resumes from what {workdir} holds"
+    return "stopped; nothing had been trained yet; the same command starts again"
 
 
 def _load(

@@ -57,6 +57,12 @@ _LR_FIND = (
     faceemo lr-find my_faces/
 """
     + _TARGET
+    + """
+For images of your own name the folder, as above: they are then prepared as `faceemo train` prepares
+them, and in the same place. A configuration with --source fills the folder of --data-dir instead,
+which is data unless you name another. train.log in the run's folder has the tables of a
+preparation.
+"""
 )
 _STOPPED = "75 after Ctrl-C or SIGTERM, once the state is saved"
 _CODES = f"0 if all was done; {FAILURE_CODES}"

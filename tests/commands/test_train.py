@@ -76,6 +76,16 @@ def test_a_shortened_warm_up_is_said_at_the_start():
     assert "warm-up" not in modes._heading(make_config("mobilenet", "best"), False)
 
 
+def test_an_interruption_says_what_the_same_command_does(tmp_path):
+    """A folder that holds only the log of a run has nothing to resume from."""
+    (tmp_path / "train.log").touch()
+    begun = modes._describe_interruption("train", tmp_path)
+    assert begun == "stopped; nothing had been trained yet; the same command starts again"
+    (tmp_path / "latest" / "3").mkdir(parents=True)
+    assert "resumes from what" in modes._describe_interruption("train", tmp_path)
+    assert "starts again" in modes._describe_interruption("evaluate", tmp_path)
+
+
 @pytest.mark.slow
 def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatch, capsys):
     drawn = sample.write_zip(tmp_path, seed=5, counts=sample.MIN_COUNTS | {"train": 60})
