@@ -67,6 +67,9 @@ def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):
     assert read(Path(BUILTIN)).classes == CLASSES
     with pytest.raises(UserError, match="a folder without either"):
         read(tmp_path / BUILTIN)
+    (tmp_path / BUILTIN / "train.log").touch()
+    with pytest.raises(UserError, match=r"a run that has not finished an epoch.*its train command"):
+        read(tmp_path / BUILTIN)
 
 
 def test_its_mistyped_name_is_suggested(tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
 from faceemo.models.weights.mismatches import find_mismatches
+from faceemo.train import run_log
 from faceemo.train.checkpoint import run_folders
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
 from faceemo.train.checkpoint.model_file import NAME, resolve_builtin, stored_file
@@ -213,6 +214,12 @@ def read(path: Path) -> TrainedModel:
     if path.is_dir() and _is_run(path):
         return TrainedModel.from_run(path)
     run_folders.refuse_folder_of_runs(path)
+    if path.is_dir() and (path / run_log.NAME).is_file():
+        raise UserError(
+            expected=f"a trained network at {path}",
+            found="a run that has not finished an epoch",
+            fix=f"give its train command again, or {run_folders.advise()}",
+        )
     run = next((run for run in path.parents[:2] if path.is_dir() and _is_run(run)), None)
     raise UserError(
         expected=f"a run's folder or a stored network ({NAME}) at {path}",
