@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from faceemo import errors
+from faceemo.assets import builtin
 from faceemo.commands.network import add_classes, add_network, add_search, expand
 from faceemo.commands.parser import (
     FAILURE_CODES,
@@ -14,6 +15,7 @@ from faceemo.commands.parser import (
     whole_number,
 )
 from faceemo.inference.formats import FORMATS
+from faceemo.train.checkpoint import model_file, run_folders
 
 _PREDICT = """Predicts the emotions of the faces in images, videos or a webcam's frames.
 
@@ -143,11 +145,13 @@ def _find_inputs(name: str, options: argparse.Namespace, webcam: int | None = No
             faces stand beside --crops.
     """
     if not options.inputs and webcam is None:
+        network = _names_network(options.run)
+        words = [str(options.run) if network else builtin.NAME, _example(options.run)]
         raise errors.UserError(
             expected="a network, then files or folders"
             + (", or --webcam INDEX" if name == "predict" else ""),
-            found=f"'{options.run}' alone",
-            fix=f"name both: faceemo {name} builtin {_example(options.run)}",
+            found=f"{'the network ' * network}'{options.run}' alone",
+            fix=f"name both: faceemo {name} {shlex.join(words)}",
         )
     _refuse_search_of_crops(options)
     return expand(options.inputs)
@@ -175,9 +179,14 @@ def _refuse_search_of_crops(options: argparse.Namespace) -> None:
         )
 
 
+def _names_network(path: Path) -> bool:
+    """Returns whether a path names a trained network: a run's folder, a stored one, or builtin."""
+    return model_file.names_stored(path) or run_folders.is_run(path)
+
+
 def _example(path: Path) -> str:
     """Returns the path of an image for an example: the user's if a file was named first."""
-    return shlex.quote(str(path)) if path.is_file() and path.suffix != ".npz" else "photo.jpg"
+    return str(path) if path.is_file() and path.suffix != ".npz" else "photo.jpg"
 
 
 _SOME_UNREADABLE = (

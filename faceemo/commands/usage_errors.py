@@ -22,8 +22,24 @@ def translate(message: str, parser: argparse.ArgumentParser) -> UserError:
             break
     else:
         expected, found = f"what {parser.prog} takes", message
-    fix = f"correct the command; {parser.prog} --help describes it"
+    advice = "correct the command"
+    if re.search(_REQUIRED, message) and (example := _find_example(parser)):
+        advice = f"write for example {example}"
+    fix = f"{advice}; {parser.prog} --help describes it"
     return UserError(expected=expected, found=found, fix=fix)
+
+
+def _find_example(parser: argparse.ArgumentParser) -> str | None:
+    """Returns the first command line in a command's description, without a comment."""
+    found = re.search(
+        rf"^    ({re.escape(parser.prog)} .+)$", parser.description or "", re.MULTILINE
+    )
+    return found[1] if found else None
+
+
+def _refuse_missing(match: re.Match[str], parser: argparse.ArgumentParser) -> tuple[str, str]:
+    names = [_MEANINGS.get(name, name) for name in match[1].split(", ")]
+    return f"{', then '.join(names)} after {parser.prog}", "none"
 
 
 def _refuse_choice(match: re.Match[str], parser: argparse.ArgumentParser) -> tuple[str, str]:
@@ -49,6 +65,13 @@ def _refuse_value(match: re.Match[str], parser: argparse.ArgumentParser) -> tupl
     return f"{kinds.get(match[2], f'a {match[2]}')} as {match[1]}", match[3]
 
 
+_REQUIRED = r"^the following arguments are required: (.*)$"
+# What commands take in the place of a name in their usage.
+_MEANINGS = {
+    "CONFIG": "what to train (a configuration, the folder of a run, or images)",
+    "RUN": "a network (the folder of a run, a model.npz or 'builtin')",
+    "OTHER": "another run to compare with",
+}
 # Patterns of argparse's messages, and of those that faceemo's own types of arguments raise.
 _TRANSLATIONS: tuple[tuple[str, _Translation], ...] = (
     (r"^(?:argument (.*?): )?invalid choice: '(.*?)' \(choose from (.*)\)$", _refuse_choice),
@@ -70,10 +93,7 @@ _TRANSLATIONS: tuple[tuple[str, _Translation], ...] = (
         r"^argument (.*?): not allowed with argument (.*)$",
         lambda match, parser: (f"{match[1]} or {match[2]}", "both"),
     ),
-    (
-        r"^the following arguments are required: (.*)$",
-        lambda match, parser: (f"{match[1]} after {parser.prog}", "none"),
-    ),
+    (_REQUIRED, _refuse_missing),
     (
         r"^one of the arguments (.*) is required$",
         lambda match, parser: (f"one of {match[1].replace(' ', ', ')}", "none"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo.config import argument, classes, validation
+from faceemo.config import argument, classes, field_words, validation
 from faceemo.config.backbones import ARCHS, BACKBONES
 from faceemo.config.fields import BY_NAME, FIELDS, FORMER_DEFAULTS
 from faceemo.config.variants import VARIANTS
@@ -48,7 +48,10 @@ def make_config(arch: str, arg: str | None = None, *, typed: str | None = None) 
     variant, overrides = argument.parse(arg)
     config = _defaults(arch, variant)
     for field, text in overrides.items():
-        kind = check_field(field, f"{typed or f'configs/{arch}.py'}:{variant},{{field}}={text}")
+        example = f"{typed or f'configs/{arch}.py'}:{variant},{{field}}={text}"
+        if field_words.are_overrides():
+            example = f"--overrides {{field}}={text}"
+        kind = check_field(field, example)
         config[field] = argument.convert_text(field, text, kind)
     return validate(config)
 

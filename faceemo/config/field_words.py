@@ -57,6 +57,11 @@ def spelled(form: _Form) -> Iterator[None]:
         _form.reset(token)
 
 
+def are_overrides() -> bool:
+    """Returns whether the command in use takes fields as `as_override` writes them."""
+    return _form.get() is as_override
+
+
 def form_of_process() -> _Form:
     """Returns the form for `faceemo.main`: `as_override` in a run of a sweep, else `as_flag`."""
     return as_override if IN_SWEEP in os.environ else as_flag

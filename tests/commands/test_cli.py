@@ -64,7 +64,22 @@ def test_the_options_of_train_are_all_fields_with_their_meaning_and_default():
         (["train", "vgg16:7", "--epochs", "few"], "a whole number as --epochs; found 'few'"),
         (["prepare", "--until", "sreen"], "did you mean 'screen'?"),
         (["predict", "builtin", "--evry", "2"], "did you mean --every?"),
-        (["train"], "expected CONFIG after faceemo train; found none"),
+        (
+            ["train"],
+            "expected what to train (a configuration, the folder of a run, or images) after "
+            "faceemo train; found none. Fix: write for example faceemo train my_faces/;",
+        ),
+        (
+            ["serve"],
+            "expected a network (the folder of a run, a model.npz or 'builtin') after "
+            "faceemo serve; found none. Fix: write for example faceemo serve builtin;",
+        ),
+        (
+            ["compare", "builtin"],
+            "expected another run to compare with after faceemo compare; "
+            "found none. Fix: write for example faceemo compare checkpoints/vgg16-7 ",
+        ),
+        (["export"], "then --format, then --out, then --faces after faceemo export; found none"),
         (["--verson"], "did you mean --version?"),
         (["--image-size", "96", "train", "vgg16"], "put options after the command"),
         (["setup.py"], "faceemo predict builtin setup.py"),
@@ -82,7 +97,9 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
     ("words", "message"),
     [
         (["predict", "a photo.jpg"], "faceemo predict builtin 'a photo.jpg'"),
-        (["predict", "model.npz"], "faceemo predict builtin photo.jpg"),
+        (["predict", "model.npz"], "faceemo predict model.npz photo.jpg"),
+        (["predict", "a run"], "faceemo predict 'a run' photo.jpg"),
+        (["explain", "builtin"], "'builtin' alone. Fix: name both: faceemo explain builtin photo"),
         (["explain", "a photo.jpg"], "faceemo explain builtin 'a photo.jpg'"),
         (["predict", "builtin", "nothing.jpg"], "nothing at nothing.jpg"),
         (
@@ -90,6 +107,7 @@ def test_a_mistake_gets_a_suggestion_and_exit_code_2(capsys, monkeypatch, words,
             "number from 0 on as --webcam; found '-1'",
         ),
         (["explore", "--seed", "x"], "a whole number from 0 on as --seed; found 'x'"),
+        (["sweep", "--overrides", "epoch=2"], "Fix: write --overrides epochs=2"),
         (["sweep", "--seeds", "0"], "a whole number from 1 on as --seeds; found '0'"),
         (["evaluate", "a photo.jpg"], "found 'a photo.jpg', a file of another kind"),
         (["evaluate", "empty"], "found 'empty', an empty folder"),
@@ -101,6 +119,7 @@ def test_what_does_not_fit_gets_one_line(tmp_path, capsys, monkeypatch, words, m
     (tmp_path / "a photo.jpg").touch()
     (tmp_path / "model.npz").touch()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "a run" / "best" / "7").mkdir(parents=True)
     code, text = give(capsys, *words)
     assert code == 2
     assert message in text.splitlines()[-1]
