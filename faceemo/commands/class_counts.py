@@ -1,13 +1,15 @@
 """The classes of images of one's own: their names, and how many images each split has of them."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faceemo.config import ARCHS, class_map_of, classes_of, make_config
 from faceemo.config.classes import name_key, name_problems, normalize_name
+from faceemo.config.field_words import spell
 from faceemo.data.source.layout import Layout
-from faceemo.errors import UserError
+from faceemo.errors import UserError, escape_name
 
 # With fewer, no share of them can be set aside that would tell anything.
 MIN_IMAGES = 5
@@ -43,9 +45,21 @@ def count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]]
     return counts
 
 
-def refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuses images that cannot be learned from: one class, unusable names, too few of a class."""
+def refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]], layout: Layout) -> None:
+    """Refuses images that cannot be learned from: one class, unusable names, too few of a class.
+
+    Args:
+        path: The source.
+        counts: Images by split and class (`count`).
+        layout: The layout of the source, in which every class is, also those left out.
+
+    Raises:
+        UserError: If they cannot be learned from.
+    """
     train = counts["train"]
+    if absent := [label for label in train if not any(split[label] for split in counts.values())]:
+        found = collections.Counter(image.label for image in layout.destinations.values())
+        _refuse_absent(path, absent, found)
     if len(train) < 2:
         raise UserError(
             expected=f"a folder of images for each of two classes or more in {path}",
@@ -58,10 +72,28 @@ def refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]]) -> None:
             found="; ".join(wrong),
             fix="rename these folders",
         )
-    if few := [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]:
+    few = [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]
+    enough = [label for label, count in train.items() if count >= MIN_IMAGES]
+    if few:
+        advice = "add images"
+        if len(enough) > 1:
+            advice += f", or train on the others ({spell('classes', '+'.join(enough))})"
         raise UserError(
             expected=f"at least {MIN_IMAGES} training images of each class in {path}",
             found=", ".join(few),
-            fix="add images, or name the classes to train on (--classes calm+angry); if these "
-            "folders are no classes, name the folder that holds those of the classes",
+            fix=f"{advice}; if these folders are no classes, name the folder that holds those of "
+            "the classes",
         )
+
+
+def _refuse_absent(path: Path, absent: Sequence[str], found: Mapping[str, int]) -> None:
+    """Refuses classes that the user named and for which there is no folder."""
+    there = ", ".join(f"{escape_name(name)} {found[name]:,}" for name in sorted(found))
+    names = [normalize_name(name) for name in sorted(found) if not name_problems([name])]
+    same = f"{names[0] if names else 'joy'}={absent[0]}"
+    raise UserError(
+        expected=f"a folder of training images for each class that you named in {path}",
+        found=f"none for {', '.join(absent)}; there are {there}",
+        fix=f"name folders that exist ({spell('classes', '+'.join(names))}), or map their names "
+        f"({spell('class_map', same)})",
+    )

@@ -6,7 +6,7 @@ import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -33,15 +33,43 @@ _IMAGES_PER_SECOND = 52
 # Sizes at which the network that comes with faceemo was trained, pixels.
 IMAGE_SIZE, NATIVE_SIZE = 128, 48
 _MEASURED = 200  # images whose size is read
+_FIELDS = "{}"
+
+
+class Reason(NamedTuple):
+    """A reason of a choice, or a fact about the images that led to it.
+
+    Attributes:
+        text: The reason. `_FIELDS` in it stands for those of its fields that the user did not set.
+        fields: The fields that it explains. It is dropped if the user set all of them; a fact
+            without fields always remains.
+    """
+
+    text: str
+    fields: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A choice: the fields that it sets, and its reason in words."""
+    """A choice: the fields that it sets, and its reasons in words."""
 
     title: str
     fields: dict[str, Any]
-    reason: str
+    reasons: tuple[Reason, ...]
+
+    def explain(self, given: Collection[str]) -> str:
+        """Returns the reasons that remain beside fields that the user set, on one line.
+
+        Args:
+            given: Names of fields that the user set.
+        """
+        replaced = ", ".join(name for name in self.fields if name in given)
+        parts = [f"{replaced} as you gave it"] if replaced else []
+        for reason in self.reasons:
+            left = [name for name in reason.fields if name not in given]
+            if left or not reason.fields:
+                parts.append(reason.text.replace(_FIELDS, " and ".join(left)))
+        return "; ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +101,7 @@ class Chosen:
         lines = []
         for choice in self.choices:
             fields = " ".join(f"{name}={self.config[name]}" for name in choice.fields)
-            replaced = ", ".join(name for name in choice.fields if name in self.given)
-            reason = f"{replaced} as you gave it" if replaced else choice.reason
-            lines.append(f"{choice.title:<9} {fields}: {reason}")
+            lines.append(f"{choice.title:<9} {fields}: {choice.explain(self.given)}")
         return lines
 
     def _command(self, workdir: Path) -> list[str]:
@@ -164,14 +190,14 @@ class _Images:
         source = sources.find(Path(data_dir), path, from_within=False)
         layout = source.layout(class_counts.find_known_names(given))
         counts = class_counts.count(layout, given)
-        class_counts.refuse_too_few(path, counts)
+        class_counts.refuse_too_few(path, counts, layout)
         classes = "+".join(counts["train"])
         return cls(
             path=path,
             name=name,
             layout=layout,
             counts=counts,
-            classes=Choice("classes", {"classes": classes}, _describe_classes(source, counts)),
+            classes=Choice("classes", {"classes": classes}, _explain_classes(source, counts)),
             sizes=_choose_sizes(source, layout),
             data=_choose_data(path, data_dir, counts),
         )
@@ -198,13 +224,18 @@ def _make_name(path: Path) -> str:
     return "-".join(parts).replace(",", "_")
 
 
-def _describe_classes(source: Source, counts: Mapping[str, Mapping[str, int]]) -> str:
+def _explain_classes(source: Source, counts: Mapping[str, Mapping[str, int]]) -> tuple[Reason, ...]:
     total = sum(sum(split.values()) for split in counts.values())
     listed = ", ".join(f"{label} {count:,}" for label, count in counts["train"].items())
     whose = "for training" if "validation" in counts else "for training and validation"
     empty = _find_empty(source, counts["train"])
-    left_out = f"; {format_examples(empty)} without an image is left out" if empty else ""
-    return f"the names in {source.path}; {total:,} images, {whose} {listed}{left_out}"
+    reasons = (
+        Reason(f"the names in {source.path}", ("classes",)),
+        Reason(f"{total:,} images, {whose} {listed}"),
+    )
+    if empty:
+        reasons += (Reason(f"{format_examples(empty)} without an image is left out"),)
+    return reasons
 
 
 def _find_empty(source: Source, classes: Collection[str]) -> list[str]:
@@ -228,8 +259,11 @@ def _choose_sizes(source: Source, layout: Layout) -> Choice:
     return Choice(
         "sizes",
         {"image_size": IMAGE_SIZE, "native_size": NATIVE_SIZE},
-        f"those of faceemo's network; half of the images have {side:,} pixels or more on the "
-        "shorter side; each image is used whole, so it should show little besides the face",
+        (
+            Reason(f"{_FIELDS} as in faceemo's network", ("image_size", "native_size")),
+            Reason(f"the median shorter side of the images is {side:,} pixels"),
+            Reason("each image is used whole, so it should show little besides the face"),
+        ),
     )
 
 
@@ -274,13 +308,19 @@ def _choose_recipe(images: int) -> tuple[str, tuple[Choice, Choice]]:
             Choice(
                 "network",
                 weights | {"unfreeze": "all"},
-                "all blocks train, from the network that comes with faceemo",
+                (
+                    Reason("the network that comes with faceemo knows emotions", ("weights",)),
+                    Reason(f"with more than {FEW_IMAGES:,} images all blocks train", ("unfreeze",)),
+                ),
             ),
             Choice(
                 "training",
                 {"augmentation": "mid", "epochs": _EPOCHS_OF_ALL},
-                f"the recipe 'best'; with about {images:,} training images it takes about "
-                f"{minutes:,.0f} minutes on two CPU cores",
+                (
+                    Reason("the recipe 'best'", ("augmentation",)),
+                    Reason(f"about {images:,} training images"),
+                    Reason(f"takes about {minutes:,.0f} minutes on two CPU cores", ("epochs",)),
+                ),
             ),
         )
     steps = -(-images // _BATCH_SIZE)
@@ -289,26 +329,35 @@ def _choose_recipe(images: int) -> tuple[str, tuple[Choice, Choice]]:
         Choice(
             "network",
             weights | {"unfreeze": "0", "augmentation": "none"},
-            "the network that comes with faceemo knows emotions; few images train its head alone, "
-            "and their features are computed once",
+            (
+                Reason("the network that comes with faceemo knows emotions", ("weights",)),
+                Reason("with few images the head alone trains", ("unfreeze",)),
+                Reason("without augmentation features are computed once", ("augmentation",)),
+            ),
         ),
         Choice(
             "training",
             {"epochs": epochs, "patience": 10, "batch_size": _BATCH_SIZE, "learning_rate": 1e-3},
-            f"about {steps} steps an epoch, of about {images:,} training images, before near "
-            "copies and others are left out",
+            (
+                Reason(f"about {steps} steps an epoch", ("batch_size",)),
+                Reason(
+                    f"about {images:,} training images, before near copies and others are left out"
+                ),
+            ),
         ),
     )
 
 
 def _choose_data(path: Path, data_dir: str, counts: Mapping[str, Mapping[str, int]]) -> Choice:
     fields: dict[str, Any] = {"policy": "strict"}
-    reason = "no near copy of a validation image is in train"
+    reasons = [Reason("no near copy of a validation image is in train", ("policy",))]
     if "validation" not in counts:
         fields["validation_share"] = _validation_share(counts)
-        reason = f"{path} has no validation split, so a share of each class is set aside; {reason}"
+        made = f"{path} has no validation split, so a share of each class is set aside"
+        reasons.insert(0, Reason(made))
+    reasons.append(Reason(f"{path} is only read"))
     fields |= {"source": str(path), "data_dir": data_dir}
-    return Choice("data", fields, f"{reason}; {path} is only read")
+    return Choice("data", fields, tuple(reasons))
 
 
 def _validation_share(counts: Mapping[str, Mapping[str, int]]) -> float:

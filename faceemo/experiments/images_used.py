@@ -54,7 +54,7 @@ def _describe_loss(config: ConfigDict, kept: Sequence[Row]) -> str:
                 f"the network sees {config.image_size}, so more need {spell('image_size')} and "
                 f"{spell('native_size')}"
             )
-        parts.append(f"half of the files have {side:,} or more on the shorter side ({how})")
+        parts.append(f"the median shorter side of the files is {side:,} pixels ({how})")
     if colour := sum(row.mode is not None and row.mode not in _GREY for row in kept):
         parts.append(
             f"{colour:,} of {len(kept):,} files are in colour, which no field keeps: all networks "
@@ -69,7 +69,7 @@ def _describe_coarseness(images: int) -> str:
         return ""
     low, high = wilson_interval(images // 2, images)
     return (
-        f"few for validation: one image is {100 / images:.1f} points of accuracy, and its 95% "
-        f"interval reaches up to {50 * (high - low):.0f} points either way "
+        f"few for validation: one image is {100 / images:.1f} points of accuracy. The accuracy's "
+        f"95% interval reaches up to {50 * (high - low):.0f} points either way "
         f"({spell('patience_metric', 'loss')} stops by the loss, which is finer)"
     )

@@ -52,7 +52,7 @@ def test_a_folder_per_class_is_all_that_is_needed(here):
     assert "75 images, for training and validation Angry 20" in text
     assert "about 60 training images, before near copies" in text
     assert "'empty' without an image" in text
-    assert "48 pixels" in text
+    assert "the median shorter side of the images is 48 pixels" in text
 
 
 @pytest.mark.parametrize(("few", "variant"), [(own_images.FEW_IMAGES, 0), (5, "best")])
@@ -82,8 +82,24 @@ def test_an_option_replaces_a_choice_and_is_marked(here):
     assert classes_of(chosen.config) == ("calm", "angry"), "in the user's order"
     assert chosen.config.image_size == 64
     text = "\n".join(chosen.explain(here))
-    assert "image_size=64 native_size=48: image_size as you gave it" in text
-    assert "classes=calm+angry: classes as you gave it" in text
+    assert (
+        "image_size=64 native_size=48: image_size as you gave it; native_size as in faceemo's "
+        "network; the median shorter side of the images is 48 pixels; each image is used whole"
+        in text
+    )
+    assert "classes=calm+angry: classes as you gave it; 12 images, for training" in text
+
+
+def test_the_reasons_of_other_choices_remain_beside_an_option(here):
+    write(here / "faces", calm=6, angry=6)
+    _, _, network, training, _, _ = choose(
+        here / "faces", augmentation="low", batch_size=8
+    ).explain(here)
+    assert network.endswith(
+        "augmentation=low: augmentation as you gave it; the network that comes with faceemo knows "
+        "emotions; with few images the head alone trains"
+    )
+    assert ": batch_size as you gave it; about 10 training images, before" in training
 
 
 def test_names_are_mapped_before_they_are_counted(here):
@@ -102,13 +118,13 @@ def test_splits_that_are_there_are_used(here):
     chosen = choose(here / "set")
     assert "validation_share" not in "".join(chosen.explain(here))
     assert "26 images, for training angry 9, calm 9" in chosen.explain(here)[0]
-    assert "about 18 training images" in chosen.choices[3].reason
+    assert "about 18 training images" in chosen.explain(here)[3]
 
 
 def test_shares_that_the_user_gives_count_for_the_training_images(here):
     write(here / "set", calm=50, angry=50)
     chosen = choose(here / "set", validation_share=0.3, test_share=0.3)
-    assert "about 3 steps an epoch, of about 40 training images" in chosen.choices[3].reason
+    assert "about 3 steps an epoch; about 40 training images" in chosen.explain(here)[3]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +170,14 @@ def test_two_sets_never_share_a_folder(here):
     ("counts", "message"),
     [
         ({"calm": 9}, "two classes or more in .*; found one class: calm"),
-        ({"calm": 9, "angry": 2}, "at least 5 training images of each class.*; found angry 2"),
+        (
+            {"calm": 9, "angry": 2},
+            "at least 5 training images of each class.*; found angry 2. Fix: add images; if",
+        ),
+        (
+            {"calm": 9, "sad": 9, "odd": 2},
+            "Fix: add images, or train on the others .classes=calm.sad",
+        ),
         ({"train__calm": 9, "train__angry": 9, "val__calm": 3}, "no image in 'validation/angry'"),
         ({"2019__calm": 9, "2020__angry": 9}, "several sets side by side: '2019/', '2020/'"),
         ({"a+b": 9, "c": 9}, r"names can be.*found 'a\+b' has '\+', which sep"),
@@ -166,6 +189,16 @@ def test_what_is_no_set_of_classes_is_refused_in_one_error(here, counts, message
     write(here / "set", **counts)
     with pytest.raises(UserError, match=message):
         choose(here / "set")
+
+
+def test_a_class_without_a_folder_is_refused_with_those_that_exist(here):
+    write(here / "set", calm=9, happy=6)
+    message = (
+        r"each class that you named in set; found none for angry; there are calm 9, happy 6\. Fix: "
+        r"name folders that exist \(classes=calm\+happy\)"
+    )
+    with pytest.raises(UserError, match=message):
+        choose(Path("set"), classes="happy+angry")
 
 
 def test_images_beside_the_folders_of_the_classes_are_refused(here):

@@ -28,8 +28,9 @@ def test_what_is_left_out_is_counted_by_reason():
 @pytest.mark.parametrize(
     ("side", "mode", "arg", "parts"),
     [
-        (400, "RGB", "0,image_size=128", ("48x48 grey", "400 or more", "native_size=128 keeps",
-                                          "1 of 1 files are in colour", "no field keeps")),
+        (400, "RGB", "0,image_size=128", ("48x48 grey", "side of the files is 400 pixels",
+                                          "native_size=128 keeps", "1 of 1 files are in colour",
+                                          "no field keeps")),
         (96, "L", "0,image_size=128", ("native_size=96 keeps",)),
         (96, "L", "0,image_size=48", ("the network sees 48, so more need image_size",)),
         (48, "CMYK", "0,image_size=128", ("48x48 grey pixels: 1 of 1 files are in colour",)),
