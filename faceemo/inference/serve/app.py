@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import faceemo
+from faceemo.errors import suggestion
 from faceemo.inference.predictor import Predictor
 from faceemo.inference.serve import pages, upload
 from faceemo.inference.serve.errors import ApiError, make_busy_error
@@ -30,6 +31,7 @@ _FORM_SCHEMA = {
     "required": [upload.FIELD],
     "properties": {upload.FIELD: _FILE_SCHEMA},
 }
+_PARAMETERS = ("heat", "crops")  # those of /api/predict, both true or false
 _ERRORS = {
     400: "the request is not a form with exactly one file",
     403: "a page of another site sent the request",
@@ -37,7 +39,7 @@ _ERRORS = {
     413: "the file has too many bytes, or the image too many pixels",
     415: "the content of the file is not an image in an accepted format",
     421: "the host name is not one of this server's",
-    422: "the image is damaged, or a query parameter is invalid",
+    422: "the image is damaged, or a query parameter is unknown or invalid",
     503: "the server is busy, or took too long; Retry-After says when to try again",
 }
 
@@ -109,6 +111,7 @@ def make_app(
             Query(description="Whether the whole image is one face: no other is searched for."),
         ] = False,
     ) -> PredictResponse:
+        _refuse_unknown_parameters(request)
         if max(active.count, worker.queue_size) >= limits.max_requests:
             await upload.drain(request)
             raise make_busy_error(f"{limits.max_requests} requests in progress")
@@ -128,6 +131,23 @@ def make_app(
     for path, file in pages.make_static_files(info, app.openapi()).items():
         app.add_api_route(path, _make_static_handler(file), include_in_schema=False)
     return SecurityMiddleware(app, allowed_hosts, allow_ip_hosts=allow_ip_hosts)
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """Refuses a query parameter that /api/predict does not have.
+
+    Raises:
+        ApiError: If there is one.
+    """
+    unknown = next((name for name in request.query_params if name not in _PARAMETERS), None)
+    if unknown is not None:
+        raise ApiError(
+            422,
+            "malformed",
+            expected=f"no query parameters but {' and '.join(_PARAMETERS)}",
+            found=f"'{unknown[:80]}'{suggestion(unknown[:80], _PARAMETERS)}",
+            fix="correct it, or leave it out",
+        )
 
 
 class _ActiveRequests:
@@ -198,13 +218,14 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def handle_validation_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        details = ", ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        refused = {str(one["loc"][-1]): str(one["input"])[:80] for one in error.errors()}
+        names = " and ".join(refused)
         body = ApiError(
             422,
             "malformed",
-            expected="query parameters as /api describes them",
-            found=details[:200],
-            fix="correct them",
+            expected=f"true or false as the query parameter {names}",
+            found=", ".join(f"{name}={text}" for name, text in refused.items()),
+            fix=f"write {'&'.join(f'{name}=true' for name in refused)}, or leave out {names}",
         ).body
         return JSONResponse(body, 422)
 

@@ -160,7 +160,12 @@ def test_a_malformed_request_is_refused(api, request_):
 
 def test_an_invalid_query_parameter_is_refused(api):
     body = check_error(api.predict(crop_png(0), "?heat=perhaps"), 422, "malformed")
-    assert "heat" in body["found"]
+    assert body["message"] == (
+        "expected true or false as the query parameter heat; found heat=perhaps. Fix: write "
+        "heat=true, or leave out heat"
+    )
+    body = check_error(api.predict(crop_png(0), "?heta=true"), 422, "malformed")
+    assert body["found"] == "'heta' (did you mean 'heat'?)"
 
 
 def test_an_endless_body_is_refused_and_not_kept_in_memory(api):
