@@ -144,7 +144,8 @@ def _load_faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
         UserError: If no image can be read.
     """
     files = find_images(inputs)
-    images = load_images(files[:: -(-len(files) // _BATCH_FACES) or 1])
+    count = min(len(files), _BATCH_FACES)
+    images = load_images([files[number * len(files) // count] for number in range(count)])
     crops = [face.crop for image in images for face in predictor.find_faces(image, crops=True)]
     if not crops:
         raise UserError(
