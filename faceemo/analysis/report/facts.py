@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faceemo.analysis.theme.template import format_fact
+from faceemo.train.checkpoint import image_terms
 
 # Names of fields whose words do not speak for themselves.
 _NAMES = {
@@ -52,7 +53,11 @@ def describe(summary: Mapping[str, Any]) -> tuple[Facts, list[tuple[str, Facts]]
     facts: Facts = []
     tables = []
     for key, value in summary.items():
-        if isinstance(value, Mapping):
+        if key == image_terms.FIELD:
+            whose = _name_images(summary)
+            terms = [(whose.get(name, name), _text(name, one)) for name, one in value.items()]
+            tables.append((_name(key), terms))
+        elif isinstance(value, Mapping):
             exact = key == "config"
             rows = [
                 (name if exact else _name(name), _text(name, one)) for name, one in value.items()
@@ -61,6 +66,20 @@ def describe(summary: Mapping[str, Any]) -> tuple[Facts, list[tuple[str, Facts]]
         else:
             facts.append((_name(key), _text(key, value)))
     return facts, tables
+
+
+def _name_images(record: Mapping[str, Any]) -> dict[str, str]:
+    """Returns words for the images of a run and of those behind it, by the digest of the images.
+
+    Args:
+        record: The record of the run.
+    """
+    names = {}
+    for source in (record.get("weights", {}), *record.get("teachers", ())):
+        if trained := source.get("trained"):
+            names |= _name_images(trained)
+            names[trained["data"]["train"]] = f"images of {source['source']}"
+    return names | {record.get("data", {}).get("train", ""): "images of this run"}
 
 
 def _name(key: str) -> str:

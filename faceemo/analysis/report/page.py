@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from faceemo.analysis.calibration import BINS
 from faceemo.analysis.report import conflicts, facts, failures
 from faceemo.analysis.report.figures import Drawing
 from faceemo.analysis.report.results import Results
@@ -49,6 +50,7 @@ def render(results: Results, drawings: Sequence[Drawing]) -> str:
         calibration=results.calibration,
         votes=results.votes,
         conflicts=conflicts.list_conflicts(results.calibrated),
+        bins=BINS,
         facts=described,
         tables=tables,
     )

@@ -3,6 +3,21 @@
 from faceemo.analysis.report import facts
 
 
+def test_the_terms_of_images_stand_beside_the_network_that_learned_them():
+    behind = {"source": "faces.npz", "trained": {"data": {"train": "bb"}, "weights": {}}}
+    builtin = {"data": {"train": "aa"}, "weights": behind}
+    _, tables = facts.describe({
+        "image_terms": {"aa": "for research", "bb": "free", "cc": "mine", "dd": "unknown"},
+        "data": {"train": "cc"}, "weights": {"source": "builtin", "trained": builtin},
+    })  # fmt: skip
+    assert tables[0][1] == [
+        ("images of builtin", "for research"),
+        ("images of faces.npz", "free"),
+        ("images of this run", "mine"),
+        ("dd", "unknown"),
+    ]
+
+
 def test_facts_have_words_and_values():
     other = {"config": {"arch": "vgg16", "variant": 7, "seed": 5}, "data": {"train": "aa"}}
     described, tables = facts.describe({
