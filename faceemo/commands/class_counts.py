@@ -75,14 +75,13 @@ def refuse_too_few(path: Path, counts: Mapping[str, Mapping[str, int]], layout: 
     few = [f"{label} {count}" for label, count in train.items() if count < MIN_IMAGES]
     enough = [label for label, count in train.items() if count >= MIN_IMAGES]
     if few:
-        advice = "add images"
-        if len(enough) > 1:
-            advice += f", or train on the others ({spell('classes', '+'.join(enough))})"
+        names = "+".join(enough)
         raise UserError(
             expected=f"at least {MIN_IMAGES} training images of each class in {path}",
             found=", ".join(few),
-            fix=f"{advice}; if these folders are no classes, name the folder that holds those of "
-            "the classes",
+            fix="add images"
+            + (f", or train on the others ({spell('classes', names)})" if len(enough) > 1 else "")
+            + "; if these folders are no classes, name the folder that holds those of the classes",
         )
 
 
