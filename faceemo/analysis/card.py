@@ -28,6 +28,7 @@ _REASONS = {
     ledger.DUPLICATE: "duplicate",
     ledger.CONFLICT: "look-alikes with different labels",
     ledger.SUSPECT: "suspect label",
+    ledger.NO_MAJORITY: "the votes on it name no emotion",
 }
 
 

@@ -55,6 +55,11 @@ def run(tmp_path, predictions):
     return workdir, root
 
 
+def test_every_fate_has_its_words():
+    rows = [row(f"train/sad/{fate}.jpg", fate=fate) for fate in ledger.FATES]
+    assert sum(card._left_out(rows).values()) == len(ledger.FATES) - 1
+
+
 def tables(text):
     """Returns the rows of all tables, each as a list of cells."""
     lines = [line for line in text.splitlines() if line.startswith("|")]

@@ -28,6 +28,7 @@ from faceemo.data.prepare.sheet import (
     ORANGE,
     PALE,
     PURPLE,
+    SKY,
     VERMILION,
     Sheet,
     save_figure,
@@ -42,6 +43,7 @@ FATES = {  # colour and name of each fate, in the order of the stacked bars
     ledger.NO_FACE: (VERMILION, "no face"),
     ledger.UNREADABLE: (INK, "unreadable"),
     ledger.SUSPECT: (GREEN, "suspect label"),
+    ledger.NO_MAJORITY: (SKY, "no majority"),
 }
 _MAX_GROUPS = 60
 _MAX_MEMBERS = 6
@@ -118,7 +120,7 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     """
     counts = collections.Counter((row.split, row.label, row.fate) for row in rows)
     totals = collections.Counter((row.split, row.label) for row in rows)
-    figure = Figure(figsize=(11, 7.4), dpi=DPI)
+    figure = Figure(figsize=(13.2, 7.4), dpi=DPI)
     classes = ledger.list_classes(rows)
     out = sum(row.fate != ledger.KEPT for row in rows)
     summary = f"{len(rows) - out:,} of {len(rows):,} images are kept, {out:,} are left out"
@@ -145,7 +147,9 @@ def draw_fates(root: Path, rows: Sequence[Row], path: Path) -> None:
     for axes, _ in lost:
         axes.set_xlim(0, widest)
     left, right = (grid[0, side].get_position(figure).x0 for side in (0, 1))
-    scale = f"as a share of the class, drawn {1.25 / widest:.0f} times as wide as on the left"
+    scale = "as a share of the class"
+    if (times := round(1.25 / widest)) > 1:
+        scale += f", drawn {times} times as wide as on the left"
     figure.text(left, 0.85, "Kept", size=11, weight="bold", color=BLUE)
     figure.text(right, 0.85, "Left out", size=11, weight="bold", color=INK)
     figure.text(right + 0.075, 0.85, scale, size=8.5, color=GREY)

@@ -13,7 +13,7 @@ from faceemo.errors import escape_name
 
 # Okabe and Ito's colours, which can be told apart with any colour vision.
 BLUE, VERMILION, ORANGE, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#CC79A7"
-GREEN = "#009E73"
+GREEN, SKY = "#009E73", "#56B4E9"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#f1f1ee"
 DPI = 150
 

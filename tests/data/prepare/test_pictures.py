@@ -40,6 +40,11 @@ def test_samples_are_the_same_for_the_same_seed(prepared, tmp_path):
     assert not np.array_equal(a, c)
 
 
+def test_every_fate_has_its_colour_and_words():
+    assert set(pictures.FATES) == set(ledger.FATES)
+    assert len(set(pictures.FATES.values())) == len(ledger.FATES)
+
+
 @pytest.mark.parametrize("kept", [0, 40, 4000])
 def test_the_words_beside_the_bars_end_within_the_picture(kept, tmp_path, monkeypatch):
     fates = [fate for fate in pictures.FATES if fate != ledger.KEPT] + [ledger.KEPT] * kept
