@@ -18,17 +18,12 @@ from faceemo import errors
 from faceemo.analysis import predictions_csv
 from faceemo.analysis import seen_images as scored
 from faceemo.commands.images import add_rules, read_rules
-from faceemo.commands.parser import Parser
+from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.data.ledger import ledger, seen_elsewhere
 
 if __name__ == "__main__":
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: data)",
-    )
+    add_data_dir(parser)
     known = parser.add_mutually_exclusive_group(required=True)
     known.add_argument("--rows", help="rows of FER2013, such as 0-28708 or 5,7,100-200")
     known.add_argument("--trained", type=Path, help="file of rows, ranges or sha256, one per line")

@@ -11,7 +11,7 @@ mirror images. Every image counts once, for its closest twin. The labels are tho
 from pathlib import Path
 
 from faceemo import errors
-from faceemo.commands.parser import Parser
+from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.leaks import SPLIT_PAIRS
 from faceemo.data.ledger.rules import Rules
@@ -44,12 +44,7 @@ def main(root: Path, rules: Rules) -> None:
 
 if __name__ == "__main__":
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: data)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--near-distance", type=int, default=2, help="bits in which hashes differ (default: 2)"
     )

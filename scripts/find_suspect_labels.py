@@ -18,19 +18,14 @@ from pathlib import Path
 
 from faceemo import errors
 from faceemo.analysis.labels import embeddings, label_search, suspects
-from faceemo.commands.parser import Parser
+from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.config import ARCHS
 
 
 def main() -> None:
     """Searches for suspect labels and prints how good the judges are and where the page is."""
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: %(default)s)",
-    )
+    add_data_dir(parser)
     features = parser.add_mutually_exclusive_group()
     features.add_argument("--workdir", type=Path, help="folder of a finished run")
     features.add_argument("--arch", choices=ARCHS, help="a pretrained backbone")

@@ -12,7 +12,7 @@ from pathlib import Path
 from faceemo import errors
 from faceemo.analysis.labels import training_images
 from faceemo.assets import builtin
-from faceemo.commands.parser import Parser
+from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.measure import hashing
@@ -22,12 +22,7 @@ from faceemo.train.checkpoint import trained_model
 def main() -> None:
     """Writes the hashes and prints where they are."""
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: %(default)s)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--network",
         type=Path,

@@ -8,10 +8,9 @@ Without --sort the images are ordered by path. The last line counts the images t
 """
 
 import dataclasses
-from pathlib import Path
 
 from faceemo import errors
-from faceemo.commands.parser import Parser
+from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import tables
@@ -26,12 +25,7 @@ def _spell(name: str) -> str:
 
 if __name__ == "__main__":
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: data)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--fate", type=_spell, choices=ledger.FATES, help="only images with this fate"
     )

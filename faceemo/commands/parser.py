@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from faceemo import errors
@@ -95,6 +96,16 @@ def _with_dashes(words: Sequence[str]) -> list[str]:
         re.sub(r"^--[^=.]+", lambda match: match[0].replace("_", "-"), word) for word in words[:end]
     ]
     return [*options, *words[end:]]
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the folder of prepared data, which a script reads."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path("data"),
+        help="folder of the prepared data",
+    )
 
 
 def whole_number(text: str) -> int:

@@ -8,11 +8,11 @@ prediction is the label that was there before.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from faceemo.analysis.labels import embeddings, hog, judges, suspects
+from faceemo.commands.parser import add_data_dir
 from faceemo.data.ledger import ledger
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.source import archive
@@ -23,12 +23,7 @@ _SHARE = 0.1  # of the labels, which are changed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `scripts/benchmark.py labels`."""
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path("data"),
-        help="folder of the prepared data (default: %(default)s)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--rounds", type=int, default=5, help="draws of wrong labels (default: %(default)s)"
     )
