@@ -17,7 +17,7 @@ from faceemo.errors import UserError, closest, suggestion
 SPLITS = ("train", "validation", "test")
 # A run may be resumed with another value of these; of `epochs` too, unless a schedule ends with it.
 MAY_DIFFER = {
-    *("data_dir", "source", "patience", "patience_metric"),
+    *("data_dir", "source", "votes", "patience", "patience_metric"),
     *("checkpoint_every_steps", "cache_features"),
 }
 

@@ -54,7 +54,7 @@ class Run:
         return progress.is_finished(history, self.config) and all(
             recorded[field] == value
             for field, value in self.config.items()
-            if field not in MAY_DIFFER - {"data_dir", "source"}
+            if field not in MAY_DIFFER - {"data_dir", "source", "votes"}
         )
 
     def read_summary(self) -> dict[str, Any] | None:
