@@ -1,13 +1,14 @@
 """The list of images that the network that comes with faceemo has probably learned."""
 
 import csv
+import types
 
 from scipy import stats
 
 from faceemo.assets import builtin
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.source import source_paths
-from faceemo.experiments import seen_by_builtin
+from faceemo.experiments import run, seen_by_builtin
 from tests.support.data.rows import row
 
 KNOWN = TrainingHashes.read(builtin.TRAINING_HASHES)
@@ -61,6 +62,21 @@ def test_the_share_is_compared_with_that_of_chance():
         assert seen_by_builtin.exceeds_chance([found] * seen, images) == (verdict == fix)
     assert "(10.4%, 95% interval 4.5% to 22.2%)" in seen_by_builtin.describe([found] * 5, 48)
     assert "none of the 48 images" in seen_by_builtin.describe([], 48)
+
+
+def test_only_more_than_chance_is_a_warning_of_a_run(tmp_path, monkeypatch):
+    """Of two images that are scored one, or none, resembles a training image of builtin."""
+    monkeypatch.setattr(run.ledger, "read", lambda root: make_rows())
+    learned = {"trained": recipe(KNOWN.images)}
+    for paths, warns in ((["validation/sad/1.png"], True), (["validation/sad/2.png"], False)):
+        empty = types.SimpleNamespace(paths=())
+        splits = {"validation": types.SimpleNamespace(paths=paths), "test": empty}
+        warning, note = run._list_seen("w", recipe(**learned), splits, tmp_path, tmp_path)
+        assert (warning is not None, note is not None) == (warns, not warns)
+        assert "this run learns from 'builtin': " in (warning or note or "")
+        other = recipe(**learned) | {"teachers": [{"trained": recipe("a" * 64)}]}
+        warning, note = run._list_seen("w", other, splits, tmp_path, tmp_path)
+        assert ((warning or "")[:3], note) == ("w. ", None)
 
 
 def test_builtin_is_the_only_origin_unless_another_run_is_behind_the_weights():
