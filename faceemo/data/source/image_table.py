@@ -254,9 +254,10 @@ def _find(position: dict[str, int], names: Iterable[str]) -> int | None:
 
 
 def _count(table: str, number: int, column: str, text: str) -> int:
-    if not re.fullmatch(r"\s*[0-9]+(\.0*)?\s*", text):
+    match = re.fullmatch(r"\s*([0-9]{1,9})(\.0*)?\s*", text)
+    if not match:
         raise _bad_row(table, number, f"'{text.strip()[:40]}'", f"a whole number in {column}")
-    return int(float(text))
+    return int(match[1])
 
 
 def _bad_row(table: str, number: int, found: str, expected: str) -> UserError:

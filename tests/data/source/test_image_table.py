@@ -163,6 +163,8 @@ def test_drawn_splits_lose_no_image_and_do_not_follow_the_source(tmp_path):
         ("row,neutral,sad\n0,1\n", "2 fields"),
         ("row,neutral,sad\n0,1,many\n", "'many' in row 0"),
         ("row,neutral,sad\n0,1,-2\n", "'-2' in row 0"),
+        (f"row,neutral,sad\n0,1,{'9' * 5000}\n", "'9999"),
+        ("row,neutral,sad\n0,1,\u0663\n", "in row 0"),
         ("row,label\n0,sad\n", "numbers of votes"),
         ("row,neutral,sad\n900,1,2\n", "first row is about 900"),
         (b"row,neutral,sad\n0,\xff\xfe,1\n", "a csv of text"),
