@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from faceemo.analysis.calibration import find_bins
 from faceemo.analysis.predictions import Predictions
@@ -152,6 +151,9 @@ def _score_annotator(votes: Votes) -> dict[str, Any] | None:
     values = votes.human[np.isfinite(votes.human)].astype(np.float64)
     if not values.size:
         return None
+    # Takes half a second, which reports without votes need not wait for.
+    from scipy import stats
+
     mean, interval = float(values.mean()), None
     if values.size > 1 and values.std() > 0:
         low, high = stats.t.interval(0.95, values.size - 1, mean, stats.sem(values))

@@ -105,7 +105,8 @@ def compute(arch: str, size: int, precision: str, device: Any, gradients: Any | 
     config = make_config(arch, f"9,weights=none,image_size={size},dtype={dtype}")
     model = models.build(config)
     params, statistics = draw_variables(arch, size).values()
-    images, labels, *_ = run_steps.make_batch(_BATCH)
+    made = run_steps.make_batch(_BATCH)
+    images, labels = made.images, made.labels
 
     def loss(params: Any, statistics: Any, inputs: jax.Array) -> jax.Array:
         logits, _ = model.apply(params, statistics, inputs, train=True)

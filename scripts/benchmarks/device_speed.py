@@ -80,7 +80,8 @@ def measure_augmentation(
     level: str, size: int, batch: int, rounds: int, turn: float
 ) -> dict[str, Any]:
     """Measures how fast the first device enlarges and augments: 'seconds' and 'images' a call."""
-    images, _, _, index = jax.device_put(run_steps.make_batch(batch), jax.devices()[0])
+    made = jax.device_put(run_steps.make_batch(batch), jax.devices()[0])
+    images, index = made.images, made.index
 
     @jax.jit
     def run(images: jax.Array, epoch: jax.Array) -> jax.Array:

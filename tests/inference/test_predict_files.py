@@ -142,23 +142,20 @@ def test_videos_in_folders_are_predicted_too(predict, film, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "draw"),
+    "inputs",
     [
-        (["film.mp4"], "folder"),
-        (["photos"], "drawn.mp4"),
-        (["film.mp4", "photos/wall.png"], "folder"),
-        (["film.mp4", "photos/wall.png"], "drawn.mp4"),
-        (["film.mp4", "other.mp4"], "drawn.mp4"),
-        (["film.mp4", "other.mp4"], "folder"),
-        (["mixed"], "folder"),
-        (["photos", "--webcam", "0"], "drawn.mp4"),
-        (["film.mp4", "--webcam", "0"], "drawn.mp4"),
-        (["--webcam", "0"], "folder"),
+        ["photos"],
+        ["film.mp4", "photos/wall.png"],
+        ["film.mp4", "other.mp4"],
+        ["mixed"],
+        ["photos", "--webcam", "0"],
+        ["film.mp4", "--webcam", "0"],
     ],
 )
-def test_a_place_that_does_not_fit_the_inputs_is_refused(
-    photos, film, tmp_path, monkeypatch, capsys, inputs, draw
+def test_a_video_for_more_than_one_video_is_refused(
+    photos, film, tmp_path, monkeypatch, capsys, inputs
 ):
+    draw = "drawn.mp4"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         predict_files, "load", lambda _, **options: pytest.fail("the network was loaded")
