@@ -265,8 +265,9 @@ def _warn_of_choice(letters: Sequence[str], runs: Sequence[ComparedRun]) -> list
     return [
         "",
         f"the best epoch and the temperature of {_join(chosen)} were chosen on these images, "
-        f"those of {_join(others)} on others, so the comparison favours {_join(chosen)}; "
-        f"--split test is fair ({spell('test_share', 0.1)} for training makes such a split)",
+        f"those of {_join(others)} were not, so the comparison favours {_join(chosen)}; "
+        f"--split test is fair: train with {spell('test_share', 0.1)} in another --workdir, which "
+        "sets a test split aside, and evaluate that run with --split test first",
     ]
 
 

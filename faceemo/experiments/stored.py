@@ -84,7 +84,8 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
         UserError: If the classes of the images are others.
     """
     if config.source or config.dataset == "sample":
-        _refuse_other_classes(network, trained, classes_of(config), config.source or "the sample")
+        place = config.source or "the sample"
+        _refuse_other_classes(network, trained, classes_of(config), place, options=True)
         return data.load(config, native_size=trained.config.native_size, classes=trained.classes)
     root = data.dataset_root(config)
     rules = Record(root).inputs("dedupe").get("rules")
@@ -98,7 +99,7 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
     config.update({name: value for name, value in rules.items() if name in FIELDS})
     rows = ledger.read(root)
     classes = sorted({row.label for row in rows if row.fate == ledger.KEPT})
-    _refuse_other_classes(network, trained, classes, str(root))
+    _refuse_other_classes(network, trained, classes, str(root), options=True)
     from faceemo.data import builder  # which imports TensorFlow
 
     return builder.load(root, trained.config.native_size, trained.classes)
@@ -124,7 +125,7 @@ def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions
     trained = trained_model.read(network)
     recipe = load_recipe(run)
     config = ConfigDict(recipe["config"])
-    _refuse_other_classes(network, trained, recipe["classes"], str(run))
+    _refuse_other_classes(network, trained, recipe["classes"], str(run), options=False)
     splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
     _tell_of_seen(trained, config, splits[split], None)
     chosen = digest_split(splits[split]) == trained.recipe["data"].get(calibration.SPLIT)
@@ -144,12 +145,15 @@ def predict(trained: TrainedModel, images: Split, split: str) -> Predictions:
 
 
 def _refuse_other_classes(
-    network: Path, trained: TrainedModel, classes: Sequence[str], place: str
+    network: Path, trained: TrainedModel, classes: Sequence[str], place: str, options: bool
 ) -> None:
+    """Refuses images of other classes; `options` tells whether the command can select and map."""
     if set(classes) == set(trained.classes):
         return
     fix = "train a network on these classes (faceemo train)"
-    if set(classes) > set(trained.classes):
+    if not options:
+        fix = f"{fix}, and compare with that"
+    elif set(classes) > set(trained.classes):
         fix = f"leave the others out with {spell('classes', '+'.join(trained.classes))}, or {fix}"
     else:
         fix = f"map names with {spell('class_map', 'joy=happy')} if these mean the same, or {fix}"

@@ -66,8 +66,10 @@ def test_other_classes_are_one_error(classes, fix):
     trained = trained_model.read(BUILTIN)
     message = f"images of the classes of builtin: happy, .*found {', '.join(classes)} in x.*{fix}"
     with pytest.raises(UserError, match=message):
-        stored._refuse_other_classes(BUILTIN, trained, classes, "x")
-    stored._refuse_other_classes(BUILTIN, trained, trained.classes[::-1], "x")
+        stored._refuse_other_classes(BUILTIN, trained, classes, "x", options=True)
+    with pytest.raises(UserError, match=r"Fix: train .*, and compare with that$"):
+        stored._refuse_other_classes(BUILTIN, trained, classes, "x", options=False)
+    stored._refuse_other_classes(BUILTIN, trained, trained.classes[::-1], "x", options=True)
 
 
 def test_a_folder_that_is_not_prepared_is_one_error(tmp_path):
