@@ -86,6 +86,8 @@ def read_orientation(image: Image.Image) -> int:
 def set_orientation(image: Image.Image, orientation: int) -> None:
     """Sets what `read_orientation` returns for an image without metadata."""
     if orientation != _UPRIGHT:
+        # without it Pillow decodes a PNG, however large, to look for metadata behind its pixels
+        image.info.setdefault("exif", Image.Exif().tobytes())
         image.getexif()[_ORIENTATION] = orientation
 
 

@@ -298,3 +298,19 @@ def test_exif_that_begins_a_million_times_is_read_soon():
     content = png_with(chunk(b"eXIf", b"Exif\0\0" * 1_000_000 + exif_of(6)))
     assert metadata.separate(content)[1] == 6
     assert time.process_time() - begin < 5
+
+
+def test_the_size_of_a_turned_png_is_judged_before_its_pixels_are_decoded(monkeypatch):
+    """A PNG of a kilobyte may claim 40 x 67 million pixels, for which Pillow reserves gigabytes."""
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (40, 40)).save(stream, "PNG", exif=exif)
+    content = bytearray(stream.getvalue())
+    content[20:24] = struct.pack(">I", 67_108_904)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("pixels were decoded")
+    )
+    found = decode(bytes(content))
+    assert (found.width, found.height) == (40, 67_108_904)
+    assert "a decompression bomb" in found.problem
