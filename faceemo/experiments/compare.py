@@ -265,7 +265,8 @@ def _warn_of_choice(letters: Sequence[str], runs: Sequence[ComparedRun]) -> list
     return [
         "",
         f"the best epoch and the temperature of {_join(chosen)} were chosen on these images, "
-        f"those of {_join(others)} were not, so the comparison favours {_join(chosen)}; "
+        f"those of {_join(others)} were not, as far as faceemo can tell, so the comparison favours "
+        f"{_join(chosen)}; "
         f"--split test is fair: train with {spell('test_share', 0.1)} in another --workdir, which "
         "sets a test split aside, and evaluate that run with --split test first",
     ]

@@ -159,7 +159,10 @@ def test_a_run_is_said_to_be_favoured_on_the_images_on_which_it_was_chosen(tmp_p
     ]
     for network in stored:
         printed = compare.format_comparison([one, network, other])
-        assert "those of B were not, so the comparison favours A and C; --split test" in printed
+        assert (
+            "those of B were not, as far as faceemo can tell, so the comparison favours A and C; "
+            in printed
+        )
     alike = dataclasses.replace(stored[1], chosen=True)  # the run's own weights in a file
     unknown = dataclasses.replace(other, chosen=None)  # a predictions.csv
     for second in (other, alike, unknown):
