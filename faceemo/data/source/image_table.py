@@ -54,7 +54,7 @@ class ImageTable:
     """The rows of a table by what they are about.
 
     Attributes:
-        name: Name of the table, for messages.
+        name: Name of the table, for messages; its path in the source if it lies there.
         votes: Names of the columns of votes.
         by_row: Whether rows are about images whose names are numbers, otherwise about paths.
         rows: The entries by number or path.
@@ -109,7 +109,7 @@ def find(
     if not found:
         return None
     with open_text(open_file(found[0])) as stream:
-        return read(PurePosixPath(found[0]).name, stream, classes)
+        return read(found[0], stream, classes)
 
 
 def _is_about_images(header: Iterable[str]) -> bool:

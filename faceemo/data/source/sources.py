@@ -261,9 +261,10 @@ class FolderSource:
         return dict(sorted(found.items()))
 
     def sha256(self, classes: Collection[str] = ()) -> str:
-        """Computes one sha256 of the names and contents of all images."""
+        """Computes one sha256 of the names and contents of all images, and of the table."""
         total = hashlib.sha256()
-        for name in sorted(self.layout(classes).destinations):
+        table = self.table(classes)
+        for name in sorted([*self.layout(classes).destinations, *([table.name] if table else [])]):
             line = f"{file_digest(self.files[name])} {name}\n"
             total.update(line.encode(errors="surrogateescape"))
         return total.hexdigest()

@@ -120,6 +120,15 @@ def test_without_targets_labels_stay_and_votes_are_known(tmp_path):
     assert any("on 12 of 12 images" in note for note in facts["notes"])
 
 
+def test_a_folder_is_another_source_when_its_table_changes(tmp_path):
+    forms.write_folder(tmp_path / "set", make_tree())
+    before = sources.FolderSource(tmp_path / "set").sha256()
+    assert sources.FolderSource(tmp_path / "set").sha256() == before
+    table = tmp_path / "set" / "set" / "labels.csv"
+    table.write_text(table.read_text().replace("2,Training,sad,", "2,Training,happy,"))
+    assert sources.FolderSource(tmp_path / "set").sha256() != before
+
+
 def test_votes_by_path_on_ones_own_folders(tmp_path):
     files = {f"{label}/{n}.png": image(n) for n, label in enumerate(CLASSES * 4)}
     lines = [f"{path},{2 * (n != 1)},{2 * (n == 1)},0" for n, path in enumerate(files)]
