@@ -8,6 +8,7 @@ from typing import Any
 from faceemo.config import ARCHS, class_map_of, classes_of, make_config
 from faceemo.config.classes import name_key, name_problems, normalize_name
 from faceemo.config.field_words import spell
+from faceemo.data.source.image_table import NO_LABEL
 from faceemo.data.source.layout import Layout
 from faceemo.errors import UserError, escape_name
 
@@ -33,11 +34,12 @@ def count(layout: Layout, given: Mapping[str, Any]) -> dict[str, dict[str, int]]
     chosen = make_config(ARCHS[0])
     chosen.update({name: given[name] for name in ("class_map", "classes") if name in given})
     names = {name_key(name): label for name, label in class_map_of(chosen).items()}
-    for label in sorted({image.label for image in layout.destinations.values()}, key=name_key):
+    images = [image for image in layout.destinations.values() if image.label != NO_LABEL]
+    for label in sorted({image.label for image in images}, key=name_key):
         names.setdefault(name_key(label), normalize_name(label))
     classes = classes_of(chosen) if "classes" in given else sorted(set(names.values()))
     counts = {"train": dict.fromkeys(classes, 0)}
-    for image in layout.destinations.values():
+    for image in images:
         label = names[name_key(image.label)]
         if label in classes:
             split = counts.setdefault(image.split, dict.fromkeys(classes, 0))

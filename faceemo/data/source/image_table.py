@@ -30,7 +30,7 @@ from faceemo.data.votes.counting import NO_EMOTION
 from faceemo.errors import UserError, escape_name
 
 SUFFIXES = (".csv", ".tsv")
-NO_LABEL = "(no label)"  # of an image without a row; no class can have this name
+NO_LABEL = "<no label>"  # of an image without a row; no class can have this name
 
 _ROW = ("row",)
 _PATHS = ("path", "file", "filename", "image", "image name", "image_name", "name")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceemo.commands import class_counts
+from faceemo.config.classes import name_problem
 from faceemo.data.source import image_table, sources
 from faceemo.data.source.plan import Plan
 from faceemo.data.source.selection import Selection
@@ -127,6 +129,17 @@ def test_a_folder_is_another_source_when_its_table_changes(tmp_path):
     table = tmp_path / "set" / "set" / "labels.csv"
     table.write_text(table.read_text().replace("2,Training,sad,", "2,Training,happy,"))
     assert sources.FolderSource(tmp_path / "set").sha256() != before
+
+
+def test_an_image_without_a_row_is_no_class_and_is_counted(tmp_path):
+    files = make_tree() | {"set/Training/00099.png": image(99)}
+    forms.write_folder(tmp_path / "set", files)
+    made, found = plan(tmp_path / "set")
+    assert not any("00099" in path for path in found)
+    assert made.facts()["left_out"] == {image_table.NO_LABEL: 1, "angry": 1}
+    layout = sources.FolderSource(tmp_path / "set").layout()
+    assert set(class_counts.count(layout, {})["train"]) == {"angry", *CLASSES}
+    assert name_problem(image_table.NO_LABEL)
 
 
 def test_votes_by_path_on_ones_own_folders(tmp_path):
