@@ -66,7 +66,7 @@ def resolve(
         config = _load_file(Path(name), arg if colon else None)
         return _configured(config, fields, workdir, not argument.names_variant(arg))
     if run_folders.is_run(path):
-        from faceemo.train.checkpoint.checkpoints import load_recipe
+        from faceemo.train.checkpoint.stored_recipe import load_recipe
 
         config = ConfigDict(load_recipe(path)["config"])
         return _configured(config, fields, workdir or path, assumed=False)

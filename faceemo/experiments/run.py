@@ -24,14 +24,14 @@ from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import convolutions, image_terms, run_folders
-from faceemo.train.checkpoint.checkpoints import (
-    Checkpoints,
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.progress import explain_finished, is_finished
+from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
+from faceemo.train.checkpoint.stored_recipe import (
     find_recipe,
     load_recipe,
     refuse_other_configuration,
 )
-from faceemo.train.checkpoint.progress import explain_finished, is_finished
-from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.checkpoint.temperature import read_calibration
 from faceemo.train.checks import dead_features
 from faceemo.train.distillation import make_distillation

@@ -120,7 +120,7 @@ def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions
     Raises:
         UserError: If there is no network, no run or no image, or their classes differ.
     """
-    from faceemo.train.checkpoint.checkpoints import load_recipe
+    from faceemo.train.checkpoint.stored_recipe import load_recipe
 
     trained = trained_model.read(network)
     recipe = load_recipe(run)

@@ -10,8 +10,9 @@ import pytest
 
 from faceemo.errors import UserError
 from faceemo.train import loop, parallel
-from faceemo.train.checkpoint.checkpoints import Checkpoints, find_recipe
+from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.checkpoint.stored_recipe import find_recipe
 from faceemo.train.eval_step import make_eval_step
 from faceemo.train.metrics import Totals
 from faceemo.train.predict_split import predict_split

@@ -20,7 +20,8 @@ from faceemo.errors import UserError
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
-from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.stored_recipe import load_recipe
 from faceemo.train.eval_step import plain_inputs
 from faceemo.train.predict_split import predict_split
 

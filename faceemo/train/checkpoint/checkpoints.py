@@ -23,16 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import traverse_util
-from ml_collections import ConfigDict
 
 from faceemo import staging
-from faceemo.config import MAY_DIFFER, complete
 from faceemo.errors import UserError
 from faceemo.train import parallel
-from faceemo.train.checkpoint import image_terms, recipe_differences, run_folders
 from faceemo.train.checkpoint.digest import digest_items, named_leaves, unflatten_like
-from faceemo.train.checkpoint.provenance import CONVOLUTIONS, describe_configuration
-from faceemo.train.checkpoint.series import Series
+from faceemo.train.checkpoint.series import run_series
+from faceemo.train.checkpoint.stored_recipe import find_recipe, fixed_fields, refuse_other_run
 from faceemo.train.ema import use_ema
 from faceemo.train.freezing import FREEZE, TRAIN
 from faceemo.train.state import TrainState
@@ -58,11 +55,11 @@ class Checkpoints:
     def __init__(self, workdir: Path, recipe: dict[str, Any]):
         self._workdir = workdir
         self._recipe = recipe
-        parallel.refuse_disagreement(digest_items({}, _fixed_fields(recipe)))
+        parallel.refuse_disagreement(digest_items({}, fixed_fields(recipe)))
         found = find_recipe(workdir)
         if found is not None:
-            _refuse_other_run(workdir, recipe, found)
-        self._frozen, self._latest, self._best = _series(workdir)
+            refuse_other_run(workdir, recipe, found)
+        self._frozen, self._latest, self._best = run_series(workdir)
 
     @parallel.on_first
     def save_frozen(self, variables: dict[str, Any], variable_labels: dict[str, Any]) -> None:
@@ -216,93 +213,6 @@ def read_history(workdir: Path) -> list[dict]:
     """Reads the rows of the epochs of a finished run; there are none if it is not finished."""
     path = workdir / HISTORY
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-@parallel.on_first
-def find_recipe(workdir: Path) -> dict[str, Any] | None:
-    """Reads the recipe of the run in `workdir`; returns None if there is no run.
-
-    Fields of the configuration that are newer than the run are filled in (`config.complete`).
-
-    Raises:
-        UserError: If there are checkpoints and all are damaged.
-    """
-    for series in _series(workdir):
-        if (found := series.read_newest(["recipe"])) is not None:
-            recipe = found[1]["recipe"]
-            return recipe | {"config": complete(recipe["config"])}
-    if any(series.numbers() for series in _series(workdir)):
-        raise UserError(
-            expected=f"an intact checkpoint in {workdir}",
-            found="only damaged ones (named above)",
-            fix="restore them from a copy, or give another --workdir",
-        )
-    return None
-
-
-def load_recipe(workdir: Path) -> dict[str, Any]:
-    """Reads the recipe of the run in `workdir`.
-
-    Raises:
-        UserError: If there is no run, or all of its checkpoints are damaged.
-    """
-    recipe = find_recipe(workdir)
-    if recipe is None:
-        raise UserError(
-            expected=f"a trained run in {workdir}",
-            found="none",
-            fix="name the folder of a trained run, or train one first with faceemo train",
-        )
-    return recipe
-
-
-def refuse_other_configuration(
-    workdir: Path, config: ConfigDict, found: dict[str, Any] | None
-) -> None:
-    """Refuses a run's folder for what is known before any image is loaded or prepared.
-
-    Args:
-        workdir: The run's folder.
-        config: The configuration of the run that is asked for.
-        found: The recipe of the run that is there (`find_recipe`), or None.
-
-    Raises:
-        UserError: If the configuration or the classes of the run that is there are others.
-    """
-    own = describe_configuration(config)
-    known = {name: value for name, value in (found or {}).items() if name in own}
-    if found and recipe_differences.describe(own, known, _fixed_fields):
-        # With images that are not known yet, their places are named as well if these differ.
-        _refuse_other_run(workdir, own | {"data": {}}, known | {"data": found["data"]})
-
-
-# These fields change neither the meaning of the weights nor the steps already taken.
-_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD, CONVOLUTIONS}
-
-
-def _refuse_other_run(workdir: Path, own: dict[str, Any], found: dict[str, Any]) -> None:
-    if different := recipe_differences.describe(own, found, _fixed_fields):
-        raise UserError(
-            expected=f"{workdir} to be empty or to hold this run",
-            found=f"a run with {'; '.join(different)}",
-            fix=f"give --workdir {run_folders.find_free(workdir)}, or what that run was given",
-        )
-
-
-def _fixed_fields(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Returns, by dotted name, the fields that all starts and processes of a run have in common."""
-    flat = traverse_util.flatten_dict(recipe, sep=".")
-    return {
-        # Orbax's JSON turns tuples into lists.
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in flat.items()
-        if not set(name.split(".")) & set(_MAY_DIFFER)
-    }
-
-
-def _series(workdir: Path) -> tuple[Series, Series, Series]:
-    """Returns the series of the frozen leaves, of the whole states and of the best weights."""
-    return Series(workdir / "frozen", 1), Series(workdir / "latest", 2), Series(workdir / "best", 2)
 
 
 def _training_fields(state: TrainState) -> dict[str, Any]:

@@ -183,3 +183,8 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+def run_series(workdir: Path) -> tuple[Series, Series, Series]:
+    """Returns the series of a run: its frozen leaves, its whole states, its best weights."""
+    return Series(workdir / "frozen", 1), Series(workdir / "latest", 2), Series(workdir / "best", 2)

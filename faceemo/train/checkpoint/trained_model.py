@@ -80,7 +80,8 @@ class TrainedModel:
                 required temperature is missing.
         """
         # Orbax takes seconds to import, which the reader of a stored file need not wait for.
-        from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+        from faceemo.train.checkpoint.checkpoints import Checkpoints
+        from faceemo.train.checkpoint.stored_recipe import load_recipe
 
         recipe = load_recipe(workdir)
         variables, history = Checkpoints(workdir, recipe).restore_best()
@@ -236,7 +237,7 @@ def read(path: Path) -> TrainedModel:
 
 def _is_run(folder: Path) -> bool:
     """Returns whether a folder holds checkpoints of a run."""
-    from faceemo.train.checkpoint.checkpoints import find_recipe
+    from faceemo.train.checkpoint.stored_recipe import find_recipe
 
     return find_recipe(folder) is not None
 

@@ -9,8 +9,9 @@ from faceemo.config import make_config
 from faceemo.models.layers import onednn, onednn_verdict
 from faceemo.train import parallel
 from faceemo.train.checkpoint import convolutions
-from faceemo.train.checkpoint.checkpoints import Checkpoints, load_recipe
+from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
+from faceemo.train.checkpoint.stored_recipe import load_recipe
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 
 VGG16 = make_config("vgg16", "7")

@@ -4,8 +4,8 @@ import pytest
 
 from faceemo.config import make_config
 from faceemo.errors import UserError
-from faceemo.train.checkpoint.checkpoints import _refuse_other_run, refuse_other_configuration
 from faceemo.train.checkpoint.provenance import describe_configuration
+from faceemo.train.checkpoint.stored_recipe import refuse_other_configuration, refuse_other_run
 
 DIGEST = "0123456789abcdef" * 4
 RUN = {
@@ -18,7 +18,7 @@ RUN = {
 
 def refuse(workdir, **changes):
     with pytest.raises(UserError) as refused:
-        _refuse_other_run(workdir, RUN | changes, RUN)
+        refuse_other_run(workdir, RUN | changes, RUN)
     return str(refused.value)
 
 
