@@ -2,19 +2,17 @@
 
 import contextlib
 import dataclasses
-import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from ml_collections import ConfigDict
+from typing import Any
 
 from faceemo.assets import builtin
 from faceemo.commands import class_counts
-from faceemo.config import FIELDS, class_map_of, classes_of, make_config, validate
+from faceemo.commands.choices import FIELDS_LEFT, Choice, Chosen, Reason
+from faceemo.config import class_map_of, classes_of, make_config, validate
 from faceemo.config.classes import normalize_name
-from faceemo.config.field_words import as_option, spell
+from faceemo.config.field_words import spell
 from faceemo.data.measure.decode import open_image
 from faceemo.data.source import sources, zips
 from faceemo.data.source.class_selection import select_classes
@@ -33,94 +31,6 @@ _IMAGES_PER_SECOND = 52
 # Sizes at which the network that comes with faceemo was trained, pixels.
 IMAGE_SIZE, NATIVE_SIZE = 128, 48
 _MEASURED = 200  # images whose size is read
-_FIELDS = "{}"
-
-
-class Reason(NamedTuple):
-    """A reason of a choice, or a fact about the images that led to it.
-
-    Attributes:
-        text: The reason. `_FIELDS` in it stands for those of its fields that the user did not set.
-        fields: The fields that it explains. It is dropped if the user set all of them; a fact
-            without fields always remains.
-    """
-
-    text: str
-    fields: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """A choice: the fields that it sets, and its reasons in words."""
-
-    title: str
-    fields: dict[str, Any]
-    reasons: tuple[Reason, ...]
-
-    def explain(self, given: Collection[str]) -> str:
-        """Returns the reasons that remain beside fields that the user set, on one line.
-
-        Args:
-            given: Names of fields that the user set.
-        """
-        replaced = ", ".join(name for name in self.fields if name in given)
-        parts = [f"{replaced} as you gave it"] if replaced else []
-        for reason in self.reasons:
-            left = [name for name in reason.fields if name not in given]
-            if left or not reason.fields:
-                parts.append(reason.text.replace(_FIELDS, " and ".join(left)))
-        return "; ".join(parts)
-
-
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """A configuration for images of one's own.
-
-    Attributes:
-        config: The configuration, validated.
-        name: Name for the folder of the run.
-        choices: The choices in it.
-        given: Fields that the user set, which replace choices.
-    """
-
-    config: ConfigDict
-    name: str
-    choices: tuple[Choice, ...]
-    given: Mapping[str, Any]
-
-    def explain(self, workdir: Path) -> tuple[str, ...]:
-        """Returns a line for each choice, and the command that makes the same run.
-
-        Args:
-            workdir: The run's folder.
-        """
-        return (*self.describe_choices(), f"the same  {' '.join(self._command(workdir))}")
-
-    def describe_choices(self) -> list[str]:
-        """Returns a line for each choice."""
-        lines = []
-        for choice in self.choices:
-            fields = " ".join(f"{name}={self.config[name]}" for name in choice.fields)
-            lines.append(f"{choice.title:<9} {fields}: {choice.explain(self.given)}")
-        return lines
-
-    def _command(self, workdir: Path) -> list[str]:
-        plain = make_config(ARCH, str(self.config.variant))
-        options = [
-            word
-            for name in FIELDS
-            if self.config[name] != plain[name]
-            for word in as_option(name, self.config[name])
-        ]
-        words = [
-            "faceemo",
-            "train",
-            f"{ARCH}:{self.config.variant}",
-            *options,
-            "--workdir",
-            str(workdir),
-        ]
-        return [shlex.quote(word) for word in words]
 
 
 def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
@@ -260,7 +170,7 @@ def _choose_sizes(source: Source, layout: Layout) -> Choice:
         "sizes",
         {"image_size": IMAGE_SIZE, "native_size": NATIVE_SIZE},
         (
-            Reason(f"{_FIELDS} as in faceemo's network", ("image_size", "native_size")),
+            Reason(f"{FIELDS_LEFT} as in faceemo's network", ("image_size", "native_size")),
             Reason(f"the median shorter side of the images is {side:,} pixels"),
             Reason("each image is used whole, so it should show little besides the face"),
         ),
