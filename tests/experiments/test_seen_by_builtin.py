@@ -50,7 +50,7 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
 
 
 def test_the_share_is_compared_with_that_of_chance():
-    """Of 4,881 other faces 232 resemble training images by chance, 4.75%."""
+    """Chance makes 232 of 4,881 other faces resemble training images, 4.75%."""
     (found, *_) = make_rows()
     may_be, fix = "the interval includes 4.8%", "Fix: remove these files from your images"
     verdicts = {(1, 48): may_be, (5, 48): may_be, (60, 1000): may_be, (6, 48): fix,
@@ -65,7 +65,7 @@ def test_the_share_is_compared_with_that_of_chance():
 
 
 def test_only_more_than_chance_is_a_warning_of_a_run(tmp_path, monkeypatch):
-    """Of two images that are scored one, or none, resembles a training image of builtin."""
+    """Scores two images, of which one, or none, resembles a training image of builtin."""
     monkeypatch.setattr(run.ledger, "read", lambda root: make_rows())
     learned = {"trained": recipe(KNOWN.images)}
     for paths, warns in ((["validation/sad/1.png"], True), (["validation/sad/2.png"], False)):

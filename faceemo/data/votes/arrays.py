@@ -32,11 +32,6 @@ class Votes:
     human: np.ndarray
     given: np.ndarray
 
-    def take(self, index: np.ndarray) -> "Votes":
-        """Returns the votes on some images, by their positions or a mask."""
-        fields = dataclasses.fields(self)
-        return Votes(**{field.name: getattr(self, field.name)[index] for field in fields})
-
 
 def make_votes(
     counts: Sequence[Counts | None], given: Sequence[str | None], classes: Sequence[str]

@@ -89,4 +89,3 @@ def test_arrays_of_a_split():
     assert votes.majority.tolist() == [0, 1, -1, -1]  # fear has it, and is no class
     np.testing.assert_allclose(votes.agreement, [0.5, 1, 0.9, 0], rtol=1e-6)
     assert votes.given.tolist() == [-1, 1, 0, -1]
-    assert votes.take(np.array([True, False, False, True])).majority.tolist() == [0, -1]
