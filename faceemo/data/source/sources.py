@@ -263,8 +263,10 @@ class FolderSource:
     def sha256(self, classes: Collection[str] = ()) -> str:
         """Computes one sha256 of the names and contents of all images, and of the table."""
         total = hashlib.sha256()
-        table = self.table(classes)
-        for name in sorted([*self.layout(classes).destinations, *([table.name] if table else [])]):
+        names = list(self.layout(classes).destinations)
+        if table := self.table(classes):
+            names.append(table.name)
+        for name in sorted(names):
             line = f"{file_digest(self.files[name])} {name}\n"
             total.update(line.encode(errors="surrogateescape"))
         return total.hexdigest()
