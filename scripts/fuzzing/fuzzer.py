@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import hashlib
+import itertools
 import json
 import shlex
 import signal
@@ -96,15 +97,19 @@ class Fuzzer:
                 pass
             enough = len(self.results) >= MIN_INPUTS_FOR_GROWTH and not self.failures
             if enough and (growth := self.memory_growth()) > MAX_GROWTH:
-                detail = "see 'memory after each tenth' above"
+                detail = "see 'least memory in each tenth' above"
                 self.failures[f"{growth:.0f} MiB more memory"] = None, detail
 
     def memory_growth(self) -> float:
-        """Returns the MiB gained from the second tenth of the inputs to the last, by medians."""
+        """Returns the MiB gained from the second tenth of the inputs to the last, by minima.
+
+        What the process uses cannot be more than its smallest size; larger ones hold pages that the
+        C library keeps.
+        """
         tenth = max(1, len(self.results) // 10)
         sizes = [result["megabytes"] for result in self.results]
         warm = sizes[tenth : 2 * tenth] or sizes
-        return statistics.median(sizes[-tenth:]) - statistics.median(warm)
+        return min(sizes[-tenth:]) - min(warm)
 
     def format_report(self) -> str:
         """Formats statistics of the run and all failures."""
@@ -126,12 +131,13 @@ class Fuzzer:
     def _format_statistics(self) -> list[str]:
         seconds = [result["seconds"] for result in self.results]
         sizes = [result["megabytes"] for result in self.results]
-        steps = [sizes[len(sizes) * tenth // 10] for tenth in range(10)] + [sizes[-1]]
+        ends = [len(sizes) * tenth // 10 for tenth in range(11)]
+        least = [min(sizes[start:end] or sizes) for start, end in itertools.pairwise(ends)]
         outcomes = collections.Counter(result["outcome"] for result in self.results)
         return [
             f"{len(self.results):,} inputs, {sum(seconds):,.0f} s of CPU time; per input "
             f"median {statistics.median(seconds) * 1000:.1f} ms, maximum {max(seconds):.2f} s",
-            f"memory after each tenth, MiB: {', '.join(f'{size:.0f}' for size in steps)}; peak "
+            f"least memory in each tenth, MiB: {', '.join(f'{size:.0f}' for size in least)}; peak "
             f"{max(result['peak'] for result in self.results):.0f}; growth "
             f"{self.memory_growth():.1f}",
             *(f"  {count:>6,}  {outcome}" for outcome, count in outcomes.most_common()),
