@@ -1,0 +1,182 @@
+"""Measures networks on a split of FER2013 with FER+'s votes, by the protocols of publications.
+
+    faceemo prepare --source fer2013.csv --votes fer2013new.csv --data-dir data_ferplus \
+        --targets distribution \
+        --classes neutral+happy+surprise+sad+angry+disgust+fear+contempt
+    python scripts/evaluate_ferplus.py runs/mine --data-dir data_ferplus
+    python scripts/evaluate_ferplus.py runs/mine --data-dir data_ferplus --split test
+
+All images of the split count that the protocol does not leave out, whether the preparation kept
+them or not; the second line of each protocol is without those that have a twin in Training. Choose
+on validation (PublicTest), and open test (PrivateTest) once: a second time is refused unless
+--again is given. A network is a run's folder or a stored model.npz, whose opening is not recorded,
+or 'builtin'.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceemo import errors, staging
+from faceemo.analysis import fer_protocols, shift_stability
+from faceemo.analysis.probabilities import softmax
+from faceemo.commands.parser import Parser, add_data_dir
+from faceemo.data.ledger import ledger
+from faceemo.data.ledger.ledger import Row
+from faceemo.data.measure.decode import read_grey
+from faceemo.data.pipeline import Split
+from faceemo.data.prepare.record import Record
+from faceemo.data.source import archive
+from faceemo.errors import UserError
+from faceemo.experiments import held_out
+from faceemo.train import parallel
+from faceemo.train.build_steps import build_eval_step
+from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.model_file import names_stored
+from faceemo.train.checkpoint.trained_model import TrainedModel
+from faceemo.train.predict_split import predict_split
+
+_ALONE = "– without a twin in Training"
+_MOVED = 1000  # images of which moved copies are predicted, at most: each has eight
+
+
+def main(
+    networks: Sequence[Path], root: Path, split: str, shift: int, again: bool, out: Path | None
+) -> None:
+    """Prints the tables as Markdown, and writes all figures as JSON to `out`."""
+    rows = read_rows(root, split)
+    found = {}
+    for network in networks:
+        trained = trained_model.read(network)
+        if split == "test" and not names_stored(network):
+            if not again:
+                held_out.refuse_reopening(network)
+            held_out.record_opening(network)
+        found[str(network)] = evaluate(str(network), trained, rows, root, split, shift)
+    if out:
+        with staging.file(out) as partial:
+            partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def read_rows(root: Path, split: str) -> list[Row]:
+    """Reads the images of a split that can be decoded.
+
+    Raises:
+        UserError: If the preparation left emotions out, or nobody voted.
+    """
+    rows = [row for row in ledger.read(root) if row.split == split and not row.problem]
+    classes = Record(root).inputs("unpack").get("classes", ())
+    lacking = fer_protocols.lacking_classes(fer_protocols.PROTOCOLS[1], classes)
+    if lacking or not any(row.votes for row in rows):
+        raise UserError(
+            expected=f"all emotions of FER2013 and FER+'s votes in {root}",
+            found=f"none of {', '.join(lacking)}" if lacking else "no votes",
+            fix="prepare a folder as the help of this script shows",
+        )
+    return rows
+
+
+def make_predict(trained: TrainedModel, split: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Makes a function from images uint8 [N, S, S] to calibrated probabilities float32 [N, C]."""
+    step = build_eval_step(trained.model, trained.preprocessing)
+    copies = parallel.replicate(trained.variables)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        given = Split(
+            images,
+            np.zeros(len(images), np.int32),
+            tuple(map(str, range(len(images)))),
+            tuple(trained.classes),
+        )
+        logits = predict_split(
+            step,
+            copies["params"],
+            copies["batch_stats"],
+            given,
+            int(trained.config.batch_size),
+            name=split,
+        )
+        return softmax(logits / trained.temperature)
+
+    return predict
+
+
+def evaluate(
+    name: str, trained: TrainedModel, rows: Sequence[Row], root: Path, split: str, shift: int
+) -> dict[str, Any]:
+    """Prints a network's tables and returns its figures."""
+    size = int(trained.config.native_size)
+    images = np.stack([read_grey(root / archive.FOLDER / row.path, size) for row in rows])
+
+    predict = make_predict(trained, split)
+    probabilities = predict(images)
+    everything = list(range(len(rows)))
+    alone = [index for index in everything if "train" not in rows[index].leaks]
+    print(f"\n{name}, {split}, temperature {trained.temperature:.2f}\n")
+    print("| protocol | images | accuracy, 95% interval | macro-F1 | calibration error |")
+    print("|---|---|---|---|---|")
+    figures: dict[str, Any] = {}
+    for protocol in fer_protocols.PROTOCOLS:
+        if lacking := fer_protocols.lacking_classes(protocol, trained.classes):
+            print(f"| {protocol.title} | the network does not know {', '.join(lacking)} | | | |")
+            continue
+        figures[protocol.title] = {}
+        for title, kept in ((protocol.title, everything), (_ALONE, alone)):
+            predictions = fer_protocols.apply(
+                protocol, probabilities[kept], trained.classes, [rows[index] for index in kept]
+            )
+            figures[protocol.title][title] = scores = fer_protocols.score(predictions)
+            low, high = scores["accuracy_interval"]
+            print(
+                f"| {title} | {scores['images']:,} | {scores['accuracy']:.4f}, {low:.4f} to "
+                f"{high:.4f} | {scores['macro_f1']:.4f} | {scores['calibration_error']:.4f} |"
+            )
+    if shift:
+        some = images[:: -(-len(images) // _MOVED)]
+        figures["shift"] = moved = shift_stability.measure(predict, some, shift)
+        print(
+            f"\n{len(some):,} images moved by {shift} of {size} pixels in eight directions: the "
+            "probability of the predicted class changes by "
+            f"{moved['change_mean']:.3f} on average, by more than {moved['change_95']:.3f} for one "
+            f"image in twenty, by {moved['change_max']:.3f} at most; "
+            f"{moved['other_class']:.1%} of the images change their class"
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "networks", nargs="+", type=Path, metavar="NETWORK", help="run, model.npz or 'builtin'"
+    )
+    add_data_dir(parser)
+    parser.add_argument(
+        "--split",
+        choices=("validation", "test"),
+        default="validation",
+        help="PublicTest or PrivateTest (default: validation)",
+    )
+    parser.add_argument(
+        "--shift",
+        type=int,
+        default=2,
+        metavar="PIXELS",
+        help="also predict copies that are moved by so many pixels; 0 does not (default: 2)",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="open a run's test split although it was opened before"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures")
+    options = parser.parse_args()
+    with errors.reported():
+        main(
+            options.networks,
+            options.data_dir,
+            options.split,
+            options.shift,
+            options.again,
+            options.json,
+        )
