@@ -65,6 +65,10 @@ def run(step, start, batch, devices, steps=3):
         step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
     )
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
+    # Placed as the step returns them; otherwise its second call would compile it again.
+    mesh = jax.sharding.Mesh(jax.devices()[:devices], ("batch",))
+    one_each = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    copies = jax.device_put(copies, one_each)
     cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
     states, sums = [], None
     for _ in range(steps):
