@@ -14,6 +14,7 @@ from faceemo.config import CLASSES, class_map_of, classes_of, default_workdir, m
 from faceemo.errors import UserError
 from faceemo.experiments import run
 from tests.support.data import forms
+from tests.support.models import small_network
 
 pytestmark = pytest.mark.slow
 
@@ -133,8 +134,9 @@ def test_a_label_beyond_the_classes_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [("surprise", "happy", "sad"), FER])
-def test_training_follows_the_classes(tmp_path, capsys, classes):
+def test_training_follows_the_classes(tmp_path, capsys, monkeypatch, classes):
     """From a folder without validation split, or a csv, to a report."""
+    small_network.replace_mobilenet(monkeypatch)
     images = forms.decodable(forms.draw_images(tmp_path / "drawn"))
     if len(classes) == 3:
         source = forms.write_folder(tmp_path / "in", forms.without(images, "validation", "test"))

@@ -19,6 +19,7 @@ from faceemo.train.checkpoint.provenance import check_inherited_images, make_rec
 from faceemo.train.distillation import Distillation, make_distillation
 from faceemo.train.losses import distillation_loss
 from tests.support.inference import networks
+from tests.support.models import small_network
 from tests.support.train.recipe_steps import make_batch, make_teacher, train
 from tests.support.train.tiny import GREY, make_splits, tiny_config
 
@@ -89,7 +90,9 @@ def test_probabilities_of_several_teachers_are_averaged_each_at_its_own_size():
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    return networks.write(tmp_path_factory.mktemp("teacher"), "mobilenet")
+    with pytest.MonkeyPatch.context() as patch:
+        small_network.replace_mobilenet(patch)
+        yield networks.write(tmp_path_factory.mktemp("teacher"), "mobilenet")
 
 
 def test_without_a_teacher_there_is_no_distillation():
