@@ -74,11 +74,22 @@ class Model:
             {'params': {'backbone': ..., 'head': ...}, 'batch_stats': {'backbone': ...}}, below
             that by layer; 'batch_stats' is empty for a network without BatchNorm.
         """
-        for_backbone, for_head = jax.random.split(jax.random.key(seed))
-        draw = _compiled_draw()
+        for_backbone, _ = jax.random.split(jax.random.key(seed))
         # A backbone's variables are the same for all image sizes, so that one program draws them.
-        backbone = draw(self.backbone, (1, 32, 32, 3), for_backbone)
-        return _join(backbone, draw(self.head, _trace_backbone(self).output, for_head))
+        backbone = _compiled_draw()(self.backbone, (1, 32, 32, 3), for_backbone)
+        return _join(backbone, self._draw_head(seed))
+
+    def init_head(self, seed: int) -> dict[str, Any]:
+        """Draws the head as `init` does; the backbone has the leaves of `shapes`.
+
+        To compile the program that draws a backbone takes seconds, which is in vain if pretrained
+        weights replace all that it draws.
+        """
+        return _join(_trace_backbone(self).variables, self._draw_head(seed))
+
+    def _draw_head(self, seed: int) -> Any:
+        _, for_head = jax.random.split(jax.random.key(seed))
+        return _compiled_draw()(self.head, _trace_backbone(self).output, for_head)
 
     def shapes(self) -> dict[str, Any]:
         """Returns the tree of `init` with `jax.ShapeDtypeStruct` leaves, without drawing values."""
@@ -279,7 +290,8 @@ def load_weights(
 
     Args:
         model: Network that `build` returned.
-        variables: Variables that `Model.init` returned.
+        variables: Variables that `Model.init` returned, or `Model.init_head` for weights that leave
+            none of the backbone's initial values (`keep_initial_values`).
         weights: 'none', a name that `config.BACKBONES` has for the backbone, or the path of a file:
             Keras's HDF5 of either layout, '.keras', or faceemo's own .npz (written by
             scripts/convert_weights.py, or a trained network, whose head is left out).
@@ -295,6 +307,15 @@ def load_weights(
     return pretrained.load(
         model.arch, variables, _trace_backbone(model).layers, weights, model.preprocessing
     )
+
+
+def keep_initial_values(model: Model, weights: str) -> bool:
+    """Returns whether `load_weights` leaves any of the backbone's initial values as they are.
+
+    Raises:
+        UserError: If the weights cannot be fetched.
+    """
+    return pretrained.keep_initial_values(model.arch, weights)
 
 
 def locate_arrays(model: Model, variables: dict[str, Any], weights: str) -> dict[str, str]:

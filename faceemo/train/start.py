@@ -36,4 +36,6 @@ class Start:
             UserError: If the weights cannot be obtained, or do not fit the backbone.
         """
         model = models.build(config, len(classes_of(config)))
-        return cls(model, *models.load_weights(model, model.init(config.seed), config.weights))
+        draws_all = models.keep_initial_values(model, config.weights)
+        drawn = model.init(config.seed) if draws_all else model.init_head(config.seed)
+        return cls(model, *models.load_weights(model, drawn, config.weights))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import faceemo
-from faceemo import models
 from faceemo.config import CLASSES, make_config
 from faceemo.errors import UserError
 from faceemo.inference.serve import model_info
@@ -18,6 +17,7 @@ from faceemo.train.checkpoint.trained_model import (
     read,
     resolve_builtin,
 )
+from faceemo.train.start import Start
 
 FOLDER = resolve_builtin(Path(BUILTIN))
 
@@ -46,17 +46,20 @@ def test_load_without_a_path_predicts_with_it():
 def test_its_backbone_is_a_start_for_other_classes():
     trained = TrainedModel.load(FOLDER)
     config = make_config("mobilenet", "0,image_size=32,weights=builtin,classes=calm+angry")
-    model = models.build(config, 2)
-    start, preprocessing, source = models.load_weights(model, model.init(0), config.weights)
+    start = Start.from_config(config)
     for tree in ("params", "batch_stats"):
         jax.tree.map(
             np.testing.assert_array_equal,
-            start[tree]["backbone"],
+            start.variables[tree]["backbone"],
             trained.variables[tree]["backbone"],
         )
-    assert preprocessing == trained.preprocessing
-    assert source["source"] == BUILTIN
-    assert source["trained"]["config"] == trained.recipe["config"], "so that the lineage is known"
+    head = start.variables["params"]["head"]
+    assert np.asarray(head["predictions"]["kernel"]).shape == (1024, 2)
+    assert start.preprocessing == trained.preprocessing
+    assert start.source["source"] == BUILTIN
+    assert start.source["trained"]["config"] == trained.recipe["config"], (
+        "so that the lineage is known"
+    )
     with pytest.raises(UserError, match=r"weights='builtin' .for vgg16 takes"):
         make_config("vgg16", "7,weights=builtin")
 

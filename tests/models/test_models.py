@@ -78,6 +78,9 @@ def test_initial_values_are_keras_default(model):
         np.testing.assert_allclose(np.std(leaf), limit / np.sqrt(3), rtol=0.06, err_msg=path)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), first, again)
     assert all(jax.tree.leaves(same))
+    head_alone = model.init_head(1)["params"]
+    jax.tree.map(np.testing.assert_array_equal, head_alone["head"], first["params"]["head"])
+    assert head_alone["backbone"] == model.shapes()["params"]["backbone"]
     kernels = jax.tree.map(lambda a, b: bool((a == b).any()), first, other)["params"]
     assert not kernels["backbone"]["block1_conv1"]["kernel"]
     assert not kernels["head"]["fc1"]["kernel"]

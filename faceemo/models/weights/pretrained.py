@@ -68,7 +68,7 @@ def load(
 
     Args:
         arch: Name of the backbone.
-        variables: Variables that `Model.init` returned.
+        variables: Variables that `Model.init` or `Model.init_head` returned.
         layer_order: Names of the backbone's layers in the order in which they are called.
         weights: 'none', a name of weights, or the path of a file.
         imagenet_preprocessing: Preprocessing that the backbone's ImageNet weights expect.
@@ -87,6 +87,14 @@ def load(
             loaded[collection] = variables[collection] | {"backbone": tree}
     source = {"source": weights if named else str(path), "sha256": digest}
     return loaded, expected_preprocessing, source | ({"trained": recipe} if recipe else {})
+
+
+def keep_initial_values(arch: str, weights: str) -> bool:
+    """Returns whether `load` leaves any of the backbone's initial values as they are."""
+    if weights == "none":
+        return True
+    path, _ = _find_file(arch, weights)
+    return _format(arch, path, downloads.file_digest(path)).read is _read_lite0
 
 
 def locate_arrays(

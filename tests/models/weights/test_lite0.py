@@ -100,6 +100,7 @@ def test_the_head_is_unchanged_and_the_source_is_named(model, loaded):
     jax.tree.map(
         np.testing.assert_array_equal, variables["params"]["head"], model.init(0)["params"]["head"]
     )
+    assert models.keep_initial_values(model, "lite0"), "those of 'se_reduce'"
     assert preprocessing == model.preprocessing
     assert source == {"source": "lite0", "sha256": catalogue.LITE0_SHA256}
     names_in_file = models.locate_arrays(model, variables, "lite0")
