@@ -18,6 +18,7 @@ probabilities:
     stablehlo, onnx   [N, S, S], for any number N of faces
     keras (.h5)       [N, S, S, 1]
     tflite            [1, S, S, 1], one face at a time; resize_tensor_input makes it [N, S, S, 1]
+Everywhere but in npz, the input is named faces and the output probabilities.
 npz holds the weights and the preprocessing as data, for faceemo.load and for programs of your own.
 FILE.json beside the file describes it: what it takes and returns, classes, and the comparison. A
 file whose probabilities differ from the network's is not written.
@@ -38,7 +39,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", required=True, choices=EXPORTS, help="the format to write")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     parser.add_argument(
-        "--faces", nargs="+", required=True, metavar="PATH", help="images or folders to compare on"
+        "--faces",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="images or folders to compare on (default: drawn faces)",
     )
 
 
@@ -121,7 +126,7 @@ COMMANDS = (
         _add_export,
         _export,
         # In argparse's own order, --faces would take RUN as one of its paths.
-        usage="faceemo export [-h] RUN --format FORMAT --out FILE --faces PATH [PATH ...]",
+        usage="faceemo export [-h] RUN --format FORMAT --out FILE [--faces PATH [PATH ...]]",
     ),
     Command("serve", "serve a web page and an HTTP API", _SERVE, _add_serve, _serve),
 )

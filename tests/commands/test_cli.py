@@ -79,7 +79,7 @@ def test_the_options_of_train_are_all_fields_with_their_meaning_and_default():
             "expected another run to compare with after faceemo compare; "
             "found none. Fix: write for example faceemo compare checkpoints/vgg16-7 ",
         ),
-        (["export"], "then --format, then --out, then --faces after faceemo export; found none"),
+        (["export"], "then --format, then --out after faceemo export; found none"),
         (["--verson"], "did you mean --version?"),
         (["--image-size", "96", "train", "vgg16"], "put options after the command"),
         (["setup.py"], "faceemo predict builtin setup.py"),

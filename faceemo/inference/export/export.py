@@ -11,6 +11,7 @@ from faceemo import staging
 from faceemo.assets.downloads import file_digest
 from faceemo.errors import UserError
 from faceemo.inference.export import keras_file, onnx_file, places, stablehlo, tflite
+from faceemo.inference.export.drawn import draw_faces
 from faceemo.inference.images import load_images
 from faceemo.inference.inputs import find_images
 from faceemo.inference.predictor import Predictor
@@ -95,7 +96,7 @@ FORMATS = {
 }
 
 
-def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
+def export(run: Path, form: str, out: Path, inputs: Sequence[Path] = ()) -> str:
     """Writes a network into a file, if the file's probabilities equal the network's.
 
     Both compute in float32 for the comparison. A description of the file is written beside it, with
@@ -105,7 +106,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
         run: The network, as accepted by `faceemo.train.checkpoint.trained_model.read`.
         form: The format, one of `FORMATS`.
         out: The file; an older one is replaced.
-        inputs: Images of faces, or folders of them, to compare on.
+        inputs: Images of faces, or folders of them, to compare on; none for drawn faces.
 
     Returns:
         A sentence about the comparison.
@@ -124,7 +125,10 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
     compile_cache.enable()
     trained = read(run)
     predictor = Predictor(_in_float32(trained))
-    faces = _load_faces(predictor, inputs)
+    if inputs:
+        faces = _load_faces(predictor, inputs)
+    else:
+        faces = draw_faces(_BATCH_FACES, trained.config.native_size)
     with staging.file(out) as partial:
         chosen.write(trained, partial)
         difference = _compare(chosen.load(partial), predictor, faces, form)
@@ -132,8 +136,9 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path]) -> str:
         with staging.file(out.with_name(f"{out.name}.json")) as beside:
             beside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return (
-        f"{out}: on {len(faces)} faces, in a batch and one at a time, its probabilities differ "
-        f"from the network's by at most {difference:.1e}; {out.name}.json describes it"
+        f"{out}: on {len(faces)} {'' if inputs else 'drawn '}faces, in a batch and one at a time, "
+        f"its probabilities differ from the network's by at most {difference:.1e}; "
+        f"{out.name}.json describes it"
     )
 
 

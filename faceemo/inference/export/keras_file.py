@@ -65,7 +65,7 @@ def _build_untrained(trained: TrainedModel) -> Any:
     """Builds the untrained model, from pixels to probabilities."""
     keras = _import_keras()
     config, spec = trained.config, trained.preprocessing
-    pixels = keras.Input((config.native_size, config.native_size, 1), dtype="uint8", name="face")
+    pixels = keras.Input((config.native_size, config.native_size, 1), dtype="uint8", name="faces")
     size = (config.image_size, config.image_size)
     grey = keras.layers.Rescaling(1.0, name="as_float")(pixels)
     # Half-pixel centres, as `faceemo.data.augment.augment.enlarge`. By default the layer is in

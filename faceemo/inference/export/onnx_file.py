@@ -1,7 +1,7 @@
 """Export as ONNX, by jax2onnx.
 
 session = onnxruntime.InferenceSession("model.onnx")
-(probabilities,) = session.run(None, {session.get_inputs()[0].name: faces})  # uint8 [N, S, S]
+(probabilities,) = session.run(["probabilities"], {"faces": faces})  # uint8 [N, S, S]
 """
 
 import importlib
@@ -35,7 +35,14 @@ def write(trained: TrainedModel, path: Path) -> None:
     jax2onnx, onnx = _import("jax2onnx"), _import("onnx")
     with native_convolutions():
         images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
-        onnx.save(jax2onnx.to_onnx(make_probabilities(trained), inputs=[images]), path)
+        model = jax2onnx.to_onnx(
+            make_probabilities(trained),
+            inputs=[images],
+            model_name="faceemo",
+            input_names=["faces"],
+            output_names=["probabilities"],
+        )
+        onnx.save(model, path)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

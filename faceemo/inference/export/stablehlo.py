@@ -8,7 +8,8 @@ JAX keeps such files readable for at least six months, and older programs by new
 (https://docs.jax.dev/en/latest/export/export.html, compatibility guarantees).
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -28,11 +29,22 @@ def write(trained: TrainedModel, path: Path) -> None:
     side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("count")
     images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
-    with native_convolutions():
+    with native_convolutions(), _without_source_files():
         exported = jax.export.export(jax.jit(make_probabilities(trained)), platforms=PLATFORMS)(
             images
         )
     path.write_bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _without_source_files() -> Iterator[None]:
+    """Keeps the paths of this machine's source files out of programs that are lowered."""
+    before: int = jax.config.jax_traceback_in_locations_limit  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -6,6 +6,7 @@
 After that call the model takes N images; without it, one at a time.
 """
 
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,17 @@ def write(trained: TrainedModel, path: Path) -> None:
     model = keras_file.build_model(trained)
     import tensorflow as tf
 
-    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    shape = (None, trained.config.native_size, trained.config.native_size, 1)
+    # Keras's own function would name the output after its place.
+    function = tf.function(
+        lambda faces: {"probabilities": model(faces, training=False)},
+        input_signature=[tf.TensorSpec(shape, tf.uint8, name="faces")],
+    ).get_concrete_function()
+    module = tf.Module()
+    module.kept = [variable.value for variable in model.variables]  # or they would be lost
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=function)
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -57,7 +57,7 @@ results = model.get_tensor(model.get_output_details()[0]["index"])
     "onnx": """
 import onnxruntime
 session = onnxruntime.InferenceSession(MODEL)
-(results,) = session.run(None, {session.get_inputs()[0].name: faces})
+(results,) = session.run(["probabilities"], {"faces": faces})
 """,
 }
 
@@ -180,6 +180,12 @@ assert not any(name.startswith("faceemo") for name in sys.modules)
         with np.load(tmp_path / "results.npy.backbone.npz") as taken:
             assert taken.keys() == weights.keys()
             assert all(np.array_equal(taken[name], value) for name, value in weights.items())
+
+
+def test_without_faces_the_file_is_compared_on_drawn_ones(network, tmp_path):
+    assert "on 32 drawn faces" in export(network, "npz", tmp_path / "model.npz")
+    about = json.loads((tmp_path / "model.npz.json").read_text())
+    assert about["checked"]["faces"] == 32
 
 
 def test_a_file_with_other_probabilities_is_not_written(network, photos, tmp_path, monkeypatch):

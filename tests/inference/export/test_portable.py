@@ -1,6 +1,7 @@
 """No exported program calls oneDNN, which only this machine's jaxlib has."""
 
 import types
+from pathlib import Path
 
 import jax
 import jax.export
@@ -39,10 +40,17 @@ def test_stablehlo_has_no_such_call(tmp_path):
     assert CALL not in exported.mlir_module()
 
 
+def test_stablehlo_names_no_source_file_of_this_machine(tmp_path):
+    stablehlo.write(TRAINED, tmp_path / "a")
+    content = (tmp_path / "a").read_bytes()
+    assert str(Path(__file__).parent).encode() not in content
+    assert str(Path(convolution.__file__).parent).encode() not in content
+
+
 def test_onnx_is_converted_from_a_program_without_such_a_call(tmp_path, monkeypatch):
     lowered = []
 
-    def to_onnx(function, inputs):
+    def to_onnx(function, inputs, **names):
         exported = jax.export.export(jax.jit(function))(*inputs)
         lowered.append(exported.mlir_module())
 
