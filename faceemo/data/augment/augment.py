@@ -31,13 +31,14 @@ def augment(images: jax.Array, keys: jax.Array, limits: Augmentation, size: int)
     """Resizes every image under its own random transform.
 
     Args:
-        images: uint8 [B, H, W].
+        images: Grey images, uint8 [B, H, W], or colour ones, uint8 [B, H, W, 3]. All channels of an
+            image get the same transform, contrast and gamma.
         keys: PRNG keys [B], see `image_keys`.
         limits: A level of `faceemo.config.AUGMENTATIONS`, or any other limits of the draws.
         size: Side of the resulting images, in pixels.
 
     Returns:
-        float32 [B, size, size] in 0..255.
+        float32 [B, size, size], or [B, size, size, 3], in 0..255.
     """
     if limits == Augmentation():
         return enlarge(images, size)
@@ -65,13 +66,16 @@ def augment(images: jax.Array, keys: jax.Array, limits: Augmentation, size: int)
 def enlarge(images: jax.Array, size: int) -> jax.Array:
     """Resizes uint8 [B, H, W] to float32 [B, size, size] in 0..255, without augmentation.
 
+    Colour images, uint8 [B, H, W, 3], become float32 [B, size, size, 3].
+
     Bilinear with half-pixel centres: the same rule as `resample` with the identity, so that
     training and evaluation resize alike. The rule is separable, hence two small matrix products.
     """
     down = _interpolation(images.shape[1], size)
     across = _interpolation(images.shape[2], size)
     exact = jax.lax.Precision.HIGHEST
-    return jnp.einsum("yh,bhw,xw->byx", down, images.astype(jnp.float32), across, precision=exact)
+    rule = "yh,bhw,xw->byx" if images.ndim == 3 else "yh,bhwc,xw->byxc"
+    return jnp.einsum(rule, down, images.astype(jnp.float32), across, precision=exact)
 
 
 def affine(*, shift_x, shift_y, zoom_x, zoom_y, flip, degrees) -> jax.Array:
@@ -102,9 +106,10 @@ def resample(images: jax.Array, transforms: jax.Array, size: int) -> jax.Array:
     """Resamples uint8 [B, H, W] through affine maps [B, 2, 3] into float32 [B, size, size].
 
     Bilinear; positions beyond the edge take the nearest pixel. The four neighbours of a position
-    are packed into one 32-bit word beforehand, so that it costs one gather instead of four.
+    are packed into one 32-bit word beforehand, so that it costs one gather instead of four. Colour
+    images, uint8 [B, H, W, 3], become float32 [B, size, size, 3].
     """
-    count, height, width = images.shape
+    count, height, width, *channels = images.shape
     place = (jnp.arange(size, dtype=jnp.float32) + 0.5) / size - 0.5
     x = (
         transforms[:, 0, 0, None, None] * place[None, None, :]
@@ -118,19 +123,24 @@ def resample(images: jax.Array, transforms: jax.Array, size: int) -> jax.Array:
     )
     x = jnp.clip((x + 0.5) * width - 0.5, 0, width - 1)
     y = jnp.clip((y + 0.5) * height - 0.5, 0, height - 1)
-    padded = jnp.pad(images, ((0, 0), (0, 1), (0, 1)), mode="edge").astype(jnp.uint32)
+    edges = ((0, 0), (0, 1), (0, 1), *((0, 0) for _ in channels))
+    padded = jnp.pad(images, edges, mode="edge").astype(jnp.uint32)
     quads = (
         padded[:, :-1, :-1]
         | padded[:, :-1, 1:] << 8
         | padded[:, 1:, :-1] << 16
         | padded[:, 1:, 1:] << 24
-    ).reshape(-1)
+    ).reshape(-1, *channels)
     first = jnp.arange(count, dtype=jnp.int32) * (height * width)
 
     def read(x: jax.Array, y: jax.Array, first: jax.Array) -> jax.Array:
         left, top = jnp.floor(x), jnp.floor(y)
         where = first + top.astype(jnp.int32) * width + left.astype(jnp.int32)
-        return _blend(quads.at[where].get(mode="promise_in_bounds"), x - left, y - top)
+        across, down = (
+            distance.reshape(*distance.shape, *(1 for _ in channels))
+            for distance in (x - left, y - top)
+        )
+        return _blend(quads.at[where].get(mode="promise_in_bounds"), across, down)
 
     if jax.default_backend() != "cpu":
         return read(x, y, first[:, None, None])
@@ -155,10 +165,12 @@ def stretch_contrast(images: jax.Array) -> jax.Array:
     """Scales each image so that its minimum is 0 and its maximum 255; constant images stay.
 
     Args:
-        images: float32 [B, S, S] in 0..255.
+        images: float32 [B, S, S], or [B, S, S, 3], whose channels share minimum and maximum, in
+            0..255.
     """
-    low = images.min(axis=(1, 2), keepdims=True)
-    span = images.max(axis=(1, 2), keepdims=True) - low
+    within = tuple(range(1, images.ndim))
+    low = images.min(axis=within, keepdims=True)
+    span = images.max(axis=within, keepdims=True) - low
     return jnp.where(span > 0, (images - low) * (255 / jnp.where(span > 0, span, 1)), images)
 
 
@@ -166,10 +178,10 @@ def apply_gamma(images: jax.Array, gamma: jax.Array) -> jax.Array:
     """Raises brightness, as a share of 255, to the power gamma.
 
     Args:
-        images: float32 [B, S, S] in 0..255.
+        images: float32 [B, S, S], or [B, S, S, 3], in 0..255.
         gamma: Exponent of each image, float32 [B]; below 1 brightens.
     """
-    return 255 * power(jnp.clip(images, 0, 255) / 255, gamma[:, None, None])
+    return 255 * power(jnp.clip(images, 0, 255) / 255, gamma.reshape(-1, *[1] * (images.ndim - 1)))
 
 
 def _interpolation(source: int, size: int) -> jax.Array:

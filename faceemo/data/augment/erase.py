@@ -17,12 +17,12 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     length.
 
     Args:
-        images: float32 [B, S, S] in 0..255.
+        images: float32 [B, S, S], or [B, S, S, 3], in 0..255.
         keys: PRNG keys [B], one per image.
         probability: Probability that an image is erased, 0 to 1.
 
     Returns:
-        float32 [B, S, S] in 0..255.
+        Images of the same shape, float32 in 0..255. The noise of colour images is in colour.
     """
 
     def one(image: jax.Array, key: jax.Array) -> jax.Array:
@@ -38,6 +38,7 @@ def erase(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
         )
         rows, columns = _place(draws[3], height, size), _place(draws[4], width, size)
         inside = rows[:, None] & columns[None, :]
+        inside = inside.reshape(*inside.shape, *[1] * (image.ndim - 2))
         noise = jax.random.bits(for_noise, image.shape, jnp.uint8).astype(jnp.float32)
         return jnp.where(inside & (draws[0] < probability), noise, image)
 

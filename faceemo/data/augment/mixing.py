@@ -111,13 +111,13 @@ def mix(
     """Mixes each image with its partner.
 
     Args:
-        images: float32 [B, S, S].
-        others: The partners' images, float32 [B, S, S].
+        images: float32 [B, S, S], or [B, S, S, 3].
+        others: The partners' images, of the same shape.
         keys: PRNG keys [B], one per image.
         mixing: Settings with at least one of mixup and CutMix.
 
     Returns:
-        The mixed images, float32 [B, S, S], and the share of `images` in each, float32 [B]. Under
+        The mixed images, of the same shape, and the share of `images` in each, float32 [B]. Under
         mixup the share is the draw from the beta distribution. Under CutMix it is the area outside
         the pasted box, which can exceed the draw because the image's edges cut the box.
     """
@@ -153,15 +153,16 @@ def _paste(
     """Pastes a box of area 1 - share around `centre`, cut at the edges.
 
     Args:
-        image: The image that is pasted over, float32 [S, S].
-        other: The image from which the box is taken, float32 [S, S].
+        image: The image that is pasted over, float32 [S, S] or [S, S, 3].
+        other: The image from which the box is taken, of the same shape.
         share: The share of `image`, before the cut.
         centre: The centre of the box (row and column, as shares of the side).
     """
     half = jnp.sqrt(1 - share) / 2
     rows, columns = (
         jnp.abs((jnp.arange(size) + 0.5) / size - place) < half
-        for size, place in zip(image.shape, centre, strict=True)
+        for size, place in zip(image.shape[:2], centre, strict=True)
     )
     box = rows[:, None] & columns[None, :]
-    return jnp.where(box, other, image), 1 - box.mean()
+    inside = box.reshape(*box.shape, *[1] * (image.ndim - 2))
+    return jnp.where(inside, other, image), 1 - box.mean()
