@@ -23,8 +23,9 @@ def shorten_paths(value: Any) -> Any:
 
 
 def remove_places(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration without data_dir and source, and with plain names of files."""
-    kept = {name: value for name, value in config.items() if name not in ("data_dir", "source")}
+    """Returns a configuration without the places of its data, and with plain names of files."""
+    data = {"data_dir", "source", "votes"}
+    kept = {name: value for name, value in config.items() if name not in data}
     for name in kept.keys() & {"weights", "teacher"}:
         kept[name] = "+".join(
             text.replace("\\", "/").rpartition("/")[2] for text in kept[name].split("+")

@@ -33,7 +33,8 @@ def write(trained: TrainedModel, path: Path) -> None:
         input_signature=[tf.TensorSpec(shape, tf.uint8, name="faces")],
     ).get_concrete_function()
     module = tf.Module()
-    module.kept = [variable.value for variable in model.variables]  # or they would be lost
+    # Variables that no attribute holds would be lost.
+    setattr(module, "kept", [variable.value for variable in model.variables])  # noqa: B010
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=function)
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())

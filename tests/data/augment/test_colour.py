@@ -50,7 +50,9 @@ def test_the_hue_survives_a_stretch_of_contrast():
 def test_colour_images_are_mixed_as_grey_ones(mixing):
     images, others = jnp.float32(GREY), jnp.float32(GREY[::-1])
     expected, shares = mix(images, others, KEYS, mixing)
-    found, colour_shares = mix(*map(jnp.asarray, map(thrice, (images, others))), KEYS, mixing)
+    found, colour_shares = mix(
+        jnp.asarray(thrice(images)), jnp.asarray(thrice(others)), KEYS, mixing
+    )
     np.testing.assert_allclose(found, thrice(expected), atol=1e-3)
     np.testing.assert_array_equal(colour_shares, shares)
 

@@ -20,6 +20,7 @@ def test_the_description_names_no_folder_of_the_machine():
         "arch": "vgg16",
         "data_dir": "/home/ann/data",
         "source": "C:\\faces.zip",
+        "votes": "/home/ann/fer2013new.csv",
         "weights": "/home/ann/weights/a.npz",
         "teacher": "checkpoints/one+C:\\runs\\two+builtin",
     }
