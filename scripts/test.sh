@@ -15,6 +15,15 @@ install '.[test]'
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/pyright
+# The type checker takes a minute of one core, part of which the tests leave idle.
+types=$(mktemp)
+trap 'kill "$checker" 2>/dev/null || true; rm -f "$types"' EXIT
+.venv/bin/pyright >"$types" 2>&1 &
+checker=$!
 # Two at a time. The tests of one file share what it prepares; conftest.py puts long files first.
-.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${options[@]+"${options[@]}"} "$@"
+tested=0
+.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${options[@]+"${options[@]}"} "$@" || tested=$?
+typed=0
+wait "$checker" || typed=$?
+cat "$types"
+exit $((tested ? tested : typed))
