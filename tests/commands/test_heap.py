@@ -8,7 +8,10 @@ import pytest
 from faceemo.commands import heap
 from tests.support.places import REPOSITORY
 
-pytestmark = pytest.mark.skipif(not heap._has_glibc(), reason="memory is kept with glibc alone")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not heap._has_glibc(), reason="memory is kept with glibc alone"),
+]
 
 # Two threads allocate and free blocks of 32 MiB, as XLA does. A page has 4 KiB or more. More than
 # one block is more than glibc's arena of a thread holds.

@@ -39,6 +39,7 @@ def store_run(workdir):
     return load_recipe(workdir)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_library(tmp_path, capsys, machine):
     convolutions.choose(VGG16, None)
     assert onednn.in_use()
