@@ -51,7 +51,6 @@ TRAIN = [
     "scikit-learn",
     "scipy",
     "tensorboard",
-    *TENSORFLOW,
     "tensorflow-datasets",
 ]
 KERAS = ["keras>=3", *TENSORFLOW]

@@ -49,7 +49,7 @@ EXTRAS = {
         "training",
         (
             *("array_record", "cleanlab", "clu", "h5py", "imagehash", "sklearn"),
-            *("tensorboard", "tensorflow", "tensorflow_datasets"),
+            *("tensorboard", "tensorflow_datasets"),
         ),
         "in a checkout of faceemo, pip install '.[train]'",
     ),

@@ -10,7 +10,7 @@ if [ "${1:-}" = --fast ]; then
     shift
     options=(-m "not slow")
 fi
-install '.[test]'
+install '.[test]' 3
 # It asks for an older Orbax, which it does not use.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx
 .venv/bin/ruff check .

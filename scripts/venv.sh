@@ -8,6 +8,6 @@ fi
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 
 install() { # a requirement such as '.[test]', installed so that edits here take effect
-    echo "installing $1 into .venv; the first time takes a few minutes and 3 GB"
+    echo "installing $1 into .venv; the first time takes a few minutes and ${2:-1.5} GB"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$1"
 }

@@ -78,7 +78,7 @@ def run_mode(
         SystemExit: If the run was stopped by a signal, with the exit code for that.
         UserError: If something does not fit.
     """
-    quieten_tensorflow()
+    quieten_xla()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Lines of a long run have to appear at once, also in a pipe or a file.
         sys.stdout.reconfigure(line_buffering=True)
@@ -141,7 +141,7 @@ def evaluate_stored(
     network: Path, config: ConfigDict, workdir: Path, split: str, groups: Path | None
 ) -> None:
     """Evaluates a stored network; see `faceemo.experiments.stored.evaluate` for the arguments."""
-    quieten_tensorflow()
+    quieten_xla()
     from faceemo.experiments import stored
     from faceemo.train import compile_cache
 
@@ -149,10 +149,9 @@ def evaluate_stored(
     stored.evaluate(network, config, workdir, split, groups)
 
 
-def quieten_tensorflow() -> None:
-    """Hides its start-up messages: here it only writes metrics and reads records."""
+def quieten_xla() -> None:
+    """Hides XLA's messages below errors, which are of no use to users."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def silence_info() -> None:

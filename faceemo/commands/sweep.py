@@ -288,7 +288,7 @@ def _compare(options: argparse.Namespace) -> int:
             found="the same one twice",
             fix="name each run once",
         )
-    modes.quieten_tensorflow()
+    modes.quieten_xla()
     runs = compare.read_runs(places, options.split)
     compare.refuse_different_images(runs)
     print(compare.format_comparison(runs))

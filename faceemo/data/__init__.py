@@ -76,7 +76,7 @@ def load(
     Raises:
         UserError: If there is no data, or it cannot be used.
     """
-    # Imported here because the builder imports TensorFlow, and preparation OpenCV.
+    # Imported here because the builder imports TFDS, and preparation OpenCV.
     from faceemo.data import builder
     from faceemo.data.ledger.rules import Rules
     from faceemo.data.prepare import prepare

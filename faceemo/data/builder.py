@@ -1,6 +1,6 @@
 """Builds a TensorFlow dataset (array_record) of unique_images and decodes it into memory.
 
-Importing this module imports TensorFlow; callers import it inside the functions that need it.
+Importing this module imports TFDS, which takes a second; callers import it in functions.
 """
 
 import contextlib

@@ -100,7 +100,7 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
     rows = ledger.read(root)
     classes = sorted({row.label for row in rows if row.fate == ledger.KEPT})
     _refuse_other_classes(network, trained, classes, str(root), options=True)
-    from faceemo.data import builder  # which imports TensorFlow
+    from faceemo.data import builder  # which takes a second
 
     return builder.load(root, trained.config.native_size, trained.classes)
 

@@ -1,5 +1,6 @@
 """The training loop: epochs of steps, validation, the best checkpoint, early stopping."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from faceemo.train import (
 from faceemo.train.batch_stats import recalibrate_batch_stats
 from faceemo.train.checkpoint import event_files
 from faceemo.train.checkpoint.checkpoints import Checkpoints
+from faceemo.train.checkpoint.clu_modules import import_clu
 from faceemo.train.checkpoint.lock import lock_workdir
 from faceemo.train.checkpoint.progress import (
     Progress,
@@ -99,9 +101,6 @@ def _fit(
     distillation: Distillation | None,
     draw_epoch: DrawEpoch | None,
 ) -> list[dict[str, Any]]:
-    # Imported here because it imports TensorFlow, which takes seconds.
-    from clu import periodic_actions
-
     model, train = start.model, splits["train"]
     targets.refuse_missing(config, train)
     for name in ("train", "validation"):
@@ -147,11 +146,11 @@ def _fit(
         checkpoints.save(parallel.unreplicate(state), variable_labels, progress, best=best)
 
     writer = event_files.open_writer(workdir, config, step)
-    report = periodic_actions.ReportProgress(
+    report = import_clu("periodic_actions").ReportProgress(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
     warned = False
-    with interrupt.catch_signals() as stop_requested:
+    with contextlib.closing(writer), interrupt.catch_signals() as stop_requested:
 
         def stop_if_requested() -> None:
             if stop_requested():
@@ -228,7 +227,6 @@ def _fit(
             if warning and not warned:
                 run_log.warn(f"{warning}. Later epochs with this fault are marked 'collapsed'")
                 warned = True
-    writer.close()
     if finished is None:
         print(explain_end(progress.history, config))
     last = parallel.unreplicate(state)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from faceemo import staging
 from faceemo.train import parallel
+from faceemo.train.checkpoint.clu_modules import import_clu
 
 # Versions of faceemo up to November 2026 wrote into this folder below the run's.
 _OLD_FOLDER = "metrics"
@@ -29,16 +30,17 @@ def open_writer(workdir: Path, config: ConfigDict, step: int) -> Any:
     Returns:
         A `clu.metric_writers.MetricWriter`; in all processes but the first, one that only logs.
     """
-    # Imported here because clu's writers import TensorFlow, which takes seconds.
-    from clu import metric_writers
-
+    metric_writers = import_clu("metric_writers")
+    writers = [metric_writers.LoggingWriter()]
     if parallel.is_first():
         _move_old_files(workdir)
         for path in list_event_files(workdir):
             _remove_events(path, step)
-    writer = metric_writers.create_default_writer(
-        workdir, just_logging=not parallel.is_first(), asynchronous=False
-    )
+        # Imported here because it takes a second.
+        from faceemo.train.checkpoint.event_writer import EventWriter
+
+        writers.append(EventWriter(workdir))
+    writer = metric_writers.MultiWriter(writers)
     writer.write_hparams(config.to_dict())
     return writer
 
@@ -62,12 +64,13 @@ def _remove_events(path: Path, after: int) -> None:
 
     A file without any other event is removed.
     """
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    from faceemo.train.checkpoint.event_writer import read_records
 
     kept, has_values, complete = [], False, True
-    for record in RawEventFileLoader(str(path)).Load():
+    for record in read_records(path):
         event = Event.FromString(record)
         has_values |= (keep := event.HasField("summary") and 0 < event.step <= after)
         keep |= not event.HasField("summary")
@@ -77,6 +80,7 @@ def _remove_events(path: Path, after: int) -> None:
     if not has_values:
         path.unlink()
     elif not complete:
-        with staging.file(path) as partial, tf.io.TFRecordWriter(str(partial)) as file:
+        with staging.file(path) as partial, partial.open("wb") as file:
+            records = RecordWriter(file)
             for record in kept:
-                file.write(record)
+                records.write(record)

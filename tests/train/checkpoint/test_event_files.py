@@ -11,6 +11,7 @@ from sklearn.metrics import recall_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
+from tensorboard.util.tensor_util import make_ndarray
 
 from faceemo.train import build_steps, parallel
 from faceemo.train.checkpoint import event_files
@@ -38,7 +39,7 @@ def read(workdir, tag):
             encoded = np.frombuffer(proto.string_val[2], np.uint8)
             found[event.step] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
         else:
-            (found[event.step],) = np.frombuffer(proto.tensor_content, np.float32).tolist()
+            found[event.step] = make_ndarray(proto).item()
     return found
 
 
