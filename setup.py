@@ -83,7 +83,7 @@ setup(
     package_dir={"faceemo.configs": "configs"},
     package_data={
         "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
-        "faceemo.inference": ["builtin/*"],
+        "faceemo.inference": ["builtin/*", "builtin_four/*"],
         "faceemo.inference.serve": ["page/*"],
     },
     entry_points={"console_scripts": ["faceemo = faceemo.commands.cli:main"]},

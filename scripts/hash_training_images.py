@@ -4,10 +4,13 @@
 
 By the hashes `find_suspect_labels.py` recognises images whose labels the network has learned. They
 are those of the kept training images of a prepared dataset, and are written only if these are
-exactly the images in the network's recipe.
+exactly the images in the network's recipe. The images of the other splits show how many faces the
+hashes take for training images by mistake.
 """
 
 from pathlib import Path
+
+import numpy as np
 
 from faceemo import errors
 from faceemo.analysis.labels import training_images
@@ -40,16 +43,20 @@ def main() -> None:
                 found="other kept training images, or other labels",
                 fix="prepare the data as it was for that network (its policy and thresholds)",
             )
-        hashes = [
-            row.dhash
+        kept = [
+            row
             for row in ledger.read(options.data_dir)
-            if row.split == "train" and row.fate == ledger.KEPT and row.label in network.classes
+            if row.fate == ledger.KEPT and row.label in network.classes
             if row.dhash is not None  # which only unreadable images lack, and none is kept
         ]
+        hashes = hashing.from_hex([str(row.dhash) for row in kept if row.split == "train"])
+        others = [row for row in kept if row.split != "train"]
+        taken = len(TrainingHashes(digest, hashes, np.zeros(2, int)).find(others))
         folder = trained_model.resolve_builtin(options.network)
-        path = folder / builtin.TRAINING_HASHES.name
-        TrainingHashes(digest, hashing.from_hex(hashes)).write(path)
+        path = folder / builtin.hashes_file(builtin.NAME).name
+        TrainingHashes(digest, hashes, np.array([taken, len(others)])).write(path)
         print(f"hashes  {len(hashes):,} in {path}")
+        print(f"others  {taken:,} of {len(others):,} other faces are taken for training images")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,27 @@
-"""The trained network that comes with faceemo: its name and its place in the package."""
+"""The trained networks that come with faceemo: their names and their places in the package."""
 
 from pathlib import Path
 
 import faceemo
 
-# Stands for the path of a run, and for initial weights of MobileNet.
-NAME = "builtin"
-FOLDER = Path(faceemo.__file__).parent / "inference" / NAME
-FILE = FOLDER / "model.npz"
-# Hashes of the images that it was trained on (`faceemo.data.ledger.training_hashes`).
-TRAINING_HASHES = FOLDER / "training_hashes.npz"
+# Each stands for the path of a run, and for initial weights of MobileNet.
+NAME = "builtin"  # eight emotions, trained on the votes of FER+
+FOUR = "builtin-four"  # four emotions, trained on labels of FER2013 in the study's splits
+_PLACE = Path(faceemo.__file__).parent / "inference"
+FOLDERS = {NAME: _PLACE / "builtin", FOUR: _PLACE / "builtin_four"}
+
+
+def model_file(name: str) -> Path:
+    """Returns the file of a network, for its name in `FOLDERS`."""
+    return FOLDERS[name] / "model.npz"
+
+
+def hashes_file(name: str) -> Path:
+    """Returns the file with the hashes of a network's training images.
+
+    `faceemo.data.ledger.training_hashes` reads it.
+
+    Args:
+        name: The network's name in `FOLDERS`.
+    """
+    return FOLDERS[name] / "training_hashes.npz"

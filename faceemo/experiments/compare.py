@@ -108,7 +108,7 @@ def read_run(path: Path, split: str) -> ComparedRun:
     if not path.exists():
         raise UserError(
             expected=_FORMS,
-            found=f"'{path}', which does not exist{suggest_path(path, [builtin.NAME])}",
+            found=f"'{path}', which does not exist{suggest_path(path, builtin.FOLDERS)}",
             fix=f"correct the path, or {run_folders.advise()}",
         )
     run_folders.refuse_folder_of_runs(path)

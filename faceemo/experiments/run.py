@@ -216,13 +216,13 @@ def _list_seen(
     seen = seen_by_builtin.find_seen(recipe, ledger.read(root), scored)
     if seen is None:
         return warning, None
-    seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen, root)
+    seen_by_builtin.write_list(workdir / seen_by_builtin.NAME, seen.rows, root)
     place = f"{seen_by_builtin.NAME} in the run's folder"
-    found = seen_by_builtin.describe(seen, len(scored), place)
+    found = seen.describe(place)
     if not seen_by_builtin.is_only_origin(recipe):
         return f"{warning}. {found}", None
     found = f"this run learns from '{builtin.NAME}': {found}"
-    return (found, None) if seen_by_builtin.exceeds_chance(seen, len(scored)) else (None, found)
+    return (found, None) if seen.exceeds_chance() else (None, found)
 
 
 def _refuse_more_epochs(config: ConfigDict, history: list[dict[str, Any]], workdir: Path) -> None:

@@ -1,6 +1,7 @@
-"""Images that the network that comes with faceemo has probably learned: how many, and a list."""
+"""Images that a network of those in faceemo has probably learned: how many, and a list."""
 
 import csv
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,87 +9,98 @@ from typing import Any
 from faceemo import staging
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.assets import builtin
+from faceemo.data.ledger import training_hashes
 from faceemo.data.ledger.ledger import Row
-from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.source import source_paths
 from faceemo.errors import escape_name
 from faceemo.train.checkpoint import provenance
 
 NAME = f"seen_by_{builtin.NAME}.csv"
-# Faces that are no training images but resemble one, of how many (`training_hashes`).
-_BY_CHANCE = (232, 4881)
 
 
-def find_seen(
-    recipe: Mapping[str, Any], rows: Iterable[Row], paths: Iterable[str]
-) -> list[Row] | None:
-    """Finds images that resemble training images of the network that comes with faceemo.
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """Images that resemble training images of the networks in faceemo that a network learned from.
+
+    Attributes:
+        rows: Their rows of the ledger.
+        images: How many images were looked at, from 1.
+        chance: Share of other photographs of faces that resemble such training images, too.
+    """
+
+    rows: Sequence[Row]
+    images: int
+    chance: float
+
+    def exceeds_chance(self) -> bool:
+        """Returns whether more images were found than chance gives."""
+        return wilson_interval(len(self.rows), self.images)[0] > self.chance
+
+    def describe(self, place: Path | str | None = None) -> str:
+        """Describes what was found: the share, whether chance explains it, and what to do.
+
+        Args:
+            place: The file that lists the images, if any.
+        """
+        if not self.rows:
+            return (
+                f"none of the {self.images:,} images that are scored resembles a training image of "
+                f"'{builtin.NAME}'"
+            )
+        found = len(self.rows)
+        low, high = wilson_interval(found, self.images)
+        if self.exceeds_chance():
+            remove = (
+                "remove these files from your images (the list has their paths as source_path), or "
+            )
+            verdict = (
+                "this is more, so accuracy on them is too high. Fix: "
+                f"{remove if place else ''}judge on other images"
+            )
+        elif high < self.chance:
+            verdict = "this is less"
+        else:
+            verdict = f"this may be chance, because the interval includes {self.chance:.1%}"
+        listed = f" (listed in {place})" if place else ""
+        return (
+            f"{found:,} of the {self.images:,} images that are scored "
+            f"({found / self.images:.1%}, 95% interval {low:.1%} to {high:.1%}) resemble training "
+            f"images of '{builtin.NAME}'{listed}. Of other photographs of faces {self.chance:.1%} "
+            f"do by chance; {verdict}"
+        )
+
+
+def find_seen(recipe: Mapping[str, Any], rows: Iterable[Row], paths: Iterable[str]) -> Seen | None:
+    """Finds images that resemble training images of the networks that come with faceemo.
 
     Args:
-        recipe: The record of a network, which may be that one or have learned from it.
+        recipe: The record of a network, which may be one of those or have learned from them.
         rows: The rows of the ledger.
-        paths: Paths of the images to look at, as a `Split` has them.
+        paths: Paths of the images to look at, as a `Split` has them; at least one.
 
     Returns:
-        The rows of these images; None if the network has not learned from that one.
+        What was found; None if the network has not learned from those that come with faceemo.
     """
-    known = TrainingHashes.read(builtin.TRAINING_HASHES)
-    if known.images not in {recipe["data"]["train"], *provenance.find_other_images(recipe)}:
+    known = training_hashes.read_all()
+    origins = {recipe["data"]["train"], *provenance.find_other_images(recipe)} & known.keys()
+    if not origins:
         return None
-    wanted = frozenset(paths)
-    rows = [row for row in rows if escape_name(row.path) in wanted]
-    found = known.find(rows)
-    return [row for row in rows if row.path in found]
+    asked = frozenset(paths)
+    rows = [row for row in rows if escape_name(row.path) in asked]
+    found = frozenset().union(*(known[images].find(rows) for images in origins))
+    # At most: an image may resemble those of both networks.
+    chance = min(1.0, sum(known[images].mistaken_share for images in origins))
+    return Seen([row for row in rows if row.path in found], len(asked), chance)
 
 
 def is_only_origin(recipe: Mapping[str, Any]) -> bool:
-    """Returns whether a run learns from no other run's images but those of `builtin`.
+    """Returns whether a run learns from images of the networks in faceemo, and no other run's.
 
     Args:
         recipe: The run's record, see `provenance.make_recipe`.
     """
-    known = TrainingHashes.read(builtin.TRAINING_HASHES)
-    return provenance.find_other_images(recipe).keys() == {known.images}
-
-
-def exceeds_chance(seen: Sequence[Row], images: int) -> bool:
-    """Returns whether `find_seen` found more than chance gives; see `describe`."""
-    return wilson_interval(len(seen), images)[0] > _BY_CHANCE[0] / _BY_CHANCE[1]
-
-
-def describe(seen: Sequence[Row], images: int, place: Path | str | None = None) -> str:
-    """Describes what `find_seen` found: the share, whether chance explains it, and what to do.
-
-    Args:
-        seen: The rows found.
-        images: How many images were looked at, from 1.
-        place: The file that lists them, if any.
-    """
-    if not seen:
-        return (
-            f"none of the {images:,} images that are scored resembles a training image of "
-            f"'{builtin.NAME}'"
-        )
-    low, high = wilson_interval(len(seen), images)
-    chance = _BY_CHANCE[0] / _BY_CHANCE[1]
-    if exceeds_chance(seen, images):
-        remove = (
-            "remove these files from your images (the list has their paths as source_path), or "
-        )
-        verdict = (
-            f"this is more, so accuracy on them is too high. Fix: {remove if place else ''}judge "
-            "on other images"
-        )
-    elif high < chance:
-        verdict = "this is less"
-    else:
-        verdict = f"this may be chance, because the interval includes {chance:.1%}"
-    listed = f" (listed in {place})" if place else ""
-    return (
-        f"{len(seen):,} of the {images:,} images that are scored ({len(seen) / images:.1%}, 95% "
-        f"interval {low:.1%} to {high:.1%}) resemble training images of '{builtin.NAME}'{listed}. "
-        f"Of other photographs of faces {chance:.1%} do by chance; {verdict}"
-    )
+    others = provenance.find_other_images(recipe).keys()
+    return bool(others) and others <= training_hashes.read_all().keys()
 
 
 def write_list(path: Path, seen: Sequence[Row], root: Path) -> None:

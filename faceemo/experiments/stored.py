@@ -22,6 +22,7 @@ from faceemo.data.prepare.record import Record
 from faceemo.errors import UserError
 from faceemo.experiments import evaluation, held_out, seen_by_builtin
 from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint.class_subset import keep_classes
 from faceemo.train.checkpoint.provenance import digest_split
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
@@ -41,11 +42,11 @@ def evaluate(
         groups: CSV with further columns to group the images by (`slices.read_columns`).
 
     Raises:
-        UserError: If there is no network or no image, or their classes differ.
+        UserError: If there is no network or no image, or the network does not know their classes.
     """
     columns = slices.read_columns(groups) if groups else None
-    trained = trained_model.read(network)
-    images = load_images(network, trained, config)[split]
+    trained, splits = load_images(network, trained_model.read(network), config)
+    images = splits[split]
     columns = evaluation.match_groups(columns, config, images, split)
     if split == "test":
         held_out.record_opening(workdir)
@@ -67,7 +68,9 @@ def evaluate(
     print(f"report      {page}")
 
 
-def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dict[str, Split]:
+def load_images(
+    network: Path, trained: TrainedModel, config: ConfigDict
+) -> tuple[TrainedModel, dict[str, Split]]:
     """Loads the images that a configuration names, as a stored network takes them.
 
     Args:
@@ -77,16 +80,17 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
             are set in it.
 
     Returns:
-        The splits; paths and images are those of a run with this configuration, labels are in the
-        order of the network's classes.
+        The network, restricted to the classes of the images, and the splits: paths and images are
+        those of a run with this configuration, labels are in the order of the network's classes.
 
     Raises:
-        UserError: If the classes of the images are others.
+        UserError: If the network does not know the classes of the images.
     """
     if config.source or config.dataset == "sample":
         place = config.source or "the sample"
-        _refuse_other_classes(network, trained, classes_of(config), place, options=True)
-        return data.load(config, native_size=trained.config.native_size, classes=trained.classes)
+        trained = _restrict(network, trained, classes_of(config), place, options=True)
+        size = trained.config.native_size
+        return trained, data.load(config, native_size=size, classes=trained.classes)
     root = data.dataset_root(config)
     rules = Record(root).inputs("dedupe").get("rules")
     if rules is None:
@@ -99,10 +103,10 @@ def load_images(network: Path, trained: TrainedModel, config: ConfigDict) -> dic
     config.update({name: value for name, value in rules.items() if name in FIELDS})
     rows = ledger.read(root)
     classes = sorted({row.label for row in rows if row.fate == ledger.KEPT})
-    _refuse_other_classes(network, trained, classes, str(root), options=True)
+    trained = _restrict(network, trained, classes, str(root), options=True)
     from faceemo.data import builder  # which takes a second
 
-    return builder.load(root, trained.config.native_size, trained.classes)
+    return trained, builder.load(root, trained.config.native_size, trained.classes)
 
 
 def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions, bool]:
@@ -118,14 +122,15 @@ def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions
         the run was.
 
     Raises:
-        UserError: If there is no network, no run or no image, or their classes differ.
+        UserError: If there is no network, no run or no image, or the network does not know the
+            run's classes.
     """
     from faceemo.train.checkpoint.stored_recipe import load_recipe
 
     trained = trained_model.read(network)
     recipe = load_recipe(run)
     config = ConfigDict(recipe["config"])
-    _refuse_other_classes(network, trained, recipe["classes"], str(run), options=False)
+    trained = _restrict(network, trained, recipe["classes"], str(run), options=False)
     splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
     _tell_of_seen(trained, config, splits[split], None)
     chosen = digest_split(splits[split]) == trained.recipe["data"].get(calibration.SPLIT)
@@ -144,12 +149,22 @@ def predict(trained: TrainedModel, images: Split, split: str) -> Predictions:
     )
 
 
-def _refuse_other_classes(
+def _restrict(
     network: Path, trained: TrainedModel, classes: Sequence[str], place: str, options: bool
-) -> None:
-    """Refuses images of other classes; `options` tells whether the command can select and map."""
+) -> TrainedModel:
+    """Restricts a network to the classes of images, and says so; refuses classes it does not know.
+
+    `options` tells whether the command can select and map classes.
+    """
     if set(classes) == set(trained.classes):
-        return
+        return trained
+    if len(classes) > 1 and set(classes) < set(trained.classes):
+        kept = [name for name in trained.classes if name in classes]
+        print(
+            f"note        {network} knows {len(trained.classes)} classes and predicts only those "
+            f"of the images: {', '.join(kept)}"
+        )
+        return keep_classes(trained, kept)
     fix = "train a network on these classes (faceemo train)"
     if not options:
         fix = f"{fix}, and compare with that"
@@ -174,13 +189,13 @@ def _tell_of_seen(
     root = data.dataset_root(config)
     rows = ledger.read(root)
     seen = seen_by_builtin.find_seen(trained.recipe, rows, images.paths)
-    if not seen:
+    if seen is None or not seen.rows:
         return
     if place:
         staging.make_folder(place.parent)
-        seen_by_builtin.write_list(place, seen, root)
-    described = seen_by_builtin.describe(seen, len(images), place)
-    if seen_by_builtin.exceeds_chance(seen, len(images)):
+        seen_by_builtin.write_list(place, seen.rows, root)
+    described = seen.describe(place)
+    if seen.exceeds_chance():
         print(f"warning: {described}", file=sys.stderr)
     else:
         print(f"note        {described}")

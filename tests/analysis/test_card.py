@@ -182,7 +182,7 @@ def test_card_names_the_runs_behind_the_initial_weights(run, predictions):
 def test_card_names_the_terms_of_the_images_behind_the_initial_weights(run, predictions):
     """The builtin network has them in its card; other networks in their recipe, or nowhere."""
     workdir, root = run
-    builtin_run = TrainedModel.load(builtin.FOLDER).recipe
+    builtin_run = TrainedModel.load(builtin.FOLDERS[builtin.NAME]).recipe
     weights = {"source": builtin.NAME, "sha256": "cd" * 32, "trained": builtin_run}
     terms = image_terms.collect([weights])
     config = make_config("mobilenet", "0,weights=builtin,image_size=48")

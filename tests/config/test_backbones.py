@@ -21,12 +21,13 @@ def test_every_named_weight_can_be_fetched_and_none_is_unnamed():
         f"{arch}.{name}"
         for arch, facts in BACKBONES.items()
         for name in facts.weights
-        if name not in ("none", builtin.NAME)
+        if name not in ("none", *builtin.FOLDERS)
     }
     fetched = {name for name in catalogue.ASSETS if name.partition(".")[0] in BACKBONES}
     assert named == fetched
-    assert builtin.FILE.is_file()
-    assert [arch for arch in ARCHS if builtin.NAME in BACKBONES[arch].weights] == ["mobilenet"]
+    for name in builtin.FOLDERS:
+        assert builtin.model_file(name).is_file()
+        assert [arch for arch in ARCHS if name in BACKBONES[arch].weights] == ["mobilenet"]
     assert all("none" in facts.weights for facts in BACKBONES.values())
 
 

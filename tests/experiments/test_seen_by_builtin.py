@@ -9,9 +9,10 @@ from faceemo.assets import builtin
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.source import source_paths
 from faceemo.experiments import run, seen_by_builtin
+from faceemo.experiments.seen_by_builtin import Seen
 from tests.support.data.rows import row
 
-KNOWN = TrainingHashes.read(builtin.TRAINING_HASHES)
+KNOWN = TrainingHashes.read(builtin.hashes_file(builtin.FOUR))
 LEARNED = f"{int(KNOWN.hashes[7]):016x}"
 # Alternate bits of the hash are flipped, 32 of 64: as far from any other as chance has it.
 OTHER = f"{int(KNOWN.hashes[7]) ^ 0xAAAAAAAAAAAAAAAA:016x}"
@@ -35,16 +36,16 @@ def test_images_that_builtin_learned_are_found_and_listed(tmp_path):
     for own in (recipe(KNOWN.images), recipe(**trained)):
         seen = seen_by_builtin.find_seen(own, make_rows(), scored)
         assert seen is not None
-        assert [one.path for one in seen] == ["validation/sad/1.png"]
+        assert [one.path for one in seen.rows] == ["validation/sad/1.png"]
     place = tmp_path / "run" / seen_by_builtin.NAME
     listed = {"path": "validation/sad/1.png", "split": "validation", "label": "sad"}
     paths = {"validation/sad/1.png": "unhappy/me.png"}
     for name in ("validation/sad/1.png", "unhappy/me.png"):
-        seen_by_builtin.write_list(place, seen, tmp_path)
+        seen_by_builtin.write_list(place, seen.rows, tmp_path)
         with place.open(newline="") as file:
             assert list(csv.DictReader(file)) == [listed | {"source_path": name}]
         source_paths.write(tmp_path, tmp_path / "mine", paths)
-    said = seen_by_builtin.describe(seen, 2, place)
+    said = seen.describe(place)
     assert said.startswith("1 of the 2 images that are scored (50.0%, 95% interval ")
     assert f"listed in {place}" in said
 
@@ -58,10 +59,11 @@ def test_the_share_is_compared_with_that_of_chance():
     for (seen, images), verdict in verdicts.items():
         low = stats.binomtest(seen, images).proportion_ci(method="wilson").low
         assert (low > 232 / 4881) == (verdict == fix)
-        assert verdict in seen_by_builtin.describe([found] * seen, images, "seen.csv")
-        assert seen_by_builtin.exceeds_chance([found] * seen, images) == (verdict == fix)
-    assert "(10.4%, 95% interval 4.5% to 22.2%)" in seen_by_builtin.describe([found] * 5, 48)
-    assert "none of the 48 images" in seen_by_builtin.describe([], 48)
+        one = Seen([found] * seen, images, 232 / 4881)
+        assert verdict in one.describe("seen.csv")
+        assert one.exceeds_chance() == (verdict == fix)
+    assert "(10.4%, 95% interval 4.5% to 22.2%)" in Seen([found] * 5, 48, 0.05).describe()
+    assert "none of the 48 images" in Seen([], 48, 0.05).describe()
 
 
 def test_only_more_than_chance_is_a_warning_of_a_run(tmp_path, monkeypatch):

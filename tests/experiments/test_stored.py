@@ -15,7 +15,7 @@ from faceemo.errors import UserError
 from faceemo.experiments import stored
 from faceemo.train.checkpoint import trained_model
 
-BUILTIN = Path("builtin")
+BUILTIN, FOUR = Path("builtin"), Path("builtin-four")
 REPORT = Path("report/validation/predictions.csv")
 
 
@@ -34,7 +34,7 @@ def test_a_stored_network_is_evaluated_and_compared_with_a_run(tmp_path, monkeyp
     assert cli.main(["evaluate", "builtin", "--data-dir", "data/sample", "--workdir", "again"]) == 0
     found = read(first / REPORT)
     assert found == read(Path("again") / REPORT)
-    predictor = faceemo.load()
+    predictor = faceemo.load(classes=("neutral", "happy", "surprise", "sad"))
     crops = np.stack([read_grey(Path("data/sample/unique_images", path), 48) for path in found])
     ours = np.array([[float(row[name]) for name in predictor.classes] for row in found.values()])
     np.testing.assert_allclose(ours, predictor.probabilities(crops), atol=1e-4)
@@ -56,20 +56,32 @@ def test_a_stored_network_is_evaluated_and_compared_with_a_run(tmp_path, monkeyp
     ("classes", "fix"),
     [
         (
-            ("happy", "neutral", "sad", "surprise", "fear"),
+            ("happy", "neutral", "sad", "surprise", "bored"),
             "leave the others out with classes=happy",
         ),
         (("joy", "neutral", "sad", "surprise"), "map names with class_map=joy=happy if"),
     ],
 )
 def test_other_classes_are_one_error(classes, fix):
-    trained = trained_model.read(BUILTIN)
-    message = f"images of the classes of builtin: happy, .*found {', '.join(classes)} in x.*{fix}"
+    trained = trained_model.read(FOUR)
+    message = f"images of the classes of {FOUR}: happy, .*found {', '.join(classes)} in x.*{fix}"
     with pytest.raises(UserError, match=message):
-        stored._refuse_other_classes(BUILTIN, trained, classes, "x", options=True)
+        stored._restrict(FOUR, trained, classes, "x", options=True)
     with pytest.raises(UserError, match=r"Fix: train .*, and compare with that$"):
-        stored._refuse_other_classes(BUILTIN, trained, classes, "x", options=False)
-    stored._refuse_other_classes(BUILTIN, trained, trained.classes[::-1], "x", options=True)
+        stored._restrict(FOUR, trained, classes, "x", options=False)
+    assert stored._restrict(FOUR, trained, trained.classes[::-1], "x", options=True) is trained
+
+
+def test_a_network_that_knows_more_classes_predicts_those_of_the_images(capsys):
+    trained = trained_model.read(FOUR)
+    restricted = stored._restrict(FOUR, trained, ("surprise", "happy"), "x", options=False)
+    assert restricted.classes == ("happy", "surprise")
+    assert (
+        "builtin-four knows 4 classes and predicts only those of the images: happy, surprise"
+        in (capsys.readouterr().out)
+    )
+    with pytest.raises(UserError, match="images of the classes of builtin-four"):
+        stored._restrict(FOUR, trained, ("happy",), "x", options=False)
 
 
 def test_a_folder_that_is_not_prepared_is_one_error(tmp_path):

@@ -26,7 +26,7 @@ from faceemo.train.eval_step import plain_inputs
 from faceemo.train.predict_split import predict_split
 
 BATCH = 64
-BUILTIN_SIZE = 128  # side at which the network that comes with faceemo was trained, pixels
+BUILTIN_SIZE = 128  # side at which `builtin-four` was trained, pixels
 FindSeen = Callable[[Sequence[Row]], frozenset[str]]
 
 
@@ -55,9 +55,12 @@ class FrozenBackbone:
 
 
 def load_builtin() -> FrozenBackbone:
-    """Loads the network that comes with faceemo."""
-    backbone = load_pretrained("mobilenet", builtin.NAME, BUILTIN_SIZE)
-    return dataclasses.replace(backbone, about="the network that comes with faceemo")
+    """Loads the network of four emotions that comes with faceemo.
+
+    The one of eight emotions has learned most images of FER2013, of which it could judge few.
+    """
+    backbone = load_pretrained("mobilenet", builtin.FOUR, BUILTIN_SIZE)
+    return dataclasses.replace(backbone, about="the network of four emotions in faceemo")
 
 
 def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
@@ -76,8 +79,8 @@ def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
     model = models.build(config)
     drawn = model.init(config.seed) if weights == "none" else model.shapes()
     variables, preprocessing, source = models.load_weights(model, drawn, weights)
-    if source["source"] == builtin.NAME:
-        find_seen = TrainingHashes.read(builtin.TRAINING_HASHES).find
+    if source["source"] in builtin.FOLDERS:
+        find_seen = TrainingHashes.read(builtin.hashes_file(source["source"])).find
     elif "trained" in source:
         raise UserError(
             expected="weights that no labels of emotions have trained, or 'builtin'",

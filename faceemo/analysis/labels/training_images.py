@@ -8,10 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo import data
-from faceemo.assets import builtin
-from faceemo.data.ledger import ledger
+from faceemo.data.ledger import ledger, training_hashes
 from faceemo.data.ledger.ledger import Row
-from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.pipeline import Split
 from faceemo.data.source import archive
@@ -25,7 +23,7 @@ def make_finder(
     """Makes the function that finds the images whose labels a run has learned.
 
     These are the training images of the dataset, all images that have a twin among them, and, if
-    the run learned from the network that comes with faceemo, the training images of that one.
+    the run learned from a network that comes with faceemo, the training images of that one.
 
     Args:
         recipe: The run's record.
@@ -37,18 +35,18 @@ def make_finder(
             whose training images are not known.
     """
     _refuse_other_dataset(recipe, workdir, root)
-    hashes = TrainingHashes.read(builtin.TRAINING_HASHES)
+    known = training_hashes.read_all()
     inherited = provenance.find_other_images(recipe).keys()
-    if inherited - {hashes.images}:
+    if inherited - known.keys():
         raise UserError(
-            expected=f"a run that learned only from {root}, or from faceemo's own network too",
+            expected=f"a run that learned only from {root}, or from faceemo's own networks too",
             found=f"one in {workdir} whose initial weights or teachers learned from other images",
             fix="name another run, or omit --workdir",
         )
 
     def find(rows: Sequence[Row]) -> frozenset[str]:
         own = {row.path for row in rows if row.split == "train" or "train" in row.leaks}
-        return frozenset(own | hashes.find(rows)) if inherited else frozenset(own)
+        return frozenset(own.union(*(known[images].find(rows) for images in inherited)))
 
     return find
 

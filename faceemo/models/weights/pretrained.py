@@ -112,8 +112,8 @@ def _find_file(arch: str, weights: str) -> tuple[Path, bool]:
 
     A file with a known name is downloaded first, unless it comes with faceemo.
     """
-    if weights == builtin.NAME and weights in BACKBONES[arch].weights:
-        return builtin.FILE, True
+    if weights in builtin.FOLDERS and weights in BACKBONES[arch].weights:
+        return builtin.model_file(weights), True
     asset = f"{arch}.{weights}"
     if asset in catalogue.ASSETS:
         return catalogue.fetch(asset, alternative=_alternatives(arch, weights)), True

@@ -65,8 +65,8 @@ def collect(sources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for source in sources:
         if trained := source.get("trained"):
             digest = trained["data"]["train"]
-            named = source["source"] == builtin.NAME
-            card = (builtin.FOLDER if named else Path(source["source"]).parent) / CARD
+            path = Path(source["source"])
+            card = builtin.FOLDERS.get(source["source"], path.parent) / CARD
             # A card of another network may lie there.
             if card.is_file() and digest in card.read_text(encoding="utf-8", errors="replace"):
                 beside = read_card(card)

@@ -8,12 +8,12 @@ NAME = "model.npz"
 
 
 def resolve_builtin(path: Path) -> Path:
-    """Returns the folder of the network that comes with faceemo if `path` is `builtin.NAME`.
+    """Returns the folder of a network that comes with faceemo if `path` is its name.
 
-    Any other path is returned as it is. A folder of one's own with that name needs its absolute
+    Any other path is returned as it is. A folder of one's own with such a name needs its absolute
     path.
     """
-    return builtin.FOLDER if str(path) == builtin.NAME else path
+    return builtin.FOLDERS.get(str(path), path)
 
 
 def stored_file(path: Path) -> Path:

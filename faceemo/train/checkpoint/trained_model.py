@@ -228,7 +228,7 @@ def read(path: Path) -> TrainedModel:
         if run
         else "a folder without either"
         if path.is_dir()
-        else f"nothing{suggest_path(path, [BUILTIN])}",
+        else f"nothing{suggest_path(path, builtin.FOLDERS)}",
         fix=f"name {run}; '{BUILTIN}' is the network that comes with faceemo"
         if run
         else f"{run_folders.advise()}; '{BUILTIN}' is the network that comes with faceemo",

@@ -13,10 +13,12 @@ from faceemo.config import make_config
 from faceemo.data.ledger.training_hashes import MAX_DISTANCE, TrainingHashes
 from faceemo.data.measure import hashing
 from faceemo.errors import UserError
-from faceemo.train.checkpoint import trained_model
+from faceemo.train.checkpoint import provenance, trained_model
 from tests.support.data.rows import row
 
 FOLDS = 2
+
+NONE = np.zeros(2, int)  # other faces that are mistaken for training images
 
 
 def row_of(number, label, split="train", **fields):
@@ -85,17 +87,17 @@ def test_gradients_judge_what_is_left(parts, seen):
     assert len(verdict.labels) == 20
 
 
-def test_builtin_knows_its_training_images(tmp_path):
+@pytest.mark.parametrize("name", builtin.FOLDERS)
+def test_a_network_of_faceemo_knows_its_training_images(tmp_path, name):
     """Its hashes belong to the network in the same folder: a new network needs new ones."""
-    hashes = TrainingHashes.read(builtin.TRAINING_HASHES)
-    recipe = trained_model.read(Path(builtin.NAME)).recipe
+    hashes = TrainingHashes.read(builtin.hashes_file(name))
+    recipe = trained_model.read(Path(name)).recipe
     assert hashes.images == recipe["data"]["train"]
-    assert {teacher["trained"]["data"]["train"] for teacher in recipe["teachers"]} == {
-        hashes.images
-    }
+    assert provenance.find_other_images(recipe) == {}, "of its initial weights and teachers"
     path = tmp_path / "hashes.npz"
     hashes.write(path)
     np.testing.assert_array_equal(TrainingHashes.read(path).hashes, hashes.hashes)
+    assert 0.02 < TrainingHashes.read(path).mistaken_share < 0.1
 
 
 def test_training_images_are_found_within_a_few_bits_and_mirrored():
@@ -114,21 +116,21 @@ def test_training_images_are_found_within_a_few_bits_and_mirrored():
         )
     own = hashing.dhash([picture])
     rows = [*found.values(), row_of("unknown", "sad", dhash=None)]
-    names = {Path(path).stem for path in TrainingHashes("", own).find(rows)}
+    names = {Path(path).stem for path in TrainingHashes("", own, NONE).find(rows)}
     assert names == {"same", "mirrored", "enlarged", "unknown"}
     flipped = own ^ np.uint64(2**MAX_DISTANCE - 1)  # as many bits
-    assert found["same"].path in TrainingHashes("", flipped).find(rows)
+    assert found["same"].path in TrainingHashes("", flipped, NONE).find(rows)
     one_more = own ^ np.uint64(2 ** (MAX_DISTANCE + 1) - 1)
-    assert found["same"].path not in TrainingHashes("", one_more).find(rows)
+    assert found["same"].path not in TrainingHashes("", one_more, NONE).find(rows)
 
 
 def test_weights_that_learned_from_unknown_images_are_refused(tmp_path):
     copy = tmp_path / "copy.npz"
-    copy.write_bytes(builtin.FILE.read_bytes())
+    copy.write_bytes(builtin.model_file(builtin.FOUR).read_bytes())
     with pytest.raises(UserError, match="whose training images are not known"):
         embeddings.load_pretrained("mobilenet", str(copy), 64)
     known = embeddings.load_builtin()
-    first = hashing.to_hex(int(TrainingHashes.read(builtin.TRAINING_HASHES).hashes[0]))
+    first = hashing.to_hex(int(TrainingHashes.read(builtin.hashes_file(builtin.FOUR)).hashes[0]))
     rows = [row_of(1, "sad", "test", dhash=first), row_of(2, "sad", "test")]
     assert known.find_seen(rows) == {"test/sad/1.jpg"}
 
@@ -140,7 +142,7 @@ def test_a_run_does_not_judge_its_training_images_nor_their_twins(tmp_path):
             row_of(3, "sad", "validation", leaks=("test",))]  # fmt: skip
     find = training_images.make_finder(recipe, tmp_path, tmp_path)
     assert find(rows) == {"train/sad/1.jpg", "validation/sad/2.jpg"}
-    hashes = TrainingHashes.read(builtin.TRAINING_HASHES)
+    hashes = TrainingHashes.read(builtin.hashes_file(builtin.FOUR))
     learned = {"source": "builtin", "trained": {"data": {"train": hashes.images}, "weights": {}}}
     first = hashing.to_hex(int(hashes.hashes[0]))
     known = row_of(4, "sad", "validation", dhash=first)

@@ -52,7 +52,7 @@ def test_an_npz_keeps_the_network_and_loses_the_folders(tmp_path):
     FORMATS["npz"].write(trained, tmp_path / "model.npz")
     about, arrays = npz.unpack(tmp_path / "model.npz")
     assert not re.search('["+]/', json.dumps(about))
-    before = npz.unpack(builtin.FILE)[1]
+    before = npz.unpack(builtin.model_file(builtin.FOUR))[1]
     assert arrays.keys() == before.keys()
     assert all(np.array_equal(arrays[name], before[name]) for name in before)
     loaded = TrainedModel.load(tmp_path / "model.npz")

@@ -168,7 +168,7 @@ def test_the_source_of_the_training_images_is_stated_if_it_is_known(predictor, t
 
 
 def test_the_source_of_the_images_behind_the_initial_weights_is_stated(predictor):
-    first = TrainedModel.load(builtin.FOLDER).recipe
+    first = TrainedModel.load(builtin.FOLDERS[builtin.NAME]).recipe
     weights = {"source": builtin.NAME, "trained": first}
     recipe = predictor.trained.recipe | {"weights": weights}
     for terms, expected in ((image_terms.collect([weights]), "FER2013"), ({}, "images whose")):
