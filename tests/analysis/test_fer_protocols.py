@@ -119,3 +119,16 @@ def test_no_image_that_counts_is_an_error():
     row = make_row(0, (0, 0, 0, 0, 0, 0, 0, 0, 9, 1))
     with pytest.raises(UserError, match="at least one image"):
         fer_protocols.apply(PLURALITY_7, make_probabilities([row], EIGHT), EIGHT, [row])
+
+
+def test_a_class_that_the_network_does_not_know_is_never_predicted():
+    rows = [make_row(n, np.eye(10, dtype=int)[column] * 9) for n, column in enumerate((7, 3, 1))]
+    seven = ("sad", "happy", "neutral", "surprise", "angry", "disgust", "fear")
+    given = np.array([[0.5, 0.2, 0.1, 0.05, 0.05, 0.05, 0.05]] * 3, np.float32)
+    found = fer_protocols.apply(MAJORITY_8, given, seven, rows)
+    assert len(found.labels) == 3
+    scores = fer_protocols.score(found)
+    assert scores["accuracy"] == pytest.approx(1 / 3)
+    contempt = EIGHT.index("contempt")
+    assert found.probabilities[:, contempt].max() < 1e-30
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-6)
