@@ -84,7 +84,7 @@ BACKBONES: dict[str, BackboneFacts] = {
         best=COMMON | {"learning_rate": 1e-3},
         # Share of features that were the same for 16 faces of FER2013, and the training accuracy of
         # a logistic regression on those of 240 faces of four classes: from `faceres` 1.000 and 0.28
-        # at 56 pixels, 0.746 and 0.88 at 64; from `builtin` 0.996 and 0.38, 0.876 and 0.71.
+        # at 56 pixels, 0.746 and 0.88 at 64; from `builtin-four` 0.996 and 0.38, 0.876 and 0.71.
         smallest_frozen={"faceres": 64, "builtin": 64, "builtin-four": 64},
     ),
 }

@@ -51,8 +51,8 @@ class TrainingHashes:
     def write(self, path: Path) -> None:
         """Writes a file, whole or not at all; an older one is replaced."""
         with staging.file(path) as partial, partial.open("wb") as file:
-            arrays = {"hashes": np.sort(self.hashes), "mistaken": self.mistaken}
-            np.savez(file, images=np.array(self.images), **arrays)
+            hashes, images = np.sort(self.hashes), np.array(self.images)
+            np.savez(file, images=images, hashes=hashes, mistaken=self.mistaken)
 
     def find(self, rows: Iterable[Row]) -> frozenset[str]:
         """Finds the images that are among the training images, as they are or mirrored.

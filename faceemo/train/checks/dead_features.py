@@ -76,7 +76,7 @@ def refuse(config: ConfigDict, start: Start, share: float) -> None:
 
     If other blocks train, too, or the weights are random, that is a warning. From `faceres` at 48
     pixels the loss stayed at ln(4) with one block (four epochs of 593 images) and hardly fell with
-    three; from `builtin` it fell with both.
+    three; from `builtin-four` it fell with both.
 
     Args:
         config: The run's configuration.
