@@ -204,11 +204,11 @@ def _choose_recipe(images: int) -> tuple[str, tuple[Choice, Choice]]:
     Settings were compared on validation, with 60 training images of each class. On three classes
     of FER2013 that the network had not learned (450 validation images) frozen features at 128
     pixels scored 0.562 to 0.586 in four draws of the images, on all seven classes (700 images)
-    0.523 to 0.553. In the first two draws `faceres` instead of `builtin-four` scored 0.553 twice, and
-    0.407 and 0.412. One trained block, with the augmentation 'low', changed that by -0.5 to 1.3
+    0.523 to 0.553. In the first two draws `faceres` instead of `builtin-four` scored 0.553 twice,
+    and 0.407 and 0.412. One trained block, with the augmentation 'low', changed that by -0.5 to 1.3
     points in three draws. Two gained 1.6 and 4.3 points on the three classes and 0.8 on the seven,
-    but need more than a minute for 240 images. An extra dense layer changed accuracy by -0.6 to
-    1.4 points and raised the loss by half; 96 pixels lost 1.7 to 5.1 points. Each value is the best
+    but need more than a minute for 240 images. An extra dense layer changed accuracy by -0.6 to 1.4
+    points and raised the loss by half; 96 pixels lost 1.7 to 5.1 points. Each value is the best
     epoch's. The number of images from which on all blocks should train was not measured.
     """
     weights = {"weights": builtin.NAME}
