@@ -22,9 +22,9 @@ def run_script(*arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["predictor", "zip", "server"])
 def test_damaged_inputs_lead_to_results_or_errors(tmp_path, target):
-    process = run_script("--target", target, "--inputs", 200, "--seed", 11, "--out", tmp_path)
+    process = run_script("--target", target, "--inputs", 100, "--seed", 11, "--out", tmp_path)
     assert process.returncode == 0, process.stdout + process.stderr
-    assert process.stdout.startswith("200 inputs")
+    assert process.stdout.startswith("100 inputs")
     assert not list(tmp_path.iterdir())
 
 

@@ -21,12 +21,11 @@ from tests.support.places import REPOSITORY
 
 _LIBRARIES = [
     "tensorflow",
-    "clu.metric_writers",
-    "clu.periodic_actions",
     "sklearn.metrics",
     "matplotlib.pyplot",
     "orbax.checkpoint",
     "faceemo.experiments.run",
+    "faceemo.train.checkpoint.event_writer",
     "faceemo.train.loop",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")
