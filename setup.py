@@ -37,6 +37,8 @@ BASE = [
     "pillow",
     # which reads the photographs of telephones
     "pillow-heif",
+    # which assigns the faces of a frame to those before; JAX needs it too
+    "scipy",
     # which writes the shells' completion
     "shtab",
     "tqdm",

@@ -27,7 +27,7 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
     if kind == "csv":
         columns = ("index", "name", "status", "label", *classes, *_EDGES, "face_confidence")
         region = (f"region_{edge}" for edge in _EDGES)
-        columns = (*columns, "leaning", *region, "time", "problem")
+        columns = (*columns, "leaning", *region, "time", "problem", "track")
         return _csv(columns), lambda prediction: _csv(_cells(prediction, classes))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
     header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
@@ -44,7 +44,8 @@ def _cells(prediction: Prediction, classes: Sequence[str]) -> list[object]:
     box, region = (fields[name] or [None] * 4 for name in ("box", "region"))
     found = [*box, fields["face_confidence"], fields["leaning"], *region]
     # None becomes an empty cell
-    return [*facts, *probabilities, *found, fields["time"], fields["problem"]]
+    later = [fields[name] for name in ("time", "problem", "track")]
+    return [*facts, *probabilities, *found, *later]
 
 
 def _csv(cells: Sequence[object]) -> str:

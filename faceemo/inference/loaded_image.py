@@ -24,6 +24,11 @@ class LoadedImage:
     problem: str = ""
     time: float | None = None
 
+    @property
+    def film(self) -> str | None:
+        """The path of a frame's film; None for an image."""
+        return None if self.time is None else self.name.rpartition("#")[0]
+
 
 def load_image(index: int, path: Path) -> LoadedImage:
     """Reads and decodes a file; a failure is recorded as the image's problem, not raised."""

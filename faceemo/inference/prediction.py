@@ -36,6 +36,8 @@ class Prediction:
             pixels; it may reach beyond the image. None without a face.
         time: The time of a frame since the beginning of its film, seconds; None for an image.
         problem: The reason if the image is unreadable; empty otherwise.
+        track: The number of the face in its film, from 1, which is the same in all frames; None for
+            an image, and without a face.
     """
 
     index: int
@@ -48,6 +50,7 @@ class Prediction:
     region: Box | None = None
     time: float | None = None
     problem: str = ""
+    track: int | None = None
 
     @classmethod
     def from_probabilities(
@@ -60,6 +63,7 @@ class Prediction:
         *,
         region: Box | None = None,
         time: float | None = None,
+        track: int | None = None,
     ) -> "Prediction":
         """Makes the prediction for a face; see the class for the arguments."""
         best = max(probabilities, key=probabilities.__getitem__)
@@ -74,6 +78,7 @@ class Prediction:
             face_confidence=face_confidence,
             region=region,
             time=time,
+            track=track,
         )
 
     @classmethod

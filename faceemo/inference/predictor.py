@@ -14,6 +14,7 @@ from faceemo.inference import forks
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
+from faceemo.inference.tracking import track_films
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.class_subset import keep_classes
@@ -99,8 +100,15 @@ class Predictor:
                 as a webcam needs; otherwise images wait for a batch to fill.
 
         Yields:
-            Every image with its predictions, of which there is at least one.
+            Every image with its predictions, of which there is at least one. In a film, the
+            predictions for one face have the same `track`.
         """
+        yield from track_films(self._stream(images, crops=crops, immediate=immediate))
+
+    def _stream(
+        self, images: Iterable[LoadedImage], *, crops: bool, immediate: bool
+    ) -> Iterator[tuple[LoadedImage, list[Prediction]]]:
+        """Predicts as `stream`, without the numbers of tracks."""
         forks.refuse_forked_process()
         waiting: list[tuple[LoadedImage, list[Face]]] = []
         for image in images:

@@ -81,11 +81,12 @@ class Video:
         """
         frame, seconds, begin = 0, 0.0, time.monotonic()
         while self._source.grab():
-            seconds = (
-                time.monotonic() - begin
-                if self.live
-                else self._source.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            )
+            if self.live:
+                seconds = time.monotonic() - begin
+            else:
+                stated = self._source.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                # Some films state no times, or a wrong one here and there.
+                seconds = stated if not frame or stated > seconds else seconds + 1 / self.fps
             if frame % self.every == 0:
                 ok, bgr = self._source.retrieve()
                 rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1])) if ok else None

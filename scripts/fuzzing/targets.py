@@ -125,6 +125,7 @@ def _predict(network: Predictor, path: Path) -> Outcome:
         assert predictions
         if image.time is not None:
             assert math.isfinite(image.time), image.time
+            assert all(bool(one.track) == bool(one.probabilities) for one in predictions)
             predictions = smoother.smooth(predictions)
         for each in predictions:
             _check_prediction(each)

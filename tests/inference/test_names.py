@@ -22,7 +22,7 @@ from tests.support.data.faces import face
 LATIN = os.fsdecode(b"caf\xe9.png")
 FACE = Prediction.from_probabilities(
     7, "caf\udce9.png", {"happy": 0.75, "sad": 0.25}, (1.5, 2, 9, 10), 0.9,
-    region=(0, 1, 9, 10), time=0.4,
+    region=(0, 1, 9, 10), time=0.4, track=3,
 )  # fmt: skip
 
 
@@ -172,6 +172,7 @@ def test_python_predicts_films_as_the_command_does(predictor, film):
     assert [one.index for one in found] == list(range(42))
     assert found[1].name == f"{film}#0"
     assert [one.time for one in found[1:41]] == pytest.approx([k / 10 for k in range(40)])
+    assert [one.track for one in found] == [None, *[1] * 40, None]
 
 
 def test_all_frames_of_a_video_with_a_long_name_are_shortened_alike():

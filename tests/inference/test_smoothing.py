@@ -6,9 +6,9 @@ from faceemo.inference.prediction import Prediction
 from faceemo.inference.smoothing import Smoother
 
 
-def predict_at(frame, value, left):
+def predict_at(frame, value, left, track=1):
     return Prediction.from_probabilities(
-        frame, "f", {"a": value, "b": 1 - value}, (left, 0, left + 100, 100), 0.9
+        frame, "f", {"a": value, "b": 1 - value}, (left, 0, left + 100, 100), 0.9, track=track
     )
 
 
@@ -18,7 +18,10 @@ def test_each_face_is_smoothed_with_its_own_past():
     one, other = values[0], others[0]
     for frame, (value, second) in enumerate(zip(values, others, strict=True)):
         # the faces move, and change places in the list
-        faces = [predict_at(frame, value, 10 * frame), predict_at(frame, second, 400 - 10 * frame)]
+        faces = [
+            predict_at(frame, value, 10 * frame, track=1),
+            predict_at(frame, second, 400 - 10 * frame, track=2),
+        ]
         found = smoother.smooth(faces[:: -1 if frame % 2 else 1])
         found = found[:: -1 if frame % 2 else 1]
         if frame:
@@ -37,17 +40,20 @@ def test_decay_0_changes_nothing_and_a_new_face_starts_anew():
     assert plain.smooth([faces[1]])[0].probabilities == pytest.approx(faces[1].probabilities)
     smoother = Smoother(0.9)
     smoother.smooth([faces[0]])
-    assert smoother.smooth([predict_at(1, 0.1, 300)]) == [predict_at(1, 0.1, 300)]
+    other = predict_at(1, 0.1, 300, track=2)
+    assert smoother.smooth([other]) == [other]
     assert smoother.smooth([Prediction.without_face(2, "f")]) == [Prediction.without_face(2, "f")]
-    assert smoother.smooth([predict_at(3, 0.2, 300)]) == [predict_at(3, 0.2, 300)]
+    again = predict_at(3, 0.2, 300, track=2)
+    assert smoother.smooth([again]) == [again]
 
 
 def test_frames_taken_whole_as_faces_are_smoothed_too():
     def predict_whole(frame, value):
-        return Prediction.from_probabilities(frame, "f", {"a": value, "b": 1 - value}, None, None)
+        probabilities = {"a": value, "b": 1 - value}
+        return Prediction.from_probabilities(frame, "f", probabilities, None, None, track=1)
 
     smoother = Smoother(0.5)
     smoother.smooth([predict_whole(0, 0.9)])
     (one,) = smoother.smooth([predict_whole(1, 0.1)])
     assert one.probabilities["a"] == pytest.approx(0.5)
-    assert one.box is None
+    assert (one.box, one.track) == (None, 1)
