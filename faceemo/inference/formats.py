@@ -1,18 +1,70 @@
-"""Predictions as text: an aligned table, CSV or JSON lines, one line per prediction."""
+"""Predictions as text: an aligned table, CSV, JSON or JSON Lines."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TextIO
 
 from faceemo.analysis.theme.text import shorten
 from faceemo.errors import escape_name
 from faceemo.inference.prediction import Prediction
 
-FORMATS = ("table", "csv", "jsonl")
+FORMATS = ("table", "csv", "json", "jsonl")
 _NAME_WIDTH = 40  # characters of a name in a table
 _FRAME_WIDTH = 8  # those of them that a frame's number takes, as in 'film.mp4#1234567'
 _EDGES = ("left", "top", "right", "bottom")
+
+
+class _Layout(NamedTuple):
+    """The text around predictions.
+
+    Attributes:
+        start: Before the first one.
+        between: Before each other one.
+        after: After each one.
+        end: After the last one.
+        empty: In place of all, if there is none.
+    """
+
+    start: str = ""
+    between: str = ""
+    after: str = "\n"
+    end: str = ""
+    empty: str = ""
+
+
+class Writer:
+    """A stream of text to which predictions are written as they come.
+
+    Args:
+        kind: One of `FORMATS`.
+        classes: The predictor's classes.
+        stream: The stream.
+    """
+
+    def __init__(self, kind: str, classes: Sequence[str], stream: TextIO):
+        header, self._format = make_formatter(kind, classes)
+        start = f"{header}\n" if header else ""
+        self._layout = {
+            "json": _Layout("[\n", ",\n", "", "\n]\n", "[]\n"),
+            "csv": _Layout(start, empty=start),  # its readers need the header in any case
+        }.get(kind, _Layout(start))
+        self._stream, self._is_empty = stream, True
+
+    def write(self, predictions: Iterable[Prediction]) -> None:
+        """Writes predictions; a terminal or pipe gets them at once."""
+        for one in predictions:
+            before = self._layout.start if self._is_empty else self._layout.between
+            self._stream.write(f"{before}{self._format(one)}{self._layout.after}")
+            self._is_empty = False
+        if self._stream is sys.stdout:
+            self._stream.flush()
+
+    def end(self) -> None:
+        """Writes what follows the last prediction."""
+        self._stream.write(self._layout.empty if self._is_empty else self._layout.end)
 
 
 def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Prediction], str]]:
@@ -22,30 +74,35 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
         kind: One of `FORMATS`.
         classes: The predictor's classes.
     """
-    if kind == "jsonl":  # in ASCII, which terminals of any encoding show
+    if kind in ("json", "jsonl"):  # in ASCII, which terminals of any encoding show
         return "", lambda prediction: json.dumps(prediction.to_dict())
     if kind == "csv":
-        columns = ("index", "name", "status", "label", *classes, *_EDGES, "face_confidence")
-        region = (f"region_{edge}" for edge in _EDGES)
-        columns = (*columns, "leaning", *region, "time", "problem", "track")
-        return _csv(columns), lambda prediction: _csv(_cells(prediction, classes))
+        return _csv(make_columns(classes)), lambda prediction: _csv(_cells(prediction, classes))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
     header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
     return header, lambda prediction: _table_row(prediction, classes)
 
 
+def make_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns the columns of the CSV. New ones come last, as some readers count columns."""
+    region = (f"region_{edge}" for edge in _EDGES)
+    columns = ("index", "name", "status", "label", *classes, *_EDGES, "face_confidence")
+    return (*columns, "leaning", *region, "time", "problem", "probability", "track")
+
+
 def _cells(prediction: Prediction, classes: Sequence[str]) -> list[object]:
-    probabilities = [
-        f"{prediction.probabilities[name]:.6g}" if prediction.probabilities else ""
-        for name in classes
-    ]
+    """Returns the cells of `make_columns`; None becomes an empty one."""
     fields = prediction.to_dict()
-    facts = [fields[name] for name in ("index", "name", "status", "label")]
+    probabilities = [_round(fields["probabilities"].get(name)) for name in classes]
     box, region = (fields[name] or [None] * 4 for name in ("box", "region"))
+    facts = [fields[name] for name in ("index", "name", "status", "label")]
     found = [*box, fields["face_confidence"], fields["leaning"], *region]
-    # None becomes an empty cell
-    later = [fields[name] for name in ("time", "problem", "track")]
+    later = [fields["time"], fields["problem"], _round(fields["probability"]), fields["track"]]
     return [*facts, *probabilities, *found, *later]
+
+
+def _round(probability: float | None) -> str | None:
+    return None if probability is None else f"{probability:.6g}"
 
 
 def _csv(cells: Sequence[object]) -> str:

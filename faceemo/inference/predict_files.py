@@ -78,17 +78,10 @@ def predict(
     predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     problems: list[str] = []
     with _open_output(out) as stream:
-        header, format_line = formats.make_formatter(form, predictor.classes)
-        headings = iter([header] if header else [])
-
-        def write(predictions: Iterable[Prediction]) -> None:
-            for one in predictions:
-                lines = [*headings, format_line(one)]  # the header before the first only
-                print(*lines, sep="\n", file=stream, flush=stream is sys.stdout)
-
+        writer = formats.Writer(form, predictor.classes, stream)
         # no bar where predictions run over the terminal, nor where no terminal shows it
         hide_progress = True if stream is sys.stdout and stream.isatty() else None
-        files_predictor = _FilesPredictor(predictor, crops, write, draw, hide_progress)
+        files_predictor = _FilesPredictor(predictor, crops, writer.write, draw, hide_progress)
         if images:
             problems += files_predictor.predict_images(images, 0)
         index = len(images)
@@ -103,8 +96,7 @@ def predict(
         if camera:
             camera.start = index
             problems += files_predictor.predict_video(camera, Smoother(smooth))
-        if form == "csv":  # its readers need the header even if no row follows
-            stream.writelines(f"{line}\n" for line in headings)
+        writer.end()
     for path in (out, draw):
         if path and path.exists():
             print(f"wrote {escape_name(path)}", file=sys.stderr)

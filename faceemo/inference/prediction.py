@@ -16,10 +16,21 @@ UNREADABLE = "unreadable"
 # Inf. Theory 16, 1970). This holds only after temperature scaling on validation.
 UNSURE_BELOW = 0.5
 
+# The fields of a face. Names and values are the same in Python, CSV, JSON, JSON Lines and the API;
+# CSV spreads boxes and probabilities over columns.
+FACE_FIELDS = (
+    *("status", "label", "leaning", "probability", "probabilities"),
+    *("box", "region", "face_confidence", "time", "track"),
+)
+# Those of the image are around them; the API leaves these out, as a request is about one image.
+FIELDS = ("index", "name", *FACE_FIELDS, "problem")
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The prediction for one face, or the finding that an image shows none or is unreadable.
+
+    Everything that leaves the program holds the attributes and properties named in `FIELDS`.
 
     Attributes:
         index: The image's place among the given ones, from 0; every frame of a film counts.
@@ -104,6 +115,7 @@ class Prediction:
         return max(self.probabilities.values(), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the attributes and the leaning, ready for JSON: names are escaped."""
+        """Returns the values of `FIELDS`, ready for JSON: names are escaped."""
+        fields = {name: getattr(self, name) for name in FIELDS}
         texts = {"name": escape_name(self.name), "problem": escape_name(self.problem)}
-        return dataclasses.asdict(self) | {"leaning": self.leaning} | texts
+        return fields | texts | {"probabilities": dict(self.probabilities)}

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from faceemo.analysis.theme import template
-from faceemo.inference.prediction import Prediction
+from faceemo.inference.prediction import FACE_FIELDS, Prediction
 from faceemo.inference.serve.heatmaps import MAX_HEATMAPS
 
 
@@ -32,6 +32,12 @@ class FacePrediction(BaseModel):
     region: tuple[float, float, float, float] = Field(
         description="The part of the image that is the network's input, in the form of the box."
     )
+    time: float | None = Field(
+        None, description="The second of the film; null, as this is an image."
+    )
+    track: int | None = Field(
+        None, description="The number of the face in its film; null, as this is an image."
+    )
     heat: str | None = Field(
         None,
         description="With heat=true, for each of the "
@@ -43,21 +49,12 @@ class FacePrediction(BaseModel):
     def from_prediction(
         cls,
         prediction: Prediction,
-        region: tuple[float, float, float, float],
         heatmap: bytes | None,
     ) -> "FacePrediction":
         """Converts the prediction for a face; `heatmap` is a PNG."""
-        assert prediction.leaning is not None  # there is a face
-        assert prediction.probability is not None
+        fields = prediction.to_dict()
         return cls(
-            status="ok" if prediction.label else "unsure",
-            label=prediction.label,
-            leaning=prediction.leaning,
-            probability=prediction.probability,
-            probabilities=prediction.probabilities,
-            box=prediction.box,
-            face_confidence=prediction.face_confidence,
-            region=region,
+            **{name: fields[name] for name in FACE_FIELDS},
             heat=template.png_uri(heatmap) if heatmap else None,
         )
 

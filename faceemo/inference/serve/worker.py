@@ -201,13 +201,9 @@ class Worker:
             heatmaps = self._make_heatmaps(batch, predictions)
             for row, (decoded, found) in enumerate(zip(batch, predictions, strict=True)):
                 faces = [
-                    FacePrediction.from_prediction(
-                        prediction, face.region, heatmaps.get((row, index))
-                    )
-                    for index, (face, prediction) in enumerate(
-                        # not strict: an image without a face has one prediction, which says so
-                        zip(decoded.faces, found, strict=False)
-                    )
+                    FacePrediction.from_prediction(prediction, heatmaps.get((row, index)))
+                    # an image without a face has one prediction, which says so
+                    for index, prediction in enumerate(found[: len(decoded.faces)])
                 ]
                 assert decoded.image.pixels is not None
                 width, height = decoded.image.pixels.size
