@@ -29,7 +29,7 @@ class Predictions:
         probabilities: Probabilities float32 [N, C] of `classes`; each row sums to 1.
         labels: True classes, int32 [N], 0 to C - 1.
         paths: N names of the images, in the same order.
-        images: The grey images as stored, uint8 [N, S, S].
+        images: The images as stored, uint8 [N, S, S] in grey or [N, S, S, 3] in colour.
         classes: C names.
         names: N names by which people know the images, in the same order: the paths in their own
             source. Default: `paths`.
@@ -218,13 +218,14 @@ def _check_shapes(predictions: Predictions) -> None:
         "names": (len(predictions.names),),
         "images": predictions.images.shape,
     }
-    side = predictions.images.shape[-1]
+    in_colour = predictions.images.ndim == 4
+    side = predictions.images.shape[2 if in_colour else -1]
     expected_shapes = {
         "probabilities": (count, len(predictions.classes)),
         "labels": (count,),
         "paths": (count,),
         "names": (count,),
-        "images": (count, side, side),
+        "images": (count, side, side, 3) if in_colour else (count, side, side),
     }
     if found != expected_shapes:
         wrong = [name for name in expected_shapes if found[name] != expected_shapes[name]]

@@ -15,6 +15,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
+from faceemo.data.measure.colour import to_grey_levels
 from faceemo.errors import UserError, escape_name
 
 UNKNOWN = "unknown"
@@ -64,7 +65,7 @@ def make_groupings(
     """
     known = {row.path: row for row in rows}
     records = [known.get(path) for path in predictions.paths]
-    pixels = predictions.images.reshape(len(records), -1)
+    pixels = to_grey_levels(predictions.images).reshape(len(records), -1)
     faces = [row.face_confidence if row else None for row in records]
     leaked = find_leaked(rows, rules, split)
     result = [

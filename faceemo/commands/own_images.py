@@ -1,8 +1,6 @@
 """Choices for images of one's own: classes, recipe, sizes, splits and folders, with reasons."""
 
-import contextlib
 import dataclasses
-import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ from faceemo.commands.choices import FIELDS_LEFT, Choice, Chosen, Reason
 from faceemo.config import class_map_of, classes_of, make_config, validate
 from faceemo.config.classes import normalize_name
 from faceemo.config.field_words import spell
-from faceemo.data.measure.decode import open_image
+from faceemo.config.image_format import AUTOMATIC
 from faceemo.data.source import sources, zips
 from faceemo.data.source.class_selection import select_classes
 from faceemo.data.source.layout import Layout, format_examples
+from faceemo.data.source.sampled_images import sample_images
 from faceemo.data.source.sources import FolderSource, Source
 from faceemo.errors import UserError
 
@@ -30,7 +29,6 @@ _EPOCHS_OF_ALL = 10  # of all blocks
 _IMAGES_PER_SECOND = 52
 # Sizes at which the network that comes with faceemo was trained, pixels.
 IMAGE_SIZE, NATIVE_SIZE = 128, 48
-_MEASURED = 200  # images whose size is read
 
 
 def choose(path: Path, given: Mapping[str, Any]) -> Chosen:
@@ -62,7 +60,8 @@ def choose_for_sweep(path: Path, given: Mapping[str, Any]) -> Chosen:
         UserError: As `choose` does.
     """
     images = _Images.find(path, given)
-    names = {*images.classes.fields, *images.sizes.fields, *images.data.fields, "class_map"}
+    names = {*images.classes.fields, *images.sizes.fields, *images.data.fields}
+    names |= {"class_map", *AUTOMATIC}
     about_images = {name: value for name, value in given.items() if name in names}
     return images.configure(ANY_VARIANT, (), about_images)
 
@@ -108,7 +107,7 @@ class _Images:
             layout=layout,
             counts=counts,
             classes=Choice("classes", {"classes": classes}, _explain_classes(source, counts)),
-            sizes=_choose_sizes(source, layout),
+            sizes=_choose_sizes(source, layout, _estimate_training_images(counts, given)),
             data=_choose_data(path, data_dir, counts),
         )
 
@@ -164,27 +163,29 @@ def _find_empty(source: Source, classes: Collection[str]) -> list[str]:
     )
 
 
-def _choose_sizes(source: Source, layout: Layout) -> Choice:
-    side = _median_side(source, sorted(layout.destinations))
-    return Choice(
-        "sizes",
-        {"image_size": IMAGE_SIZE, "native_size": NATIVE_SIZE},
-        (
-            Reason(f"{FIELDS_LEFT} as in faceemo's network", ("image_size", "native_size")),
-            Reason(f"the median shorter side of the images is {side:,} pixels"),
-            Reason("each image is used whole, so it should show little besides the face"),
-        ),
-    )
+def _choose_sizes(source: Source, layout: Layout, images: int) -> Choice:
+    """Chooses the sizes for a number of training images, and whether colour is kept.
 
-
-def _median_side(source: Source, paths: Sequence[str]) -> int:
-    """Returns the median of the shorter sides of some images, in pixels; 0 if none is readable."""
-    sides = []
-    for _, content in source.read_files(paths[:: -(-len(paths) // _MEASURED)]):
-        # those that Pillow cannot read raise anything; the preparation reports them
-        with contextlib.suppress(Exception), open_image(content) as image:
-            sides.append(min(image.size))
-    return int(statistics.median_high(sides)) if sides else 0
+    Features of frozen blocks are those of images like the ones that faceemo's network learned,
+    which are grey and have 48 pixels. Blocks that train can learn of colour and detail.
+    """
+    sample = sample_images(source, sorted(layout.destinations))
+    fields: dict[str, Any] = {"image_size": IMAGE_SIZE, "native_size": NATIVE_SIZE}
+    reasons = [Reason(f"{FIELDS_LEFT} as in faceemo's network", ("image_size", "native_size"))]
+    if images > FEW_IMAGES:
+        fields |= AUTOMATIC
+        reasons = [
+            Reason(f"{FIELDS_LEFT} as in faceemo's network", ("image_size",)),
+            Reason(
+                f"{FIELDS_LEFT} from the images (at most image_size), because all blocks train",
+                tuple(AUTOMATIC),
+            ),
+        ]
+    reasons += [
+        Reason(f"the median shorter side of the images is {sample.side:,} pixels"),
+        Reason("each image is used whole, so it should show little besides the face"),
+    ]
+    return Choice("sizes", fields, tuple(reasons))
 
 
 def _estimate_training_images(

@@ -13,6 +13,7 @@ from faceemo.config.configuration import (
     validate,
 )
 from faceemo.config.fields import FIELDS, FORMER_DEFAULTS, GROUPS, Field
+from faceemo.config.image_format import ImageFormat
 from faceemo.config.validation import (
     POLICIES,
     RULES,
@@ -43,6 +44,7 @@ __all__ = [
     "VARIANTS",
     "Augmentation",
     "Field",
+    "ImageFormat",
     "check_field",
     "class_map_of",
     "classes_of",

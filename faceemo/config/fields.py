@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 from faceemo.config.classes import CLASSES
+from faceemo.config.image_format import GREY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +201,18 @@ FIELDS: dict[str, Field] = {
         "training image is left out; 0 leaves none out.",
         0.0,
     ),
-    "native_size": Field(IMAGES, "Side at which decoded grey images are stored, in pixels.", 48),
+    "native_size": Field(
+        IMAGES,
+        "Side at which decoded images are stored, in pixels; 0 is the median shorter side of the "
+        "source's images, at most image_size.",
+        48,
+    ),
+    "channels": Field(
+        IMAGES,
+        "Whether images are stored and seen by the network in 'grey' or in colour ('rgb'); 'auto' "
+        "is 'rgb' if most of the source's images show colour.",
+        GREY,
+    ),
     "steps_per_epoch": Field(TRAINING, "Training steps per epoch; 0 uses every image.", 0),
     "checkpoint_every_steps": Field(
         RUNNING,

@@ -11,6 +11,7 @@ from faceemo.config import argument, classes
 from faceemo.config.augmentation import AUGMENTATIONS
 from faceemo.config.backbones import ARCHS, BACKBONES
 from faceemo.config.best import COMMON
+from faceemo.config.image_format import CHANNELS
 from faceemo.config.variants import VARIANTS
 from faceemo.errors import suggestion
 
@@ -155,7 +156,8 @@ RULES: dict[str, Rule] = {
     "near_distance": Rule("0 to 4", lambda value: 0 <= value <= 4),
     "near_similarity": Rule("0.5 to 1", lambda value: 0.5 <= value <= 1),
     "suspect_below": Rule("0 to below 1", lambda value: 0 <= value < 1),
-    "native_size": Rule("8 to 1024", lambda value: 8 <= value <= 1024),
+    "native_size": Rule("0 or 8 to 1024", lambda value: value == 0 or 8 <= value <= 1024),
+    "channels": _one_of(*CHANNELS),
     "steps_per_epoch": _COUNT,
     "checkpoint_every_steps": _COUNT,
     "cache_features": _one_of("auto", "off"),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
+from faceemo.config.image_format import ImageFormat
+
 # NumPy would be half of what the help of a command imports.
 if TYPE_CHECKING:
     from faceemo.data.pipeline import Split
@@ -61,13 +63,13 @@ def describe_load(config: ConfigDict) -> str:
 
 
 def load(
-    config: ConfigDict, *, native_size: int | None = None, classes: Sequence[str] | None = None
+    config: ConfigDict, *, form: ImageFormat | None = None, classes: Sequence[str] | None = None
 ) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
 
     Args:
         config: The configuration.
-        native_size: Side of the images in pixels, if not the configured one.
+        form: Format of the images, if not the configured one, whose automatic values are found.
         classes: The classes in another order than the configured one.
 
     Returns:
@@ -77,7 +79,7 @@ def load(
         UserError: If there is no data, or it cannot be used.
     """
     # Imported here because the builder imports TFDS, and preparation OpenCV.
-    from faceemo.data import builder
+    from faceemo.data import auto_format, builder
     from faceemo.data.ledger.rules import Rules
     from faceemo.data.prepare import prepare
     from faceemo.data.sample import sample
@@ -89,4 +91,5 @@ def load(
     selection = Selection.from_config(config)
     rules = Rules.from_config(config)
     prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
-    return builder.load(root, native_size or config.native_size, classes or selection.classes)
+    form = form or auto_format.find(config, root)[0]
+    return builder.load(root, form, classes or selection.classes)

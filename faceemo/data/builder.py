@@ -20,8 +20,9 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.config.field_words import spell
+from faceemo.config.image_format import ImageFormat
 from faceemo.data.ledger import ledger, losses
-from faceemo.data.measure.decode import read_grey
+from faceemo.data.measure.decode import read_image
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare import folders
 from faceemo.data.source import archive
@@ -32,12 +33,14 @@ FOLDER = "tfds"
 
 
 class FaceEmotions(tfds.core.GeneratorBasedBuilder):
-    """Examples of a grey image uint8 [S, S, 1], its label and its path below the source.
+    """Examples of an image, its label and its path below the source.
+
+    Images are uint8 [S, S, 1] in grey, [S, S, 3] in colour.
 
     TFDS stores paths as UTF-8, so bytes of names that are none are escaped (`escape_name`).
     """
 
-    VERSION = tfds.core.Version("1.0.0")  # to be raised when `read_grey` returns other pixels
+    VERSION = tfds.core.Version("1.0.0")  # to be raised when `read_image` returns other pixels
     # TFDS would look for a file of checksums here, beside the code. There is none, and the search
     # needs importlib_resources, which TFDS 4.9.10 does not declare for this Python.
     code_path = None
@@ -47,7 +50,7 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         *,
         source: Path,
         paths: Sequence[str],
-        native_size: int,
+        form: ImageFormat,
         classes: Sequence[str] = CLASSES,
         **kwargs: Any,
     ):
@@ -56,22 +59,22 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         Args:
             source: Folder that holds <split>/<class>/<image>.
             paths: Paths of the images below `source`, in the order in which they are stored.
-            native_size: Side at which the images are stored, in pixels.
+            form: Format in which the images are stored.
             classes: Class names in the order of the labels.
             **kwargs: Arguments of TFDS: data_dir, file_format.
         """
-        self._source, self._paths, self.native_size = source, paths, native_size
+        self._source, self._paths, self.form = source, paths, form
         self.classes = tuple(classes)
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Grey faces with an emotion each, from a folder of the user's.",
+            description="Faces with an emotion each, from a folder of the user's.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(
-                        shape=(self.native_size, self.native_size, 1),
+                        shape=self.form.shape if self.form.in_colour else (*self.form.shape, 1),
                         dtype=np.uint8,
                         encoding_format="png",
                     ),
@@ -92,7 +95,7 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         for key, path in enumerate(paths):
             # Encoded here because TFDS would leave it to TensorFlow, which takes ten times as long.
             png = io.BytesIO()
-            image = read_grey(self._source / path, self.native_size)
+            image = read_image(self._source / path, self.form)
             Image.fromarray(image).save(png, "PNG", compress_level=1)
             png.seek(0)
             yield key, {"image": png, "label": path.split("/")[1], "path": escape_name(path)}
@@ -102,20 +105,20 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         return [path for path in self._paths if path.startswith(f"{split}/")]
 
 
-def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
+def load(root: Path, form: ImageFormat, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
     """Loads the images of root/unique_images by way of a TensorFlow dataset in root/tfds.
 
-    The dataset is built if there is none of exactly these files and this size; datasets of other
+    The dataset is built if there is none of exactly these files and this format; datasets of other
     files are removed.
 
     Args:
         root: The dataset's folder, after `faceemo.data.prepare.prepare`.
-        native_size: Side of the decoded images, in pixels.
+        form: Format of the decoded images.
         classes: Class names in the order of the labels.
 
     Returns:
-        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. An
-        image of 48x48 pixels takes 2.3 kB.
+        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. A
+        grey image of 48x48 pixels takes 2.3 kB, one of 100x100 pixels in colour 30 kB.
 
     Raises:
         UserError: If the folder is missing, has no validation images, does not consist of splits
@@ -143,13 +146,14 @@ def load(root: Path, native_size: int, classes: Sequence[str] = CLASSES) -> dict
         )
     digest = hashlib.sha256(json.dumps([*classes, hashes]).encode()).hexdigest()[:16]
     # The digest is part of the folder's name, so that no stale dataset is ever read.
-    data_dir = root / FOLDER / f"{digest}_{native_size}px"
+    colour = "_rgb" if form.in_colour else ""
+    data_dir = root / FOLDER / f"{digest}_{form.size}px{colour}"
     with staging.locked(root):
         _remove_stale(data_dir.parent, digest)
         builder = FaceEmotions(
             source=source,
             paths=tuple(hashes),
-            native_size=native_size,
+            form=form,
             classes=classes,
             data_dir=str(data_dir),
             file_format="array_record",
@@ -204,13 +208,12 @@ def _decode(builder: FaceEmotions, split: str, voted: Mapping[str, ledger.Row]) 
     # TFDS has no split without images.
     paths = builder.list_paths(split)
     examples = builder.as_data_source(split) if split in builder.info.splits else ()
-    side = builder.native_size
-    images = np.empty((len(examples), side, side), np.uint8)
+    images = np.empty((len(examples), *builder.form.shape), np.uint8)
     labels = np.empty(len(examples), np.int32)
     for row, (example, path) in enumerate(zip(examples, paths, strict=True)):
         if example["path"].decode() != escape_name(path):
             raise AssertionError(f"example {row} of {split} is not {escape_name(path)}")
-        images[row] = example["image"][..., 0]
+        images[row] = example["image"].reshape(builder.form.shape)
         labels[row] = example["label"]
     votes = None
     if voted:

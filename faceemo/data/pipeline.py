@@ -15,7 +15,7 @@ class Split:
     """One decoded split of a dataset.
 
     Attributes:
-        images: Grey images, uint8 [N, S, S].
+        images: Grey images, uint8 [N, S, S], or colour ones, uint8 [N, S, S, 3] (RGB).
         labels: Positions in `classes`, int32 [N].
         paths: Paths of the N files, relative to the folder of unique images.
         classes: Names of the C classes.
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     """The input of one step. Rows of padding are zeros with the mask 0 and the index -1.
 
     Attributes:
-        images: uint8 [B, S, S].
+        images: uint8 [B, S, S] or [B, S, S, 3].
         labels: int32 [B].
         mask: 1 for an image and 0 for padding, float32 [B].
         index: Each image's position in its split, which seeds its randomness, int32 [B].

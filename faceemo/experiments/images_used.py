@@ -3,13 +3,17 @@
 import collections
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from faceemo.analysis.statistics import wilson_interval
+from faceemo.config import complete
 from faceemo.config.field_words import spell
+from faceemo.config.image_format import AUTO, GREY, RGB, ImageFormat
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
+from faceemo.data.measure.colour import count_colourless
 from faceemo.data.pipeline import Split
 
 # With more validation images an interval of 95% reaches less than 4.4 points either way.
@@ -29,18 +33,20 @@ def describe(config: ConfigDict, splits: Mapping[str, Split], rows: Sequence[Row
     fates = collections.Counter(row.fate for row in rows if row.fate != ledger.KEPT)
     left_out = ", ".join(f"{n:,} {fate.replace('_', ' ')}" for fate, n in sorted(fates.items()))
     lines = [f"images      {counts}; left out: {left_out or 'none'} (policy={config.policy})"]
-    if lost := _describe_loss(config, [row for row in rows if row.fate == ledger.KEPT]):
+    if lost := _describe_loss(config, splits, [row for row in rows if row.fate == ledger.KEPT]):
         lines.append(f"            {lost}")
     if coarse := _describe_coarseness(len(splits["validation"])):
         lines.append(f"            {coarse}")
     return lines
 
 
-def _describe_loss(config: ConfigDict, kept: Sequence[Row]) -> str:
-    """Describes what the stored images lack of the files; '' if nothing that is known."""
-    native = config.native_size
-    stored = f"stored as {native}x{native} grey pixels"
-    parts = []
+def _describe_loss(config: ConfigDict, splits: Mapping[str, Split], kept: Sequence[Row]) -> str:
+    """Describes what the stored images and the files lack of one another; '' if nothing is known.
+
+    See `describe` for the arguments; `kept` are the rows of the images.
+    """
+    form = ImageFormat.from_config(config)
+    native, parts = form.size, []
     sides = [min(row.width, row.height) for row in kept if row.width and row.height]
     if sides and (side := statistics.median_high(sides)) > native:
         size = min(side, config.image_size)
@@ -55,12 +61,60 @@ def _describe_loss(config: ConfigDict, kept: Sequence[Row]) -> str:
                 f"{spell('native_size')}"
             )
         parts.append(f"the median shorter side of the files is {side:,} pixels ({how})")
-    if colour := sum(row.mode is not None and row.mode not in _GREY for row in kept):
-        parts.append(
-            f"{colour:,} of {len(kept):,} files are in colour, which no field keeps: all networks "
-            "here see grey"
+    parts += [other] if (other := describe_other_channels(form, splits, kept)) else []
+    return f"stored as {form}: {'; '.join(parts)}" if parts else ""
+
+
+def describe_other_channels(
+    form: ImageFormat, splits: Mapping[str, Split], kept: Sequence[Row]
+) -> str:
+    """Describes images in colour of which grey is kept, or grey ones stored in colour; '' if none.
+
+    Args:
+        form: The format of the images.
+        splits: The images.
+        kept: Their rows of the ledger.
+    """
+    if form.in_colour:
+        total = sum(map(len, splits.values()))
+        grey = sum(count_colourless(split.images) for split in splits.values())
+        return (
+            f"{grey:,} of {total:,} images have no colour: their three channels are equal "
+            f"({spell('channels', GREY)} stores one)"
+            if grey
+            else ""
         )
-    return f"{stored}: {'; '.join(parts)}" if parts else ""
+    colour = sum(row.mode is not None and row.mode not in _GREY for row in kept)
+    return (
+        f"{colour:,} of {len(kept):,} files are stored in colour, of which only brightness is kept "
+        f"({spell('channels', AUTO)} keeps colour where there is any)"
+        if colour
+        else ""
+    )
+
+
+def describe_origin(recipe: Mapping[str, Any]) -> list[str]:
+    """Describes networks behind a run that learned grey images where it shows colour, or reversed.
+
+    Args:
+        recipe: The run's recipe, see `provenance.make_recipe`.
+
+    Returns:
+        A line for each of the networks that initial weights and teachers come from.
+    """
+    own = ImageFormat.from_config(recipe["config"])
+    lines = []
+    for source in (recipe["weights"], *recipe.get("teachers", ())):
+        if "trained" not in source:
+            continue
+        other = ImageFormat.from_config(complete(source["trained"]["config"]))
+        if other.channels != own.channels:
+            kinds = {GREY: "grey images", RGB: "images in colour"}
+            lines.append(
+                f"note        {source['source']} learned from {kinds[other.channels]}; this run "
+                f"shows it {kinds[own.channels]}"
+            )
+    return lines
 
 
 def _describe_coarseness(images: int) -> str:

@@ -52,6 +52,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if not parallel.on_first(run_folders.is_run)(workdir):
         dead_features.refuse_known(config)
     found = find_recipe(workdir)
+    config = load_images.replace_automatic(config, found)
     # Before the data, which another configuration would prepare again.
     refuse_other_configuration(workdir, config, found)
     convolutions.choose(config, found)
@@ -67,6 +68,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
     terms = image_terms.read_own(config, root)
     recipe = make_recipe(config, start.preprocessing, start.source, splits, teachers, terms)
+    for line in images_used.describe_origin(recipe):
+        print(line)
     warning, note = check_inherited_images(recipe), None
     if warning and parallel.is_first():
         warning, note = _list_seen(warning, recipe, splits, root, workdir)
@@ -113,6 +116,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def lr_find(config: ConfigDict, workdir: Path) -> None:
     """Runs a learning-rate range test, prints and draws its losses, and suggests a rate."""
+    config = load_images.replace_automatic(config, None)
     convolutions.choose(config, None)
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
@@ -148,6 +152,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     """
     columns = slices.read_columns(groups) if groups else None
     recipe = load_recipe(workdir)
+    config = load_images.replace_automatic(config, recipe)
     refuse_other_configuration(workdir, config, recipe)
     convolutions.choose(config, recipe)
     splits = load_images.load(config)

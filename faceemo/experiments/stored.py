@@ -89,8 +89,7 @@ def load_images(
     if config.source or config.dataset == "sample":
         place = config.source or "the sample"
         trained = _restrict(network, trained, classes_of(config), place, options=True)
-        size = trained.config.native_size
-        return trained, data.load(config, native_size=size, classes=trained.classes)
+        return trained, data.load(config, form=trained.image_format, classes=trained.classes)
     root = data.dataset_root(config)
     rules = Record(root).inputs("dedupe").get("rules")
     if rules is None:
@@ -106,7 +105,7 @@ def load_images(
     trained = _restrict(network, trained, classes, str(root), options=True)
     from faceemo.data import builder  # which takes a second
 
-    return trained, builder.load(root, trained.config.native_size, trained.classes)
+    return trained, builder.load(root, trained.image_format, trained.classes)
 
 
 def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions, bool]:
@@ -131,7 +130,7 @@ def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions
     recipe = load_recipe(run)
     config = ConfigDict(recipe["config"])
     trained = _restrict(network, trained, recipe["classes"], str(run), options=False)
-    splits = data.load(config, native_size=trained.config.native_size, classes=trained.classes)
+    splits = data.load(config, form=trained.image_format, classes=trained.classes)
     _tell_of_seen(trained, config, splits[split], None)
     chosen = digest_split(splits[split]) == trained.recipe["data"].get(calibration.SPLIT)
     return predict(trained, splits[split], split), chosen

@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.config import MAY_DIFFER, field_words, make_config
+from faceemo.config.image_format import list_automatic
 from faceemo.train.checkpoint import progress
 from faceemo.train.checkpoint.checkpoints import read_history
 
@@ -51,10 +52,10 @@ class Run:
             return False
         # Fields that were added after the run was made had their default in it.
         recorded = make_config(self.config.arch).to_dict() | summary["config"]
+        # The run recorded what it found for an automatic value.
+        ignored = (MAY_DIFFER - {"data_dir", "source", "votes"}) | {*list_automatic(self.config)}
         return progress.is_finished(history, self.config) and all(
-            recorded[field] == value
-            for field, value in self.config.items()
-            if field not in MAY_DIFFER - {"data_dir", "source", "votes"}
+            recorded[field] == value for field, value in self.config.items() if field not in ignored
         )
 
     def read_summary(self) -> dict[str, Any] | None:

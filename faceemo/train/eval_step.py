@@ -15,7 +15,12 @@ from faceemo.models.preprocessing import Preprocessing, preprocess
 
 
 def plain_inputs(images: Any, model: Model, preprocessing: Preprocessing) -> jax.Array:
-    """Enlarges and preprocesses images without augmentation: uint8 [B, H, W] to float32.
+    """Enlarges and preprocesses images without augmentation.
+
+    Args:
+        images: uint8 [B, H, W] in grey, or [B, H, W, 3] in colour.
+        model: The network.
+        preprocessing: The preprocessing that belongs to its weights.
 
     Returns:
         float32 [B, S, S, 3], S being the network's input size.
@@ -28,7 +33,7 @@ def make_eval_step(
 ) -> Callable[[Any, Any, ArrayLike], jax.Array]:
     """Makes `step(params, batch_stats, images) -> logits`.
 
-    `images` is uint8 [B, H, W], or features if `preprocessing` is None; the logits are float32
+    `images` is as in `plain_inputs`, or features if `preprocessing` is None; the logits are float32
     [B, C]. Nothing is random and BatchNorm uses its running statistics, so that no row depends on
     another.
     """

@@ -66,7 +66,7 @@ def cache_features(config: ConfigDict, start: Start, splits: dict[str, Split]) -
     images = {name: splits[name] for name in ("train", "validation")}
     each = jax.eval_shape(
         lambda params, batch_stats: compute_features(
-            model, start.preprocessing, params, batch_stats, np.zeros((1, 8, 8), np.uint8)
+            model, start.preprocessing, params, batch_stats, splits["train"].images[:1]
         ),
         variables["params"],
         variables["batch_stats"],
@@ -104,7 +104,7 @@ def _is_worth_caching(config: ConfigDict, model: Model, n: int) -> bool:
 def compute_features(
     model: Model, preprocessing: Preprocessing, params: Any, batch_stats: Any, images: Any
 ) -> jax.Array:
-    """Computes the head's inputs from uint8 images [B, H, W]: the features.
+    """Computes the head's inputs from uint8 images [B, H, W] or [B, H, W, 3]: the features.
 
     They are already averaged over positions if the head does that.
     """

@@ -197,7 +197,7 @@ def training_inputs(
 def _augment(
     images: jax.Array, keys: jax.Array, size: int, augmentation: str, erasing: float
 ) -> jax.Array:
-    """Enlarges, augments and perhaps erases images: float32 [B, size, size], 0 to 255."""
+    """Enlarges, augments and perhaps erases images: float32 [B, size, size(, 3)], 0 to 255."""
     images = augment(images, _split_keys(keys)[:, 0], AUGMENTATIONS[augmentation], size)
     return erase(images, _fold_in(keys, _ERASING), erasing) if erasing else images
 

@@ -135,3 +135,12 @@ def _nan(predictions):
 def test_malformed_predictions_are_refused(predictions, fields, message):
     with pytest.raises(UserError, match=message):
         changed(predictions, **fields(predictions))
+
+
+def test_images_in_colour_have_three_channels_behind_their_sides(predictions):
+    grey = predictions.images
+    coloured = np.repeat(grey[..., None], 3, axis=-1)
+    assert changed(predictions, images=coloured).images is coloured
+    for wrong in (coloured[..., :2], coloured[:, 1:], coloured[1:], coloured[..., 0, :]):
+        with pytest.raises(UserError, match="images"):
+            changed(predictions, images=wrong)

@@ -1,5 +1,7 @@
 """Slices against pandas and counts by hand; a user's file of groups; leaks among kept images."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,3 +197,17 @@ def test_malformed_files_of_groups_are_refused(tmp_path, text, message):
         file.write_text(text)
     with pytest.raises(UserError, match=message):
         slices.read_columns(file)
+
+
+def test_brightness_of_images_in_colour_is_that_of_their_grey_levels(predictions):
+    """A tint leaves no trace in the contrast, as it would in the deviation over all channels."""
+    rows = rows_of(predictions)
+    coloured = dataclasses.replace(
+        predictions, images=np.repeat(predictions.images[..., None], 3, axis=-1)
+    )
+    for by in ("brightness", "contrast"):
+        assert found(coloured, rows, by) == found(predictions, rows, by)
+    flat = np.zeros_like(coloured.images)
+    flat[..., 0] = np.arange(len(flat))[:, None, None] % 200 + 40
+    entry = found(dataclasses.replace(coloured, images=flat), rows, "contrast")
+    assert [part["name"] for part in entry["slices"]] == ["highest quarter, 0 to 0"]

@@ -9,10 +9,12 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import CLASSES, SPLITS, ImageFormat
 from faceemo.data import builder
+from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders
 from faceemo.errors import UserError
+from tests.support.data.tinted import draw_tinted
 
 RNG = np.random.default_rng(0)
 
@@ -37,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_splits_hold_every_file_unchanged_in_order_of_path(root):
-    splits = builder.load(root, 48)
+    splits = builder.load(root, ImageFormat(48))
     assert list(splits) == list(SPLITS)
     for name, split in splits.items():
         files = sorted(
@@ -54,7 +56,7 @@ def test_splits_hold_every_file_unchanged_in_order_of_path(root):
 
 
 def test_another_size_is_resized_with_pillows_antialiasing(root):
-    split = builder.load(root, 30)["train"]
+    split = builder.load(root, ImageFormat(30))["train"]
     for image, path in zip(split.images, split.paths, strict=True):
         with Image.open(root / folders.UNIQUE / path) as original:
             expected = np.asarray(original.resize((30, 30), Image.Resampling.BILINEAR))
@@ -75,7 +77,7 @@ def test_any_mode_and_shape_is_read_as_the_same_image(tmp_path, mode, shape):
         if "A" in mode:  # transparency must not turn the image black or white
             stored.putalpha(Image.fromarray(RNG.integers(0, 256, shape, np.uint8)))
         stored.save(path, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG")
-    got = builder.read_grey(path, 48)
+    got = read_grey(path, 48)
     assert got.dtype == np.uint8
     assert got.shape == (48, 48)
     oracle = original.convert("1").convert("L") if mode == "1" else original
@@ -88,7 +90,7 @@ def test_sixteen_bit_images_are_scaled_and_not_clipped(tmp_path):
     values = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28
     Image.fromarray(values).save(tmp_path / "x.png")
     expected = np.round(values / 65535 * 255)
-    np.testing.assert_array_equal(builder.read_grey(tmp_path / "x.png", 48), expected)
+    np.testing.assert_array_equal(read_grey(tmp_path / "x.png", 48), expected)
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -97,14 +99,14 @@ def test_exif_rotation_is_applied(tmp_path):
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     original.save(tmp_path / "x.png", exif=exif)
     expected = np.rot90(np.asarray(original), -1)
-    np.testing.assert_array_equal(builder.read_grey(tmp_path / "x.png", 48), expected)
+    np.testing.assert_array_equal(read_grey(tmp_path / "x.png", 48), expected)
 
 
 def test_a_dataset_is_reused_until_a_file_changes(root, monkeypatch):
-    first = builder.load(root, 48)
+    first = builder.load(root, ImageFormat(48))
     with monkeypatch.context() as context:
-        context.setattr(builder, "read_grey", lambda *_: pytest.fail("the dataset was rebuilt"))
-        again = builder.load(root, 48)
+        context.setattr(builder, "read_image", lambda *_: pytest.fail("the dataset was rebuilt"))
+        again = builder.load(root, ImageFormat(48))
     for split in SPLITS:
         np.testing.assert_array_equal(first[split].images, again[split].images)
 
@@ -116,26 +118,40 @@ def test_a_dataset_is_reused_until_a_file_changes(root, monkeypatch):
     old.write_bytes(content)
 
     os.utime(old, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    changed = builder.load(root, 48)["train"]
+    changed = builder.load(root, ImageFormat(48))["train"]
     place = changed.paths.index("train/sad/7.jpg")
     np.testing.assert_array_equal(changed.images[place], Image.open(old))
     assert not np.array_equal(changed.images[place], first["train"].images[place])
 
     (source / "1.jpg").rename(source / "2.jpg")
-    assert "train/sad/2.jpg" in builder.load(root, 48)["train"].paths
+    assert "train/sad/2.jpg" in builder.load(root, ImageFormat(48))["train"].paths
     assert len(list((root / builder.FOLDER).iterdir())) == 1  # stale datasets are deleted
 
 
 def test_datasets_of_two_sizes_are_both_kept(root, monkeypatch):
-    builder.load(root, 48)
-    builder.load(root, 20)
-    monkeypatch.setattr(builder, "read_grey", lambda *_: pytest.fail("the dataset was rebuilt"))
-    assert builder.load(root, 48)["test"].images.shape[1:] == (48, 48)
-    assert builder.load(root, 20)["test"].images.shape[1:] == (20, 20)
+    builder.load(root, ImageFormat(48))
+    builder.load(root, ImageFormat(20))
+    monkeypatch.setattr(builder, "read_image", lambda *_: pytest.fail("the dataset was rebuilt"))
+    assert builder.load(root, ImageFormat(48))["test"].images.shape[1:] == (48, 48)
+    assert builder.load(root, ImageFormat(20))["test"].images.shape[1:] == (20, 20)
+
+
+def test_a_dataset_in_colour_is_kept_beside_the_grey_one_with_every_pixel(root):
+    files = sorted((root / folders.UNIQUE).rglob("*.jpg"))
+    for number, file in enumerate(files):
+        Image.fromarray(draw_tinted("warm" if number % 2 else "cold", number, 48)).save(file)
+    grey, coloured = builder.load(root, ImageFormat(48)), builder.load(root, ImageFormat(48, "rgb"))
+    assert len(list((root / builder.FOLDER).iterdir())) == 2
+    for name, split in coloured.items():
+        assert split.images.shape == (len(split), 48, 48, 3)
+        for image, path in zip(split.images, split.paths, strict=True):
+            np.testing.assert_array_equal(image, Image.open(root / folders.UNIQUE / path))
+        assert grey[name].images.shape == (len(split), 48, 48)
+        np.testing.assert_array_equal(grey[name].labels, split.labels)
 
 
 def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch):
-    read, calls = builder.read_grey, []
+    read, calls = builder.read_image, []
 
     def interrupted(*args):
         calls.append(args)
@@ -144,10 +160,10 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch)
         return read(*args)
 
     with monkeypatch.context() as context:
-        context.setattr(builder, "read_grey", interrupted)
+        context.setattr(builder, "read_image", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            builder.load(root, 48)
-    splits = builder.load(root, 48)
+            builder.load(root, ImageFormat(48))
+    splits = builder.load(root, ImageFormat(48))
     assert sum(map(len, splits.values())) == len(list((root / folders.UNIQUE).rglob("*.jpg")))
     assert not list((root / builder.FOLDER).rglob("*incomplete*"))
 
@@ -157,18 +173,18 @@ def test_the_error_names_a_file_that_is_not_an_image(root, damage):
     bad = root / folders.UNIQUE / "validation" / "happy" / "7.jpg"
     bad.write_bytes(damage(bad.read_bytes()))
     with pytest.raises(UserError, match=r"validation/happy/7\.jpg"):
-        builder.load(root, 48)
+        builder.load(root, ImageFormat(48))
     grey_image().save(bad)
-    assert "validation/happy/7.jpg" in builder.load(root, 48)["validation"].paths
+    assert "validation/happy/7.jpg" in builder.load(root, ImageFormat(48))["validation"].paths
 
 
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="faceemo prepare"):
-        builder.load(tmp_path, 48)
+        builder.load(tmp_path, ImageFormat(48))
 
 
 def test_tfds_itself_reads_the_dataset(root):
-    split = builder.load(root, 48)["test"]
+    split = builder.load(root, ImageFormat(48))["test"]
     (folder,) = (root / builder.FOLDER).glob("*/face_emotions/*")
     dataset = tfds.builder_from_directory(str(folder))
     assert dataset.info.features["label"].names == list(CLASSES)
@@ -192,6 +208,6 @@ def test_building_uses_no_network_and_writes_nowhere_else(root, tmp_path, monkey
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    builder.load(root, 48)
+    builder.load(root, ImageFormat(48))
     after = {path for path in root.rglob("*") if root / builder.FOLDER not in path.parents}
     assert {path.name for path in after - before} <= {builder.FOLDER, ".lock"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceemo.config import make_config
+from faceemo.config import ImageFormat, make_config
 from faceemo.data.pipeline import Split
 from faceemo.experiments import images_used
 from tests.support.data.rows import row
@@ -29,11 +29,12 @@ def test_what_is_left_out_is_counted_by_reason():
     ("side", "mode", "arg", "parts"),
     [
         (400, "RGB", "0,image_size=128", ("48x48 grey", "side of the files is 400 pixels",
-                                          "native_size=128 keeps", "1 of 1 files are in colour",
-                                          "no field keeps")),
+                                          "native_size=128 keeps",
+                                          "1 of 1 files are stored in colour",
+                                          "channels=auto keeps colour")),
         (96, "L", "0,image_size=128", ("native_size=96 keeps",)),
         (96, "L", "0,image_size=48", ("the network sees 48, so more need image_size",)),
-        (48, "CMYK", "0,image_size=128", ("48x48 grey pixels: 1 of 1 files are in colour",)),
+        (48, "CMYK", "0,image_size=128", ("48x48 grey pixels: 1 of 1 files are stored in colour",)),
         (400, "L", "0,image_size=128,native_size=400", ()),
         (48, "L", "0,image_size=128", ()),
     ],
@@ -46,6 +47,35 @@ def test_what_is_not_kept_is_said_with_the_field_that_changes_it(side, mode, arg
     _, *lines = describe(rows, validation=5000, arg=arg)
     assert len(lines) == bool(parts)
     assert all(part in lines[0] for part in parts)
+
+
+def test_images_without_colour_in_a_run_that_stores_colour_are_counted_by_their_pixels():
+    coloured = np.zeros((30, 2, 2, 3), np.uint8)
+    coloured[:10, 0, 1, 2] = 1
+    splits = {"train": Split(coloured, np.zeros(30, np.int32), ("a",) * 30)}
+    form = ImageFormat(2, "rgb")
+    line = images_used.describe_other_channels(form, splits, [])
+    assert "20 of 30 images have no colour" in line
+    assert "channels=grey" in line
+    splits["train"].images[:, 1, 1, 0] = 1
+    assert images_used.describe_other_channels(form, splits, [row("train/sad/a", mode="L")]) == ""
+
+
+def test_networks_that_learned_the_other_kind_of_images_are_named():
+    old = make_config("mobilenet").to_dict()
+    del old["channels"], old["native_size"]  # a run of before these fields
+    colour = make_config("mobilenet", "0,channels=rgb").to_dict()
+    recipe = {
+        "config": colour,
+        "weights": {"source": "builtin", "trained": {"config": old}},
+        "teachers": [{"source": "a", "trained": {"config": colour}}],
+    }
+    (line,) = images_used.describe_origin(recipe)
+    assert "builtin learned from grey images; this run shows it images in colour" in line
+    assert images_used.describe_origin(recipe | {"weights": {"source": "imagenet"}}) == []
+    grey = old | {"channels": "grey", "native_size": 48}
+    (line,) = images_used.describe_origin(recipe | {"config": grey})
+    assert "a learned from images in colour; this run shows it grey images" in line
 
 
 def test_few_validation_images_are_told_how_coarse_their_accuracy_is():

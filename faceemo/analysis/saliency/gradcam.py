@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from faceemo.data.pipeline import pad_rows
 from faceemo.models import Model
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train.eval_step import plain_inputs
@@ -52,11 +53,11 @@ def compute_heat(
 def make_heat(
     model: Model, preprocessing: Preprocessing, variables: dict[str, Any], batch: int = BATCH
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Makes `heat(images, classes)`, which computes Grad-CAM of grey images.
+    """Makes `heat(images, classes)`, which computes Grad-CAM of images.
 
-    `images` is uint8 [N, H, W], as stored; `classes` is int [N]. The result is float32 [N, h, w] at
-    the resolution of the last convolution. Each map is scaled to a maximum of 1, or is all 0
-    without evidence for the class.
+    `images` is uint8 [N, H, W] or [N, H, W, 3], as stored; `classes` is int [N]. The result is
+    float32 [N, h, w] at the resolution of the last convolution. Each map is scaled to a maximum of
+    1, or is all 0 without evidence for the class.
 
     Args:
         model: The network (`faceemo.models.build`).
@@ -80,9 +81,10 @@ def make_heat(
             chosen = slice(start, start + batch)
             rows = images[chosen]
             # always the same shape, so it is compiled once
-            padding = ((0, batch - len(rows)), (0, 0), (0, 0))
-            targets = np.pad(classes[chosen].astype(np.int32), padding[:1])
-            maps.append(np.asarray(step(variables, np.pad(rows, padding), targets))[: len(rows)])
+            padding = batch - len(rows)
+            targets = pad_rows(classes[chosen].astype(np.int32), padding, 0)
+            padded = pad_rows(rows, padding, 0)
+            maps.append(np.asarray(step(variables, padded, targets))[: len(rows)])
         heat = np.concatenate(maps)
         peaks = heat.max(axis=(1, 2), keepdims=True)
         return np.divide(heat, peaks, out=np.zeros_like(heat), where=peaks > 0)

@@ -13,13 +13,14 @@ def compute_occlusion_map(
     patch: int,
     stride: int,
 ) -> np.ndarray:
-    """Measures the fall of a class's probability while a grey patch slides over the image.
+    """Measures the fall of a class's probability while a patch slides over the image.
 
-    The patch has the image's mean grey level.
+    The patch has the image's mean grey level or colour.
 
     Args:
-        probabilities: Maps images uint8 [N, S, S] to probabilities [N, C], each image separately.
-        image: Image uint8 [S, S].
+        probabilities: Maps images uint8 [N, S, S] or [N, S, S, 3] to probabilities [N, C], each
+            image separately.
+        image: Image uint8 [S, S] or [S, S, 3].
         chosen: The class, 0 to C - 1.
         patch: Side of the patch, 1 to S pixels.
         stride: Distance between positions of the patch, 1 to `patch` pixels; the last positions
@@ -35,11 +36,11 @@ def compute_occlusion_map(
     """
     corners = list(_list_corners(image.shape[0], patch, stride))
     covered = np.repeat(image[None], len(corners) + 1, axis=0)
-    grey = np.uint8(round(float(image.mean())))
+    mean = np.rint(image.mean((0, 1))).astype(np.uint8)
     for copy, (top, left) in zip(covered[1:], corners, strict=True):
-        copy[top : top + patch, left : left + patch] = grey
+        copy[top : top + patch, left : left + patch] = mean
     whole, *rest = probabilities(covered)[:, chosen].astype(np.float64)
-    total, count = np.zeros(image.shape), np.zeros(image.shape)
+    total, count = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
     for (top, left), remaining in zip(corners, rest, strict=True):
         region = np.s_[top : top + patch, left : left + patch]
         total[region] += whole - remaining

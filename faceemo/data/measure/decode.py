@@ -16,6 +16,7 @@ import PIL
 import pillow_heif
 from PIL import Image
 
+from faceemo.config.image_format import ImageFormat
 from faceemo.data.measure import metadata
 from faceemo.errors import UserError
 
@@ -72,12 +73,8 @@ class Pixels:
     def _from_upright(cls, upright: Image.Image, size: tuple[int, int]) -> Self:
         """Takes the pixels of an upright image, which may have been halved from `size`."""
         grey = to_grey(upright)
-        if upright.mode in ("L", "RGB"):
-            colour = upright
-        elif upright.mode.startswith("I"):  # Pillow would clip more than 8 bits
-            colour = grey
-        else:
-            colour = upright.convert("RGBA").convert("RGB")
+        # not to three channels here, which a large photograph needs memory for
+        colour = grey if _is_grey(upright) else to_rgb(upright)
         grey, colour = _halve(grey, size), _halve(colour, size)
         conversion = cv2.COLOR_GRAY2BGR if colour.mode == "L" else cv2.COLOR_RGB2BGR
         bgr = cv2.cvtColor(np.asarray(colour), conversion)
@@ -182,20 +179,26 @@ def refuse_bombs(shape: tuple[int, int], size: int) -> None:
 
 
 def read_grey(path: Path, size: int) -> np.ndarray:
-    """Reads an image file of any mode and shape as a grey square, uint8 [size, size].
+    """Reads an image file as a grey square, uint8 [size, size]; see `read_image`."""
+    return read_image(path, ImageFormat(size))
+
+
+def read_image(path: Path, form: ImageFormat) -> np.ndarray:
+    """Reads an image file of any mode and shape as a square, uint8 [S, S] or [S, S, 3] (RGB).
 
     The image is turned upright, transparency ignored, 16 bits are scaled to 8, and an oblong is
-    squeezed; resizing is bilinear and antialiased. An 8-bit grey image of this size comes back
-    unchanged.
+    squeezed; resizing is bilinear and antialiased. An image of 8 bits a channel that has this
+    format comes back unchanged. The three channels of a grey image are equal.
 
     Raises:
         UserError: If the file cannot be decoded.
     """
+    convert = to_rgb if form.in_colour else to_grey
     try:
         content = path.read_bytes()
         with open_image(content) as image:
             upright, full_size = _load_upright(image, len(content))
-            return resize_square(_halve(to_grey(upright), full_size), size)
+            return resize_square(_halve(convert(upright), full_size), form.size)
     except Exception as error:  # decoders raise anything on damaged input
         raise UserError(
             expected=f"an image that can be decoded at {path}",
@@ -204,11 +207,33 @@ def read_grey(path: Path, size: int) -> np.ndarray:
         ) from error
 
 
-def resize_square(grey: Image.Image, size: int) -> np.ndarray:
-    """Resizes an 8-bit grey image to a square, uint8 [size, size]: bilinear, antialiased."""
-    if grey.size != (size, size):
-        grey = grey.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(grey)
+def load_small(image: Image.Image, length: int, side: int) -> np.ndarray:
+    """Decodes an opened image for measurements, as uint8 [side, side, 3], RGB, not upright.
+
+    Args:
+        image: The image, which `open_image` has opened.
+        length: Size of its file, bytes.
+        side: Side of the result, pixels.
+
+    Raises:
+        Exception: Whatever the decoder raises if the pixels cannot be read.
+    """
+    _refuse_programs(image)
+    refuse_bombs(image.size, length)
+    _refuse_frames(image)
+    image.draft(None, (side, side))  # JPEGs are decoded at an eighth of their sides
+    return resize_square(to_rgb(image), side)
+
+
+def resize_square(image: Image.Image, size: int) -> np.ndarray:
+    """Resizes an 8-bit image to a square, bilinear and antialiased.
+
+    Returns:
+        uint8 [size, size] of a grey image, [size, size, 3] of one in colour.
+    """
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(image)
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -227,6 +252,20 @@ def to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     return image.convert("L")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Converts an image to 8-bit RGB as `to_grey` does to grey."""
+    if image.mode == "RGB":
+        return image
+    if _is_grey(image):
+        return to_grey(image).convert("RGB")
+    return image.convert("RGBA").convert("RGB")
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Returns whether an image has one channel, which Pillow would clip if it has more bits."""
+    return image.mode in ("L", "F") or image.mode.startswith("I")
 
 
 def _open_any_size(content: bytes, formats: tuple[str, ...] | None) -> Image.Image:

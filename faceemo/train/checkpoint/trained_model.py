@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from faceemo import models
 from faceemo.assets import builtin
-from faceemo.config import complete
+from faceemo.config import ImageFormat, complete
 from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
@@ -182,6 +182,11 @@ class TrainedModel:
     def config(self) -> ConfigDict:
         """The run's configuration; fields that are newer than the run have their defaults."""
         return _config(self.recipe)
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """The format of the images that it takes."""
+        return ImageFormat.from_config(self.config)
 
     @property
     def arch(self) -> str:

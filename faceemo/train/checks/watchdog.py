@@ -216,21 +216,22 @@ def refuse_unlike_pixels(
     def make_validation_inputs() -> jax.Array:
         return plain_inputs(validation.images, model, preprocessing)
 
-    # The channels differ in nothing but their means.
-    trained, validated = (
-        _PixelStats.from_images(jax.jit(make_inputs)()[..., 0])
-        for make_inputs in (make_train_inputs, make_validation_inputs)
-    )
-    limits = preprocess(jnp.array([0.0, 255.0]).reshape(2, 1, 1), preprocessing)[:, 0, 0, 0]
-    low, high = map(float, limits)
-    slack = 0.01 * (high - low)
-    within = low - slack <= min(trained.low, validated.low) and (
-        max(trained.high, validated.high) <= high + slack
-    )
+    inputs = [jax.jit(make)() for make in (make_train_inputs, make_validation_inputs)]
+    limits = preprocess(jnp.array([0.0, 255.0]).reshape(2, 1, 1), preprocessing)
     changes_brightness = AUGMENTATIONS[augmentation].changes_brightness
-    if within and trained.has_scale_of(
-        validated, high - low, changes_brightness=changes_brightness
-    ):
+    # The channels of grey images differ in nothing but their means.
+    for channel in range(3 if train.images.ndim == 4 else 1):
+        trained, validated = (_PixelStats.from_images(images[..., channel]) for images in inputs)
+        low, high = map(float, limits[:, 0, 0, channel])
+        slack = 0.01 * (high - low)
+        within = low - slack <= min(trained.low, validated.low) and (
+            max(trained.high, validated.high) <= high + slack
+        )
+        if not within or not trained.has_scale_of(
+            validated, high - low, changes_brightness=changes_brightness
+        ):
+            break
+    else:
         return
     files = [_PixelStats.from_images(batch.images) for batch in (train, validation)]
     if not files[0].has_scale_of(files[1], 255, changes_brightness=changes_brightness):

@@ -121,3 +121,16 @@ def test_images_do_not_mix_and_flat_maps_stay_flat():
     np.testing.assert_allclose(together[-1:], alone, atol=1e-5)
     assert together.min() >= 0
     assert set(np.unique(together.max(axis=(1, 2)).round(5))) <= {0.0, 1.0}
+
+
+def test_colour_reaches_the_map_and_equal_channels_are_grey():
+    model = models.build(make_config("mobilenet", "0,image_size=32,weights=none"))
+    heat = gradcam.make_heat(model, model.preprocessing, model.init(3), batch=2)
+    rng = np.random.default_rng(0)
+    images, classes = rng.integers(0, 256, (3, 20, 20, 3), dtype=np.uint8), np.array([0, 1, 2])
+    found = heat(images, classes)
+    assert not np.allclose(found, heat(images[..., ::-1], classes), atol=0.01)
+    grey = images[..., 0]
+    np.testing.assert_allclose(
+        heat(np.repeat(grey[..., None], 3, -1), classes), heat(grey, classes), atol=1e-5
+    )

@@ -65,3 +65,23 @@ def test_each_pixel_is_the_mean_of_the_patches_over_it(side, patch, stride):
         atol=1e-6,
     )
     np.testing.assert_array_equal(image, before)
+
+
+def test_the_patch_over_an_image_in_colour_has_its_mean_colour():
+    """A patch of the mean grey would change the shares of the channels, which this model reads."""
+    image = np.zeros((12, 12, 3), np.uint8)
+    image[...] = (200, 100, 20)
+    image[2:6, 2:6] = (40, 100, 220)
+
+    def probabilities(images):
+        red = images[..., 0].sum((1, 2)) / images.sum((1, 2, 3))
+        return np.stack([red, 1 - red], axis=1).astype(np.float32)
+
+    found = compute_occlusion_map(probabilities, image, 0, patch=2, stride=2)
+    assert found.shape == (12, 12)
+    mean = np.rint(image.mean((0, 1)))
+    covered = image.copy()
+    covered[8:10, 8:10] = mean
+    expected = probabilities(image[None])[0, 0] - probabilities(covered[None])[0, 0]
+    np.testing.assert_allclose(found[8:10, 8:10], expected, atol=1e-6)
+    assert found[3, 3] < 0 < found[9, 9], "blue was covered, or orange"

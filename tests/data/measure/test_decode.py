@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import CLASSES, SPLITS, ImageFormat
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.measure.decode import decode
@@ -113,7 +113,7 @@ def test_an_odd_file_is_kept_or_left_out_with_its_reason(rows, name):
 def test_the_other_images_are_kept_and_all_kept_images_become_arrays(rows):
     root, by_path, plain = rows
     assert all(by_path[path].fate == ledger.KEPT for path in plain)
-    loaded = builder.load(root, 48)
+    loaded = builder.load(root, ImageFormat(48))
     kept = {path for path, row in by_path.items() if row.fate == ledger.KEPT}
     assert {path for split in loaded.values() for path in split.paths} == kept
     train = loaded["train"]

@@ -7,7 +7,7 @@ import json
 import imagehash
 import pytest
 
-from faceemo.config import CLASSES
+from faceemo.config import CLASSES, ImageFormat
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
@@ -86,7 +86,7 @@ def test_a_test_split_is_made_on_demand(tmp_path, images):
 def test_a_source_without_test_split_gives_an_empty_one(tmp_path, images):
     forms.write_zip(tmp_path / "x.zip", forms.below(forms.without(images, "test"), "images"))
     prepare.prepare(tmp_path, Rules(policy="original"))
-    loaded = builder.load(tmp_path, 48)
+    loaded = builder.load(tmp_path, ImageFormat(48))
     assert len(loaded["test"]) == 0
     assert loaded["test"].images.shape == (0, 48, 48)
     assert len(loaded["train"]) > 20
@@ -97,4 +97,4 @@ def test_a_class_or_split_emptied_by_cleaning_is_a_user_error(tmp_path, images, 
     kept = {path: content for path, content in images.items() if not path.startswith(gone)}
     forms.write_folder(tmp_path / folders.UNIQUE, kept)
     with pytest.raises(UserError, match=gone.rstrip("/")):
-        builder.load(tmp_path, 48)
+        builder.load(tmp_path, ImageFormat(48))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faceemo.config import CLASSES, SPLITS
+from faceemo.config import CLASSES, SPLITS, ImageFormat
 from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
@@ -44,7 +44,9 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
     assert {number: label for number, (_, label, _) in read_fates(tmp_path).items()} == truth
     left = collections.Counter(p.split("/")[1] for p in given if p.split("/")[1] not in meaning)
     assert json.loads((tmp_path / sources.RECORD).read_text())["unpack"]["left_out"] == left
-    loaded = builder.load(tmp_path, 48, classes)  # also where cleaning has emptied a class
+    loaded = builder.load(
+        tmp_path, ImageFormat(48), classes
+    )  # also where cleaning has emptied a class
     for split in SPLITS:
         assert loaded[split].classes == tuple(classes)
         assert len(loaded[split].class_counts()) == len(classes)

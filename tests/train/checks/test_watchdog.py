@@ -243,6 +243,28 @@ def test_the_range_check_uses_the_inputs_of_the_step(tmp_path, monkeypatch):
     assert other[0]["train/loss"] != history[0]["train/loss"]
 
 
+@pytest.mark.parametrize("spec", [BGR_MEAN, PLUS_MINUS_ONE])
+@pytest.mark.parametrize("level", ["none", "high"])
+def test_every_channel_of_images_in_colour_is_checked(level, spec, monkeypatch):
+    """Faces with a strong tint pass; one channel, whichever it is, that is divided by 255 does not.
+
+    The channel of green lies between the others in either order of the channels.
+    """
+    splits = {}
+    for number, name in enumerate(("train", "validation")):
+        grey = make_faces("bright", number)
+        tinted = (grey.images[..., None] * np.array([1.0, 0.7, 0.4])).astype(np.uint8)
+        splits[name] = dataclasses.replace(grey, images=tinted)
+    check_pixels(splits, level, spec)
+    real = steps.augment
+    for channel in range(3):
+        factor = np.ones(3)
+        factor[channel] = 1 / 255
+        monkeypatch.setattr(steps, "augment", lambda *args, factor=factor: real(*args) * factor)
+        with pytest.raises(UserError, match="scaled or shifted twice"):
+            check_pixels(splits, level, spec)
+
+
 @pytest.mark.parametrize("victim", ["train", "validation"])
 def test_files_of_another_range_are_distinguished_from_code_that_scales(tmp_path, victim):
     """One split is stored as 0 and 1, in a whole run."""
