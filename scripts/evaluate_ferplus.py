@@ -25,9 +25,10 @@ from faceemo import errors, staging
 from faceemo.analysis import fer_protocols, shift_stability
 from faceemo.analysis.probabilities import softmax
 from faceemo.commands.parser import Parser, add_data_dir
+from faceemo.config import ImageFormat
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
-from faceemo.data.measure.decode import read_grey
+from faceemo.data.measure.decode import read_image
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare.record import Record
 from faceemo.data.source import archive
@@ -51,13 +52,13 @@ class Contestant(NamedTuple):
     Attributes:
         name: The network's name in the table.
         classes: Names of its classes.
-        native_size: Side of the images that it takes, pixels.
-        predict: Predicts probabilities float32 [N, C] of images uint8 [N, S, S].
+        form: Format of the images that it takes.
+        predict: Predicts probabilities float32 [N, C] of such images, uint8.
     """
 
     name: str
     classes: tuple[str, ...]
-    native_size: int
+    form: ImageFormat
     predict: Callable[[np.ndarray], np.ndarray]
 
 
@@ -109,12 +110,12 @@ def make_contestant(network: Path, split: str) -> Contestant:
             batches = np.split(images, range(_BATCH, len(images), _BATCH))
             return np.concatenate([run(batch) for batch in batches])
 
-        return Contestant("fer", infer_contestant.FER_CLASSES, 48, predict)
+        return Contestant("fer", infer_contestant.FER_CLASSES, ImageFormat(48), predict)
     trained = trained_model.read(network)
     return Contestant(
         f"{network}, temperature {trained.temperature:.2f}",
         trained.classes,
-        int(trained.config.native_size),
+        trained.image_format,
         make_predict(trained, split),
     )
 
@@ -148,8 +149,8 @@ def evaluate(
     contestant: Contestant, rows: Sequence[Row], root: Path, split: str, shift: int
 ) -> dict[str, Any]:
     """Prints a network's tables and returns its figures."""
-    size, classes, predict = contestant.native_size, contestant.classes, contestant.predict
-    images = np.stack([read_grey(root / archive.FOLDER / row.path, size) for row in rows])
+    form, classes, predict = contestant.form, contestant.classes, contestant.predict
+    images = np.stack([read_image(root / archive.FOLDER / row.path, form) for row in rows])
     probabilities = predict(images)
     everything = list(range(len(rows)))
     alone = [index for index in everything if "train" not in rows[index].leaks]
@@ -178,8 +179,8 @@ def evaluate(
         some = images[:: -(-len(images) // _MOVED)]
         figures["shift"] = moved = shift_stability.measure(predict, some, shift)
         print(
-            f"\n{len(some):,} images moved by {shift} of {size} pixels in eight directions: the "
-            "probability of the predicted class changes by "
+            f"\n{len(some):,} images moved by {shift} of {form.size} pixels in eight directions: "
+            "the probability of the predicted class changes by "
             f"{moved['change_mean']:.3f} on average, by more than {moved['change_95']:.3f} for one "
             f"image in twenty, by {moved['change_max']:.3f} at most; "
             f"{moved['other_class']:.1%} of the images change their class"

@@ -36,8 +36,8 @@ def main() -> None:
     with errors.reported():
         network = trained_model.read(options.network)
         digest = network.recipe["data"]["train"]
-        side = network.config.native_size
-        if training_images.digest(options.data_dir, network.classes, side) != digest:
+        form = network.image_format
+        if training_images.digest(options.data_dir, network.classes, form) != digest:
             raise errors.UserError(
                 expected=f"the training images of {options.network} in {options.data_dir}",
                 found="other kept training images, or other labels",

@@ -7,6 +7,8 @@ from faceemo.analysis.dataset import augmentation_sheet
 from faceemo.analysis.theme import style
 from faceemo.commands.parser import Parser
 from faceemo.config import classes_of, make_config, validate
+from faceemo.config.image_format import CHANNELS
+from faceemo.data import auto_format
 
 
 def main() -> None:
@@ -34,7 +36,13 @@ def main() -> None:
         "--native-size",
         type=int,
         default=defaults.native_size,
-        help="side of the images, pixels (default: %(default)s)",
+        help="side of the images, pixels (0: their own; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--channels",
+        default=defaults.channels,
+        choices=CHANNELS,
+        help="the images in grey or in colour ('auto': as most of them are; default: %(default)s)",
     )
     parser.add_argument(
         "--classes", default=defaults.classes, help="classes joined by '+' (default: %(default)s)"
@@ -43,11 +51,11 @@ def main() -> None:
     with errors.reported():
         defaults.data_dir, defaults.dataset = arguments.data_dir, arguments.dataset
         defaults.classes = arguments.classes
+        defaults.native_size, defaults.channels = arguments.native_size, arguments.channels
         classes = classes_of(validate(defaults))
         root = data.dataset_root(defaults)
-        images = augmentation_sheet.choose_images(
-            root, arguments.seed, arguments.native_size, classes
-        )
+        form = auto_format.find(defaults, root)[0]
+        images = augmentation_sheet.choose_images(root, arguments.seed, form, classes)
         subtitle = f"one training image per emotion from {root}"
         if arguments.dataset == "sample":
             subtitle = f"drawings, not photographs: {subtitle}"

@@ -14,6 +14,7 @@ from faceemo import staging
 from faceemo.analysis.theme import template
 from faceemo.assets.catalogue import ASSETS
 from faceemo.config import SPLITS
+from faceemo.config.image_format import RGB
 from faceemo.data.ledger import ledger
 from faceemo.errors import ESCAPE, UserError
 from faceemo.train.checkpoint import image_terms
@@ -82,6 +83,7 @@ def write(workdir: Path, root: Path) -> Path:
             left_out=_left_out(rows),
             images=len(rows),
             drawn=drawn,
+            in_colour=config.get("channels") == RGB,  # runs of older versions have no channels
             source=_source(config, root),
             weights_licence=_weights_licence(earlier[-1]["config"] if earlier else config),
             ancestors=earlier,

@@ -29,8 +29,8 @@ def measure(
     """Compares the predictions on images with those on copies moved in the eight directions.
 
     Args:
-        predict: Maps images uint8 [N, S, S] to probabilities [N, C].
-        images: uint8 [N, S, S].
+        predict: Maps images uint8 [N, S, S] or [N, S, S, 3] to probabilities [N, C].
+        images: uint8 [N, S, S] or [N, S, S, 3].
         pixels: Pixels by which copies move, along both axes where the direction is diagonal.
 
     Returns:

@@ -33,7 +33,7 @@ _EXPLAIN = """Draws the evidence for each face's most probable emotion: one figu
     faceemo explain builtin photo.jpg faces/
 
 Grad-CAM shows where the network's last convolution found evidence; the occlusion map shows how much
-the probability falls when a grey patch covers a place.
+the probability falls when a patch of the face's mean grey or colour covers a place.
 The figures are written into the folder 'explained' unless --out names another.
 """
 

@@ -61,7 +61,13 @@ def _describe_loss(config: ConfigDict, splits: Mapping[str, Split], kept: Sequen
                 f"{spell('native_size')}"
             )
         parts.append(f"the median shorter side of the files is {side:,} pixels ({how})")
-    parts += [other] if (other := describe_other_channels(form, splits, kept)) else []
+    if other := describe_other_channels(form, splits, kept):
+        other_fields = (
+            f"{spell('channels', GREY)} stores one channel"
+            if form.in_colour
+            else f"{spell('channels', AUTO)} keeps colour where there is any"
+        )
+        parts.append(f"{other} ({other_fields})")
     return f"stored as {form}: {'; '.join(parts)}" if parts else ""
 
 
@@ -79,15 +85,13 @@ def describe_other_channels(
         total = sum(map(len, splits.values()))
         grey = sum(count_colourless(split.images) for split in splits.values())
         return (
-            f"{grey:,} of {total:,} images have no colour: their three channels are equal "
-            f"({spell('channels', GREY)} stores one)"
+            f"{grey:,} of {total:,} images have no colour, so that their three channels are equal"
             if grey
             else ""
         )
     colour = sum(row.mode is not None and row.mode not in _GREY for row in kept)
     return (
-        f"{colour:,} of {len(kept):,} files are stored in colour, of which only brightness is kept "
-        f"({spell('channels', AUTO)} keeps colour where there is any)"
+        f"{colour:,} of {len(kept):,} files are stored in colour, of which only brightness is kept"
         if colour
         else ""
     )

@@ -20,7 +20,7 @@ from faceemo.data.ledger import ledger
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare.record import Record
 from faceemo.errors import UserError
-from faceemo.experiments import evaluation, held_out, seen_by_builtin
+from faceemo.experiments import evaluation, held_out, images_used, seen_by_builtin
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.class_subset import keep_classes
 from faceemo.train.checkpoint.provenance import digest_split
@@ -50,6 +50,7 @@ def evaluate(
     columns = evaluation.match_groups(columns, config, images, split)
     if split == "test":
         held_out.record_opening(workdir)
+    _tell_of_other_channels(trained, config, images)
     predictions = predict(trained, images, split)
     _tell_of_seen(trained, config, images, workdir / seen_by_builtin.NAME)
     heat = gradcam.make_heat(trained.model, trained.preprocessing, trained.variables)
@@ -176,6 +177,15 @@ def _restrict(
         found=f"{', '.join(classes)} in {place}",
         fix=fix,
     )
+
+
+def _tell_of_other_channels(trained: TrainedModel, config: ConfigDict, images: Split) -> None:
+    """Tells of images in colour that a network sees in grey, and of grey ones that it does not."""
+    paths = {*images.paths}
+    rows = [row for row in ledger.read(data.dataset_root(config)) if row.path in paths]
+    described = images_used.describe_other_channels(trained.image_format, {"": images}, rows)
+    if described:
+        print(f"note        the network takes {trained.image_format}; {described}")
 
 
 def _tell_of_seen(

@@ -23,7 +23,7 @@ from faceemo.inference.faces import Face
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.inputs import describe_others, find_inputs, refuse_others_alone
 from faceemo.inference.loaded_image import LoadedImage
-from faceemo.inference.predict_files import UNREADABLE
+from faceemo.inference.predict_files import UNREADABLE, describe_colourless, list_colourless
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.read_input import read_input
@@ -41,7 +41,7 @@ class Explanation:
 
     Attributes:
         prediction: The prediction for the face.
-        crop: The network's input before it is resized, uint8 [S, S].
+        crop: The network's input before it is resized, uint8 [S, S] or [S, S, 3].
         heat: The Grad-CAM map, float32 [h, w], 0..1.
         fall: The fall of the calibrated probability where the face is occluded, float32 [S, S].
         image_size: Side to which the network resizes the crop, pixels.
@@ -115,13 +115,14 @@ def explain(
     output_paths.check_folder("--out", out, [one.path for one in found])
     predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     explain_face = make_explain(predictor)
-    problems, without_face, names, written = [], [], set(), []
+    problems, without_face, names, written, colourless = [], [], set(), [], []
     loaded = (image for index, one in enumerate(images) for image in read_input(one, index))
     for image in tqdm(loaded, "explain", len(images), unit="image", disable=None):
         name = escape_name(image.name)
         if image.pixels is None:
             problems.append(f"{name}: {image.problem}")
             continue
+        colourless += list_colourless(predictor, image)
         faces = predictor.find_faces(image, crops=crops)
         without_face += [] if faces else [name]
         for face in faces:
@@ -135,6 +136,8 @@ def explain(
         print(f"wrote {escape_name(written[0])}")
     else:
         print(f"wrote {len(written)} figures into {escape_name(out)}")
+    if colourless:
+        print(describe_colourless(colourless), file=sys.stderr)
     skipped = describe_others(found)
     skipped += [
         f"{escape_name(one.path)}: a video, of which explain draws nothing"
@@ -190,7 +193,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
     scale = _add_scale(figure, shades, 6.1)
     scale.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+z.3g}" if value else "0")
     _draw_bars(_add_axes(figure, 7.65, 1.45), prediction)
-    _draw_legend(figure, label)
+    _draw_legend(figure, label, in_colour=explanation.crop.ndim == 3)
     return figure
 
 
@@ -220,13 +223,14 @@ def _add_scale(figure: Figure, shades: AxesImage, left: float) -> Colorbar:
     return scale
 
 
-def _draw_legend(figure: Figure, label: str) -> None:
+def _draw_legend(figure: Figure, label: str, *, in_colour: bool) -> None:
     """Says below the maps what their colours mean."""
+    patch = "a patch of its mean colour" if in_colour else "a grey patch"
     lines = (
         f"Grad-CAM: evidence for {label} in the last convolution, bright where it is greatest; "
         "only places of this face can be compared.",
         f"Covered: percentage points by which the probability of {label} falls (orange) or rises "
-        "(purple) when a grey patch covers the place.",
+        f"(purple) when {patch} covers the place.",
     )
     for row, line in enumerate(lines):
         figure.text(

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from faceemo.config.image_format import ImageFormat
 from faceemo.data.measure.boxes import Box, Detection, scale_box
 from faceemo.data.measure.decode import Pixels, resize_square
 from faceemo.data.measure.face_detector import MAX_CASCADE_THRESHOLD, Detector
@@ -29,7 +30,7 @@ class Face:
     """A face as input of the network.
 
     Attributes:
-        crop: The face's pixels, uint8 [S, S], grey.
+        crop: The face's pixels, uint8 [S, S] in grey, or [S, S, 3] in colour (RGB).
         region: The part of the image that `crop` shows: left, top, right, bottom, in pixels; it may
             reach beyond the image.
         box: The detector's box, in pixels of the image; None if the detector did not run.
@@ -54,7 +55,7 @@ class FaceFinder:
     """Finds the faces of images and cuts them out; thread-safe.
 
     Args:
-        size: Side of the crops, pixels: the size at which the training images are stored.
+        form: Format of the crops: that in which the training images are stored.
         threshold: Threshold of the training images: faces are detections with a confidence above
             it, 0..1.
         exact: Whether small images are screened at 300 pixels only, see `Detector`.
@@ -70,7 +71,7 @@ class FaceFinder:
 
     def __init__(
         self,
-        size: int,
+        form: ImageFormat,
         threshold: float,
         *,
         exact: bool = False,
@@ -90,7 +91,7 @@ class FaceFinder:
                 fix=f"give {MIN_FACE} or more, or enlarge the images first: the detector does not "
                 "see smaller faces",
             )
-        self._size, self._min_height = size, min_face or 0
+        self._form, self._min_height = form, min_face or 0
         self.threshold = threshold if other_threshold is None else other_threshold
         # The decisions of the detector's cascade hold up to a threshold.
         changed = other_threshold is not None and other_threshold != threshold
@@ -105,29 +106,30 @@ class FaceFinder:
         taken whole too.
         """
         min_height = self._min_height / pixels.reduction
-        if max(pixels.grey.shape) <= self._size:
+        if max(pixels.grey.shape) <= self._form.size:
             (best,) = self._detector.detect([pixels.bgr])
             found = [best] if best.confidence > self.threshold else []
         else:
-            smallest = max(MIN_FACE, min_height or self._size)
+            smallest = max(MIN_FACE, min_height or self._form.size)
             found = self._search.search(pixels.bgr, self.threshold, smallest)
         found = [one for one in found if _height(one) >= min_height]
         if len(found) == 1 and (
-            max(pixels.grey.shape) <= self._size or is_crop(pixels.grey.shape, found[0])
+            max(pixels.grey.shape) <= self._form.size or is_crop(pixels.grey.shape, found[0])
         ):
             (face,) = found
             whole = self.take_whole(pixels)
             return [dataclasses.replace(whole, box=face.box, confidence=face.confidence)]
-        return [self._cut_face(pixels.grey, one) for one in found]
+        return [self._cut_face(pixels, one) for one in found]
 
     def take_whole(self, pixels: Pixels) -> Face:
         """Takes the whole image as a face, without the detector."""
         height, width = pixels.grey.shape
-        return Face(resize_square(Image.fromarray(pixels.grey), self._size), (0, 0, width, height))
+        whole = (0, 0, width, height)
+        return Face(cut_square(pixels, whole, self._form), whole)
 
-    def _cut_face(self, grey: np.ndarray, detection: Detection) -> Face:
+    def _cut_face(self, pixels: Pixels, detection: Detection) -> Face:
         square = square_around(detection)
-        crop = cut_square(grey, square, self._size)
+        crop = cut_square(pixels, square, self._form)
         return Face(crop, square, detection.box, detection.confidence)
 
     # Loaded when first needed: images that are declared to be crops need neither. Two threads may
@@ -160,16 +162,21 @@ def square_around(face: Detection) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
-def cut_square(grey: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """Cuts a square out of uint8 [H, W] and resizes it to uint8 [size, size].
+def cut_square(pixels: Pixels, box: tuple[int, int, int, int], form: ImageFormat) -> np.ndarray:
+    """Cuts a box out of an image and resizes it to a square: uint8 [S, S] or [S, S, 3] (RGB).
 
     Pixels beyond the edge take the value of the nearest pixel, as in augmented training images.
     """
-    left, top, right, bottom = square
-    height, width = grey.shape
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    return resize_square(Image.fromarray(grey[np.ix_(rows, columns)]), size)
+    left, top, right, bottom = box
+    height, width = pixels.grey.shape
+    source = pixels.bgr if form.in_colour else pixels.grey
+    if box != (0, 0, width, height):
+        rows = np.clip(np.arange(top, bottom), 0, height - 1)
+        columns = np.clip(np.arange(left, right), 0, width - 1)
+        source = source[np.ix_(rows, columns)]
+    crop = resize_square(Image.fromarray(source), form.size)
+    # reversed only now that it is small; Pillow resizes each channel alone
+    return np.ascontiguousarray(crop[..., ::-1]) if form.in_colour else crop
 
 
 def _height(face: Detection) -> float:

@@ -100,6 +100,8 @@ def predict(
     for path in (out, draw):
         if path and path.exists():
             print(f"wrote {escape_name(path)}", file=sys.stderr)
+    if files_predictor.colourless:
+        print(describe_colourless(files_predictor.colourless), file=sys.stderr)
     if skipped := describe_others(found):
         count = sum(one.kind == OTHER for one in found)
         print(f"{count} skipped:", *skipped, sep="\n  ", file=sys.stderr)
@@ -121,6 +123,7 @@ class _FilesPredictor:
         draw: The place of annotated inputs, as in `predict`.
         hide_progress: Whether no progress bar is shown; None shows it on a terminal.
         drawn: The names of the files in the folder `draw`, without suffix.
+        colourless: The names of images without colour, if the network learned from colour.
     """
 
     predictor: Predictor
@@ -129,6 +132,7 @@ class _FilesPredictor:
     draw: Path | None
     hide_progress: bool | None
     drawn: set[str] = dataclasses.field(default_factory=set)
+    colourless: list[str] = dataclasses.field(default_factory=list)
 
     def predict_images(self, files: Sequence[Input], start: int) -> Iterator[str]:
         """Predicts on image files, one after the other; `start` is the index of the first."""
@@ -140,6 +144,7 @@ class _FilesPredictor:
             predicted, "faces", len(files), unit="image", disable=self.hide_progress
         ):
             self.write(predictions)
+            self.colourless.extend(list_colourless(self.predictor, image))
             if image.pixels is None:
                 yield _describe_problem(image)
             elif self.draw:
@@ -168,6 +173,7 @@ class _FilesPredictor:
                     self.write(predictions)
                     yield _describe_problem(image)
                     continue
+                self.colourless.extend(list_colourless(self.predictor, image))
                 predictions = smoother.smooth(predictions)
                 self.write(predictions)
                 if draw_frame:
@@ -178,6 +184,26 @@ class _FilesPredictor:
         if video.names_video(draw):
             return draw
         return draw / output_paths.unique_name(Path(name), suffix, self.drawn)
+
+
+def list_colourless(predictor: Predictor, image: LoadedImage) -> list[str]:
+    """Returns the image's name if it has no colour but the network learned from images in colour.
+
+    Otherwise the list is empty.
+    """
+    if image.pixels is None or not predictor.trained.image_format.in_colour:
+        return []
+    return [] if image.pixels.has_colour else [image.name]
+
+
+def describe_colourless(names: Sequence[str]) -> str:
+    """Tells in one line that a network which learned from colour was given images without any."""
+    one = len(names) == 1
+    return (
+        f"{'1 image has' if one else f'{len(names):,} images have'} no colour ("
+        f"{escape_name(names[0])}{'' if one else ', ...'}), but the network learned from images in "
+        "colour: its predictions there may be worse"
+    )
 
 
 def _describe_problem(image: LoadedImage) -> str:

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 
 from faceemo.analysis.probabilities import apply_temperature, softmax
+from faceemo.data.pipeline import pad_rows
+from faceemo.errors import UserError
 from faceemo.inference import forks
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.images import LoadedImage, load_images
@@ -53,7 +55,7 @@ class Predictor:
         self.classes = trained.classes
         self._options = {"face_threshold": face_threshold, "min_face": min_face}
         self.finder = FaceFinder(
-            config.native_size,
+            trained.image_format,
             config.face_threshold,
             exact=config.exact_screening,
             other_threshold=face_threshold,
@@ -174,8 +176,19 @@ class Predictor:
         """Computes calibrated probabilities float32 [N, C].
 
         Args:
-            crops: Faces, uint8 [N, S, S], S the run's native size.
+            crops: Faces in the network's format: uint8 [N, S, S], S the run's native size, or
+                [N, S, S, 3] (RGB) for a network that sees colour.
+
+        Raises:
+            UserError: If crops in colour are given to a network that sees grey, or the reverse.
         """
+        form = self.trained.image_format
+        if crops.ndim != 1 + len(form.shape):
+            raise UserError(
+                expected=f"crops of {form}, [N, {', '.join(map(str, form.shape))}]",
+                found=f"an array {list(crops.shape)}",
+                fix="give the images to predict(images, crops=True), which converts them",
+            )
         forks.refuse_forked_process()
         batches = range(0, len(crops), MAX_BATCH)
         logits = [self._logits(crops[start : start + MAX_BATCH]) for start in batches]
@@ -185,7 +198,7 @@ class Predictor:
 
     def _logits(self, crops: np.ndarray) -> np.ndarray:
         step, variables = self._on_device
-        padded = np.pad(crops, ((0, padded_size(len(crops)) - len(crops)), (0, 0), (0, 0)))
+        padded = pad_rows(crops, padded_size(len(crops)) - len(crops), 0)
         logits = step(variables["params"], variables["batch_stats"], padded)
         return np.asarray(logits)[: len(crops)]
 

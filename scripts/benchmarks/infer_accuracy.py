@@ -9,7 +9,7 @@ import sklearn.metrics
 from PIL import Image
 
 from faceemo.analysis.statistics import wilson_interval
-from faceemo.config import CLASSES, make_config
+from faceemo.config import CLASSES, ImageFormat, make_config
 from faceemo.data.measure.decode import decode, resize_square
 from faceemo.data.source import sources
 from faceemo.errors import UserError
@@ -49,7 +49,13 @@ def read_faces(source: Path, split: str | None, count: int, run: Path | None) ->
     """
     trained = read_trained(run) if run else None
     classes = trained.classes if trained else CLASSES
-    side = (trained.config if trained else make_config("vgg16")).native_size
+    form = trained.image_format if trained else ImageFormat.from_config(make_config("vgg16"))
+    if form.in_colour:
+        raise UserError(
+            expected="a network that sees grey images, as the other contestants do",
+            found=f"one of {form} in {run}",
+            fix="name another --run",
+        )
     opened = sources.find(source.parent, source, from_within=False)
     places = {
         path: place
@@ -70,7 +76,7 @@ def read_faces(source: Path, split: str | None, count: int, run: Path | None) ->
         )
     return Faces(
         np.stack(
-            [resize_square(Image.fromarray(pixels.grey), side) for pixels in readable.values()]
+            [resize_square(Image.fromarray(pixels.grey), form.size) for pixels in readable.values()]
         ),
         tuple(places[name].label for name in readable),
         np.array([_parse_row(name) for name in readable]),

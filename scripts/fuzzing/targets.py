@@ -89,9 +89,9 @@ def make_small_predictor() -> Predictor:
     """Makes a predictor with random weights and compiles it for every batch size."""
     cv2.setNumThreads(1)
     network = Predictor(small_network())
-    size = network.trained.config.native_size
+    shape = network.trained.image_format.shape
     for power in range(MAX_BATCH.bit_length()):
-        network.probabilities(np.zeros((1 << power, size, size), "u1"))
+        network.probabilities(np.zeros((1 << power, *shape), "u1"))
     return network
 
 

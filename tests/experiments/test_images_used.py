@@ -56,7 +56,11 @@ def test_images_without_colour_in_a_run_that_stores_colour_are_counted_by_their_
     form = ImageFormat(2, "rgb")
     line = images_used.describe_other_channels(form, splits, [])
     assert "20 of 30 images have no colour" in line
-    assert "channels=grey" in line
+    config = make_config("mobilenet", "0,image_size=32,native_size=32,channels=rgb")
+    both = splits | {"validation": splits["train"]}
+    _, told, *_ = images_used.describe(config, both, [])
+    assert "stored as 32x32 RGB pixels: 40 of 60 images have no colour" in told
+    assert "(channels=grey stores one channel)" in told
     splits["train"].images[:, 1, 1, 0] = 1
     assert images_used.describe_other_channels(form, splits, [row("train/sad/a", mode="L")]) == ""
 

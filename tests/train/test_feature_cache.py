@@ -300,3 +300,21 @@ def test_the_backbone_runs_once_per_image(tmp_path, monkeypatch):
     calls.clear()
     jax.eval_shape(setup.model.apply, variables["params"], {}, np.zeros((2, 1, 1, 7)))
     assert calls == ["IdentityBackbone"]
+
+
+def test_features_of_images_in_colour_are_those_that_each_epoch_would_compute(tmp_path):
+    splits = make_splits()
+    for name, split in splits.items():
+        tints = np.random.default_rng(len(split)).uniform(0.3, 1, (len(split), 1, 1, 3))
+        images = (split.images[..., None] * tints).astype(np.uint8)
+        splits[name] = dataclasses.replace(split, images=images)
+    model = make_model()
+    plain = fit(tmp_path / "plain", model, splits, cache_features="off")
+    cached = fit(tmp_path / "cached", model, splits)
+    assert len(files(tmp_path)) == 2, "they were cached"
+    assert_equal_to_rounding(plain, cached)
+    grey = {
+        name: dataclasses.replace(split, images=split.images[..., 0])
+        for name, split in splits.items()
+    }
+    assert results(fit(tmp_path / "grey", model, grey)) != results(cached)

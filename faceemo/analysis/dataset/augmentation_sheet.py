@@ -9,29 +9,30 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from faceemo.analysis.theme import palette, style
-from faceemo.config import CLASSES
+from faceemo.config import CLASSES, ImageFormat
 from faceemo.config.augmentation import AUGMENTATIONS, Augmentation
 from faceemo.data.augment import augment
-from faceemo.data.measure.decode import read_grey
+from faceemo.data.measure.decode import read_image
 from faceemo.errors import UserError
 
 SIDE = 96  # pixels of a face on the sheet: twice the stored side, so that resampling is visible
+_USUAL = ImageFormat(48)
 DRAWS = 3  # random draws per level
 
 
 def choose_images(
-    root: Path, seed: int, native_size: int = 48, classes: Sequence[str] = CLASSES
+    root: Path, seed: int, form: ImageFormat = _USUAL, classes: Sequence[str] = CLASSES
 ) -> np.ndarray:
     """Chooses one prepared train image per class at random.
 
     Args:
         root: Folder of the dataset.
         seed: Seed of the choice.
-        native_size: Side at which images are stored, pixels.
+        form: Format in which images are stored.
         classes: C names.
 
     Returns:
-        Images uint8 [C, native_size, native_size].
+        Images uint8 [C, S, S], or [C, S, S, 3] in colour.
 
     Raises:
         UserError: If a class has no prepared image.
@@ -48,7 +49,7 @@ def choose_images(
                 fix="run faceemo prepare (or any training) first, or point --data-dir "
                 "at the folder that holds the prepared data",
             )
-        chosen.append(read_grey(files[rng.integers(len(files))], native_size))
+        chosen.append(read_image(files[rng.integers(len(files))], form))
     return np.stack(chosen)
 
 
@@ -68,7 +69,8 @@ def widest_limits(levels: Iterable[Augmentation]) -> Augmentation:
 def make_transforms(limits: Augmentation) -> dict[str, Callable[[jax.Array], jax.Array]]:
     """Returns each transform alone and at its limit, by the words above its column.
 
-    Every function takes uint8 [B, H, W] and returns float32 [B, SIDE, SIDE] in 0..255.
+    Every function takes uint8 [B, H, W] and returns float32 [B, SIDE, SIDE] in 0..255, or both with
+    three channels at the end.
     """
     shift, zoom, angle = limits.shift, limits.zoom, limits.rotation
 
@@ -116,7 +118,7 @@ def draw_augmentation_sheet(
     """Draws a row per class: each transform at its maximum, then random draws of each level.
 
     Args:
-        images: One image per class, uint8 [C, S, S].
+        images: One image per class, uint8 [C, S, S] or [C, S, S, 3].
         seed: Seed of the draws.
         classes: C names, in the same order.
         subtitle: Description of the images.
@@ -171,6 +173,8 @@ def _draw(
                     side = cell - inset
                     place = (x / width, 1 - (y + side) / height, side / width, side / height)
                     axes = figure.add_axes(place)
+                    if face.ndim == 3:  # matplotlib takes colours as bytes
+                        face = np.clip(np.rint(face), 0, 255).astype(np.uint8)
                     axes.imshow(face, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                     axes.set_axis_off()
                 x += cell

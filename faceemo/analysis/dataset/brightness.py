@@ -43,9 +43,10 @@ def measure(folder: Path, paths: Sequence[str]) -> ImageMeasures:
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
     for index, path in enumerate(tqdm(paths, "brightness", disable=None)):
-        grey = read(folder / path)
-        if grey is None:
+        pixels = decode((folder / path).read_bytes()).pixels
+        if pixels is None:
             continue
+        grey = pixels.grey
         label = path.split("/")[1]
         brightness[index], contrast[index] = grey.mean(), grey.std()
         if grey.shape != (SIDE, SIDE):
@@ -54,9 +55,3 @@ def measure(folder: Path, paths: Sequence[str]) -> ImageMeasures:
         counts[label] = counts.get(label, 0) + 1
     means = {label: total / counts[label] for label, total in sums.items()}
     return ImageMeasures(tuple(paths), brightness, contrast, means)
-
-
-def read(path: Path) -> np.ndarray | None:
-    """Reads the grey pixels of a file, uint8 [H, W], as training does; None if undecodable."""
-    pixels = decode(path.read_bytes()).pixels
-    return pixels.grey if pixels else None

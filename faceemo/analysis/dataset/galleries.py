@@ -12,6 +12,7 @@ from faceemo.analysis.dataset.census import Census
 from faceemo.analysis.theme import template
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
+from faceemo.data.measure.decode import decode
 from faceemo.data.source import archive
 from faceemo.errors import escape_name
 
@@ -35,10 +36,10 @@ class PageImages:
 
     def load(self, path: str, note: str = "") -> PageImage:
         """Loads the image at `path` below the originals, with its caption on the page."""
-        pixels = brightness.read(self._folder / path)
+        pixels = decode((self._folder / path).read_bytes()).pixels
         split, label, _ = path.split("/")
         return {
-            "source": None if pixels is None else template.image_uri(pixels),
+            "source": None if pixels is None else template.image_uri(pixels.as_shown()),
             "path": escape_name(path),
             "name": escape_name(PurePosixPath(path).name),
             "split": split,

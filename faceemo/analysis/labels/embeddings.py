@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.analysis.labels import training_images
 from faceemo.assets import builtin
-from faceemo.config import make_config
+from faceemo.config import ImageFormat, make_config
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.pipeline import Split
@@ -40,7 +40,7 @@ class FrozenBackbone:
         batch_stats: The backbone's batch statistics, {} if it has none.
         preprocessing: Preprocessing that belongs to the weights.
         about: Description in words.
-        native_size: Side of the images that it takes, pixels.
+        form: Format of the images that it takes.
         find_seen: Returns the paths of those rows whose labels it may have learned. Such labels it
             must not judge.
     """
@@ -50,7 +50,7 @@ class FrozenBackbone:
     batch_stats: dict[str, Any]
     preprocessing: Preprocessing
     about: str
-    native_size: int
+    form: ImageFormat
     find_seen: FindSeen
 
 
@@ -115,7 +115,7 @@ def load_trained(workdir: Path, root: Path) -> FrozenBackbone:
 
 
 def extract_features(backbone: FrozenBackbone, images: np.ndarray) -> np.ndarray:
-    """Computes features float32 [N, C] of uint8 images [N, S, S]: means over the feature map."""
+    """Computes features float32 [N, C], means over the feature map, of images in its format."""
     split = Split(images, np.zeros(len(images), np.int32), ("",) * len(images))
     step = parallel.map_eval_step(_make_step(backbone))
     return predict_split(
@@ -143,7 +143,7 @@ def _make_backbone(
         variables["batch_stats"],
         preprocessing,
         about,
-        config.native_size,
+        ImageFormat.from_config(config),
         find_seen,
     )
 

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.analysis.labels import hog, judges, suspects, suspects_page
 from faceemo.analysis.labels.embeddings import FrozenBackbone
+from faceemo.config import ImageFormat
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import face_detector
-from faceemo.data.measure.decode import read_grey
+from faceemo.data.measure.decode import read_image
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
@@ -53,8 +54,8 @@ def find(
         rows = ledger.read(root)
         open_rows = [row for row in rows if include_test or row.split != "test"]
         judged = select_judgeable(open_rows)
-        side = backbone.native_size if backbone else hog.SIDE
-        images = _read(root / archive.FOLDER, judged, side)
+        form = backbone.form if backbone else ImageFormat(hog.SIDE)
+        images = _read(root / archive.FOLDER, judged, form)
         verdict, found = judges.judge(judged, images, backbone, seed, folds)
         rows = suspects.add_scores(rows, judged, verdict)
         ledger.write(root, rows)
@@ -109,9 +110,9 @@ def select_judgeable(rows: list[Row]) -> list[Row]:
     return found
 
 
-def _read(folder: Path, rows: list[Row], side: int) -> np.ndarray:
-    """Reads grey images, uint8 [N, side, side]."""
-    images = np.empty((len(rows), side, side), np.uint8)
+def _read(folder: Path, rows: list[Row], form: ImageFormat) -> np.ndarray:
+    """Reads images, uint8 [N, S, S] in grey, or [N, S, S, 3] in colour."""
+    images = np.empty((len(rows), *form.shape), np.uint8)
     for index, row in enumerate(tqdm(rows, "read", disable=None)):
-        images[index] = read_grey(folder / row.path, side)
+        images[index] = read_image(folder / row.path, form)
     return images

@@ -8,9 +8,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo import data
+from faceemo.config import ImageFormat
 from faceemo.data.ledger import ledger, training_hashes
 from faceemo.data.ledger.ledger import Row
-from faceemo.data.measure.decode import read_grey
+from faceemo.data.measure.decode import read_image
 from faceemo.data.pipeline import Split
 from faceemo.data.source import archive
 from faceemo.errors import UserError
@@ -51,22 +52,22 @@ def make_finder(
     return find
 
 
-def digest(root: Path, classes: Sequence[str], side: int) -> str:
+def digest(root: Path, classes: Sequence[str], form: ImageFormat) -> str:
     """Computes the digest of a dataset's kept training images, as in the recipe of a run on them.
 
     Args:
         root: Folder of the dataset.
         classes: The run's classes in their order; images of others do not count.
-        side: The run's `native_size`, pixels.
+        form: The format of the run's images.
     """
     rows = [
         row
         for row in ledger.read(root)
         if row.split == "train" and row.fate == ledger.KEPT and row.label in classes
     ]
-    images = [read_grey(root / archive.FOLDER / row.path, side) for row in rows]
+    images = [read_image(root / archive.FOLDER / row.path, form) for row in rows]
     labels = np.array([classes.index(row.label) for row in rows], np.int32)
-    stacked = np.stack(images) if images else np.empty((0, side, side), np.uint8)
+    stacked = np.stack(images) if images else np.empty((0, *form.shape), np.uint8)
     paths = tuple(row.path for row in rows)
     return provenance.digest_split(Split(stacked, labels, paths, tuple(classes)))
 
@@ -74,7 +75,8 @@ def digest(root: Path, classes: Sequence[str], side: int) -> str:
 def _refuse_other_dataset(recipe: Mapping[str, Any], workdir: Path, root: Path) -> None:
     config = ConfigDict(recipe["config"])
     here = data.dataset_root(config).resolve() == root.resolve()
-    if not here and digest(root, recipe["classes"], config.native_size) != recipe["data"]["train"]:
+    form = ImageFormat.from_config(config)
+    if not here and digest(root, recipe["classes"], form) != recipe["data"]["train"]:
         raise UserError(
             expected=f"a run that was trained on the images in {root}",
             found=f"one in {workdir} that was trained on those in {data.dataset_root(config)}",

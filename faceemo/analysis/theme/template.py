@@ -35,7 +35,7 @@ def image_uri(image: np.ndarray) -> str:
     Args:
         image: uint8 [H, W], grey, or [H, W, 3], RGB.
     """
-    thumbnail = Image.fromarray(image)
+    thumbnail = Image.fromarray(np.ascontiguousarray(image))
     thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
     return png_uri(encode_png(thumbnail))
 

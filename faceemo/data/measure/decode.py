@@ -18,6 +18,7 @@ from PIL import Image
 
 from faceemo.config.image_format import ImageFormat
 from faceemo.data.measure import metadata
+from faceemo.data.measure.colour import count_colourless
 from faceemo.errors import UserError
 
 pillow_heif.register_heif_opener()
@@ -57,6 +58,15 @@ class Pixels:
     def reduction(self) -> int:
         """How many times as long the sides of the stored image are: 1, or 2 if it was halved."""
         return 1 if self.size == self.grey.shape[::-1] else _HALF
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether the channels of `bgr` differ."""
+        return not count_colourless(self.bgr[None])
+
+    def as_shown(self) -> np.ndarray:
+        """Returns the pixels for people to see: RGB, uint8 [h, w, 3], or `grey` without colour."""
+        return self.bgr[..., ::-1] if self.has_colour else self.grey
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:

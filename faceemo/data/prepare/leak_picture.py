@@ -139,7 +139,7 @@ def _draw_pair(
     for place, name in enumerate(pair[:2]):
         axes = figure.add_axes((x + place * 0.95 / wide, y, 0.9 / wide, 0.9 / high))
         pixels = decode_file(root / archive.FOLDER / name).pixels
-        axes.imshow(pixels.grey if pixels else np.zeros((1, 1)), cmap="gray")
+        axes.imshow(pixels.as_shown() if pixels else np.zeros((1, 1)), cmap="gray")
         axes.axis("off")
         split, label, _ = name.split("/")
         words = f"{split}\n{label} {escape_name(PurePosixPath(name).stem)[:12]}"

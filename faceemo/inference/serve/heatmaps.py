@@ -22,8 +22,9 @@ def make_render_heatmaps(
 ) -> Callable[[np.ndarray, Sequence[str]], list[bytes]]:
     """Makes `render_heatmaps(crops, labels)`.
 
-    It takes uint8 [N, S, S] and the class to explain for each crop, and returns N RGBA PNGs, which
-    are transparent where there is no evidence for the class. Batches are padded as the predictor's.
+    It takes crops in the network's format and the class to explain for each, and returns N RGBA
+    PNGs, which are transparent where there is no evidence for the class. Batches are padded as the
+    predictor's.
     """
     trained = predictor.trained
 

@@ -52,6 +52,7 @@ def make_model_info(
         classes=list(trained.classes),
         image_size=config.image_size,
         native_size=config.native_size,
+        channels=config.channels,
         trained_on="; before that, or through teachers, on: ".join([images, *others]),
         temperature=trained.temperature,
         unsure_below=UNSURE_BELOW,

@@ -114,6 +114,9 @@ class ModelInfo(BaseModel):
     classes: list[str] = Field(description="All classes that it can predict.")
     image_size: int = Field(description="Side of the network's input, pixels.")
     native_size: int = Field(description="Side of the stored training images, pixels.")
+    channels: Literal["grey", "rgb"] = Field(
+        description="Whether the network sees images in grey or in colour."
+    )
     trained_on: str = Field(
         description="Source of the training images, and of those behind the initial weights."
     )

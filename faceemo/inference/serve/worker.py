@@ -139,8 +139,7 @@ class Worker:
             self._process(self._take_waiting(job))
 
     def _compile(self, size: int, heat: bool) -> None:
-        side = self._predictor.trained.config.native_size
-        crops = np.zeros((size, side, side), np.uint8)
+        crops = np.zeros((size, *self._predictor.trained.image_format.shape), np.uint8)
         try:
             if heat:
                 self._render_heatmaps(crops, self._predictor.classes[:1] * size)

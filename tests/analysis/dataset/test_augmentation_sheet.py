@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from faceemo.analysis.dataset import augmentation_sheet
-from faceemo.config import AUGMENTATIONS, CLASSES
+from faceemo.config import AUGMENTATIONS, CLASSES, ImageFormat
 from faceemo.data.augment.augment import enlarge
 from faceemo.errors import UserError
 from tests.support.places import SCRIPTS
@@ -46,7 +46,7 @@ def test_other_sizes_and_modes_are_accepted(root):
     folder = root / "unique_images" / "train" / "sad"
     for path in folder.iterdir():
         Image.new("RGB", (100, 80), (200, 200, 200)).save(path)
-    assert augmentation_sheet.choose_images(root, 0, 32).shape == (4, 32, 32)
+    assert augmentation_sheet.choose_images(root, 0, ImageFormat(32)).shape == (4, 32, 32)
 
 
 def test_missing_data_is_a_clear_message(root):

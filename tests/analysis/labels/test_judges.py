@@ -9,7 +9,7 @@ from PIL import Image
 
 from faceemo.analysis.labels import embeddings, hog, judges, suspects, training_images
 from faceemo.assets import builtin
-from faceemo.config import make_config
+from faceemo.config import ImageFormat, make_config
 from faceemo.data.ledger.training_hashes import MAX_DISTANCE, TrainingHashes
 from faceemo.data.measure import hashing
 from faceemo.errors import UserError
@@ -29,7 +29,7 @@ def row_of(number, label, split="train", **fields):
 
 def backbone_of(find_seen):
     """Returns a backbone whose features are never computed."""
-    return embeddings.FrozenBackbone(None, {}, {}, None, "the network", 48, find_seen)
+    return embeddings.FrozenBackbone(None, {}, {}, None, "the network", ImageFormat(48), find_seen)
 
 
 @pytest.fixture

@@ -258,8 +258,8 @@ def test_every_channel_of_images_in_colour_is_checked(level, spec, monkeypatch):
     check_pixels(splits, level, spec)
     real = steps.augment
     for channel in range(3):
-        factor = np.ones(3)
-        factor[channel] = 1 / 255
+        factor = np.ones((1, 1, 1, 3))
+        factor[..., channel] = 1 / 255
         monkeypatch.setattr(steps, "augment", lambda *args, factor=factor: real(*args) * factor)
         with pytest.raises(UserError, match="scaled or shifted twice"):
             check_pixels(splits, level, spec)
