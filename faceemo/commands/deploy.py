@@ -18,6 +18,7 @@ probabilities:
     stablehlo, onnx   [N, S, S], for any number N of faces
     keras (.h5)       [N, S, S, 1]
     tflite            [1, S, S, 1], one face at a time; resize_tensor_input makes it [N, S, S, 1]
+Those of a network that sees colour take RGB crops, [N, S, S, 3] in all of these formats.
 Everywhere but in npz, the input is named faces and the output probabilities.
 npz holds the weights and the preprocessing as data, for faceemo.load and for programs of your own.
 FILE.json beside the file describes it: what it takes and returns, classes, and the comparison. A

@@ -31,16 +31,17 @@ class Format(NamedTuple):
         suffix: The suffix of the file's name.
         write: Function that writes a network into a file.
         load: Function that loads a file into the format's own runtime; returns a function from
-            faces, uint8 [N, S, S], to probabilities, float32 [N, C].
+            faces in the network's format to probabilities, float32 [N, C].
         input: Description of what the file takes; {side} stands for the run's native size, {size}
-            for the side of the network's input.
+            for the side of the network's input, {kind} for 'grey' or 'RGB', {last} for the axis of
+            colours, if there is one, and {channels} for their number.
         output: Description of what the file returns.
     """
 
     suffix: str
     write: Callable[[TrainedModel, Path], None]
     load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
-    input: str = "uint8 [N, {side}, {side}], grey face crops, 0 to 255"
+    input: str = "uint8 [N, {side}, {side}{last}], {kind} face crops, 0 to 255"
     output: str = "float32 [N, classes], calibrated probabilities; preprocessing is inside"
 
 
@@ -72,14 +73,14 @@ def _write_npz(trained: TrainedModel, path: Path) -> None:
     ).save(path)
 
 
-_WITH_CHANNEL = "uint8 [N, {side}, {side}, 1], grey face crops, 0 to 255"
+_WITH_CHANNEL = "uint8 [N, {side}, {side}, {channels}], {kind} face crops, 0 to 255"
 _ONE_BY_ONE = (
-    "uint8 [1, {side}, {side}, 1], a grey face crop, 0 to 255; the interpreter's "
-    "resize_tensor_input makes that [N, {side}, {side}, 1] for N crops"
+    "uint8 [1, {side}, {side}, {channels}], a face crop, {kind}, 0 to 255; the interpreter's "
+    "resize_tensor_input makes that [N, {side}, {side}, {channels}] for N crops"
 )
 _PREPROCESSED = (
-    "arrays of a network for float32 [N, {size}, {size}, 3], grey face crops that were enlarged, "
-    "repeated in three channels and preprocessed; faceemo.load does all that"
+    "arrays of a network for float32 [N, {size}, {size}, 3], {kind} face crops that were enlarged, "
+    "given three channels and preprocessed; faceemo.load does all that"
 )
 FORMATS = {
     "stablehlo": Format(".stablehlo", _writer_in_float32(stablehlo.write), stablehlo.load),
@@ -128,7 +129,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path] = ()) -> str:
     if inputs:
         faces = _load_faces(predictor, inputs)
     else:
-        faces = draw_faces(_BATCH_FACES, trained.config.native_size)
+        faces = draw_faces(_BATCH_FACES, trained.image_format)
     with staging.file(out) as partial:
         chosen.write(trained, partial)
         difference = _compare(chosen.load(partial), predictor, faces, form)
@@ -143,7 +144,7 @@ def export(run: Path, form: str, out: Path, inputs: Sequence[Path] = ()) -> str:
 
 
 def _load_faces(predictor: Predictor, inputs: Sequence[Path]) -> np.ndarray:
-    """Loads up to `_BATCH_FACES` images, spread evenly over the inputs, as uint8 [N, S, S].
+    """Loads up to `_BATCH_FACES` images, spread evenly over the inputs, in the network's format.
 
     Raises:
         UserError: If no image can be read.
@@ -197,11 +198,18 @@ def _describe(
         faces: The number of faces in the comparison.
         difference: The largest difference of a probability.
     """
-    sides = {"side": trained.config.native_size, "size": trained.model.image_size}
+    form = trained.image_format
+    words = {
+        "side": form.size,
+        "size": trained.model.image_size,
+        "kind": "RGB" if form.in_colour else "grey",
+        "last": ", 3" if form.in_colour else "",
+        "channels": 3 if form.in_colour else 1,
+    }
     return {
         "format": form,
         "sha256": file_digest(path),
-        "input": FORMATS[form].input.format(**sides),
+        "input": FORMATS[form].input.format(**words),
         "output": FORMATS[form].output,
         "classes": list(trained.classes),
         "image_size": trained.model.image_size,

@@ -16,8 +16,9 @@ def make_probabilities(trained: TrainedModel) -> Callable[[jax.Array], jax.Array
         trained: The network.
 
     Returns:
-        A pure function of grey faces, uint8 [N, S, S], 0..255, S the run's native size. It returns
-        float32 [N, C], whose rows sum to 1 and equal those of `Predictor.probabilities`.
+        A pure function of faces, uint8 [N, S, S], 0..255, S the run's native size, or [N, S, S, 3]
+        (RGB) for a network that sees colour. It returns float32 [N, C], whose rows sum to 1 and
+        equal those of `Predictor.probabilities`.
     """
     step = make_eval_step(trained.model, trained.preprocessing)
 

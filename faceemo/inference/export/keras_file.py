@@ -1,7 +1,7 @@
 """Export as a Keras model: the layers of keras.applications with the trained weights.
 
     model = keras.models.load_model("model.h5")
-    probabilities = model(faces)  # uint8 [N, S, S, 1] -> float32 [N, C]
+    probabilities = model(faces)  # uint8 [N, S, S, 1 or 3] -> float32 [N, C]
 
 Layers and weights have Keras's names, so that
 `keras.applications.VGG16(include_top=False).load_weights("model.h5", by_name=True)` takes the
@@ -58,22 +58,31 @@ def build_model(trained: TrainedModel) -> Any:
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Loads the file's function, which Keras runs."""
     model = _import_keras().models.load_model(path, compile=False)
-    return lambda images: np.asarray(model(images[..., None]))
+    return lambda images: np.asarray(model(add_channel(images)))
+
+
+def add_channel(images: np.ndarray) -> np.ndarray:
+    """Adds the axis of channels to grey images [N, S, S]; those in colour stay [N, S, S, 3]."""
+    return images[..., None] if images.ndim == 3 else images
 
 
 def _build_untrained(trained: TrainedModel) -> Any:
     """Builds the untrained model, from pixels to probabilities."""
     keras = _import_keras()
     config, spec = trained.config, trained.preprocessing
-    pixels = keras.Input((config.native_size, config.native_size, 1), dtype="uint8", name="faces")
+    form = trained.image_format
+    channels = 3 if form.in_colour else 1
+    pixels = keras.Input((form.size, form.size, channels), dtype="uint8", name="faces")
     size = (config.image_size, config.image_size)
-    grey = keras.layers.Rescaling(1.0, name="as_float")(pixels)
+    floats = keras.layers.Rescaling(1.0, name="as_float")(pixels)
     # Half-pixel centres, as `faceemo.data.augment.augment.enlarge`. By default the layer is in
     # training mode, and a call without `training` would pass that on to every BatchNorm.
     enlarge = keras.layers.Resizing(*size, interpolation="bilinear", name="enlarge")
-    grey = enlarge(grey, training=False)
-    # The channels are equal, so `reverse_channels` needs no layer.
-    colour = keras.layers.Concatenate(name="grey_thrice")([grey] * 3)
+    enlarged = enlarge(floats, training=False)
+    if not form.in_colour:  # the channels are equal, so `reverse_channels` needs no layer
+        colour = keras.layers.Concatenate(name="grey_thrice")([enlarged] * 3)
+    else:
+        colour = keras.ops.flip(enlarged, axis=-1) if spec.reverse_channels else enlarged
     inputs = keras.layers.Rescaling(
         spec.scale, offset=[-value for value in spec.mean], name="preprocess"
     )(colour)

@@ -1,7 +1,7 @@
 """Export as ONNX, by jax2onnx.
 
 session = onnxruntime.InferenceSession("model.onnx")
-(probabilities,) = session.run(["probabilities"], {"faces": faces})  # uint8 [N, S, S]
+(probabilities,) = session.run(["probabilities"], {"faces": faces})  # uint8 [N, S, S(, 3)]
 """
 
 import importlib
@@ -27,14 +27,13 @@ def write(trained: TrainedModel, path: Path) -> None:
     Raises:
         UserError: If jax2onnx is not installed.
     """
-    side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("N")
     # They warn of plugins for libraries that are not installed, and of shapes.
     for logger in ("jax2onnx", "onnx_ir"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     jax2onnx, onnx = _import("jax2onnx"), _import("onnx")
     with native_convolutions():
-        images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
+        images = jax.ShapeDtypeStruct((count, *trained.image_format.shape), jnp.uint8)
         model = jax2onnx.to_onnx(
             make_probabilities(trained),
             inputs=[images],

@@ -2,7 +2,7 @@
 
     with open("model.stablehlo", "rb") as file:
         model = jax.export.deserialize(bytearray(file.read()))
-    probabilities = model.call(faces)  # uint8 [N, S, S] -> float32 [N, C]
+    probabilities = model.call(faces)  # uint8 [N, S, S] or [N, S, S, 3] -> float32 [N, C]
 
 JAX keeps such files readable for at least six months, and older programs by newer releases
 (https://docs.jax.dev/en/latest/export/export.html, compatibility guarantees).
@@ -26,9 +26,8 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 def write(trained: TrainedModel, path: Path) -> None:
     """Writes the function of `make_probabilities`, for any number of images."""
-    side = trained.config.native_size
     (count,) = jax.export.symbolic_shape("count")
-    images = jax.ShapeDtypeStruct((count, side, side), jnp.uint8)
+    images = jax.ShapeDtypeStruct((count, *trained.image_format.shape), jnp.uint8)
     with native_convolutions(), _without_source_files():
         exported = jax.export.export(jax.jit(make_probabilities(trained)), platforms=PLATFORMS)(
             images

@@ -1,7 +1,7 @@
 """Export as LiteRT (TensorFlow Lite), for phones and small machines.
 
     model = tf.lite.Interpreter("model.tflite")  # or ai_edge_litert.interpreter.Interpreter
-    model.resize_tensor_input(model.get_input_details()[0]["index"], (N, S, S, 1))
+    model.resize_tensor_input(model.get_input_details()[0]["index"], (N, S, S, 1))  # or 3
 
 After that call the model takes N images; without it, one at a time.
 """
@@ -26,7 +26,7 @@ def write(trained: TrainedModel, path: Path) -> None:
     model = keras_file.build_model(trained)
     import tensorflow as tf
 
-    shape = (None, trained.config.native_size, trained.config.native_size, 1)
+    shape = (None, *model.input_shape[1:])
     # Keras's own function would name the output after its place.
     function = tf.function(
         lambda faces: {"probabilities": model(faces, training=False)},
@@ -51,9 +51,10 @@ def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     (argument,), (result,) = model.get_input_details(), model.get_output_details()
 
     def run(images: np.ndarray) -> np.ndarray:
-        model.resize_tensor_input(argument["index"], (*images.shape, 1))
+        images = keras_file.add_channel(images)
+        model.resize_tensor_input(argument["index"], images.shape)
         model.allocate_tensors()
-        model.set_tensor(argument["index"], images[..., None])
+        model.set_tensor(argument["index"], images)
         model.invoke()
         return np.array(model.get_tensor(result["index"]))
 

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from faceemo.config import ImageFormat
 from faceemo.inference.export import onnx_file, stablehlo
 from faceemo.models.layers import convolution, onednn
 
 CALL = "__onednn$convolution"
-TRAINED = types.SimpleNamespace(config=types.SimpleNamespace(native_size=12))
+TRAINED = types.SimpleNamespace(image_format=ImageFormat(12))
 KERNEL = np.ones((3, 3, 1, 4), np.float32)
 
 
