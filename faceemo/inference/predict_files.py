@@ -13,16 +13,17 @@ from tqdm import tqdm
 
 from faceemo import staging
 from faceemo.errors import UserError, escape_name
-from faceemo.inference import formats, output_paths, video
-from faceemo.inference.animation import Animation
+from faceemo.inference import formats, output_paths
 from faceemo.inference.file_kinds import FILM, OTHER
+from faceemo.inference.film import video
+from faceemo.inference.film.animation import Animation
+from faceemo.inference.film.smoothing import Smoother
+from faceemo.inference.film.video import Video
 from faceemo.inference.inputs import Input, describe_others, find_inputs, refuse_others_alone
 from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.read_input import open_film, read_input
-from faceemo.inference.smoothing import Smoother
-from faceemo.inference.video import Video
 
 UNREADABLE = 1  # exit code
 

@@ -14,9 +14,9 @@ from faceemo.data.pipeline import pad_rows
 from faceemo.errors import UserError
 from faceemo.inference import forks
 from faceemo.inference.faces import Face, FaceFinder
+from faceemo.inference.film.tracking import track_films
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.tracking import track_films
 from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.class_subset import keep_classes

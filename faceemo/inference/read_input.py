@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from faceemo.errors import UserError
-from faceemo.inference.animation import Animation
 from faceemo.inference.file_kinds import ANIMATED, FILM, IMAGE, UNREADABLE, Content
+from faceemo.inference.film.animation import Animation
+from faceemo.inference.film.video import Video
 from faceemo.inference.inputs import Input
 from faceemo.inference.loaded_image import LoadedImage, load_image
-from faceemo.inference.video import Video
 
 
 def read_input(given: Input, index: int, every: int = 1) -> Iterator[LoadedImage]:

@@ -16,10 +16,10 @@ from faceemo.data.source import archive
 from faceemo.errors import UserError
 from faceemo.inference import formats
 from faceemo.inference.annotate import annotate
+from faceemo.inference.film.smoothing import Smoother
 from faceemo.inference.images import load_images
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import MAX_BATCH, Predictor
-from faceemo.inference.smoothing import Smoother
 
 from .network import small_network
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from faceemo.data.measure import decode
 from faceemo.errors import UserError
-from faceemo.inference.animation import Animation
 from faceemo.inference.file_kinds import FILM, IMAGE, OTHER, UNREADABLE, recognise
+from faceemo.inference.film.animation import Animation
 from faceemo.inference.images import load_images
 from faceemo.inference.inputs import describe_others, find_inputs
 from tests.support.inference import films

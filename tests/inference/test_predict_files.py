@@ -10,7 +10,7 @@ import pytest
 
 from faceemo.commands import cli
 from faceemo.inference import predict_files
-from faceemo.inference.video import Video
+from faceemo.inference.film.video import Video
 from tests.support.inference.asking import crop_png
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from faceemo.data.measure.boxes import box_iou, show_one_face
 from faceemo.data.measure.decode import Pixels
+from faceemo.inference.film.tracking import Tracker, assign, track_films
 from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.tracking import Tracker, assign, track_films
 
 SIDE = 100
 

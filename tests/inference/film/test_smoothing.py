@@ -2,8 +2,8 @@
 
 import pytest
 
+from faceemo.inference.film.smoothing import Smoother
 from faceemo.inference.prediction import Prediction
-from faceemo.inference.smoothing import Smoother
 
 
 def predict_at(frame, value, left, track=1):

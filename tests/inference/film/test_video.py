@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from faceemo.commands import cli
-from faceemo.inference import video
+from faceemo.inference.film import video
+from faceemo.inference.film.video import Video
 from faceemo.inference.predictor import MAX_BATCH
-from faceemo.inference.video import Video
 from tests.support.inference import films
 
 FOURCC = {".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80", ".mp4": "mp4v"}
