@@ -16,6 +16,8 @@ TENSORFLOW = [f"tensorflow-cpu; {CPU_WHEEL}", f"tensorflow; {NO_CPU_WHEEL}"]
 # packages of the extras for the message to those who lack them.
 BASE = [
     "absl-py",
+    # which writes films that browsers play, with their sound; OpenCV writes neither
+    "av>=15",
     # The web page and its API. Older starlettes put uploads of more than a megabyte onto the disk,
     # whatever they are told, and older fastapis take none but those.
     *("fastapi>=0.115.10", "python-multipart>=0.0.18", "starlette>=0.46", "uvicorn>=0.30"),

@@ -57,7 +57,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PLACE",
         help="write annotated images and videos into this folder, which must hold no input, or one "
-        "video into this .mp4",
+        "video into this .mp4 or .webm",
     )
     parser.add_argument(
         "--every",

@@ -7,6 +7,15 @@ from pathlib import Path
 from faceemo.errors import UserError
 from faceemo.staging import MAX_NAME_BYTES
 
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # films that are written
+# Other films, which would be taken for folders otherwise.
+_OTHER_FILMS = (".avi", ".flv", ".mpeg", ".mpg", ".ogv", ".wmv")
+
+
+def names_film(path: Path) -> bool:
+    """Returns whether an output's path has the suffix of a film."""
+    return path.suffix.lower() in FILM_SUFFIXES + _OTHER_FILMS
+
 
 def unique_name(path: Path, suffix: str, names: set[str]) -> str:
     """Names the file made from an input; inputs of one name in several folders get numbers.
@@ -57,6 +66,26 @@ def check_file(option: str, target: Path, inputs: Iterable[Path]) -> None:
             found=f"{target}, which is the input {one}",
             fix="name another file",
         )
+
+
+def check_film(option: str, target: Path, inputs: Iterable[Path]) -> None:
+    """Refuses an output film that is an input or no film for browsers; called before any work.
+
+    Args:
+        option: The option that names the film, such as '--draw'.
+        target: The output file.
+        inputs: All paths that the command reads.
+
+    Raises:
+        UserError: If `target` is an input, a folder, or has another suffix.
+    """
+    if target.suffix.lower() not in FILM_SUFFIXES:
+        raise UserError(
+            expected=f"a film that browsers play as {option}: {', '.join(FILM_SUFFIXES)}",
+            found=str(target),
+            fix=f"name {target.with_suffix(FILM_SUFFIXES[0])}",
+        )
+    check_file(option, target, inputs)
 
 
 def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:

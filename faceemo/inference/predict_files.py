@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,6 @@ from faceemo import staging
 from faceemo.errors import UserError, escape_name
 from faceemo.inference import formats, output_paths
 from faceemo.inference.file_kinds import FILM, OTHER
-from faceemo.inference.film import video
 from faceemo.inference.film.animation import Animation
 from faceemo.inference.film.smoothing import Smoother
 from faceemo.inference.film.video import Video
@@ -158,15 +157,9 @@ class _FilesPredictor:
         predicted = self.predictor.stream(
             source.read_frames(), crops=self.crops, immediate=source.live
         )
-        drawing = (
-            video.write_video(
-                self._name_drawn(self.draw, source.name, ".mp4"), source.fps / source.every
-            )
-            if self.draw
-            else contextlib.nullcontext()
-        )
+        drawing = self._write_film(source)
         ends = (KeyboardInterrupt,) if source.live else ()
-        with drawing as draw_frame, contextlib.suppress(*ends):
+        with drawing as film, contextlib.suppress(*ends):
             for image, predictions in tqdm(
                 predicted, "frames", source.frame_count, unit="frame", disable=self.hide_progress
             ):
@@ -177,12 +170,24 @@ class _FilesPredictor:
                 self.colourless.extend(list_colourless(self.predictor, image))
                 predictions = smoother.smooth(predictions)
                 self.write(predictions)
-                if draw_frame:
-                    draw_frame(_annotate(image, predictions))
+                if film:
+                    film.write(_annotate(image, predictions), image.time or 0.0)
+        if film and film.sound_problem:
+            yield f"{escape_name(source.name)}: {film.sound_problem}"
+
+    def _write_film(self, source: Video | Animation) -> contextlib.AbstractContextManager[Any]:
+        """Returns the context of a `FilmWriter`, or of None if no film is drawn."""
+        if not self.draw:
+            return contextlib.nullcontext()
+        # Its package is read from the disk only where it is needed.
+        from faceemo.inference.film.writer import write_film
+
+        place = self._name_drawn(self.draw, source.name, ".mp4")
+        return write_film(place, source.fps / source.every, source.sound)
 
     def _name_drawn(self, draw: Path, name: str, suffix: str) -> Path:
         """Returns the file that an input is drawn into: `draw` itself if it names a video."""
-        if video.names_video(draw):
+        if output_paths.names_film(draw):
             return draw
         return draw / output_paths.unique_name(Path(name), suffix, self.drawn)
 
@@ -225,13 +230,13 @@ def _check_draw(
     Raises:
         UserError: If `draw` does not fit the inputs, or would overwrite one.
     """
-    if video.names_video(draw) and (video_count != 1 or images):
+    if output_paths.names_film(draw) and (video_count != 1 or images):
         raise UserError(
             expected=f"--draw {draw} with one video alone",
             found=f"{len(images)} images and {video_count} videos (or animations)",
             fix="name a folder with --draw, or one video as the input",
         )
-    check = output_paths.check_file if video.names_video(draw) else output_paths.check_folder
+    check = output_paths.check_film if output_paths.names_film(draw) else output_paths.check_folder
     check("--draw", draw, [one.path for one in (*videos, *images)])
 
 

@@ -79,3 +79,9 @@ def test_output_beside_the_inputs_is_written(
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         *("a pair.png", "crop.png", "wall.png")
     }
+
+
+@pytest.mark.parametrize("name", ["drawn.avi", "drawn.WMV"])
+def test_films_that_no_browser_plays_are_refused(refuse, film, name):
+    message = refuse("predict", "run", film, "--draw", film.with_name(name))
+    assert f"Fix: name {film.with_name('drawn.mp4')}" in message

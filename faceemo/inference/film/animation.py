@@ -25,6 +25,7 @@ class Animation:
     """
 
     live = False
+    sound = None
 
     def __init__(self, path: Path, every: int = 1, start: int = 0):
         self.name, self.every, self.next_index = str(path), every, start

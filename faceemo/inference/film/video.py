@@ -1,31 +1,23 @@
-"""Frames of a video file or a webcam, one at a time, and videos written frame by frame."""
+"""Frames of a video file or a webcam, one at a time."""
 
-import contextlib
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from faceemo import staging
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
 from faceemo.inference.file_kinds import recognise
+from faceemo.inference.film.ffmpeg_path import ffmpeg_path
 from faceemo.inference.loaded_image import LoadedImage
 
-_WRITTEN_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 _DEFAULT_FPS = 25.0  # if the source does not state its rate
 # Other containers store no number of frames: OpenCV multiplies their duration, which may be that of
 # the sound, by a rate, which may vary. The suffixes are for files whose content says nothing.
 _WITH_COUNT = {"MP4", "AVI", ".mp4", ".m4v", ".mov", ".avi"}
-
-
-def names_video(path: Path) -> bool:
-    """Returns whether an output's path has the suffix of a video."""
-    return path.suffix.lower() in _WRITTEN_SUFFIXES
 
 
 class Video:
@@ -39,6 +31,7 @@ class Video:
     Attributes:
         name: The file's path, or 'webcam 0'.
         live: Whether the source is a webcam.
+        sound: The file with the sound of the frames; None if there is none.
         every: The step between the frames that are decoded.
         start: The index of the first frame among all images.
         fps: The source's frames per second.
@@ -50,6 +43,7 @@ class Video:
 
     def __init__(self, source: Path | int, every: int = 1, start: int = 0):
         self.every, self.start, self.next_index = every, start, start
+        self.sound = None if isinstance(source, int) else source
         if isinstance(source, int):
             self.name, self.live, self._estimates_count = f"webcam {source}", True, False
             self._source = cv2.VideoCapture(source)
@@ -57,7 +51,7 @@ class Video:
             self.name, self.live = str(source), False
             container = recognise(source).name or source.suffix.lower()
             self._estimates_count = container not in _WITH_COUNT
-            with opencv_path(source) as path:
+            with ffmpeg_path(source) as path:
                 self._source = cv2.VideoCapture(path)
         if not self._source.isOpened():
             raise UserError(
@@ -129,61 +123,3 @@ class Video:
         if self._estimates_count and seconds >= 0.95 * expected / self.fps - 1:
             return ""
         return f"the video ends here, of {expected:.0f} frames: it is damaged or cut off"
-
-
-@contextlib.contextmanager
-def opencv_path(path: Path) -> Iterator[str]:
-    """Yields a path by which OpenCV opens or creates a file, whatever its name.
-
-    OpenCV takes names in UTF-8 only; any other file gets a link. The path is absolute, because
-    FFmpeg would take a name such as 'http:x.mp4' for an address.
-    """
-    path = path.absolute()
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        pass
-    else:
-        yield str(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        suffix = path.suffix if path.suffix.isascii() else ""
-        link = Path(folder, f"film{suffix}")
-        link.symlink_to(path)
-        yield str(link)
-
-
-@contextlib.contextmanager
-def write_video(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields a function that writes one frame, uint8 [H, W, 3] (red, green, blue).
-
-    All frames must have one size. The file appears when all are written, or not at all.
-
-    Raises:
-        UserError: If no video of that name can be written.
-    """
-    with staging.file(path) as partial, opencv_path(partial) as target:
-        writer = cv2.VideoWriter()
-
-        def write(rgb: np.ndarray) -> None:
-            height, width = rgb.shape[:2]
-            if not writer.isOpened():
-                writer.open(target, cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-            if not writer.isOpened():
-                raise UserError(
-                    expected=f"a video to be written at {path}",
-                    found=f"the suffix '{path.suffix}', which OpenCV cannot write",
-                    fix="name a file that ends in .mp4",
-                )
-            writer.write(np.ascontiguousarray(rgb[..., ::-1]))
-
-        try:
-            yield write
-        finally:
-            writer.release()
-        if not partial.exists():
-            raise UserError(
-                expected=f"frames for {path}",
-                found="a video without any",
-                fix="check that a player shows the video",
-            )

@@ -1,7 +1,12 @@
-"""Videos of a face that moves to the right, and a webcam that plays them."""
+"""Films of a face that moves to the right or with a tone, and a webcam that plays them."""
 
+import itertools
+from fractions import Fraction
+
+import av
 import cv2
 import numpy as np
+from av.audio.resampler import AudioResampler
 
 from tests.support.data.faces import face
 
@@ -54,3 +59,55 @@ class FakeCamera:
             raise KeyboardInterrupt
         self.left -= 1
         return self._video.grab()
+
+
+def write_with_sound(path, times, *, start=0.0, sound="aac", hertz=440, seconds=None, side=64):
+    """Writes a film with a tone of 440 Hz, by PyAV; returns its path.
+
+    Args:
+        path: The film.
+        times: The times of its frames, seconds; frame k is all red with a value of 40 + 10 k.
+        start: The time in the file at which the sound and the times of the frames begin.
+        sound: The encoder of the sound; None writes none.
+        hertz: The tone.
+        seconds: The length of the sound; that of the frames if None.
+        side: The side of the frames, pixels.
+    """
+    rate = 48000
+    with av.open(str(path), "w") as output:
+        frames = output.add_stream("mpeg4" if path.suffix != ".webm" else "libvpx", rate=10)
+        frames.width, frames.height, frames.pix_fmt = side, side, "yuv420p"
+        frames.codec_context.time_base = Fraction(1, 1000)
+        tone = output.add_stream(sound, rate=rate) if sound else None
+        if tone:
+            tone.codec_context.layout = "mono"
+        for number, time in enumerate(times):
+            rgb = np.zeros((side, side, 3), np.uint8)
+            rgb[..., 0] = 40 + 10 * number
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = round((start + time) * 1000), Fraction(1, 1000)
+            output.mux(frames.encode(frame))
+        output.mux(frames.encode())
+        if tone:
+            tone.codec_context.open(strict=False)
+            count = round(rate * (seconds or times[-1] + times[-1] / len(times)))
+            wave = (8000 * np.sin(2 * np.pi * hertz * np.arange(count) / rate)).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+            frame.pts = round(start * rate)
+            resampler = AudioResampler(tone.codec_context.format, "mono", rate,
+                                       tone.codec_context.frame_size)  # fmt: skip
+            for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+                output.mux(tone.encode(part))
+    return path
+
+
+def read_sound(path):
+    """Returns the samples, float [N], at 48 kHz, of a film's sound, and the time of the first."""
+    with av.open(str(path)) as film:
+        resampler, parts, start = AudioResampler("fltp", "mono", 48000), [], None
+        for frame in itertools.chain(film.decode(audio=0), [None]):
+            for part in resampler.resample(frame):
+                start = float(part.pts * part.time_base) if start is None else start
+                parts.append(part.to_ndarray()[0])
+    return np.concatenate(parts), start
