@@ -21,6 +21,7 @@ _PREDICT = """Predicts the emotions of the faces in images, videos or a webcam's
 
     faceemo predict builtin photo.jpg holiday/ 'more/*.png'
     faceemo predict checkpoints/vgg16-7 film.mp4 --every 5 --smooth 0.6 --draw film_faces.mp4
+    faceemo predict builtin film.mp4 --out faces.csv --format csv --summary film_summary
     faceemo predict checkpoints/vgg16-7 --webcam 0 --format jsonl
 
 All faces of a photo are found; an image that one face fills is taken as it is. A folder stands for
@@ -74,6 +75,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="for videos: the share of a face's probabilities that is kept from frame to frame, "
         "from 0 (off) to below 1",
     )
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FOLDER",
+        help="for videos: write a table and a plot of each face's emotions over time into FOLDER",
+    )
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -91,6 +98,7 @@ def _predict(options: argparse.Namespace) -> int:
         draw=options.draw,
         every=options.every,
         smooth=options.smooth,
+        summary=options.summary,
         face_threshold=options.face_threshold,
         min_face=options.min_face,
         classes=options.classes,

@@ -39,11 +39,15 @@ def annotate(rgb: np.ndarray, predictions: Sequence[Prediction], reduction: int 
 
 
 def format_caption(prediction: Prediction) -> str:
-    """Formats a prediction as 'happy 91%', 'unsure: sad 41%' or 'no face found'."""
+    """Formats a prediction as 'happy 91%', 'unsure: sad 41%' or 'no face found'.
+
+    In a film it begins with the number of the face, as in '2: happy 91%'.
+    """
     if prediction.status == NO_FACE:
         return "no face found"
     doubt = "" if prediction.status == OK else "unsure: "
-    return f"{doubt}{prediction.leaning} {prediction.probability:.0%}"
+    number = "" if prediction.track is None else f"{prediction.track}: "
+    return f"{number}{doubt}{prediction.leaning} {prediction.probability:.0%}"
 
 
 def _draw(

@@ -17,6 +17,7 @@ from faceemo.inference import formats, output_paths
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.film.animation import Animation
 from faceemo.inference.film.smoothing import Smoother
+from faceemo.inference.film.summary import FilmRecord, format_csv
 from faceemo.inference.film.video import Video
 from faceemo.inference.inputs import Input, describe_others, find_inputs, refuse_others_alone
 from faceemo.inference.loaded_image import LoadedImage
@@ -25,6 +26,8 @@ from faceemo.inference.predictor import Predictor, load
 from faceemo.inference.read_input import open_film, read_input
 
 UNREADABLE = 1  # exit code
+# Of a video whose number of frames is known.
+_BAR = "{l_bar}{bar}| {n_fmt} of {total_fmt} frames, {rate_fmt}, {remaining} left"
 
 
 def predict(
@@ -38,6 +41,7 @@ def predict(
     draw: Path | None,
     every: int,
     smooth: float,
+    summary: Path | None = None,
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
@@ -55,6 +59,7 @@ def predict(
             draws none.
         every: The step between the frames of a video that are predicted on.
         smooth: The decay of `Smoother`.
+        summary: The folder for a table and a plot of each video's faces; None writes none.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
@@ -74,6 +79,8 @@ def predict(
         output_paths.check_file("--out", out, [run, *(one.path for one in found)])
     if draw:
         _check_draw(draw, images, videos, len(videos) + (webcam is not None))
+    if summary:
+        _check_summary(summary, found, len(videos) + (webcam is not None))
     camera = None if webcam is None else Video(webcam, every)
     predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     problems: list[str] = []
@@ -81,7 +88,9 @@ def predict(
         writer = formats.Writer(form, predictor.classes, stream)
         # no bar where predictions run over the terminal, nor where no terminal shows it
         hide_progress = True if stream is sys.stdout and stream.isatty() else None
-        files_predictor = _FilesPredictor(predictor, crops, writer.write, draw, hide_progress)
+        files_predictor = _FilesPredictor(
+            predictor, crops, writer.write, draw, summary, hide_progress
+        )
         if images:
             problems += files_predictor.predict_images(images, 0)
         index = len(images)
@@ -97,7 +106,7 @@ def predict(
             camera.start = index
             problems += files_predictor.predict_video(camera, Smoother(smooth))
         writer.end()
-    for path in (out, draw):
+    for path in (out, draw, summary):
         if path and path.exists():
             print(f"wrote {escape_name(path)}", file=sys.stderr)
     if files_predictor.colourless:
@@ -121,18 +130,22 @@ class _FilesPredictor:
         crops: Whether every image is a face crop, so that no face is searched for.
         write: The function that writes the predictions for one image.
         draw: The place of annotated inputs, as in `predict`.
+        summary: The folder for what is known about the faces of videos, as in `predict`.
         hide_progress: Whether no progress bar is shown; None shows it on a terminal.
         drawn: The names of the files in the folder `draw`, without suffix.
         colourless: The names of images without colour, if the network learned from colour.
+        summarised: Those of the tables in the folder `summary`.
     """
 
     predictor: Predictor
     crops: bool
     write: Callable[[Iterable[Prediction]], None]
     draw: Path | None
+    summary: Path | None
     hide_progress: bool | None
     drawn: set[str] = dataclasses.field(default_factory=set)
     colourless: list[str] = dataclasses.field(default_factory=list)
+    summarised: set[str] = dataclasses.field(default_factory=set)
 
     def predict_images(self, files: Sequence[Input], start: int) -> Iterator[str]:
         """Predicts on image files, one after the other; `start` is the index of the first."""
@@ -158,10 +171,15 @@ class _FilesPredictor:
             source.read_frames(), crops=self.crops, immediate=source.live
         )
         drawing = self._write_film(source)
+        record = FilmRecord(self.predictor.classes, source.every / source.fps)
+        count = source.frame_count
         ends = (KeyboardInterrupt,) if source.live else ()
         with drawing as film, contextlib.suppress(*ends):
             for image, predictions in tqdm(
-                predicted, "frames", source.frame_count, unit="frame", disable=self.hide_progress
+                *(predicted, "frames", count),
+                unit="frame",
+                disable=self.hide_progress,
+                bar_format=_BAR if count else None,
             ):
                 if image.pixels is None:
                     self.write(predictions)
@@ -170,10 +188,25 @@ class _FilesPredictor:
                 self.colourless.extend(list_colourless(self.predictor, image))
                 predictions = smoother.smooth(predictions)
                 self.write(predictions)
+                if self.summary:
+                    record.add(image.time or 0.0, predictions)
                 if film:
                     film.write(_annotate(image, predictions), image.time or 0.0)
         if film and film.sound_problem:
             yield f"{escape_name(source.name)}: {film.sound_problem}"
+        if self.summary:
+            self._summarise(record, source.name, self.summary)
+
+    def _summarise(self, record: FilmRecord, name: str, folder: Path) -> None:
+        """Writes a table and a plot of a video's faces."""
+        # It imports matplotlib, which takes time.
+        from faceemo.inference.film.plot import write_plot
+
+        table = folder / output_paths.unique_name(Path(name), "_faces.csv", self.summarised)
+        tracks = record.summarise()
+        with staging.file(table) as partial:
+            partial.write_text(format_csv(tracks, record.classes), encoding="utf-8", newline="\n")
+        write_plot(record, tracks, Path(name).name, table.with_suffix(".png"))
 
     def _write_film(self, source: Video | Animation) -> contextlib.AbstractContextManager[Any]:
         """Returns the context of a `FilmWriter`, or of None if no film is drawn."""
@@ -238,6 +271,21 @@ def _check_draw(
         )
     check = output_paths.check_film if output_paths.names_film(draw) else output_paths.check_folder
     check("--draw", draw, [one.path for one in (*videos, *images)])
+
+
+def _check_summary(summary: Path, inputs: Sequence[Input], video_count: int) -> None:
+    """Checks the folder of `--summary`, and that there is a video, a webcam included.
+
+    Raises:
+        UserError: If there is none, or the folder holds an input.
+    """
+    if not video_count:
+        raise UserError(
+            expected=f"a video for --summary {summary}",
+            found=f"{len(inputs)} images",
+            fix="name a video, or leave --summary out",
+        )
+    output_paths.check_folder("--summary", summary, [one.path for one in inputs])
 
 
 def _annotate(image: LoadedImage, predictions: Sequence[Prediction]) -> np.ndarray:
