@@ -39,5 +39,8 @@ def open_film(source: Input, every: int, index: int) -> Video | Animation | Inpu
     try:
         return (Animation if animated else Video)(source.path, every, index)
     except UserError as error:
-        reason = str(error.__cause__) if animated else "a video that OpenCV cannot open"
+        # Its package takes time to read, and is needed for few films.
+        from faceemo.inference.film.fault import describe_fault
+
+        reason = str(error.__cause__ or describe_fault(source.path))
         return Input(source.path, Content(UNREADABLE, reason=reason))

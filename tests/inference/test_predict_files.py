@@ -114,10 +114,11 @@ def test_a_video_that_cannot_be_opened_is_listed(predict, photos, film, tmp_path
     assert {row["name"].rpartition("/")[2] for row in rows} == {
         *("a pair.png", "broken.mp4", "film.mp4#0", "film.mp4#20")
     }
-    assert read_problems(rows) == {"broken.mp4": "a video that OpenCV cannot open"}
+    problem = "a video that cannot be opened: it is damaged or cut off"
+    assert read_problems(rows) == {"broken.mp4": problem}
     # the broken one counts as one image, and so does every frame of the other
     assert [int(row["index"]) for row in rows] == [0, 0, 1, 2, 22]
-    assert f"1 could not be read:\n  {broken}: a video that OpenCV cannot open" in errors
+    assert f"1 could not be read:\n  {broken}: {problem}" in errors
 
 
 def test_a_missing_webcam_is_reported_before_work(monkeypatch, capsys):

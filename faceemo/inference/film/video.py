@@ -1,5 +1,6 @@
 """Frames of a video file or a webcam, one at a time."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceemo.data.measure.decode import Pixels
+from faceemo.data.measure.decode import Pixels, RefusedImageError
 from faceemo.errors import UserError
 from faceemo.inference.file_kinds import recognise
 from faceemo.inference.film.ffmpeg_path import ffmpeg_path
 from faceemo.inference.loaded_image import LoadedImage
 
+_MAX_PIXELS = 2**30 // 12  # of a frame; photographs of more are halved when they are read
 _DEFAULT_FPS = 25.0  # if the source does not state its rate
 # Other containers store no number of frames: OpenCV multiplies their duration, which may be that of
 # the sound, by a rate, which may vary. The suffixes are for files whose content says nothing.
@@ -38,7 +40,7 @@ class Video:
         next_index: The index after that of the last frame that was read.
 
     Raises:
-        UserError: If the source cannot be opened.
+        UserError: If the source cannot be opened, or its frames are too large.
     """
 
     def __init__(self, source: Path | int, every: int = 1, start: int = 0):
@@ -51,6 +53,8 @@ class Video:
             self.name, self.live = str(source), False
             container = recognise(source).name or source.suffix.lower()
             self._estimates_count = container not in _WITH_COUNT
+            # FFmpeg would print lines about damaged films, which `_find_problem` names.
+            os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
             with ffmpeg_path(source) as path:
                 self._source = cv2.VideoCapture(path)
         if not self._source.isOpened():
@@ -59,8 +63,24 @@ class Video:
                 found="a path, camera or file that OpenCV cannot open",
                 fix="check the path or the camera's index, or convert the file to MP4 (H.264)",
             )
+        self._refuse_huge_frames()
         fps = self._source.get(cv2.CAP_PROP_FPS)
         self.fps = fps if fps > 0 else _DEFAULT_FPS
+
+    def _refuse_huge_frames(self) -> None:
+        """Raises a `UserError`, with the reason as its cause, if frames would take gigabytes."""
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        width, height = (int(self._source.get(side)) for side in sides)
+        if width * height <= _MAX_PIXELS:
+            return
+        self._source.release()
+        limit = f"{_MAX_PIXELS / 1e6:.0f} million pixels"
+        found = f"frames of {width:,} × {height:,} pixels, more than {limit}; scale the video down"
+        raise UserError(
+            expected=f"a video with frames of at most {limit}: {self.name}",
+            found=f"frames of {width:,} × {height:,} pixels",
+            fix="scale the video down",
+        ) from RefusedImageError(found)
 
     @property
     def frame_count(self) -> int | None:

@@ -66,7 +66,7 @@ class FakeCapture:
         return self
 
     def get(self, what):
-        return self.about[what]
+        return self.about.get(what, 4)  # pixels a side
 
     def isOpened(self):
         return True

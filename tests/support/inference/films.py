@@ -61,7 +61,9 @@ class FakeCamera:
         return self._video.grab()
 
 
-def write_with_sound(path, times, *, start=0.0, sound="aac", hertz=440, seconds=None, side=64):
+def write_with_sound(
+    path, times, *, start=0.0, sound="aac", hertz=440, seconds=None, side=64, pictures=True
+):
     """Writes a film with a tone of 440 Hz, by PyAV; returns its path.
 
     Args:
@@ -72,22 +74,22 @@ def write_with_sound(path, times, *, start=0.0, sound="aac", hertz=440, seconds=
         hertz: The tone.
         seconds: The length of the sound; that of the frames if None.
         side: The side of the frames, pixels.
+        pictures: Whether there are frames at all.
     """
     rate = 48000
     with av.open(str(path), "w") as output:
-        frames = output.add_stream("mpeg4" if path.suffix != ".webm" else "libvpx", rate=10)
-        frames.width, frames.height, frames.pix_fmt = side, side, "yuv420p"
-        frames.codec_context.time_base = Fraction(1, 1000)
+        frames = _add_frames(output, path.suffix, side) if pictures else None
         tone = output.add_stream(sound, rate=rate) if sound else None
         if tone:
             tone.codec_context.layout = "mono"
-        for number, time in enumerate(times):
+        for number, time in enumerate(times if frames else ()):
             rgb = np.zeros((side, side, 3), np.uint8)
             rgb[..., 0] = 40 + 10 * number
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = round((start + time) * 1000), Fraction(1, 1000)
             output.mux(frames.encode(frame))
-        output.mux(frames.encode())
+        if frames:
+            output.mux(frames.encode())
         if tone:
             tone.codec_context.open(strict=False)
             count = round(rate * (seconds or times[-1] + times[-1] / len(times)))
@@ -100,6 +102,13 @@ def write_with_sound(path, times, *, start=0.0, sound="aac", hertz=440, seconds=
             for part in [*resampler.resample(frame), *resampler.resample(None), None]:
                 output.mux(tone.encode(part))
     return path
+
+
+def _add_frames(output, suffix, side):
+    frames = output.add_stream("libvpx" if suffix == ".webm" else "mpeg4", rate=10)
+    frames.width, frames.height, frames.pix_fmt = side, side, "yuv420p"
+    frames.codec_context.time_base = Fraction(1, 1000)
+    return frames
 
 
 def read_sound(path):
