@@ -88,6 +88,47 @@ def check_film(option: str, target: Path, inputs: Iterable[Path]) -> None:
     check_file(option, target, inputs)
 
 
+def check_draw(draw: Path, inputs: Iterable[Path], image_count: int, video_count: int) -> None:
+    """Checks that a film is named for one video alone, and that no input is overwritten.
+
+    Args:
+        draw: The place of the annotated inputs: a folder, or a film.
+        inputs: The images and videos.
+        image_count: The number of images among them.
+        video_count: The number of videos, a webcam included.
+
+    Raises:
+        UserError: If `draw` does not fit the inputs, or would overwrite one.
+    """
+    if not names_film(draw):
+        check_folder("--draw", draw, inputs)
+        return
+    if video_count != 1 or image_count:
+        raise UserError(
+            expected=f"--draw {draw} with one video alone",
+            found=f"{image_count} images and {video_count} videos (or animations)",
+            fix="name a folder with --draw, or one video as the input",
+        )
+    check_film("--draw", draw, inputs)
+
+
+def check_summary(folder: Path, inputs: Iterable[Path], image_count: int, video_count: int) -> None:
+    """Checks that there is a video, a webcam included, and that the folder holds no input.
+
+    The arguments are those of `check_draw`.
+
+    Raises:
+        UserError: If there is no video, or the folder holds an input.
+    """
+    if not video_count:
+        raise UserError(
+            expected=f"a video for --summary {folder}",
+            found=f"{image_count} images",
+            fix="name a video, or leave --summary out",
+        )
+    check_folder("--summary", folder, inputs)
+
+
 def check_folder(option: str, target: Path, inputs: Iterable[Path]) -> None:
     """Refuses an output folder that holds an input; called before any work.
 

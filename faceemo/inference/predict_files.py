@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from faceemo import staging
-from faceemo.errors import UserError, escape_name
+from faceemo.errors import escape_name
 from faceemo.inference import formats, output_paths
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.film.animation import Animation
@@ -77,10 +77,12 @@ def predict(
         refuse_others_alone(None, found)
     if out:
         output_paths.check_file("--out", out, [run, *(one.path for one in found)])
+    paths = [one.path for one in found if one.kind != OTHER]
+    video_count = len(videos) + (webcam is not None)
     if draw:
-        _check_draw(draw, images, videos, len(videos) + (webcam is not None))
+        output_paths.check_draw(draw, paths, len(images), video_count)
     if summary:
-        _check_summary(summary, found, len(videos) + (webcam is not None))
+        output_paths.check_summary(summary, paths, len(images), video_count)
     camera = None if webcam is None else Video(webcam, every)
     predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
     problems: list[str] = []
@@ -247,45 +249,6 @@ def describe_colourless(names: Sequence[str]) -> str:
 
 def _describe_problem(image: LoadedImage) -> str:
     return f"{escape_name(image.name)}: {escape_name(image.problem)}"
-
-
-def _check_draw(
-    draw: Path, images: Sequence[Input], videos: Sequence[Input], video_count: int
-) -> None:
-    """Checks that a video file is named for one video alone, and that no input is overwritten.
-
-    Args:
-        draw: The place of the annotated inputs.
-        images: The image files.
-        videos: The video files.
-        video_count: The number of videos, a webcam included.
-
-    Raises:
-        UserError: If `draw` does not fit the inputs, or would overwrite one.
-    """
-    if output_paths.names_film(draw) and (video_count != 1 or images):
-        raise UserError(
-            expected=f"--draw {draw} with one video alone",
-            found=f"{len(images)} images and {video_count} videos (or animations)",
-            fix="name a folder with --draw, or one video as the input",
-        )
-    check = output_paths.check_film if output_paths.names_film(draw) else output_paths.check_folder
-    check("--draw", draw, [one.path for one in (*videos, *images)])
-
-
-def _check_summary(summary: Path, inputs: Sequence[Input], video_count: int) -> None:
-    """Checks the folder of `--summary`, and that there is a video, a webcam included.
-
-    Raises:
-        UserError: If there is none, or the folder holds an input.
-    """
-    if not video_count:
-        raise UserError(
-            expected=f"a video for --summary {summary}",
-            found=f"{len(inputs)} images",
-            fix="name a video, or leave --summary out",
-        )
-    output_paths.check_folder("--summary", summary, [one.path for one in inputs])
 
 
 def _annotate(image: LoadedImage, predictions: Sequence[Prediction]) -> np.ndarray:
