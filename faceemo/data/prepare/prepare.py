@@ -23,7 +23,7 @@ from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders, leak_picture, pictures, tables
 from faceemo.data.prepare.record import FOLDERS, PICTURES, RECORD, STAGES, Record
 from faceemo.data.sample import planted_flaws
-from faceemo.data.source import archive, source_paths, votes_by_path
+from faceemo.data.source import archive, left_out, source_paths, votes_by_path
 from faceemo.data.source.selection import Selection
 from faceemo.data.votes import counting
 from faceemo.errors import UserError, escape_name
@@ -120,6 +120,7 @@ def _unpack(root: Path, record: Record, selection: Selection | None) -> archive.
         return originals
     if originals.source:
         source_paths.write(root, originals.source, originals.paths_in_source)
+        left_out.write(root, originals.not_used)
     if originals.votes is not None:
         votes_by_path.write(root, originals.votes)
     counts: dict[str, dict[str, int]] = {}

@@ -9,12 +9,12 @@ from typing import Any
 from faceemo import staging
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders
-from faceemo.data.source import archive, sources
+from faceemo.data.source import archive, file_sources
 from faceemo.data.source.selection import STANDARD, Selection
 from faceemo.data.votes.counting import LABEL
 from faceemo.errors import UserError
 
-RECORD = sources.RECORD
+RECORD = file_sources.RECORD
 PICTURES = "pictures"
 FOLDERS = {"unpack": archive.FOLDER, "screen": folders.SCREENED, "dedupe": folders.UNIQUE}
 STAGES = tuple(FOLDERS)

@@ -18,7 +18,7 @@ from faceemo.assets.downloads import file_digest
 from faceemo.config import SPLITS
 from faceemo.config.field_words import spell
 from faceemo.data.source import sources
-from faceemo.data.source.layout import format_examples
+from faceemo.data.source.layout import LeftOut, format_examples
 from faceemo.data.source.plan import Plan
 from faceemo.data.source.selection import Selection
 from faceemo.data.source.sources import FOLDER, ZIP, FolderSource
@@ -45,6 +45,7 @@ class Originals:
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)  # class -> images
     source: Path | None = None  # the zip, folder or csv; None if it was not read this time
     paths_in_source: dict[str, str] = dataclasses.field(default_factory=dict)  # by path in `images`
+    not_used: dict[str, LeftOut] = dataclasses.field(default_factory=dict)  # by path in the source
     votes_sha256: str | None = None  # of the table of votes that the user named
     votes: VotesByPath | None = None  # None if the source was not read this time
 

@@ -21,6 +21,7 @@ class CsvSource:
 
     def __init__(self, path: Path, member: str | None):
         self.path = path
+        self.problems: dict[str, str] = {}  # none that only reading finds
         self._member = member
 
     def sha256(self, classes: Collection[str] = ()) -> str:

@@ -55,6 +55,20 @@ class Destination(NamedTuple):
         return "/".join(self)
 
 
+class Crop(NamedTuple):
+    """A part of an image file that is an image of its own: a face in a photograph."""
+
+    file: str  # path in the source
+    box: tuple[float, float, float, float]  # left, top, right, bottom in pixels, as stored
+
+
+class LeftOut(NamedTuple):
+    """An image of the source that does not become an original, and why."""
+
+    label: str  # in the source; '' if it has none
+    reason: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """The layout detected in a source."""
@@ -62,6 +76,10 @@ class Layout:
     form: str  # in words
     destinations: dict[str, Destination]  # by path in the source
     notes: tuple[str, ...] = ()  # more about the layout, for the user
+    crops: Mapping[str, Crop] = dataclasses.field(default_factory=dict)  # by path in the source
+    left_out: Mapping[str, LeftOut] = dataclasses.field(default_factory=dict)
+    # A person or photograph, by path: splits that are made keep its images in one of them.
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def with_destinations(self, destinations: dict[str, Destination]) -> "Layout":
         """Returns the layout with other destinations of the same images."""

@@ -9,16 +9,18 @@ from tqdm import tqdm
 from faceemo.config import SPLITS
 from faceemo.config.classes import name_key
 from faceemo.config.field_words import spell
-from faceemo.data.source import class_selection, image_table, splits
-from faceemo.data.source.image_table import ImageTable
-from faceemo.data.source.layout import Destination, fit_name
+from faceemo.data.source import class_selection, group_splits, image_table, splits
+from faceemo.data.source.image_table import NO_LABEL, ImageTable
+from faceemo.data.source.layout import Destination, LeftOut, fit_name
 from faceemo.data.source.selection import DRAWN, Selection
+from faceemo.data.source.sets.tree import count_reasons
 from faceemo.data.source.sources import Source
 from faceemo.data.source.votes_by_path import VotesByPath
 from faceemo.data.votes import counting
 from faceemo.errors import UserError, escape_name
 
 _Destinations = dict[str, Destination]  # by path in the source
+_NO_LABEL, _NO_CLASS = "no label in the source", "its label is no class of the run"
 
 
 class Plan:
@@ -52,23 +54,35 @@ class Plan:
         )
         present = {destination.split for destination in chosen.destinations.values()}
         self.missing_splits = tuple(split for split in SPLITS if split not in present)
-        moved = _make_splits(source, chosen.destinations, selection, self.missing_splits)
+        moved = _make_splits(
+            source, chosen.destinations, found.groups, selection, self.missing_splits
+        )
         self.targets = {
             path: destination._replace(split=moved.get(path, destination.split)).path
             for path, destination in chosen.destinations.items()
         }
         self._left_out = chosen.left_out
+        self._not_used = dict(found.left_out) | {
+            path: LeftOut(image.label, _NO_LABEL if image.label == NO_LABEL else _NO_CLASS)
+            for path, image in labelled.items()
+            if path not in chosen.destinations
+        }
         self._votes = votes and VotesByPath(
             {self.targets[path]: counts for path, counts in votes.items() if path in self.targets},
             {target: found.destinations[path].label for path, target in self.targets.items()},
         )
         notes = [f"{found.form} in {source.path.name}", *found.notes]
+        if found.left_out:
+            notes.append(f"left out: {count_reasons(found.left_out)}")
         notes += [f"'{escape_name(name)}' is {label}" for name, label in chosen.renamed.items()]
         if chosen.left_out:
             counts = (f"{escape_name(name)} {count:,}" for name, count in chosen.left_out.items())
             notes.append(f"left out: {', '.join(counts)}")
         self._notes = ("; ".join(notes), *voting)
-        self._notes += tuple(_notes_on_splits(self.missing_splits, moved, selection))
+        self._notes += tuple(
+            _notes_on_splits(self.missing_splits, moved, bool(found.groups), selection)
+        )
+        self._notes += _notes_on_groups(found.groups, self.targets)
 
     def facts(self) -> dict[str, Any]:
         """Returns what `archive.Originals` tells about the plan, by the names of its fields."""
@@ -77,7 +91,16 @@ class Plan:
             "left_out": self._left_out,
             "source": self.source.path,
             "paths_in_source": {target: path for path, target in self.targets.items()},
+            "not_used": self._not_used | self._find_problems(),
             "votes": self._votes or VotesByPath(),
+        }
+
+    def _find_problems(self) -> dict[str, LeftOut]:
+        """Returns the images that turned out to have a problem when they were read."""
+        return {
+            path: LeftOut(self.targets[path].split("/")[1], problem)
+            for path, problem in self.source.problems.items()
+            if path in self.targets
         }
 
 
@@ -155,23 +178,45 @@ def _join_splits(destinations: _Destinations) -> _Destinations:
 def _make_splits(
     source: Source,
     destinations: _Destinations,
+    groups: Mapping[str, str],
     selection: Selection,
     missing_splits: Sequence[str],
 ) -> dict[str, str]:
-    """Chooses train images for the splits that the source lacks: {path in the source: split}."""
+    """Chooses train images for the splits that the source lacks: {path in the source: split}.
+
+    Look-alikes stay together, and so do the images of a person or photograph (`groups`).
+    """
     shares = selection.shares(missing_splits)
     if not shares:
         return {}
     train = {path: target for path, target in destinations.items() if target.split == "train"}
     files = source.read_files(train)
     progress = tqdm(files, "look for groups", len(train), disable=None, unit="file")
-    groups = splits.group_look_alikes(progress)
-    members = [splits.Member(path, train[path].label, groups[path]) for path in train]
-    return splits.assign_splits(members, shares, selection.split_seed)
+    look_alikes = splits.group_look_alikes(progress)
+    known = {path: group for path, group in groups.items() if path in look_alikes}
+    joined = group_splits.join_groups(look_alikes, known)
+    members = [splits.Member(path, train[path].label, group) for path, group in joined.items()]
+    assign = group_splits.assign_splits if known else splits.assign_splits
+    return assign(members, shares, selection.split_seed)
+
+
+def _notes_on_groups(groups: Mapping[str, str], targets: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns a line on persons whose images the source's own splits divide."""
+    splits_of = collections.defaultdict(set)
+    for path, group in groups.items():
+        if path in targets:
+            splits_of[group].add(targets[path].partition("/")[0])
+    divided = sum(len(found) > 1 for found in splits_of.values())
+    if not divided:
+        return ()
+    return (
+        f"the images of {divided:,} of {len(splits_of):,} persons are in more than one split of "
+        f"the source ({spell('splits', DRAWN)} keeps each person in one)",
+    )
 
 
 def _notes_on_splits(
-    missing_splits: Sequence[str], moved: dict[str, str], selection: Selection
+    missing_splits: Sequence[str], moved: dict[str, str], groups: bool, selection: Selection
 ) -> list[str]:
     """Returns lines on the splits that were made, and on a test split that is missing."""
     lines = []
@@ -181,6 +226,7 @@ def _notes_on_splits(
             f"{split} is split off from train: {made.count(split):,} images "
             f"({split}_share={getattr(selection, f'{split}_share'):g}, "
             f"split_seed={selection.split_seed}), stratified by class; duplicates stay together"
+            + (", and so do the images of a person or photograph" if groups else "")
         )
     if "test" in missing_splits and "test" not in made:
         lines.append(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import prepare
+from faceemo.data.prepare.record import RECORD
 from faceemo.data.source import archive, fer_csv, sources
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
@@ -43,7 +44,7 @@ def test_the_csv_gives_the_pixels_and_fates_of_the_files(
         made = tmp_path / archive.FOLDER / split / label / f"{PurePosixPath(name).stem}.png"
         (tmp_path / "one.jpg").write_bytes(content)
         np.testing.assert_array_equal(Image.open(made), Image.open(tmp_path / "one.jpg"))
-    record = json.loads((tmp_path / sources.RECORD).read_text())["unpack"]
+    record = json.loads((tmp_path / RECORD).read_text())["unpack"]
     assert record["left_out"] == {"angry": max(numbers) + 1 - len(numbers)}
 
 

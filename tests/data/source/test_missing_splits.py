@@ -12,7 +12,7 @@ from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders, prepare
-from faceemo.data.source import sources
+from faceemo.data.prepare.record import RECORD
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
 from tests.support.data import forms
@@ -57,7 +57,7 @@ def test_missing_splits_are_made_by_seed(tmp_path, images, form, capsys):
             one.split == other.split
             for one, other in near_pairs([row for row in rows if row.split != "test"])
         )
-        leaks = json.loads((tmp_path / "a" / sources.RECORD).read_text())["dedupe"]["leaks"]
+        leaks = json.loads((tmp_path / "a" / RECORD).read_text())["dedupe"]["leaks"]
         for kind in ("same dHash", "near", "mirrored", "any of these"):
             assert not sum(leaks["before"]["validation in train"][kind].values())
     assert ("there is no test split" in words) == (form != "train and test")

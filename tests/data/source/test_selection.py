@@ -11,7 +11,8 @@ from faceemo.data import builder
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders, prepare
-from faceemo.data.source import archive, sources
+from faceemo.data.prepare.record import RECORD
+from faceemo.data.source import archive
 from faceemo.data.source.selection import Selection
 from tests.support.data import forms
 from tests.support.data.remembering import read_fates, row_number
@@ -43,7 +44,7 @@ def test_classes_are_filtered_mapped_and_ordered(tmp_path, images, classes, clas
     }
     assert {number: label for number, (_, label, _) in read_fates(tmp_path).items()} == truth
     left = collections.Counter(p.split("/")[1] for p in given if p.split("/")[1] not in meaning)
-    assert json.loads((tmp_path / sources.RECORD).read_text())["unpack"]["left_out"] == left
+    assert json.loads((tmp_path / RECORD).read_text())["unpack"]["left_out"] == left
     loaded = builder.load(
         tmp_path, ImageFormat(48), classes
     )  # also where cleaning has emptied a class
