@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from faceemo.data.source.layout import Layout
-from faceemo.data.source.sets import affectnet, expw, raf_db
+from faceemo.data.source.sets import affectnet, ck_plus, expw, kdef, raf_db
 from faceemo.data.source.sets.tree import Tree
 
 # A reader returns None if the source is not its set. A new set is a module beside these, and a row.
@@ -11,6 +11,8 @@ READERS: tuple[Callable[[Tree], Layout | None], ...] = (
     raf_db.read_layout,
     affectnet.read_layout,
     expw.read_layout,
+    ck_plus.read_layout,
+    kdef.read_layout,
 )
 
 
