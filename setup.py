@@ -60,6 +60,7 @@ TRAIN = [
 KERAS = ["keras>=3", *TENSORFLOW]
 # beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
 ONNX = ["onnx", "onnx-ir", "onnxruntime"]
+PARQUET = ["pyarrow"]  # which also reads what `datasets` writes
 DOCS = ["mkdocs-material>=9.5"]  # the documentation as a site
 
 setup(
@@ -96,10 +97,12 @@ setup(
         "train": TRAIN,
         "keras": KERAS,
         "onnx": ONNX,
+        "parquet": PARQUET,
         "test": [
             *TRAIN,
             *KERAS,
             *ONNX,
+            *PARQUET,
             *("hypothesis", "httpx", "pyright", "ruff", "statsmodels"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
             *("build", "packaging"),

@@ -58,6 +58,11 @@ EXTRAS = {
         ("keras", "tensorflow"),
         "in a checkout of faceemo, pip install '.[keras]'",
     ),
+    "parquet": Extra(
+        "Parquet files",
+        ("pyarrow",),
+        "in a checkout of faceemo, pip install '.[parquet]'",
+    ),
     "onnx": Extra(
         "export to ONNX",
         ("jax2onnx", "onnx", "onnx_ir", "onnxruntime"),

@@ -15,6 +15,7 @@ from faceemo.config.image_format import AUTOMATIC
 from faceemo.data.source import sources, zips
 from faceemo.data.source.class_selection import select_classes
 from faceemo.data.source.layout import Layout, format_examples
+from faceemo.data.source.readers import joined_source
 from faceemo.data.source.sampled_images import sample_images
 from faceemo.data.source.sources import FolderSource, Source
 from faceemo.errors import UserError
@@ -127,6 +128,10 @@ class _Images:
 
 def _make_name(path: Path) -> str:
     """Returns a name for a path's folders that other paths do not share: 'photos-my_faces'."""
+    if len(parts := joined_source.divide(path)) > 1:
+        return "-and-".join(map(_make_name, parts))
+    if str(path).startswith(joined_source.HUB):
+        return "-".join(path.parts).replace(":", "-").replace(",", "_")
     resolved, here = path.resolve(), Path.cwd()
     inside = resolved.is_relative_to(here) and resolved != here
     parts = resolved.relative_to(here).parts if inside else resolved.parts[1:]

@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.config import ARCHS, argument, default_workdir, make_config, shipped, validate
+from faceemo.data.source.readers import joined_source
 from faceemo.errors import UserError, suggest_path, suggestion
 from faceemo.train import run_log
 from faceemo.train.checkpoint import run_folders
@@ -86,7 +87,7 @@ def resolve(
             + ("a run without a finished epoch" if any(path.iterdir()) else "an empty folder"),
             fix=f"train there first, with --workdir {path}, or {run_folders.advise()}",
         )
-    if path.exists():
+    if all(map(joined_source.may_exist, joined_source.divide(path))):
         from faceemo.commands import own_images
 
         chosen = own_images.choose(path, fields)
@@ -124,7 +125,7 @@ def _holds_no_images(path: Path) -> bool:
 
 def _is_other_file(path: Path) -> bool:
     """Returns whether a path is a file that cannot hold images for training."""
-    return path.is_file() and path.suffix.lower() not in (".zip", ".csv")
+    return path.is_file() and path.suffix.lower() not in (".zip", ".csv", ".parquet")
 
 
 def _refuse_folder_of_checkpoints(path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from faceemo import staging
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders
-from faceemo.data.source import archive, file_sources
+from faceemo.data.source import archive
+from faceemo.data.source.readers import file_sources
 from faceemo.data.source.selection import STANDARD, Selection
 from faceemo.data.votes.counting import LABEL
 from faceemo.errors import UserError

@@ -12,9 +12,9 @@ from faceemo.config.field_words import spell
 from faceemo.data.source import class_selection, group_splits, image_table, splits
 from faceemo.data.source.image_table import NO_LABEL, ImageTable
 from faceemo.data.source.layout import Destination, LeftOut, fit_name
+from faceemo.data.source.readers.protocol import Source
 from faceemo.data.source.selection import DRAWN, Selection
 from faceemo.data.source.sets.tree import count_reasons
-from faceemo.data.source.sources import Source
 from faceemo.data.source.votes_by_path import VotesByPath
 from faceemo.data.votes import counting
 from faceemo.errors import UserError, escape_name
@@ -71,7 +71,8 @@ class Plan:
             {self.targets[path]: counts for path, counts in votes.items() if path in self.targets},
             {target: found.destinations[path].label for path, target in self.targets.items()},
         )
-        notes = [f"{found.form} in {source.path.name}", *found.notes]
+        shown = source.path.name if source.path.exists() else source.path
+        notes = [f"{found.form} in {shown}", *found.notes]
         if found.left_out:
             notes.append(f"left out: {count_reasons(found.left_out)}")
         notes += [f"'{escape_name(name)}' is {label}" for name, label in chosen.renamed.items()]

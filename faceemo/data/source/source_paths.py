@@ -30,7 +30,8 @@ class SourcePaths(NamedTuple):
 
 def write(root: Path, source: Path, paths: Mapping[str, str]) -> None:
     """Writes root/source_paths.json (see `SourcePaths`)."""
-    shown = source.relative_to(root) if source.is_relative_to(root) else source
+    within = source.exists() and source.is_relative_to(root)  # not several sources, joined by '+'
+    shown = source.relative_to(root) if within else source
     with staging.file(root / NAME) as partial:
         partial.write_text(
             json.dumps({"source": str(shown), "paths": paths}, sort_keys=True), encoding="ascii"

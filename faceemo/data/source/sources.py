@@ -1,15 +1,17 @@
 """Sources of images: the user's zip, folder or csv, found and read, never changed."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from faceemo.config.field_words import spell
 from faceemo.data.source import zips
-from faceemo.data.source.csv_source import CsvSource
-from faceemo.data.source.file_sources import FolderSource, ZipSource
-from faceemo.data.source.image_table import ImageTable
-from faceemo.data.source.layout import Layout, format_examples
+from faceemo.data.source.layout import format_examples
+from faceemo.data.source.readers import joined_source, parquet_source
+from faceemo.data.source.readers.csv_source import CsvSource
+from faceemo.data.source.readers.file_sources import FolderSource, ZipSource
+from faceemo.data.source.readers.joined_source import JoinedSource
+from faceemo.data.source.readers.parquet_source import HubSource, ParquetSource
+from faceemo.data.source.readers.protocol import Source
 from faceemo.errors import UserError
 
 FOLDER = "Facial_emotion_images"
@@ -18,61 +20,6 @@ ZIP = f"{FOLDER}.zip"
 # Folders that runs write in a dataset's folder.
 _OUTPUTS = (FOLDER, "face_detection", "unique_images", "pictures", "tfds", "sample")
 _FER_CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
-
-
-class Source(Protocol):
-    """A zip, folder or csv that holds images."""
-
-    @property
-    def path(self) -> Path:
-        """Path of the zip, folder or csv."""
-        ...
-
-    def sha256(self, classes: Collection[str] = ()) -> str:
-        """Computes a sha256 that changes with the images.
-
-        Args:
-            classes: Names of classes, if they are known (`layout.detect`).
-        """
-        ...
-
-    def layout(self, classes: Collection[str] = ()) -> Layout:
-        """Detects the layout of the images.
-
-        Args:
-            classes: Names of classes, if they are known (`layout.detect`).
-
-        Raises:
-            UserError: If the layout is unknown or ambiguous.
-        """
-        ...
-
-    def read_files(self, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yields path and content of some of the layout's images, in the source's order.
-
-        Images with a problem that only reading finds are passed over, see `problems`.
-        """
-        ...
-
-    @property
-    def problems(self) -> Mapping[str, str]:
-        """Reasons why `read_files` has passed over images, by path."""
-        ...
-
-    def total_bytes(self, paths: Collection[str]) -> int:
-        """Returns an upper bound of the total size of some images, in bytes."""
-        ...
-
-    def table(self, classes: Collection[str] = ()) -> ImageTable | None:
-        """Reads the table of labels or votes that the source holds; None if it has none.
-
-        Args:
-            classes: Names of classes, of which columns may hold votes.
-
-        Raises:
-            UserError: If there is more than one, or a row is not valid.
-        """
-        ...
 
 
 def find(root: Path, named: Path | None, from_within: bool) -> Source:
@@ -91,13 +38,8 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
         UserError: If there is no source, or more than one.
     """
     if named is not None:
-        if not named.exists():
-            raise UserError(
-                expected="a zip, a folder or a csv as the source",
-                found=f"nothing at {named}",
-                fix=f"correct {spell('source')}",
-            )
-        return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _open(named)
+        opened = [_open_named(root, part) for part in joined_source.divide(named)]
+        return opened[0] if len(opened) == 1 else JoinedSource(opened)
     zip_path, folder = root / ZIP, root / FOLDER
     if zip_path.is_file():
         return _open(zip_path)
@@ -123,6 +65,19 @@ def find(root: Path, named: Path | None, from_within: bool) -> Source:
     )
 
 
+def _open_named(root: Path, named: Path) -> Source:
+    """Opens the source, or one of several, that the user named."""
+    if str(named).startswith(joined_source.HUB):
+        return HubSource(named)
+    if not named.exists():
+        raise UserError(
+            expected="a zip, a folder or a csv as the source",
+            found=f"nothing at {named}",
+            fix=f"correct {spell('source')}",
+        )
+    return FolderSource(root, _OUTPUTS) if named.resolve() == root.resolve() else _open(named)
+
+
 def _find_candidates(root: Path) -> list[Source]:
     """Returns the zips and csvs in `root`, and the tree of images, if there is one."""
     files = [path for path in sorted(root.iterdir()) if not zips.is_litter(path.name)]
@@ -140,11 +95,9 @@ def _find_candidates(root: Path) -> list[Source]:
 
 def _open(path: Path) -> Source:
     """Opens a folder or a file; a file with an unknown ending is taken for a zip."""
-    return (
-        FolderSource(path)
-        if path.is_dir()
-        else FORMATS.get(path.suffix.casefold(), _open_zip)(path)
-    )
+    if path.is_dir():
+        return ParquetSource(path) if parquet_source.find_files(path) else FolderSource(path)
+    return FORMATS.get(path.suffix.casefold(), _open_zip)(path)
 
 
 def _open_csv(path: Path) -> Source:
@@ -164,4 +117,5 @@ FORMATS: dict[str, Callable[[Path], Source]] = {
     ".csv": _open_csv,
     ".tsv": _open_csv,
     ".zip": _open_zip,
+    parquet_source.SUFFIX: ParquetSource,
 }

@@ -71,7 +71,7 @@ def _read_list(tree: Tree, listed: str) -> Layout:
                 made.leave_out(path, f"no line in {name_of(listed)}")
     several = sum(count > 1 for count in faces.values())
     made.notes.append(
-        f"{len(made.crops):,} faces are cut out of {len(faces):,} photographs, {several:,} of which "
-        "have several"
+        f"{len(made.crops):,} faces are cut out of {len(faces):,} photographs, {several:,} of "
+        "which have several"
     )
     return made.finish(f"ExpW, {name_of(listed)}")

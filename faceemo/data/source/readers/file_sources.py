@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from faceemo.assets.downloads import file_digest
-from faceemo.data.source import crops, flat_folder, image_table, zips
+from faceemo.data.source import flat_folder, image_table, zips
 from faceemo.data.source import layout as layouts
 from faceemo.data.source.image_table import ImageTable
 from faceemo.data.source.layout import Layout, format_examples
-from faceemo.data.source.sets import known_sets, people
+from faceemo.data.source.sets import crops, known_sets, people
 from faceemo.data.source.sets.tree import Tree
 from faceemo.errors import UserError
 
