@@ -3,8 +3,10 @@
     python scripts/show_ledger.py --data-dir data
     python scripts/show_ledger.py --fate duplicate --label sad --leaks train --limit 20
     python scripts/show_ledger.py --sort blank --columns path blank fate
+    python scripts/show_ledger.py --left-out
 
-Without --sort the images are ordered by path. The last line counts the images that match.
+Without --sort the images are ordered by path. The last line counts the images that match. With
+--left-out the table is about the images of the source that have no row in the ledger.
 """
 
 import dataclasses
@@ -14,6 +16,7 @@ from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.config import SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import tables
+from faceemo.data.source import left_out
 
 FIELDS = [field.name for field in dataclasses.fields(ledger.Row)]
 
@@ -34,6 +37,12 @@ if __name__ == "__main__":
     parser.add_argument("--leaks", choices=SPLITS, help="only images that are in this split too")
     parser.add_argument("--path", default="", help="only paths that contain this text")
     parser.add_argument(
+        "--left-out",
+        action="store_true",
+        help="images of the source that are no originals, with label and reason; of the other "
+        "options only --label, --path and --limit count",
+    )
+    parser.add_argument(
         "--sort", type=_spell, choices=FIELDS, help="sort by this field, the largest first"
     )
     parser.add_argument(
@@ -49,6 +58,12 @@ if __name__ == "__main__":
     )  # fmt: skip
     options = parser.parse_args()
     with errors.reported():
+        if options.left_out:
+            images = left_out.read(options.data_dir)
+            print(
+                left_out.format_images(images, options.label, options.path, options.limit),
+            )
+            raise SystemExit
         rows = [
             row
             for row in ledger.read(options.data_dir)

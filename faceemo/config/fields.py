@@ -126,7 +126,8 @@ FIELDS: dict[str, Field] = {
     ),
     "source": Field(
         IMAGES,
-        "The images themselves if they are elsewhere: a zip, a folder or FER2013's csv.",
+        "The images themselves if they are elsewhere: a zip, a folder, FER2013's csv, Parquet, a "
+        "dataset of Hugging Face's hub ('hf:owner/name'), or several joined by '+'.",
         "",
     ),
     "classes": Field(

@@ -5,6 +5,7 @@ its lists name but that are not there, and those of other classes never become o
 in this file, with the reason.
 """
 
+import collections
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,3 +40,30 @@ def read(root: Path) -> dict[str, LeftOut]:
     with path.open(encoding="ascii") as lines:
         rows = [json.loads(line) for line in lines]
     return {row["path"]: LeftOut(row["label"], row["reason"]) for row in rows}
+
+
+def format_images(
+    images: Mapping[str, LeftOut], label: str | None = None, path: str = "", limit: int = 0
+) -> str:
+    """Formats images as lines of path, label and reason, followed by counts of the reasons.
+
+    Args:
+        images: The images, by their path in the source.
+        label: Only those with this label in the source; None for all.
+        path: Only those whose path contains this text.
+        limit: Largest number of lines; 0 shows all.
+    """
+    rows = [
+        (name, image.label or "-", image.reason)
+        for name, image in images.items()
+        if label in (None, image.label) and path in name
+    ]
+    shown = rows[:limit] if limit else rows
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]
+    reasons = collections.Counter(reason for *_, reason in rows)
+    counts = [f"{count:,} {reason}" for reason, count in reasons.most_common()]
+    return "\n".join([*lines, f"{len(rows):,} images: {'; '.join(counts) or 'none left out'}"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faceemo import staging
+from faceemo.data.source.readers import joined_source
 from faceemo.data.source.sources import FOLDER
 from faceemo.errors import escape_name
 
@@ -30,7 +31,7 @@ class SourcePaths(NamedTuple):
 
 def write(root: Path, source: Path, paths: Mapping[str, str]) -> None:
     """Writes root/source_paths.json (see `SourcePaths`)."""
-    within = source.exists() and source.is_relative_to(root)  # not several sources, joined by '+'
+    within = source.is_relative_to(root) and len(joined_source.divide(source)) == 1
     shown = source.relative_to(root) if within else source
     with staging.file(root / NAME) as partial:
         partial.write_text(
