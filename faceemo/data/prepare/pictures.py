@@ -47,6 +47,7 @@ FATES = {  # colour and name of each fate, in the order of the stacked bars
 }
 _MAX_GROUPS = 60
 _MAX_MEMBERS = 6
+_LONGEST_NAME = 15  # characters that fit beside a confidence
 
 
 def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
@@ -101,6 +102,7 @@ def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
             sheet.add_image(_read_pixels(root, row.path), left, top, row.face_box, colour)
             confidence = f"{row.face_confidence:.3f}"
             name = PurePosixPath(row.path).stem
+            name = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
             sheet.add_text(left, top + 1.17, confidence, size=9, color=INK, weight="bold")
             sheet.add_text(left + 1, top + 1.17, name, size=6.5, ha="right")
             sheet.add_text(left, top + 1.31, f"{row.label}, {row.split}", size=6.5)

@@ -8,6 +8,7 @@ form is used in place.
 import dataclasses
 import hashlib
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,19 @@ def _unpack(plan: Plan, folder: Path) -> None:
         files = plan.source.read_files(plan.targets)
         for path, content in tqdm(files, "unpack", len(plan.targets), disable=None, unit="file"):
             (partial / plan.targets[path]).write_bytes(content)
+        if problems := plan.source.problems.keys() & plan.targets.keys():
+            _check_any_left(plan, problems)
+
+
+def _check_any_left(plan: Plan, problems: Collection[str]) -> None:
+    """Raises a UserError if reading has found a problem with every image."""
+    if len(problems) == len(plan.targets):
+        path = min(problems)
+        raise UserError(
+            expected=f"images that can be read in {plan.source.path}",
+            found=f"{len(problems):,} with problems; {path}: {plan.source.problems[path]}",
+            fix="get the set again, with the images in it",
+        )
 
 
 def _check_same(folder: Path, images: dict[str, str], plan: Plan) -> None:

@@ -33,7 +33,7 @@ SUFFIXES = (".csv", ".tsv")
 NO_LABEL = "<no label>"  # of an image without a row; no class can have this name
 
 _ROW = ("row",)
-_PATHS = ("path", "file", "filename", "image", "image name", "image_name", "name")
+_PATHS = ("path", "file", "filename", "file_name", "image", "image name", "image_name", "name")
 _LABELS = ("label", "emotion", "class", "fer2013")
 _SPLITS = ("usage", "split")
 _FERPLUS = {"usage", "image name", "neutral"}  # columns by which FER+'s own table is recognised

@@ -65,5 +65,6 @@ def format_images(
         for row in shown
     ]
     reasons = collections.Counter(reason for *_, reason in rows)
-    counts = [f"{count:,} {reason}" for reason, count in reasons.most_common()]
-    return "\n".join([*lines, f"{len(rows):,} images: {'; '.join(counts) or 'none left out'}"])
+    counts = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+    noun = "image" if len(rows) == 1 else "images"
+    return "\n".join([*lines, f"{len(rows):,} {noun}: {counts or 'none left out'}"])

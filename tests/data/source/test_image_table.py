@@ -215,6 +215,15 @@ def test_two_tables_in_one_source_are_refused(tmp_path):
         plan(tmp_path / "set")
 
 
+def test_the_metadata_of_an_image_folder_of_hugging_face_is_such_a_table(tmp_path):
+    rows = b"file_name,label,age\n0.png,happy,3\n1.png,sad,4\n"
+    files = {f"train/{n}.png": image(n) for n in range(2)} | {"train/metadata.csv": rows}
+    forms.write_folder(tmp_path / "set", files)
+    found = sources.find(tmp_path, tmp_path / "set", from_within=False).layout()
+    labels = {path: (place.split, place.label) for path, place in found.destinations.items()}
+    assert labels == {"train/0.png": ("train", "happy"), "train/1.png": ("train", "sad")}
+
+
 def test_a_table_of_other_things_does_not_matter(tmp_path):
     files = {f"{label}/{n}.png": image(n) for n, label in enumerate(CLASSES * 3)}
     forms.write_folder(tmp_path / "mine", files | {"notes.csv": b"person,age\nA,3\n"})

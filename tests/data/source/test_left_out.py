@@ -18,7 +18,7 @@ def test_the_list_is_written_read_formatted_and_removed(tmp_path):
         "a/1.jpg  -  no label in its row",
         "3 images: 2 no label in its row; 1 the set labels it 'none'",
     ]
-    assert left_out.format_images(found, label="none").splitlines()[1].startswith("1 images")
+    assert left_out.format_images(found, label="none").splitlines()[1].startswith("1 image:")
     assert left_out.format_images(found, path="z") == "0 images: none left out"
     left_out.write(tmp_path, {})
     assert left_out.read(tmp_path) == {}

@@ -97,11 +97,27 @@ class RowSource(abc.ABC):
         for batch in self._read_batches(part, [column]):
             for value in batch.column(column).slice(0, 1).to_pylist():
                 try:
-                    with Image.open(io.BytesIO(_content_of(value) or b"")) as image:
+                    with Image.open(io.BytesIO(self._read_content(value) or b"")) as image:
                         return f".{str(image.format).lower()}"
                 except OSError:  # the preparation reports such images
                     return ""
         return ""
+
+    def _read_content(self, value: Any) -> bytes | None:
+        """Returns the file in a row's value: the bytes, or {'bytes': ..., 'path': ...}.
+
+        If there is only a path, the file is read if the source may hold it, see `_locate`.
+        """
+        if not isinstance(value, dict):
+            return value
+        if value.get("bytes") is not None or not value.get("path"):
+            return value.get("bytes")
+        path = self._locate(value["path"])
+        return path.read_bytes() if path and path.is_file() else None
+
+    @abc.abstractmethod
+    def _locate(self, path: str) -> Path | None:
+        """Returns the place of a file that a row names; None if it is none of the source's."""
 
     def table(self, classes: Collection[str] = ()) -> None:
         """Returns None: the labels are columns."""
@@ -119,7 +135,7 @@ class RowSource(abc.ABC):
                     row += 1
                     if path not in requested:
                         continue
-                    if (content := _content_of(value)) is None:
+                    if (content := self._read_content(value)) is None:
                         self.problems[path] = "its row has no bytes of an image"
                     else:
                         yield path, content
@@ -154,6 +170,12 @@ class ParquetSource(RowSource):
     def _read_batches(self, part: str, columns: list[str]) -> Iterator[Any]:
         with self._open(part) as file:
             yield from file.iter_batches(_BATCH, columns=columns)
+
+    def _locate(self, path: str) -> Path | None:
+        """Returns the place of a file below the folder: a table may name any file there is."""
+        folder = self.path.resolve()
+        place = (folder / path).resolve()
+        return place if place.is_relative_to(folder) else None
 
     def _open(self, part: str) -> Any:
         with missing_packages("parquet"):
@@ -196,6 +218,10 @@ class HubSource(RowSource):
                 fix="check the name and the connection, or download its Parquet files and name "
                 "their folder",
             ) from error
+
+    def _locate(self, path: str) -> Path | None:
+        """Returns the place into which `datasets` has downloaded or unpacked the file."""
+        return Path(path)
 
     def sha256(self, classes: Collection[str] = ()) -> str:
         """Computes one sha256 of the files in the cache of `datasets`."""
@@ -263,11 +289,6 @@ def _holds_images(field: Any) -> bool:
         return field.type.get_field_index("bytes") >= 0
     binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
     return binary and field.name.casefold() in _IMAGES
-
-
-def _content_of(value: Any) -> bytes | None:
-    """Returns the file in a row's value: {'bytes': ..., 'path': ...} or the bytes themselves."""
-    return value.get("bytes") if isinstance(value, dict) else value
 
 
 def _name_label(value: Any, names: list[str] | None) -> str | None:

@@ -106,7 +106,10 @@ class SetLayout:
 def count_reasons(left_out: Mapping[str, LeftOut]) -> str:
     """Counts images by the reason for which they are left out, in words; '' if there are none."""
     counts = collections.Counter(image.reason for image in left_out.values())
-    words = [f"{count:,} images: {reason}" for reason, count in counts.most_common(_MAX_REASONS)]
+    words = [
+        f"{count:,} image{'s' if count > 1 else ''}: {reason}"
+        for reason, count in counts.most_common(_MAX_REASONS)
+    ]
     if more := len(counts) - _MAX_REASONS:
         words += [f"{more:,} more reasons"] if more > 0 else []
     return "; ".join(words)

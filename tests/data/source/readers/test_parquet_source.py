@@ -84,6 +84,20 @@ def test_a_hidden_label_and_an_image_without_bytes_are_listed(tmp_path):
     assert source.problems == {"a.parquet#3": "its row has no bytes of an image"}
 
 
+def test_files_that_a_table_names_are_read_within_its_folder_only(tmp_path):
+    folder = tmp_path / "set"
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    names = ["images/0.jpg", "../secret.jpg", str(tmp_path / "secret.jpg")]
+    images = [{"bytes": None, "path": name} for name in names]
+    write(folder / "train.parquet", make_table(range(3), image=images))
+    (folder / "images").mkdir()
+    (folder / "images/0.jpg").write_bytes(jpeg(face(0)))
+    source = read(folder)
+    found = source.layout()
+    assert dict(source.read_files(found.destinations)) == {"train.parquet#0": jpeg(face(0))}
+    assert set(source.problems) == {"train.parquet#1", "train.parquet#2"}
+
+
 def test_a_changed_file_is_another_source(tmp_path):
     folder = make_folder(tmp_path)
     before = read(folder).sha256()
@@ -155,3 +169,14 @@ def test_a_name_on_the_hub_is_read_by_datasets(tmp_path, monkeypatch):
     assert source.sha256()
     with pytest.raises(UserError, match=r"ConnectionError: the hub cannot be reached\. Fix"):
         sources.find(tmp_path, Path("hf:owner/other"), from_within=False).layout()
+
+
+def test_a_dataset_that_holds_no_image_at_all_is_one_clear_error(tmp_path):
+    images = [{"bytes": None, "path": f"{n}.jpg"} for n in range(12)]
+    write(tmp_path / "a.parquet", make_table(range(12), image=images))
+    selection = Selection(
+        source=tmp_path / "a.parquet", classes=("angry", "happy"), splits="standard"
+    )
+    with pytest.raises(UserError, match=r"8 with problems; a\.parquet#0: its row has no bytes"):
+        archive.ensure_originals(tmp_path / "out", selection=selection)
+    assert not (tmp_path / "out" / archive.FOLDER).exists()

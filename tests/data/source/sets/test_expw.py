@@ -125,7 +125,7 @@ def test_the_faces_of_a_photograph_stay_in_one_split(tmp_path):
     ("change", "message"),
     [
         ({LIST: b"a.jpg 0 1 1 9 9 4\n"}, "'a.jpg 0 1 1 9 9 4' in line 1"),
-        ({LIST: b"a.jpg 0 1 1 9 9 1.0 4\n"}, "1 images: in label.lst, but there is no such file"),
+        ({LIST: b"a.jpg 0 1 1 9 9 1.0 4\n"}, "1 image: in label.lst, but there is no such file"),
         ({LIST: make_set()[LIST] + b"\n" + make_set()[LIST]}, "in line 15"),
         ({"other/label.lst": b"x"}, "found 2"),
     ],

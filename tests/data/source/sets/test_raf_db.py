@@ -100,7 +100,7 @@ def test_another_label_makes_another_source(tmp_path):
         ({LIST: b"train_\xff\xe9.jpg 4\n"}, "text in UTF-8"),
         ({"sub/list_partition_label.txt": b"x", LIST: None, "list_patition_label.txt": b""},
          "found 2"),
-        ({LIST: b"train_00099.jpg 4\n"}, "1 images: in list_patition_label.txt, but there is no"),
+        ({LIST: b"train_00099.jpg 4\n"}, "1 image: in list_patition_label.txt, but there is no"),
     ],
 )  # fmt: skip
 def test_what_nearly_is_the_set_is_one_clear_error(tmp_path, change, message):
