@@ -18,11 +18,11 @@ from faceemo.errors import UserError
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
 # of FER2013 (48x48) the median box is 0.999 of the image high, 0.842 wide, and its centre lies at
 # 0.509 and 0.518 of the sides.
-_SIDE_PER_HEIGHT = 1.0  # side of the square per height of the box
+SIDE_PER_HEIGHT = 1.0  # side of the square per height of the box
 # In 99% of the training images the box is at least this high: a square image with such a box is a
 # crop already.
-_MIN_CROP_HEIGHT = 0.66
-_MAX_CROP_ASPECT = 1.1  # longer by shorter side, up to which an image counts as square
+MIN_CROP_HEIGHT = 0.66
+MAX_CROP_ASPECT = 1.1  # longer by shorter side, up to which an image counts as square
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,8 +146,8 @@ class FaceFinder:
 def is_crop(shape: tuple[int, ...], face: Detection) -> bool:
     """Returns whether an image of shape [H, W] is nearly square and filled by its face."""
     height, width = shape
-    nearly_square = max(height, width) <= _MAX_CROP_ASPECT * min(height, width)
-    return nearly_square and _height(face) >= _MIN_CROP_HEIGHT * height
+    nearly_square = max(height, width) <= MAX_CROP_ASPECT * min(height, width)
+    return nearly_square and _height(face) >= MIN_CROP_HEIGHT * height
 
 
 def square_around(face: Detection) -> tuple[int, int, int, int]:
@@ -157,7 +157,7 @@ def square_around(face: Detection) -> tuple[int, int, int, int]:
         Left, top, right and bottom, in pixels; the square may reach beyond the image.
     """
     left, top, right, bottom = _box(face)
-    side = max(1, round(_SIDE_PER_HEIGHT * (bottom - top)))
+    side = max(1, round(SIDE_PER_HEIGHT * (bottom - top)))
     left, top = round((left + right - side) / 2), round((top + bottom - side) / 2)
     return left, top, left + side, top + side
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
-_SAME_FACE_IOU = 0.4  # two boxes that overlap more than this show one face
+SAME_FACE_IOU = 0.4  # two boxes that overlap more than this show one face
 # Share of the smaller box that lies in the larger one; above it the smaller shows a part of a face.
-_PART_OF_FACE = 0.7
+PART_OF_FACE = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def suppress_overlaps(detections: Iterable[Detection]) -> list[Detection]:
 def show_one_face(first: Box, second: Box) -> bool:
     """Returns whether two boxes that are not empty show one face, or a face and a part of it."""
     inside = _intersection(first, second) / min(_area(first), _area(second))
-    return box_iou(first, second) > _SAME_FACE_IOU or inside > _PART_OF_FACE
+    return box_iou(first, second) > SAME_FACE_IOU or inside > PART_OF_FACE
 
 
 def box_iou(first: Box, second: Box) -> float:

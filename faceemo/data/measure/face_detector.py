@@ -24,10 +24,12 @@ from faceemo.data.measure.boxes import Box, Detection
 from faceemo.data.measure.lending import Lender
 
 SIDE = 300  # pixels: the network's input, by its deploy.prototxt
-_MEAN = (104.0, 177.0, 123.0)  # BGR, subtracted from the images when the network was trained
+MEAN = (104.0, 177.0, 123.0)  # BGR, subtracted from the images when the network was trained
 # Smaller sides in pixels -> the confidence above which an image is accepted there. The most
 # convincing image without a face reaches 0.9813, 0.9807 and 0.9573.
-_CASCADE = {52: 0.989, 120: 0.989, 192: 0.975}
+CASCADE = {52: 0.989, 120: 0.989, 192: 0.975}
+# Corrections of the published deploy.prototxt, see `_fix_default_boxes`: text -> new text.
+CORRECTIONS = {"step: 100": "step: 60", "step: 300": "step: 60"}
 MAX_CASCADE_THRESHOLD = 0.5  # the highest threshold at which the cascade's decisions were verified
 # Images per forward pass. Measured on two cores at 300: 2 to 8 are equally fast, 32 a fifth slower.
 _BATCH_SIZE = 4
@@ -47,7 +49,7 @@ class Detector:
 
     def __init__(self, workers: int | None = None, *, exact: bool = False):
         self.workers = workers or os.cpu_count() or 1
-        self._sides = {SIDE: 0.0} if exact else _CASCADE | {SIDE: 0.0}
+        self._sides = {SIDE: 0.0} if exact else CASCADE | {SIDE: 0.0}
         files = load_network_files()
 
         def make_networks() -> dict[int, cv2.dnn.Net]:
@@ -81,7 +83,7 @@ def detector_name(exact: bool) -> str:
     """Returns the name under which records keep the detector; other sides or limits change it."""
     if exact:
         return "res10_300x300_ssd"
-    return "res10_ssd " + ", ".join(f"{side} px above {limit}" for side, limit in _CASCADE.items())
+    return "res10_ssd " + ", ".join(f"{side} px above {limit}" for side, limit in CASCADE.items())
 
 
 def load_network_files() -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +112,7 @@ def forward(
         The image's index, the confidence, and the box in the image's own pixels.
     """
     scaled = [cv2.resize(image, size) for image in images]
-    network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, size, _MEAN))
+    network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, size, MEAN))
     detections = network.forward()  # [1, 1, N, (image, class, confidence, box)]
     for image, _, confidence, *corners in detections[0, 0]:
         index = int(image)  # -1 where nothing at all is found
@@ -154,11 +156,9 @@ def _fix_default_boxes(prototxt: bytes) -> bytes:
     beside the image. Only boxes change: the best confidence, which decides, is the same with
     either, because suppression of overlaps never removes the best.
     """
-    for wrong in (b"step: 100", b"step: 300"):
-        if prototxt.count(wrong) != 1:
-            raise ValueError(
-                f"expected '{wrong.decode()}' once in res10's prototxt, found it "
-                f"{prototxt.count(wrong)} times"
-            )
-        prototxt = prototxt.replace(wrong, b"step: 60")
+    for wrong, right in CORRECTIONS.items():
+        count = prototxt.count(wrong.encode())
+        if count != 1:
+            raise ValueError(f"expected '{wrong}' once in res10's prototxt, found it {count} times")
+        prototxt = prototxt.replace(wrong.encode(), right.encode())
     return prototxt

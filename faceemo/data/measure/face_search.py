@@ -14,8 +14,8 @@ from faceemo.data.measure.lending import Lender
 MIN_FACE = 16  # pixels: the lowest height of faces that a search can aim at
 # Longer side, in pixels, of the second pass over a photo: it finds faces from about a fortieth of
 # that side on, in a quarter of a second on one core.
-_LONGER_SIDE = 900
-_STEP = 32  # pixels: sides are multiples, so that photos of nearly the same shape share one shape
+LONGER_SIDE = 900
+STEP = 32  # pixels: sides are multiples, so that photos of nearly the same shape share one shape
 # Networks by their use: OpenCV sets one up anew whenever the size of its input changes.
 _Networks = collections.defaultdict[str, cv2.dnn.Net]
 
@@ -68,7 +68,7 @@ def _search_tiles(
     """Finds the faces that are missing from `known` because they are small."""
     longer = max(image.shape[:2])
     is_shrunk = longer > face_detector.SIDE
-    searched = min(1.0, _LONGER_SIDE / longer) if is_shrunk else face_detector.SIDE / longer
+    searched = min(1.0, LONGER_SIDE / longer) if is_shrunk else face_detector.SIDE / longer
     confirmed: list[Detection] = []
     for scale in small_faces.list_scales(min_face, searched, min(image.shape[:2])):
         candidates = small_faces.find_candidates(networks["tiles"], image, scale, threshold)
@@ -101,9 +101,9 @@ def _search_whole(networks: _Networks, image: np.ndarray, threshold: float) -> l
 def _detail_size(image: np.ndarray) -> tuple[int, int]:
     """Returns the width and height of the network's input in the pass for smaller faces."""
     height, width = image.shape[:2]
-    scale = min(1.0, _LONGER_SIDE / max(height, width))
+    scale = min(1.0, LONGER_SIDE / max(height, width))
     # an image of a few rows would be scaled to nothing; it shows no face anyway
-    wide, high = (max(_STEP, round(side * scale / _STEP) * _STEP) for side in (width, height))
+    wide, high = (max(STEP, round(side * scale / STEP) * STEP) for side in (width, height))
     return wide, high
 
 

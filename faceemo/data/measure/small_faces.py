@@ -18,29 +18,29 @@ from faceemo.data.measure.boxes import Box, Detection, box_iou
 
 # Height in pixels of the smallest faces in a tile. Of 189 crops of FER2013, 48 pixels high and
 # pasted onto textures, 154 are candidates at this height; of whole heads all are, from 26 on.
-_SMALLEST_IN_TILE = 32
-_CANDIDATE = 0.15  # confidence of a candidate
-_SURE = 0.5  # confidence above which every candidate gets a second look
+SMALLEST_IN_TILE = 32
+CANDIDATE = 0.15  # confidence of a candidate
+SURE = 0.5  # confidence above which every candidate gets a second look
 # Second looks at the others per tile: three times the work of the tile. Some textures, such as
 # noise, have hundreds of weak candidates.
-_MAX_UNSURE = 24
+MAX_UNSURE = 24
 # Confidence in the second look. Coins, clocks and grass, hundreds of which a large photo may show,
 # reach 0.8 at most; 149 of 154 faces of FER2013 exceed 0.9.
-_CONFIRMED = 0.9
+CONFIRMED = 0.9
 # The scale is divided by this from one level to the next. A tile shows faces of 32 to 128 pixels
 # whole, so that no height lies between two levels.
-_RATIO = 4
-_OVERLAP = 128  # pixels that two neighbouring tiles share
-_MAX_TILE = 1024  # pixels; larger tiles need more memory, smaller ones have more overlap
-_STEP = 32  # pixels: sides of tiles are multiples
+RATIO = 4
+OVERLAP = 128  # pixels that two neighbouring tiles share
+MAX_TILE = 1024  # pixels; larger tiles need more memory, smaller ones have more overlap
+STEP = 32  # pixels: sides of tiles are multiples
 # Side of the square of the second look per height of the candidate: with 2, parts of clocks reach a
 # confidence of 0.94.
-_CONTEXT = 3.0
-_SAME_IOU = 0.3  # between a candidate and its box in the second look
-_NMS_IOU = 0.4  # above which two candidates are one
+CONTEXT = 3.0
+SAME_IOU = 0.3  # between a candidate and its box in the second look
+NMS_IOU = 0.4  # above which two candidates are one
 _BATCH_SIZE = 4
-_MAX_ASPECT = 3.0  # of a face's box: its longer side to its shorter one
-_MAX_EXTENT = 2.0  # of a face's box: its longer side to the photo's shorter one
+MAX_ASPECT = 3.0  # of a face's box: its longer side to its shorter one
+MAX_EXTENT = 2.0  # of a face's box: its longer side to the photo's shorter one
 
 
 def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
@@ -55,10 +55,10 @@ def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
         shorter: Shorter side of the photo, pixels.
     """
     scales = []
-    scale = _SMALLEST_IN_TILE / min_face
-    while scale > searched and shorter * scale >= _SMALLEST_IN_TILE / 2:
+    scale = SMALLEST_IN_TILE / min_face
+    while scale > searched and shorter * scale >= SMALLEST_IN_TILE / 2:
         scales.append(scale)
-        scale /= _RATIO
+        scale /= RATIO
     return scales
 
 
@@ -77,9 +77,9 @@ def find_candidates(
         Boxes in pixels of the photo, one for each candidate.
     """
     height, width = image.shape[:2]
-    wide, high = (math.ceil(side * scale / _STEP) * _STEP for side in (width, height))
+    wide, high = (math.ceil(side * scale / STEP) * STEP for side in (width, height))
     shrunk = cv2.resize(image, (wide, high), interpolation=_interpolation(wide, width))
-    limit = min(_CANDIDATE, threshold)
+    limit = min(CANDIDATE, threshold)
     found: list[tuple[float, Box]] = []
     lefts, tile_width = split(wide)
     tops, tile_height = split(high)
@@ -94,10 +94,10 @@ def find_candidates(
         ]
         in_tile = [one for one in in_tile if _may_be_face(one[1], min(width, height))]
         in_tile.sort(reverse=True)
-        sure = sum(confidence > _SURE for confidence, _ in in_tile)
-        found += in_tile[: sure + _MAX_UNSURE]
+        sure = sum(confidence > SURE for confidence, _ in in_tile)
+        found += in_tile[: sure + MAX_UNSURE]
     sizes = [(box[0], box[1], box[2] - box[0], box[3] - box[1]) for _, box in found]
-    kept = cv2.dnn.NMSBoxes(sizes, [confidence for confidence, _ in found], limit, _NMS_IOU)
+    kept = cv2.dnn.NMSBoxes(sizes, [confidence for confidence, _ in found], limit, NMS_IOU)
     return [found[int(index)][1] for index in kept]
 
 
@@ -116,7 +116,7 @@ def confirm(
         The faces, with confidence and box of the second look.
     """
     side = face_detector.SIDE
-    limit = max(threshold, _CONFIRMED)
+    limit = max(threshold, CONFIRMED)
     for start in range(0, len(candidates), _BATCH_SIZE):
         batch = candidates[start : start + _BATCH_SIZE]
         squares = [_square_around(box) for box in batch]
@@ -130,7 +130,7 @@ def confirm(
                 confidence > max(limit, best[index].confidence if index in best else 0)
                 and found[2] > found[0]
                 and found[3] > found[1]
-                and box_iou(box, batch[index]) > _SAME_IOU
+                and box_iou(box, batch[index]) > SAME_IOU
             ):
                 best[index] = Detection(confidence, box, side)
         yield from best.values()
@@ -146,8 +146,8 @@ def split(length: int) -> tuple[list[int], int]:
         Where the tiles begin, and their length: a multiple of 32, at most 1024. Neighbours share
         at least 128 pixels, and together they cover the side.
     """
-    count = max(1, math.ceil((length - _OVERLAP) / (_MAX_TILE - _OVERLAP)))
-    tile = math.ceil(((length - _OVERLAP) / count + _OVERLAP) / _STEP) * _STEP
+    count = max(1, math.ceil((length - OVERLAP) / (MAX_TILE - OVERLAP)))
+    tile = math.ceil(((length - OVERLAP) / count + OVERLAP) / STEP) * STEP
     return [round(index * (length - tile) / max(1, count - 1)) for index in range(count)], tile
 
 
@@ -163,7 +163,7 @@ def _may_be_face(box: Box, shorter: int) -> bool:
     """
     width, height = box[2] - box[0], box[3] - box[1]
     low, high = sorted((width, height))
-    return high <= min(_MAX_ASPECT * low, _MAX_EXTENT * shorter)
+    return high <= min(MAX_ASPECT * low, MAX_EXTENT * shorter)
 
 
 def _move(box: Box, offset: tuple[float, float], scale: tuple[float, float]) -> Box:
@@ -177,7 +177,7 @@ def _move(box: Box, offset: tuple[float, float], scale: tuple[float, float]) -> 
 def _square_around(box: Box) -> tuple[int, int, int]:
     """Returns left, top and side, in pixels, of the square for the second look."""
     left, top, right, bottom = box
-    side = max(1, round(_CONTEXT * max(right - left, bottom - top)))
+    side = max(1, round(CONTEXT * max(right - left, bottom - top)))
     return round((left + right - side) / 2), round((top + bottom - side) / 2), side
 
 

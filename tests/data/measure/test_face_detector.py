@@ -92,9 +92,9 @@ def test_the_cascade_decides_as_the_full_size_does(files, detector, fast):
         if one.side == face_detector.SIDE:
             assert one == other
         else:
-            assert one.confidence > face_detector._CASCADE[one.side]
+            assert one.confidence > face_detector.CASCADE[one.side]
     sides = [one.side for one in found]
-    assert all(sides.count(side) >= 2 for side in (*face_detector._CASCADE, face_detector.SIDE))
+    assert all(sides.count(side) >= 2 for side in (*face_detector.CASCADE, face_detector.SIDE))
     assert face_detector.Detector(workers=1).detect(images[::-1]) == found[::-1]
     assert fast.detect([]) == []
 
