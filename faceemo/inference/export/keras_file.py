@@ -1,15 +1,14 @@
 """Export as a Keras model: the layers of keras.applications with the trained weights.
 
-    model = keras.models.load_model("model.h5")
+    model = keras.models.load_model("model.h5")  # or model.keras
     probabilities = model(faces)  # uint8 [N, S, S, 1 or 3] -> float32 [N, C]
 
 Layers and weights have Keras's names, so that
 `keras.applications.VGG16(include_top=False).load_weights("model.h5", by_name=True)` takes the
-backbone alone.
+backbone alone. That is HDF5, the format of the official weights; `.keras` is Keras's own, a zip.
 """
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from flax import traverse_util
 
 from faceemo.errors import missing_packages
+from faceemo.inference.export.quiet import quiet
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 _CONSTRUCTORS = {
@@ -28,17 +28,18 @@ _CONSTRUCTORS = {
 }
 
 
+@quiet()
 def write(trained: TrainedModel, path: Path) -> None:
     """Writes the model with preprocessing and temperature inside, for any number of images.
+
+    Args:
+        trained: The network.
+        path: The file; its suffix, '.h5' or '.keras', decides the format.
 
     Raises:
         UserError: If Keras is not installed.
     """
-    model = build_model(trained)
-    with warnings.catch_warnings():
-        # Keras prefers its own zip format; HDF5 is what the official weights come in.
-        warnings.filterwarnings("ignore", message=".*legacy.*")
-        model.save(path)
+    build_model(trained).save(path)
 
 
 def build_model(trained: TrainedModel) -> Any:
@@ -55,6 +56,7 @@ def build_model(trained: TrainedModel) -> Any:
     return model
 
 
+@quiet()
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Loads the file's function, which Keras runs."""
     model = _import_keras().models.load_model(path, compile=False)

@@ -5,7 +5,6 @@ session = onnxruntime.InferenceSession("model.onnx")
 """
 
 import importlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ import numpy as np
 
 from faceemo.errors import missing_packages
 from faceemo.inference.export.function import make_probabilities
+from faceemo.inference.export.quiet import quiet
 from faceemo.models.layers.convolution import native_convolutions
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 
+@quiet()
 def write(trained: TrainedModel, path: Path) -> None:
     """Writes the function of `make_probabilities`, for any number of images.
 
@@ -28,9 +29,6 @@ def write(trained: TrainedModel, path: Path) -> None:
         UserError: If jax2onnx is not installed.
     """
     (count,) = jax.export.symbolic_shape("N")
-    # They warn of plugins for libraries that are not installed, and of shapes.
-    for logger in ("jax2onnx", "onnx_ir"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
     jax2onnx, onnx = _import("jax2onnx"), _import("onnx")
     with native_convolutions():
         images = jax.ShapeDtypeStruct((count, *trained.image_format.shape), jnp.uint8)
@@ -44,9 +42,18 @@ def write(trained: TrainedModel, path: Path) -> None:
         onnx.save(model, path)
 
 
-def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads the file's function, which onnxruntime runs."""
-    session = _import("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+@quiet()
+def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads the file's function, which onnxruntime runs.
+
+    Args:
+        path: The file.
+        threads: Number of threads; 0 takes one for each core.
+    """
+    onnxruntime = _import("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (argument,) = session.get_inputs()
     return lambda images: np.asarray(session.run(None, {argument.name: images})[0])
 

@@ -7,16 +7,17 @@ After that call the model takes N images; without it, one at a time.
 """
 
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from faceemo.inference.export import keras_file
+from faceemo.inference.export.quiet import quiet
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 
+@quiet()
 def write(trained: TrainedModel, path: Path) -> None:
     """Converts the Keras model with TensorFlow's converter and writes it, in float32.
 
@@ -40,16 +41,15 @@ def write(trained: TrainedModel, path: Path) -> None:
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
+@quiet()
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Loads the file's function, which TensorFlow Lite runs."""
     import tensorflow as tf
 
-    with warnings.catch_warnings():
-        # The interpreter is going to move to a package of its own, with the same interface.
-        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated.*")
-        model = tf.lite.Interpreter(model_path=str(path))
+    model = tf.lite.Interpreter(model_path=str(path))
     (argument,), (result,) = model.get_input_details(), model.get_output_details()
 
+    @quiet()
     def run(images: np.ndarray) -> np.ndarray:
         images = keras_file.add_channel(images)
         model.resize_tensor_input(argument["index"], images.shape)
