@@ -7,7 +7,8 @@ import pytest
 
 from faceemo.errors import UserError
 from faceemo.inference.export import drawn
-from faceemo.inference.export.export import FORMATS, export
+from faceemo.inference.export.export import export
+from faceemo.inference.export.file_formats import FORMATS
 from faceemo.inference.predictor import load
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.inference import networks
@@ -27,10 +28,12 @@ def test_every_format_takes_colour_in_the_order_red_green_blue(tmp_path, arch):
     swapped = predictor.probabilities(np.ascontiguousarray(faces[..., ::-1]))
     assert np.abs(expected - swapped).max() > 1e-3, "the order of channels matters"
     for name, form in FORMATS.items():
-        out = tmp_path / f"model{form.suffix}"
+        out = tmp_path / f"model{form.suffixes[0]}"
         export(network, name, out)
         about = json.loads((tmp_path / f"{out.name}.json").read_text())
-        assert "RGB" in about["input"]
+        assert "RGB" in about["input"]["about"]
+        assert about["input"]["shape"][-1] == 3
+        assert about["image"]["channels"] == "RGB"
         assert about["config"]["channels"] == "rgb"
         found = form.load(out)(faces)
         np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 import warnings
+import zipfile
 
 import jax
 import jax.export
@@ -20,7 +21,9 @@ from faceemo.commands import cli, deploy
 from faceemo.config import ARCHS
 from faceemo.errors import UserError
 from faceemo.inference.export import keras_file
-from faceemo.inference.export.export import FORMATS, TOLERANCE, _load_faces, export
+from faceemo.inference.export.comparison_faces import _load_faces
+from faceemo.inference.export.export import TOLERANCES, export
+from faceemo.inference.export.file_formats import FORMATS
 from faceemo.inference.predictor import load
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
@@ -62,52 +65,78 @@ session = onnxruntime.InferenceSession(MODEL)
 }
 
 
-def declared(dtype, shape):
-    """Returns type and shape in the words of the description; N for a number that is free."""
-    sizes = [str(size) if isinstance(size, int) and size > 0 else "N" for size in shape]
-    return f"{np.dtype(dtype).name} [{', '.join(sizes)}], "
+def declared(tensor, dtype, shape):
+    """Returns a description without its texts, as a file's own; N for a number that is free."""
+    sizes = [size if isinstance(size, int) and size > 0 else "N" for size in shape]
+    return {"name": tensor, "dtype": np.dtype(dtype).name, "shape": sizes}
 
 
-def stablehlo_input(path):
-    (argument,) = jax.export.deserialize(bytearray(path.read_bytes())).in_avals
-    return declared(argument.dtype, argument.shape)
+def stablehlo_tensors(path):
+    model = jax.export.deserialize(bytearray(path.read_bytes()))
+    return [declared(None, one.dtype, one.shape) for one in (*model.in_avals, *model.out_avals)]
 
 
-def onnx_input(path):
+def onnx_tensors(path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    (argument,) = onnxruntime.InferenceSession(path).get_inputs()
-    return declared(argument.type.removeprefix("tensor(").rstrip(")"), argument.shape)
+    session = onnxruntime.InferenceSession(path)
+    dtypes = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+    tensors = (*session.get_inputs(), *session.get_outputs())
+    return [declared(one.name, dtypes[one.type], one.shape) for one in tensors]
 
 
-def tflite_input(path):
+def tflite_tensors(path):
     import tensorflow as tf
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (argument,) = tf.lite.Interpreter(str(path)).get_input_details()
+        model = tf.lite.Interpreter(str(path))
+    ((inputs, outputs),) = [(one["inputs"], one["outputs"]) for one in signatures(model)]
+    (argument,), (result,) = model.get_input_details(), model.get_output_details()
     assert argument["shape_signature"][0] == -1, "it can be resized"
-    return declared(argument["dtype"], argument["shape"].tolist())
+    return [
+        declared(name, one["dtype"], one["shape"].tolist())
+        for (name,), one in ((inputs, argument), (outputs, result))
+    ]
 
 
-def keras_input(path):
+def signatures(model):
+    return model.get_signature_list().values()
+
+
+def keras_tensors(path):
     import keras
 
-    (argument,) = keras.models.load_model(path, compile=False).inputs
-    return declared(argument.dtype, argument.shape)
+    model = keras.models.load_model(path, compile=False)
+    (argument,), (result,) = model.inputs, model.outputs
+    (output,) = model.output_names
+    return [
+        declared(argument.name, argument.dtype, argument.shape),
+        declared(output, result.dtype, result.shape),
+    ]
 
 
-def npz_input(path):
-    side = TrainedModel.load(path).model.image_size
-    return f"arrays of a network for {declared('float32', (None, side, side, 3))}"
+def npz_tensors(path):
+    trained = TrainedModel.load(path)
+    side = trained.model.image_size
+    return [
+        declared(None, "float32", (None, side, side, 3)),
+        declared(None, "float32", (None, len(trained.classes))),
+    ]
 
 
-# What the file itself says that it takes.
-INPUTS = {
-    "stablehlo": stablehlo_input,
-    "onnx": onnx_input,
-    "tflite": tflite_input,
-    "keras": keras_input,
-    "npz": npz_input,
+# What the file itself says that it takes and returns.
+TENSORS = {
+    "stablehlo": stablehlo_tensors,
+    "onnx": onnx_tensors,
+    "tflite": tflite_tensors,
+    "keras": keras_tensors,
+    "npz": npz_tensors,
+}
+# Keys that every description has; a program without faceemo needs them all.
+KEYS = {
+    *("format", "precision", "sha256", "input", "output", "classes", "image", "crop", "resize"),
+    *("detector", "thresholds", "temperature", "preprocessing", "image_size", "best_epoch"),
+    *("config", "checked", "calibrated_on", "faceemo"),
 }
 
 
@@ -137,18 +166,25 @@ def photos(faces, tmp_path_factory):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_gives_the_probabilities_of_the_network(
-    network, photos, faces, network_predictor, form, tmp_path, capsys
+    network, photos, faces, network_predictor, form, tmp_path, capfd
 ):
     if form == "onnx" and not importlib.util.find_spec("jax2onnx"):
         pytest.skip("jax2onnx is not installed; scripts/test.sh installs it")
-    out = tmp_path / f"model{FORMATS[form].suffix}"
+    out = tmp_path / f"model{FORMATS[form].suffixes[0]}"
     arguments = [str(network), "--format", form, "--out", str(out), "--faces", str(photos)]
     assert cli.main(["export", *arguments]) == 0
-    assert str(out) in capsys.readouterr().out
+    written = capfd.readouterr()
+    assert str(out) in written.out
+    assert len(written.out.splitlines()) == 1, "the noise of another program"
+    assert written.err == ""
     about = json.loads((tmp_path / f"{out.name}.json").read_text())
     assert about["classes"] == ["happy", "neutral", "sad", "surprise"]
     assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    assert about["input"].startswith(INPUTS[form](out))
+    assert about.keys() == KEYS
+    for described, found in zip((about["input"], about["output"]), TENSORS[form](out), strict=True):
+        assert {key: described[key] for key in found} == found
+    if form != "npz":
+        assert (about["input"]["range"], about["output"]["range"]) == ([0, 255], [0, 1])
     assert not [text for text in strings(about) if "/" in text], "a path"
     assert about["config"]["arch"] == "mobilenet"
     expected = network_predictor.probabilities(faces)
@@ -182,6 +218,15 @@ assert not any(name.startswith("faceemo") for name in sys.modules)
             assert all(np.array_equal(taken[name], value) for name, value in weights.items())
 
 
+def test_the_suffix_decides_which_of_keras_formats_is_written(network, tmp_path, faces):
+    out = tmp_path / "model.keras"
+    export(network, "keras", out)
+    assert zipfile.is_zipfile(out)  # HDF5 is none
+    assert [one["name"] for one in keras_tensors(out)] == ["faces", "probabilities"]
+    expected = load(network).probabilities(faces)
+    np.testing.assert_allclose(FORMATS["keras"].load(out)(faces), expected, atol=2e-5)
+
+
 def test_without_faces_the_file_is_compared_on_drawn_ones(network, tmp_path):
     assert "on 32 drawn faces" in export(network, "npz", tmp_path / "model.npz")
     about = json.loads((tmp_path / "model.npz.json").read_text())
@@ -206,10 +251,10 @@ def test_a_file_with_other_probabilities_is_not_written(network, photos, tmp_pat
 @pytest.mark.parametrize("form", ["stablehlo", "npz"])
 def test_a_run_in_bfloat16_is_exported_in_float32(network_predictor, photos, faces, tmp_path, form):
     run = networks.write(tmp_path, "mobilenet", dtype="bfloat16")
-    out = tmp_path / f"out{FORMATS[form].suffix}"
+    out = tmp_path / f"out{FORMATS[form].suffixes[0]}"
     export(run, form, out, [photos])
     exact, rounded = (one.probabilities(faces) for one in (network_predictor, load(run)))
-    assert np.abs(exact - rounded).max() > TOLERANCE
+    assert np.abs(exact - rounded).max() > TOLERANCES["float32"]
     if form == "stablehlo":
         np.testing.assert_allclose(FORMATS[form].load(out)(faces), exact, atol=2e-5)
     else:
@@ -222,12 +267,17 @@ def test_an_export_that_cannot_work_is_refused(network, photos, tmp_path, monkey
         export(network, "onnx", tmp_path / "model.pb", faces)
     notes = tmp_path / "notes.txt"
     notes.write_text("not an image")
+    with pytest.raises(UserError, match=r"ending in \.h5 or \.keras.*name it model\.h5"):
+        export(network, "keras", tmp_path / "model.zip", faces)
+    with pytest.raises(UserError, match="a format with int8: onnx; found --format tflite"):
+        export(network, "tflite", tmp_path / "model.tflite", faces, "int8")
     with pytest.raises(UserError, match="none that can be read"):
         export(network, "stablehlo", tmp_path / "model.stablehlo", [notes])
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(UserError, match="Keras"):
         export(network, "keras", tmp_path / "model.h5", faces)
     assert tuple(FORMATS) == deploy.EXPORTS
+    assert tuple(TOLERANCES) == deploy.PRECISIONS
     assert tuple(keras_file._CONSTRUCTORS) == ARCHS
 
 
@@ -240,6 +290,6 @@ def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
     predictor = types.SimpleNamespace(
         find_faces=lambda image, crops: [types.SimpleNamespace(crop=image.pixels.grey)]
     )
-    faces = _load_faces(predictor, [tmp_path])
+    faces = _load_faces(predictor, [tmp_path], 32)
     assert len(faces) == 32
     assert np.unique(faces).tolist() == [50, 200]

@@ -10,7 +10,8 @@ from PIL import Image
 
 import faceemo
 from faceemo.config import ARCHS
-from faceemo.inference.export.export import FORMATS, export
+from faceemo.inference.export.export import export
+from faceemo.inference.export.file_formats import FORMATS
 from faceemo.train.checkpoint.trained_model import read
 from tests.support import keras_process
 from tests.support.data.faces import face
@@ -79,6 +80,6 @@ def test_keras_loads_each_backbone_by_name(runs, exported, tmp_path):
 @pytest.mark.parametrize("form", ["keras", "tflite"])
 def test_a_second_export_in_one_process_works(runs, exported, form):
     """Keras numbers layers without a name of their own, such as EfficientNetB0's first."""
-    out = exported / f"second{FORMATS[form].suffix}"
+    out = exported / f"second{FORMATS[form].suffixes[0]}"
     message = export(runs["efficientnetb0"], form, out, [exported / "0.png"])
     assert str(out) in message

@@ -9,7 +9,7 @@ import pytest
 
 from faceemo.assets import builtin
 from faceemo.inference.export import places
-from faceemo.inference.export.export import FORMATS
+from faceemo.inference.export.file_formats import FORMATS
 from faceemo.models.weights import npz
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.trained_model import TrainedModel
