@@ -17,7 +17,10 @@ from benchmarks import timing
 from faceemo import errors
 from faceemo.commands.parser import Parser
 
-KINDS = ("models", "data", "scaling", "train", "infer", "first", "serve", "labels", "device")
+KINDS = (
+    *("models", "data", "scaling", "train", "infer", "first", "serve", "labels", "device"),
+    "exports",
+)
 
 
 def main() -> None:

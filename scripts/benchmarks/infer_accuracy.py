@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.metrics
-from PIL import Image
 
 from faceemo.analysis.statistics import wilson_interval
 from faceemo.config import CLASSES, ImageFormat, make_config
-from faceemo.data.measure.decode import decode, resize_square
+from faceemo.data.measure.decode import decode
 from faceemo.data.source import sources
 from faceemo.errors import UserError
+from faceemo.inference.faces import cut_square
 from faceemo.train.checkpoint.trained_model import read as read_trained
 
 TOLERANCE = 1e-4  # for probabilities, as in `faceemo.inference.export.export`
@@ -56,6 +56,17 @@ def read_faces(source: Path, split: str | None, count: int, run: Path | None) ->
             found=f"one of {form} in {run}",
             fix="name another --run",
         )
+    return read_faces_of(source, split, count, classes, form)
+
+
+def read_faces_of(
+    source: Path, split: str | None, count: int, classes: Sequence[str], form: ImageFormat
+) -> Faces:
+    """Reads faces of some classes as `read_faces`, squeezed to the size of a format.
+
+    Raises:
+        UserError: If there is no face of these classes.
+    """
     opened = sources.find(source.parent, source, from_within=False)
     places = {
         path: place
@@ -76,7 +87,10 @@ def read_faces(source: Path, split: str | None, count: int, run: Path | None) ->
         )
     return Faces(
         np.stack(
-            [resize_square(Image.fromarray(pixels.grey), form.size) for pixels in readable.values()]
+            [
+                cut_square(pixels, (0, 0, *pixels.grey.shape[::-1]), form)
+                for pixels in readable.values()
+            ]
         ),
         tuple(places[name].label for name in readable),
         np.array([_parse_row(name) for name in readable]),
