@@ -140,8 +140,8 @@ COMMANDS = (
         _add_export,
         _export,
         # In argparse's own order, --faces would take RUN as one of its paths.
-        usage="faceemo export [-h] RUN --format FORMAT --out FILE [--faces PATH [PATH ...]] "
-        "[--precision PRECISION]",
+        usage="faceemo export [-h] RUN --format FORMAT --out FILE [--faces PATH [PATH ...]]\n"
+        "                      [--precision PRECISION]",
     ),
     Command("serve", "serve a web page and an HTTP API", _SERVE, _add_serve, _serve),
 )
