@@ -123,7 +123,7 @@ def _compare(
             found=f"a difference of {difference:.2g}; nothing was written",
             fix="report this with the versions of jax and of the format's program"
             if precision == onnx_precision.FLOAT32
-            else f"omit --precision {precision}, which this network does not stand",
+            else f"omit --precision {precision}, or calibrate it on other --faces",
         )
     return difference
 
