@@ -1,5 +1,6 @@
 """Networks that see colour are exported with their three channels in the right order."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -16,6 +17,9 @@ from tests.support.inference import networks
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.skipif(
+    not importlib.util.find_spec("jax2onnx"), reason="jax2onnx; scripts/test.sh installs it"
+)
 @pytest.mark.parametrize("arch", ["vgg16", "mobilenet"])
 def test_every_format_takes_colour_in_the_order_red_green_blue(tmp_path, arch):
     """VGG16's weights take blue, green, red; the export compares with the network itself."""
