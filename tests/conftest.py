@@ -23,6 +23,8 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# OpenCV reads it when it first opens a film, which may be in a test that does so by itself.
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of xdist have it from the first
     COMPILED = tempfile.mkdtemp(prefix="faceemo-compiled-")
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)

@@ -47,7 +47,7 @@ def test_absolute_paths_are_shortened(path, short):
 
 def test_an_npz_keeps_the_network_and_loses_the_folders(tmp_path):
     """The recipe of faceemo's own network and of its teachers holds absolute paths."""
-    trained = trained_model.read(Path(builtin.NAME))
+    trained = trained_model.read(Path(builtin.FOUR))
     assert re.search('"/', json.dumps(trained.recipe))
     FORMATS["npz"].write(trained, tmp_path / "model.npz")
     about, arrays = npz.unpack(tmp_path / "model.npz")

@@ -123,7 +123,7 @@ def test_a_summary_of_each_film_is_written(with_small_predictor, tmp_path, capsy
     assert {path.name for path in folder.iterdir()} == {
         *("a_faces.csv", "a_faces.png", "a-2_faces.csv", "a-2_faces.png")
     }
-    (row,) = csv.DictReader((folder / "a_faces.csv").open())
+    (row,) = csv.DictReader((folder / "a_faces.csv").read_text().splitlines())
     assert (row["track"], row["frames"], row["begin"]) == ("1", "5", "0.000")
     with Image.open(folder / "a_faces.png") as image:
         assert image.width > 1000
