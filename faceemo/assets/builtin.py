@@ -9,6 +9,7 @@ NAME = "builtin"  # eight emotions, trained on the votes of FER+
 FOUR = "builtin-four"  # four emotions, trained on labels of FER2013 in the study's splits
 _PLACE = Path(faceemo.__file__).parent / "inference"
 FOLDERS = {NAME: _PLACE / "builtin", FOUR: _PLACE / "builtin_four"}
+IMAGE_SIZES = {NAME: 112, FOUR: 128}  # side to which each enlarges faces, pixels
 
 
 def model_file(name: str) -> Path:

@@ -29,7 +29,7 @@ _EPOCHS_OF_ALL = 10  # of all blocks
 # 15 epochs of 13,438 images took 64 minutes on two cores.
 _IMAGES_PER_SECOND = 52
 # Sizes at which the network that comes with faceemo was trained, pixels.
-IMAGE_SIZE, NATIVE_SIZE = 128, 48
+IMAGE_SIZE, NATIVE_SIZE = builtin.IMAGE_SIZES[builtin.NAME], 48
 
 
 def choose(path: Path, given: Mapping[str, Any]) -> Chosen:

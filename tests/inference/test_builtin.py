@@ -29,6 +29,7 @@ def test_the_file_is_small_and_its_card_fits(name, classes):
     folder = resolve_builtin(Path(name))
     trained = TrainedModel.load(folder)  # compares every digest
     assert trained.classes == classes
+    assert trained.config.image_size == builtin.IMAGE_SIZES[name]
     assert (folder / NAME).stat().st_size < 13.1e6
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {trained.arch}:")

@@ -26,7 +26,6 @@ from faceemo.train.eval_step import plain_inputs
 from faceemo.train.predict_split import predict_split
 
 BATCH = 64
-BUILTIN_SIZE = 128  # side at which `builtin-four` was trained, pixels
 FindSeen = Callable[[Sequence[Row]], frozenset[str]]
 
 
@@ -59,7 +58,7 @@ def load_builtin() -> FrozenBackbone:
 
     The one of eight emotions has learned most images of FER2013, of which it could judge few.
     """
-    backbone = load_pretrained("mobilenet", builtin.FOUR, BUILTIN_SIZE)
+    backbone = load_pretrained("mobilenet", builtin.FOUR, builtin.IMAGE_SIZES[builtin.FOUR])
     return dataclasses.replace(backbone, about="the network of four emotions in faceemo")
 
 
