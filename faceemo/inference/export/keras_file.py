@@ -83,8 +83,12 @@ def _build_untrained(trained: TrainedModel) -> Any:
     enlarged = enlarge(floats, training=False)
     if not form.in_colour:  # the channels are equal, so `reverse_channels` needs no layer
         colour = keras.layers.Concatenate(name="grey_thrice")([enlarged] * 3)
+    elif spec.reverse_channels:
+        # A convolution by a permutation: HDF5 cannot load the layer that `keras.ops.flip` makes.
+        reverse = keras.layers.Conv2D(3, 1, use_bias=False, name="reverse_channels")
+        colour = reverse(enlarged)
     else:
-        colour = keras.ops.flip(enlarged, axis=-1) if spec.reverse_channels else enlarged
+        colour = enlarged
     inputs = keras.layers.Rescaling(
         spec.scale, offset=[-value for value in spec.mean], name="preprocess"
     )(colour)
@@ -109,6 +113,8 @@ def _fill(model: Any, variables: dict[str, Any]) -> None:
     for collection in variables.values():
         for part in collection.values():
             leaves |= traverse_util.flatten_dict(part, sep="/")
+    if any(layer.name == "reverse_channels" for layer in model.layers):
+        leaves["reverse_channels/kernel"] = np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3)
     for layer in model.layers:
         for weight in layer.weights:
             weight.assign(np.asarray(leaves.pop(f"{layer.name}/{weight.name}")))
