@@ -30,7 +30,7 @@ def to_grey_levels(images: np.ndarray) -> np.ndarray:
         return images
     grey = np.empty(images.shape[:3], np.uint8)
     for row, image in enumerate(images):
-        grey[row] = Image.fromarray(image).convert("L")
+        grey[row] = np.asarray(Image.fromarray(image).convert("L"))
     return grey
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+from av.error import FFmpegError
 
 from faceemo.inference.film.ffmpeg_path import ffmpeg_path
 
@@ -15,6 +16,6 @@ def describe_fault(path: Path) -> str:
                 return "a file of sound alone, without a picture"
             if not film.streams.video or next(film.decode(video=0), None) is None:
                 return "a video without frames"
-    except av.FFmpegError:
+    except FFmpegError:
         return "a video that cannot be opened: it is damaged or cut off"
     return "a video that OpenCV cannot open"

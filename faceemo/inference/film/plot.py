@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -83,6 +84,8 @@ def draw_plot(record: FilmRecord, tracks: Sequence[Track], name: str) -> Figure:
 
 def _choose_colours(count: int) -> list[str]:
     """Returns a colour for each class, and that of what is unsure."""
-    many = [matplotlib.colors.to_hex(one) for one in matplotlib.colormaps["tab20"].colors]
-    colours = _COLOURS if count - 1 <= len(_COLOURS) else many
+    many = matplotlib.colormaps["tab20"]
+    colours = (
+        _COLOURS if count - 1 <= len(_COLOURS) else [to_hex(many(place)) for place in range(many.N)]
+    )
     return [*(colours[place % len(colours)] for place in range(count - 1)), _UNSURE]

@@ -9,6 +9,7 @@ import av
 from av.audio import AudioStream
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 
 from faceemo.inference.film.ffmpeg_path import ffmpeg_path
 
@@ -41,7 +42,7 @@ class Sound:
             with ffmpeg_path(source) as path:
                 self._source = av.open(path)
             self._packets = self._start(self._source, copied, encoder)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             self.problem = f"its sound cannot be read ({error.strerror})"
 
     def write(self, until: float | None = None) -> None:
@@ -54,7 +55,7 @@ class Sound:
                 if packet.pts is not None and packet.time_base is not None:
                     self._seconds = float(packet.pts * packet.time_base)
                 self._output.mux(packet)
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 self.problem = f"its sound ends at {self._seconds:.1f} s ({error.strerror})"
                 self._packets = iter(())
 
@@ -87,7 +88,7 @@ class Sound:
 def _copy(
     source: InputContainer, stream: AudioStream, target: AudioStream, start: Fraction
 ) -> Iterator[av.Packet]:
-    shift = round(start / stream.time_base)
+    shift = _count_ticks(start, stream)
     for packet in source.demux(stream):
         if packet.dts is None:  # the last, which is empty
             continue
@@ -103,10 +104,16 @@ def _encode(
     context = target.codec_context
     context.open(strict=False)
     resampler = AudioResampler(context.format, context.layout, context.rate, context.frame_size)
-    shift = round(start / stream.time_base)
+    shift = _count_ticks(start, stream)
     for frame in itertools.chain(source.decode(stream), [None]):
         if frame is not None:
             frame.pts = None if frame.pts is None else frame.pts - shift
         for part in resampler.resample(frame):
             yield from target.encode(part)
     yield from target.encode(None)
+
+
+def _count_ticks(seconds: Fraction, stream: AudioStream) -> int:
+    """Returns a time in the units in which a stream counts."""
+    assert stream.time_base is not None, "FFmpeg gives one to every stream that it opens"
+    return round(seconds / stream.time_base)

@@ -76,7 +76,7 @@ def test_only_pixels_tell_whether_an_image_shows_colour(image, expected, form):
 
 def test_grey_levels_are_pillows_and_grey_images_stay_as_they_are():
     images = np.stack([FACE, FACE[::-1]])
-    expected = [Image.fromarray(image).convert("L") for image in images]
+    expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
     np.testing.assert_array_equal(colour.to_grey_levels(images), np.stack(expected))
     grey = images[..., 0]
     assert colour.to_grey_levels(grey) is grey

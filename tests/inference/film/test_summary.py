@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from matplotlib.patches import StepPatch
 from PIL import Image
 
 from faceemo.commands import cli
@@ -79,8 +80,10 @@ def test_the_plot_shows_the_shares(record):
     figure = plot.draw_plot(record, tracks, "film.mp4")
     assert len(figure.axes) == 3
     for axes, track in zip(figure.axes, tracks, strict=True):
-        steps = [patch.get_data() for patch in axes.patches]
-        seconds = [((one.values - one.baseline) * np.diff(one.edges)).sum() for one in steps]
+        steps = [patch.get_data() for patch in axes.patches if isinstance(patch, StepPatch)]
+        assert len(steps) == len(axes.patches)
+        # It is a named tuple, which matplotlib's types call a plain one.
+        seconds = [((top - bottom) * np.diff(edges)).sum() for top, edges, bottom in steps]
         assert seconds == pytest.approx([one * track.seconds for one in track.shares.values()])
         assert axes.get_ylabel().startswith(f"{track.number}: ")
 

@@ -61,6 +61,7 @@ def test_frames_keep_their_times_and_colours(tmp_path, suffix):
             frame.reshape(-1, 3).mean(0), (200, 40 + 20 * number, 90), atol=4
         )
     with av.open(str(path)) as film:
+        assert film.duration is not None
         assert film.duration / 1e6 == pytest.approx(1.9, abs=0.02), "the last one is shown, too"
     assert read_codecs(path) == {"video": "vp9" if suffix == ".webm" else "h264"}
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+from av.audio import AudioStream
 from av.audio.resampler import AudioResampler
 
 from tests.support.data.faces import face
@@ -81,6 +82,7 @@ def write_with_sound(
         frames = _add_frames(output, path.suffix, side) if pictures else None
         tone = output.add_stream(sound, rate=rate) if sound else None
         if tone:
+            assert isinstance(tone, AudioStream)
             tone.codec_context.layout = "mono"
         for number, time in enumerate(times if frames else ()):
             rgb = np.zeros((side, side, 3), np.uint8)
@@ -90,7 +92,7 @@ def write_with_sound(
             output.mux(frames.encode(frame))
         if frames:
             output.mux(frames.encode())
-        if tone:
+        if isinstance(tone, AudioStream):
             tone.codec_context.open(strict=False)
             count = round(rate * (seconds or times[-1] + times[-1] / len(times)))
             wave = (8000 * np.sin(2 * np.pi * hertz * np.arange(count) / rate)).astype(np.int16)
@@ -117,6 +119,8 @@ def read_sound(path):
         resampler, parts, start = AudioResampler("fltp", "mono", 48000), [], None
         for frame in itertools.chain(film.decode(audio=0), [None]):
             for part in resampler.resample(frame):
+                assert part.pts is not None
+                assert part.time_base is not None
                 start = float(part.pts * part.time_base) if start is None else start
                 parts.append(part.to_ndarray()[0])
     return np.concatenate(parts), start
