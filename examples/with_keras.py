@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from answers import print_answers
 from find_faces import find_faces
 
 model, photo = sys.argv[1:]
@@ -20,14 +21,4 @@ crops = crops.reshape(-1, *about["input"]["shape"][1:])
 network = keras.models.load_model(model, compile=False)
 probabilities = np.asarray(network(crops))
 
-for face, row in zip(faces, probabilities, strict=True):
-    sure, leaning = row.max() >= about["thresholds"]["unsure"], about["classes"][row.argmax()]
-    answer = {
-        "status": "ok" if sure else "unsure",
-        "label": leaning if sure else None,
-        "leaning": leaning,
-        "probabilities": dict(zip(about["classes"], row.tolist(), strict=True)),
-    }
-    print(json.dumps(answer | {key: face[key] for key in ("box", "face_confidence", "region")}))
-if not faces:
-    print(json.dumps({"status": "no_face"}))
+print_answers(faces, probabilities, about)
