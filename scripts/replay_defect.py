@@ -18,8 +18,9 @@ from faceemo import errors
 from faceemo.commands.parser import Parser
 from faceemo.config import make_config, validate
 from faceemo.experiments import run
-from faceemo.train import compile_cache, steps
+from faceemo.train import steps
 from faceemo.train.checks import watchdog
+from faceemo.train.programs import compile_cache
 
 DIVISOR = 255
 

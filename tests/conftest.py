@@ -22,6 +22,7 @@ os.environ["XLA_FLAGS"] = " ".join(
     ]
 )
 os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
+os.environ["FACEEMO_STORED_STEPS"] = "0"  # but for their own tests; others replace parts of a step
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # OpenCV reads it when it first opens a film, which may be in a test that does so by itself.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"

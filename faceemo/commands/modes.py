@@ -89,7 +89,8 @@ def run_mode(
             # Before JAX and the weights, which take longer to load.
             data.check_present(config)
         # These imports take seconds, which a mistyped option need not wait for.
-        from faceemo.train import compile_cache, interrupt, run_log
+        from faceemo.train import interrupt, run_log
+        from faceemo.train.programs import compile_cache
 
         # Before the first line, so that a missing package is the only thing that is printed.
         action = _load(mode, config, workdir, split, groups)
@@ -143,7 +144,7 @@ def evaluate_stored(
     """Evaluates a stored network; see `faceemo.experiments.stored.evaluate` for the arguments."""
     quieten_xla()
     from faceemo.experiments import stored
-    from faceemo.train import compile_cache
+    from faceemo.train.programs import compile_cache
 
     compile_cache.enable()
     stored.evaluate(network, config, workdir, split, groups)

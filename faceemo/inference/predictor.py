@@ -17,11 +17,11 @@ from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.film.tracking import track_films
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
-from faceemo.train import compile_cache
 from faceemo.train.checkpoint import trained_model
 from faceemo.train.checkpoint.class_subset import keep_classes
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.eval_step import make_eval_step
+from faceemo.train.programs import compile_cache
 
 # Faces per batch. Batches are padded to powers of two, so that there are six programs.
 MAX_BATCH = 32

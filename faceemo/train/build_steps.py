@@ -21,6 +21,7 @@ from faceemo.train.ema import init_ema
 from faceemo.train.eval_step import make_eval_step
 from faceemo.train.freezing import TRAIN
 from faceemo.train.optimizer import Rate
+from faceemo.train.programs import stored_steps
 from faceemo.train.state import TrainState
 from faceemo.train.steps import make_train_step
 
@@ -100,8 +101,9 @@ def build_moments_step(
 
 
 def build_eval_step(model: Model, preprocessing: Preprocessing | None) -> Callable[..., Any]:
-    """Builds `make_eval_step`'s step on every device."""
-    return parallel.map_eval_step(make_eval_step(model, preprocessing))
+    """Builds `make_eval_step`'s step on every device; all calls need batches of one size."""
+    step = parallel.map_eval_step(make_eval_step(model, preprocessing))
+    return stored_steps.store(step, "eval", model, preprocessing)
 
 
 def compute_class_weights(split: Split, rule: str) -> np.ndarray:

@@ -43,6 +43,7 @@ from faceemo.train.freezing import TRAIN
 from faceemo.train.metrics import Totals, compute_recalls
 from faceemo.train.optimizer import Rate, make_schedule
 from faceemo.train.predict_split import predict_split
+from faceemo.train.programs import stored_steps
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 
@@ -134,6 +135,10 @@ def _fit(
     train_step = build_steps.build_train_step(
         config, setup.model, optimizer, variable_labels, setup.preprocessing, train, distillation
     )
+    if distillation is None:  # a teacher's weights are a part of the program
+        weights = build_steps.compute_class_weights(train, config.class_weights)
+        facts = (config.to_json(sort_keys=True), setup.model, setup.preprocessing, weights, steps)
+        train_step = stored_steps.store(train_step, "train", *facts)
     eval_step = build_steps.build_eval_step(setup.model, setup.preprocessing)
     moments_step = build_steps.build_moments_step(
         config, model, variable_labels, start.preprocessing

@@ -27,7 +27,7 @@ from faceemo.config import AUGMENTATIONS, make_config
 from faceemo.data.augment.augment import augment, image_keys
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.models.preprocessing import preprocess
-from faceemo.train import build_steps, compile_cache, freezing, loop, parallel
+from faceemo.train import build_steps, freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
 from faceemo.train.checkpoint import convolutions
 from faceemo.train.checkpoint.checkpoints import Checkpoints
@@ -35,6 +35,7 @@ from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.epoch import train_epoch
 from faceemo.train.predict_split import predict_split
+from faceemo.train.programs import compile_cache
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
 

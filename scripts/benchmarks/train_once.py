@@ -22,13 +22,16 @@ def measure_start(arch: str, arg: str) -> dict[str, object]:
     import train_faceemo
 
     from faceemo.data.pipeline import epoch_batches
-    from faceemo.train import compile_cache, parallel
+    from faceemo.train import parallel
     from faceemo.train.checkpoint import convolutions
+    from faceemo.train.programs import compile_cache, stored_steps
 
     compile_cache.enable()
     run = train_faceemo.Run.from_argument(arch, arg)
     convolutions.choose(run.config, None)
     stepper = train_faceemo.Stepper(run)
+    facts = (run.config.to_json(sort_keys=True), run.start.model, run.start.preprocessing)
+    stepper.step = stored_steps.store(stepper.step, "benchmark", *facts)
     batch = parallel.shard(next(epoch_batches(stepper.run.splits["train"], 32)))
     results: dict[str, object] = {"before": time.perf_counter() - began}
     for name in ("first", "second"):

@@ -14,8 +14,8 @@ from faceemo.inference.export import onnx_precision, sidecar
 from faceemo.inference.export.comparison_faces import choose_faces
 from faceemo.inference.export.file_formats import FORMATS, in_float32
 from faceemo.inference.predictor import Predictor
-from faceemo.train import compile_cache
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
+from faceemo.train.programs import compile_cache
 
 # Largest difference of a probability from the network's, by the precision of the file. In float32
 # two runtimes add in different orders. `builtin-four` differs in float16 by 0.003 on

@@ -12,7 +12,7 @@ from tests.support.places import REPOSITORY
 # Prints the number of programs found on disk, and the bits of a result.
 PROGRAM = """
 import json, jax
-from faceemo.train import compile_cache
+from faceemo.train.programs import compile_cache
 
 found = []
 jax.monitoring.register_event_listener(lambda name, **_: found.append(name))
