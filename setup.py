@@ -58,8 +58,7 @@ TRAIN = [
     "tensorflow-datasets",
 ]
 KERAS = ["keras>=3", *TENSORFLOW]
-# beside `pip install --no-deps jax2onnx`: it asks for an older Orbax, without using it
-ONNX = ["onnx", "onnx-ir", "onnxruntime"]
+ONNX = ["onnx", "onnxruntime"]
 PARQUET = ["pyarrow"]  # which also reads what `datasets` writes
 DOCS = ["mkdocs-material>=9.5"]  # the documentation as a site
 

@@ -65,9 +65,8 @@ EXTRAS = {
     ),
     "onnx": Extra(
         "export to ONNX",
-        ("jax2onnx", "onnx", "onnx_ir", "onnxruntime"),
-        # jax2onnx requires an older Orbax, which it does not use here.
-        "in a checkout of faceemo, pip install '.[onnx]' && pip install --no-deps jax2onnx",
+        ("onnx", "onnxruntime"),
+        "in a checkout of faceemo, pip install '.[onnx]'",
     ),
 }
 
@@ -75,7 +74,6 @@ EXTRAS = {
 # Names under which pip knows packages, where they differ from those for import.
 _PIP_NAMES = {
     "imagehash": "ImageHash",
-    "onnx_ir": "onnx-ir",
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
 }

@@ -11,8 +11,6 @@ if [ "${1:-}" = --fast ]; then
     options=(-m "not slow")
 fi
 install '.[test]' 3
-# It asks for an older Orbax, which it does not use.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 # The type checker takes a minute of one core, part of which the tests leave idle.

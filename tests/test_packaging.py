@@ -97,7 +97,7 @@ def test_prediction_is_installed_without_what_only_training_needs(metadata):
     assert {"jax", "flax", "opencv-python-headless", "fastapi"} <= base
     own = importlib.metadata.packages_distributions()
     for name, extra in EXTRAS.items():
-        modules = set(extra.packages) - {"jax2onnx"}  # it is installed apart, see its message
+        modules = set(extra.packages)
         expected = {canonicalize_name(own[module][0]) for module in modules}
         # TensorFlow has a build for CPUs under another name.
         named = {canonicalize_name(pip_name(module)) for module in modules}

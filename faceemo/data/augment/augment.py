@@ -71,8 +71,8 @@ def enlarge(images: jax.Array, size: int) -> jax.Array:
     Bilinear with half-pixel centres: the same rule as `resample` with the identity, so that
     training and evaluation resize alike. The rule is separable, hence two small matrix products.
     """
-    down = _interpolation(images.shape[1], size)
-    across = _interpolation(images.shape[2], size)
+    down = interpolation_weights(images.shape[1], size)
+    across = interpolation_weights(images.shape[2], size)
     exact = jax.lax.Precision.HIGHEST
     rule = "yh,bhw,xw->byx" if images.ndim == 3 else "yh,bhwc,xw->byxc"
     return jnp.einsum(rule, down, images.astype(jnp.float32), across, precision=exact)
@@ -184,7 +184,7 @@ def apply_gamma(images: jax.Array, gamma: jax.Array) -> jax.Array:
     return 255 * power(jnp.clip(images, 0, 255) / 255, gamma.reshape(-1, *[1] * (images.ndim - 1)))
 
 
-def _interpolation(source: int, size: int) -> jax.Array:
+def interpolation_weights(source: int, size: int) -> jax.Array:
     """Computes the weight of each source pixel at each position: float32 [size, source]."""
     place = jnp.clip((jnp.arange(size) + 0.5) * (source / size) - 0.5, 0.0, source - 1.0)
     distance = jnp.abs(place[:, None] - jnp.arange(source)[None, :])

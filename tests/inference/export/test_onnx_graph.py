@@ -1,81 +1,120 @@
-"""The graph is rewritten for the quantiser without a change of what it computes."""
+"""ONNX files are what ONNX's own library reads, and compute what the networks do."""
+
+import itertools
 
 import numpy as np
 import pytest
+from jax import lax
 
-from faceemo.inference.export import onnx_precision
+from faceemo import models
+from faceemo.config import ARCHS
+from faceemo.inference.export import onnx_file, onnx_precision, onnx_proto
+from faceemo.inference.export.drawn import draw_faces
+from faceemo.inference.export.onnx_backbones import BACKBONES
+from faceemo.inference.export.onnx_graph import Graph, same_pads
+from faceemo.inference.predictor import Predictor
+from faceemo.train.checkpoint.trained_model import TrainedModel
+from tests.support.inference import networks
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-def make_model():
-    """Makes relu6, relu, and two dense layers as jax2onnx writes them: the bias is added apart."""
-    rng = np.random.default_rng(0)
-    constants = {
-        **{"zero": np.float32(0), "six": np.float32(6), "none": np.zeros((), np.float32)},
-        **{"kernel": rng.normal(size=(5, 4)), "bias": rng.normal(size=(1, 4))},
-        **{"kernel2": rng.normal(size=(4, 3)), "bias2": rng.normal(size=(1, 3))},
-    }
-    node = onnx.helper.make_node
-    nodes = [
-        node("Max", ["faces", "zero"], ["low"], "max"),
-        node("Min", ["low", "six"], ["relu6"], "min"),
-        node("Gemm", ["relu6", "kernel", "none"], ["product"], "dense"),
-        node("Add", ["product", "bias"], ["sum"], "add"),
-        node("Max", ["sum", "zero"], ["relu"], "max2"),
-        node("Gemm", ["relu", "kernel2", "none"], ["product2"], "dense2"),
-        node("Add", ["product2", "bias2"], ["y"], "add2"),
-    ]
-    values = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size])
-        for name, size in (("faces", 5), ("y", 3))
-    ]
-    initializers = [
-        onnx.numpy_helper.from_array(np.asarray(array, np.float32), name)
-        for name, array in constants.items()
-    ]
-    graph = onnx.helper.make_graph(nodes, "test", values[:1], values[1:], initializers)
-    sets = [onnx.helper.make_opsetid("", 21)]
-    return onnx.helper.make_model(graph, opset_imports=sets, ir_version=10)
+def run(model, **inputs):
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    return onnxruntime.InferenceSession(content).run(None, inputs)[0]
 
 
-def run(model, inputs):
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(None, {"faces": inputs})[0]
+def parse(kind, message):
+    return kind.FromString(b"".join(message))
 
 
-def test_activations_are_named_and_biases_joined():
-    model = make_model()
-    inputs = np.random.default_rng(1).normal(scale=8, size=(20, 5)).astype(np.float32)
-    expected = run(model, inputs)
-    onnx_precision._name_activations(model, onnx)
-    onnx_precision._join_biases(model, onnx)
-    onnx.checker.check_model(model)
-    assert [node.op_type for node in model.graph.node] == ["Clip", "Gemm", "Relu", "Gemm"]
-    np.testing.assert_allclose(run(model, inputs), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_a_maximum_that_something_else_needs_stays():
-    model = make_model()
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info("low", onnx.TensorProto.FLOAT, ["N", 5])
+@pytest.mark.parametrize("value", [0, 7, 127, 128, 3_000_000_000, 0.25, (0, 300), (1,)])
+def test_attributes_are_as_onnx_writes_them(value):
+    node = parse(
+        onnx.NodeProto, onnx_proto.make_node("Pad", "a node", ["x", "y"], "z", value=value)
     )
-    onnx_precision._name_activations(model, onnx)
-    onnx.checker.check_model(model)
-    types = [node.op_type for node in model.graph.node]
-    assert types[:2] == ["Relu", "Min"]
+    assert node == onnx.helper.make_node("Pad", ["x", "y"], ["z"], "a node", value=value)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(200 * 3, dtype=np.float32).reshape(200, 3).T,  # not in the order of its axes
+        np.array([2, 1, 0]),
+        np.asarray(6, np.float32),
+        np.zeros((0, 4), np.uint8),
+    ],
+)
+def test_arrays_are_as_onnx_reads_them(array):
+    tensor = parse(onnx.TensorProto, onnx_proto.make_tensor("kernel", array))
+    found = onnx.numpy_helper.to_array(tensor)
+    assert (tensor.name, found.dtype, found.shape) == ("kernel", array.dtype, array.shape)
+    np.testing.assert_array_equal(found, array)
+
+
+def test_values_are_as_onnx_writes_them():
+    expected = onnx.helper.make_tensor_value_info("faces", onnx.TensorProto.UINT8, ["N", 48, 300])
+    found = parse(onnx.ValueInfoProto, onnx_proto.make_value("faces", 2, ("N", 48, 300)))
+    assert found == expected
+
+
+def test_padding_is_that_of_jax():
+    for size, side, stride in itertools.product(range(1, 12), (1, 2, 3, 5, 7), (1, 2, 3)):
+        expected = lax.padtype_to_pads((size, size + 4), (side, 3), (stride, stride), "SAME")
+        assert list(same_pads((size, size + 4), (side, 3), stride)) == expected
+
+
+def test_every_network_has_a_graph():
+    assert set(BACKBONES) == set(models.NETWORKS)
+
+
+def test_a_layer_that_the_graph_leaves_out_is_an_error(tmp_path):
+    graph = Graph(("x", onnx_proto.FLOAT, (2,)), {"params": {"head": {"fc9": {}}}})
+    with pytest.raises(ValueError, match="no layers fc9"):
+        graph.write(tmp_path / "a.onnx", graph.source)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_file_computes_what_the_network_does(arch, tmp_path):
+    """At an odd size, where padding differs between libraries."""
+    trained = TrainedModel.load(networks.write(tmp_path, arch, image_size=45))
+    faces = draw_faces(8, trained.image_format)
+    expected = Predictor(trained).probabilities(faces)
+    assert np.ptp(expected, axis=0).max() > 0.05
+    path = tmp_path / "model.onnx"
+    onnx_file.write(trained, path)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {one.domain for one in model.opset_import} | {n.domain for n in model.graph.node} == {""}
+    assert not any(node.op_type in ("Max", "Min") for node in model.graph.node)
+    for count in (8, 1):
+        np.testing.assert_allclose(
+            run(path.read_bytes(), faces=faces[:count]), expected[:count], atol=1e-4
+        )
 
 
 def test_dense_layers_are_quantised_except_for_the_last(tmp_path):
-    model, path = make_model(), tmp_path / "model.onnx"
+    rng = np.random.default_rng(0)
+    heads = {
+        name: {"kernel": rng.normal(size=sizes), "bias": rng.normal(size=sizes[1:])}
+        for name, sizes in (("dense", (5, 4)), ("dense2", (4, 3)))
+    }
+    graph = Graph(("faces", onnx_proto.FLOAT, (5,)), {"params": {"head": heads}})
+    hidden = graph.dense(graph.relu6(graph.source), "dense", (5,))
+    path = tmp_path / "model.onnx"
+    graph.write(path, graph.dense(graph.relu(hidden), "dense2", (4,)))
     inputs = np.random.default_rng(1).uniform(-2, 8, size=(64, 5)).astype(np.float32)
-    onnx.save(model, path)
+    first, second = heads.values()
+    rows = np.maximum(np.clip(inputs, 0, 6) @ first["kernel"] + first["bias"], 0)
+    expected = rows @ second["kernel"] + second["bias"]
+    np.testing.assert_allclose(run(path.read_bytes(), faces=inputs), expected, atol=1e-4)
     onnx_precision.quantise(path, inputs)
     found = onnx.load(path)
     makers = {output: node.op_type for node in found.graph.node for output in node.output}
     dense = [node for node in found.graph.node if node.op_type == "Gemm"]
     assert [makers.get(one.input[1]) for one in dense] == ["DequantizeLinear", None]
     assert {one.domain for one in found.opset_import} == {""}
-    expected = run(model, inputs)
-    assert 0 < np.abs(run(found, inputs) - expected).max() < 0.05 * np.ptp(expected)
+    assert 0 < np.abs(run(found, faces=inputs) - expected).max() < 0.05 * np.ptp(expected)

@@ -20,8 +20,8 @@ from tests.support.inference import networks
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not importlib.util.find_spec("jax2onnx"),
-        reason="jax2onnx is not installed; scripts/test.sh installs it",
+        not (importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime")),
+        reason="the extra 'onnx' is not installed",
     ),
 ]
 

@@ -1,4 +1,7 @@
-"""No exported program calls oneDNN, which only this machine's jaxlib has."""
+"""No exported program calls oneDNN, which only this machine's jaxlib has.
+
+ONNX files are not made from programs; test_onnx_graph.py looks at their operators.
+"""
 
 import types
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 
 from faceemo.config import ImageFormat
-from faceemo.inference.export import onnx_file, stablehlo
+from faceemo.inference.export import stablehlo
 from faceemo.models.layers import convolution, onednn
 
 CALL = "__onednn$convolution"
@@ -28,8 +31,7 @@ def turned_on(monkeypatch):
     """As in a process that trains; the network is a single convolution, and is never run."""
     monkeypatch.setattr(onednn, "_dtypes", frozenset({"float32"}))
     monkeypatch.setattr(onednn, "_MIN_PRODUCTS", 0)
-    for module in (onnx_file, stablehlo):
-        monkeypatch.setattr(module, "make_probabilities", lambda trained: convolve)
+    monkeypatch.setattr(stablehlo, "make_probabilities", lambda trained: convolve)
     plain = jax.jit(lambda images: convolve(images)).lower(np.zeros((2, 12, 12), np.uint8))
     assert CALL in plain.as_text()
 
@@ -46,20 +48,3 @@ def test_stablehlo_names_no_source_file_of_this_machine(tmp_path):
     content = (tmp_path / "a").read_bytes()
     assert str(Path(__file__).parent).encode() not in content
     assert str(Path(convolution.__file__).parent).encode() not in content
-
-
-def test_onnx_is_converted_from_a_program_without_such_a_call(tmp_path, monkeypatch):
-    lowered = []
-
-    def to_onnx(function, inputs, **names):
-        exported = jax.export.export(jax.jit(function))(*inputs)
-        lowered.append(exported.mlir_module())
-
-    packages = {
-        "jax2onnx": types.SimpleNamespace(to_onnx=to_onnx),
-        "onnx": types.SimpleNamespace(save=lambda model, path: None),
-    }
-    monkeypatch.setattr(onnx_file, "_import", packages.__getitem__)
-    onnx_file.write(TRAINED, tmp_path / "a")
-    assert "stablehlo.convolution" in lowered[0]
-    assert CALL not in lowered[0]
