@@ -17,13 +17,17 @@ def load(
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: "Sequence[str] | None" = None,
+    engine: str = "auto",
 ) -> "Predictor":
     """Loads a predictor with the best weights of a run, or with the network that is built in.
 
     See `faceemo.inference.predictor.load` for `face_threshold` and `min_face`, which decide what
-    counts as a face in a photo, and for `classes`, to which predictions can be restricted.
+    counts as a face in a photo, for `classes`, to which predictions can be restricted, and for
+    `engine`, which runs the network: 'auto', 'jax' or 'onnx'.
     """
-    # Importing JAX takes seconds, which `import faceemo` need not wait for.
+    # Its imports take time, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
 
-    return predictor.load(path, face_threshold=face_threshold, min_face=min_face, classes=classes)
+    return predictor.load(
+        path, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
+    )

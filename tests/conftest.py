@@ -21,6 +21,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         COMPILE_QUICKLY,
     ]
 )
+os.environ["FACEEMO_ENGINE"] = "jax"  # but for its own tests; ONNX files would first be made
 os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
 os.environ["FACEEMO_STORED_STEPS"] = "0"  # but for their own tests; others replace parts of a step
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"

@@ -22,3 +22,8 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     """Divides the logits of probabilities float32 [N, C] by `temperature`: float32 [N, C]."""
     logits = log_probabilities(probabilities)  # up to a constant per image
     return softmax(logits / temperature).astype(np.float32)
+
+
+def calibrate(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Computes calibrated probabilities float32 [N, C] from logits float32 [N, C]."""
+    return apply_temperature(softmax(logits), temperature)

@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from faceemo.commands.network import add_classes, add_network, add_search, expand
+from faceemo.commands.network import (
+    add_classes,
+    add_engine,
+    add_network,
+    add_search,
+    expand,
+    tell_more,
+)
 from faceemo.commands.parser import Command, port, positive_float, positive_int
 
 # The keys of `export.FORMATS`, whose import takes seconds.
@@ -73,6 +80,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_search(parser)
     add_classes(parser)
+    add_engine(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one")
     parser.add_argument(
@@ -116,6 +124,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from faceemo.inference.serve import server
 
+    if options.verbose:
+        tell_more()
     server.serve(
         options.run,
         host=options.host,
@@ -128,6 +138,7 @@ def _serve(options: argparse.Namespace) -> int:
         face_threshold=options.face_threshold,
         min_face=options.min_face,
         classes=options.classes,
+        engine=options.engine,
     )
     return 0
 

@@ -2,11 +2,13 @@
 
 import argparse
 import glob
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from faceemo import errors
 from faceemo.commands.parser import fraction, positive_float
+from faceemo.inference.engine.names import AUTO, ENGINES
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +50,30 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         "and smaller ones are left out; large photos take less time with a larger N (default: "
         "search for faces as high as the network's training images, keep smaller ones too)",
     )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Adds the options about what runs the network."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=AUTO,
+        help="what runs the network: jax, or onnx (onnxruntime, on the CPU); auto takes "
+        "onnxruntime where it is installed and gives the same probabilities",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="tell which engine runs the network, and why"
+    )
+
+
+def tell_more() -> None:
+    """Shows on the terminal what faceemo logs as information."""
+    log = logging.getLogger("faceemo")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("faceemo: %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def expand(texts: Sequence[str]) -> list[Path]:

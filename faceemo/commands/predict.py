@@ -6,7 +6,14 @@ from pathlib import Path
 
 from faceemo import errors
 from faceemo.assets import builtin
-from faceemo.commands.network import add_classes, add_network, add_search, expand
+from faceemo.commands.network import (
+    add_classes,
+    add_engine,
+    add_network,
+    add_search,
+    expand,
+    tell_more,
+)
 from faceemo.commands.parser import (
     FAILURE_CODES,
     Command,
@@ -81,10 +88,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="for videos: write a table and a plot of each face's emotions over time into FOLDER",
     )
+    add_engine(parser)
 
 
 def _predict(options: argparse.Namespace) -> int:
     inputs = _find_inputs("predict", options, webcam=options.webcam)
+    if options.verbose:
+        tell_more()
     # Takes seconds, which a mistake need not wait for.
     from faceemo.inference import predict_files
 
@@ -102,6 +112,7 @@ def _predict(options: argparse.Namespace) -> int:
         face_threshold=options.face_threshold,
         min_face=options.min_face,
         classes=options.classes,
+        engine=options.engine,
     )
 
 

@@ -19,6 +19,7 @@ from faceemo.analysis.theme.text import shorten
 from faceemo.errors import escape_name
 from faceemo.inference import output_paths
 from faceemo.inference.annotate import format_caption
+from faceemo.inference.engine.names import JAX
 from faceemo.inference.faces import Face
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.inputs import describe_others, find_inputs, refuse_others_alone
@@ -113,7 +114,9 @@ def explain(
     refuse_others_alone(None, found)
     images = [one for one in found if one.kind not in (FILM, OTHER)]
     output_paths.check_folder("--out", out, [one.path for one in found])
-    predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
+    predictor = load(
+        run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=JAX
+    )
     explain_face = make_explain(predictor)
     problems, without_face, names, written, colourless = [], [], set(), [], []
     loaded = (image for index, one in enumerate(images) for image in read_input(one, index))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.errors import escape_name
 from faceemo.inference import formats, output_paths
+from faceemo.inference.engine.names import AUTO
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.film.animation import Animation
 from faceemo.inference.film.smoothing import Smoother
@@ -45,6 +46,7 @@ def predict(
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
+    engine: str = AUTO,
 ) -> int:
     """Predicts on all inputs and writes the predictions as they come.
 
@@ -63,6 +65,7 @@ def predict(
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
+        engine: What runs the network, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
@@ -84,7 +87,9 @@ def predict(
     if summary:
         output_paths.check_summary(summary, paths, len(images), video_count)
     camera = None if webcam is None else Video(webcam, every)
-    predictor = load(run, face_threshold=face_threshold, min_face=min_face, classes=classes)
+    predictor = load(
+        run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
+    )
     problems: list[str] = []
     with _open_output(out) as stream:
         writer = formats.Writer(form, predictor.classes, stream)
@@ -232,7 +237,7 @@ def list_colourless(predictor: Predictor, image: LoadedImage) -> list[str]:
 
     Otherwise the list is empty.
     """
-    if image.pixels is None or not predictor.trained.image_format.in_colour:
+    if image.pixels is None or not predictor.network.image_format.in_colour:
         return []
     return [] if image.pixels.has_colour else [image.name]
 

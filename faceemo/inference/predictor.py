@@ -2,29 +2,29 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
-from faceemo.analysis.probabilities import apply_temperature, softmax
-from faceemo.data.pipeline import pad_rows
+from faceemo.analysis.probabilities import calibrate
 from faceemo.errors import UserError
 from faceemo.inference import forks
+from faceemo.inference.engine.batches import MAX_BATCH
+from faceemo.inference.engine.choose import choose
+from faceemo.inference.engine.names import AUTO
+from faceemo.inference.engine.onnx_engine import OnnxEngine
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.film.tracking import track_films
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
-from faceemo.train.checkpoint import trained_model
-from faceemo.train.checkpoint.class_subset import keep_classes
-from faceemo.train.checkpoint.trained_model import TrainedModel
-from faceemo.train.eval_step import make_eval_step
-from faceemo.train.programs import compile_cache
+from faceemo.train.checkpoint.network_facts import NetworkFacts
 
-# Faces per batch. Batches are padded to powers of two, so that there are six programs.
-MAX_BATCH = 32
+if TYPE_CHECKING:
+    from faceemo.inference.engine.jax_engine import JaxEngine
+    from faceemo.train.checkpoint.trained_model import TrainedModel
+
 # Pixels of the images that wait for a batch to fill: 67 MB, as each pixel takes four bytes.
 _MAX_WAITING_PIXELS = 2**24
 
@@ -33,29 +33,42 @@ class Predictor:
     """A trained network that predicts on images of any size.
 
     Threads can share a predictor. It can be pickled for another process, if that is spawned: JAX
-    does not work in a process forked from one that uses JAX, so every method raises a `UserError`
-    there.
+    and onnxruntime do not work in a process forked from one that uses them, so every method raises
+    a `UserError` there.
 
     Attributes:
-        trained: The network with everything that belongs to it.
+        network: What is known of the network.
+        engine: What computes its logits.
         classes: The names of the classes, in the order of the probabilities.
         finder: The finder of faces.
     """
 
     def __init__(
         self,
-        trained: TrainedModel,
+        network: NetworkFacts,
         *,
+        engine: "OnnxEngine | JaxEngine | None" = None,
         face_threshold: float | None = None,
         min_face: float | None = None,
     ):
-        """Takes a network and the options of the search for faces, see `load`."""
-        config = trained.config
-        self.trained = trained
-        self.classes = trained.classes
+        """Takes a network and the options of the search for faces, see `load`.
+
+        Args:
+            network: A `TrainedModel`, or beside an engine any `NetworkFacts`.
+            engine: What computes the network's logits; None makes the engine of JAX.
+            face_threshold: See `load`.
+            min_face: See `load`.
+        """
+        if engine is None:
+            from faceemo.inference.engine.jax_engine import JaxEngine
+
+            engine = JaxEngine(network.load_trained())
+        config = network.config
+        self.network, self.engine = network, engine
+        self.classes = network.classes
         self._options = {"face_threshold": face_threshold, "min_face": min_face}
         self.finder = FaceFinder(
-            trained.image_format,
+            network.image_format,
             config.face_threshold,
             exact=config.exact_screening,
             other_threshold=face_threshold,
@@ -63,8 +76,18 @@ class Predictor:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the network and the options; programs are compiled anew."""
-        return functools.partial(Predictor, **self._options), (self.trained,)
+        """Pickles the network, its engine and the options; programs are compiled anew."""
+        options = self._options | {"engine": self.engine}
+        return functools.partial(Predictor, **options), (self.network,)
+
+    @functools.cached_property
+    def trained(self) -> "TrainedModel":
+        """The network with its arrays, which explanations need; they may be read only now.
+
+        Raises:
+            UserError: If it has changed on the disk meanwhile.
+        """
+        return self.network.load_trained()
 
     def predict(self, images: Any, *, crops: bool = False) -> list[Prediction]:
         """Finds the faces in images and predicts their emotions.
@@ -182,7 +205,7 @@ class Predictor:
         Raises:
             UserError: If crops in colour are given to a network that sees grey, or the reverse.
         """
-        form = self.trained.image_format
+        form = self.network.image_format
         if crops.ndim != 1 + len(form.shape):
             raise UserError(
                 expected=f"crops of {form}, [N, {', '.join(map(str, form.shape))}]",
@@ -191,28 +214,9 @@ class Predictor:
             )
         forks.refuse_forked_process()
         batches = range(0, len(crops), MAX_BATCH)
-        logits = [self._logits(crops[start : start + MAX_BATCH]) for start in batches]
+        logits = [self.engine.logits(crops[start : start + MAX_BATCH]) for start in batches]
         none = np.zeros((0, len(self.classes)), np.float32)
-        uncalibrated = softmax(np.concatenate([none, *logits]))
-        return apply_temperature(uncalibrated, self.trained.temperature)
-
-    def _logits(self, crops: np.ndarray) -> np.ndarray:
-        step, variables = self._on_device
-        padded = pad_rows(crops, padded_size(len(crops)) - len(crops), 0)
-        logits = step(variables["params"], variables["batch_stats"], padded)
-        return np.asarray(logits)[: len(crops)]
-
-    # Made when first needed, because unpickling must not hang either, see `forks`.
-    @functools.cached_property
-    def _on_device(self) -> tuple[Callable[..., jax.Array], dict[str, Any]]:
-        """The compiled step and the variables."""
-        step = make_eval_step(self.trained.model, self.trained.preprocessing)
-        return jax.jit(step), jax.device_put(self.trained.variables)
-
-
-def padded_size(count: int) -> int:
-    """Returns the number of rows to which a batch of 1 to `MAX_BATCH` faces is padded."""
-    return 1 << (count - 1).bit_length()
+        return calibrate(np.concatenate([none, *logits]), self.network.temperature)
 
 
 def load(
@@ -221,6 +225,7 @@ def load(
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
+    engine: str = AUTO,
 ) -> Predictor:
     """Loads a predictor with everything that it needs from a run or a stored network.
 
@@ -235,14 +240,15 @@ def load(
             read halved, see `decode`), and keeps smaller ones that are found all the same.
         classes: Some of the network's classes, to which its predictions are restricted: the
             probabilities of the others are left out, and the rest add up to 1. None keeps all.
+        engine: What runs the network: 'jax', 'onnx' (onnxruntime), or 'auto', which takes
+            onnxruntime where it is installed and gives the same probabilities, see
+            `faceemo.inference.engine.choose`.
 
     Raises:
         UserError: If there is no trained network, or it is damaged; if an option is out of range;
-            if the network has no such class; if this process was forked from one that uses JAX.
+            if the network has no such class; if this process was forked from one that uses JAX or
+            onnxruntime; if onnxruntime is demanded and cannot run the network.
     """
     forks.refuse_forked_process()
-    compile_cache.enable()
-    trained = trained_model.read(Path(path))
-    if classes is not None:
-        trained = keep_classes(trained, classes)
-    return Predictor(trained, face_threshold=face_threshold, min_face=min_face)
+    network, chosen = choose(Path(path), engine, classes)
+    return Predictor(network, engine=chosen, face_threshold=face_threshold, min_face=min_face)

@@ -36,13 +36,13 @@ def choose_faces(
     Raises:
         UserError: If no image can be read, or there are too few to calibrate on.
     """
-    form = predictor.trained.image_format
+    form = predictor.network.image_format
     if calibrated is None:
         none = np.zeros((0, *form.shape), np.uint8)
         if inputs:
             return _load_faces(predictor, inputs, _COMPARED_FACES), none, "faces"
         return draw_faces(_COMPARED_FACES, form), none, "drawn faces"
-    config = predictor.trained.config
+    config = predictor.network.config
     folder = data.dataset_root(config) / _TRAINING_IMAGES
     if not inputs and not folder.is_dir():
         raise UserError(

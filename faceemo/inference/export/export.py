@@ -13,16 +13,10 @@ from faceemo.errors import UserError
 from faceemo.inference.export import onnx_precision, sidecar
 from faceemo.inference.export.comparison_faces import choose_faces
 from faceemo.inference.export.file_formats import FORMATS, in_float32
+from faceemo.inference.export.parity import TOLERANCES, measure_difference
 from faceemo.inference.predictor import Predictor
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
 from faceemo.train.programs import compile_cache
-
-# Largest difference of a probability from the network's, by the precision of the file. In float32
-# two runtimes add in different orders. `builtin-four` differs in float16 by 0.003 on
-# drawn faces, `builtin` by 0.01; in int8 `builtin-four` differs by 0.03 on 32 faces and by 0.15 on
-# 4,881.
-TOLERANCES = {onnx_precision.FLOAT32: 1e-4, "float16": 0.03, "int8": 0.15}
-_SINGLE_FACES = 3  # faces that the file and the network are compared on one at a time
 
 
 def export(
@@ -111,12 +105,7 @@ def _compare(
         UserError: If it exceeds that of `TOLERANCES`.
     """
     tolerance = TOLERANCES[precision]
-    probabilities = predictor.probabilities(faces)
-    expected = [probabilities, *(row[None] for row in probabilities[:_SINGLE_FACES])]
-    found = [run_file(faces), *(run_file(one[None]) for one in faces[:_SINGLE_FACES])]
-    difference = 1.0
-    if all(one.shape == other.shape for one, other in zip(found, expected, strict=True)):
-        difference = float(np.abs(np.concatenate(found) - np.concatenate(expected)).max())
+    difference = measure_difference(run_file, faces, predictor.probabilities(faces))
     if not difference <= tolerance:  # so that NaN is refused too
         raise UserError(
             expected=f"{form} probabilities within {tolerance:g} of the network's on {len(faces)} "

@@ -29,7 +29,7 @@ def write(trained: TrainedModel, path: Path, *, logits: bool = False) -> None:
     Args:
         trained: The network.
         path: The file.
-        logits: Whether the output is `logits` instead, before the temperature.
+        logits: Whether the output is the logits, before temperature and softmax.
 
     Raises:
         LookupError: If no graph is known for its backbone.

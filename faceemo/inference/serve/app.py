@@ -68,7 +68,12 @@ def make_app(
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
     info = make_model_info(
-        predictor.trained, limits, summary or {}, source, predictor.finder.threshold
+        predictor.network,
+        limits,
+        summary or {},
+        source,
+        predictor.finder.threshold,
+        str(predictor.engine),
     )
     active = _ActiveRequests()
 

@@ -9,9 +9,10 @@ from PIL import Image
 
 from faceemo.analysis.saliency import gradcam
 from faceemo.analysis.theme import template
+from faceemo.inference.engine.batches import MAX_BATCH, padded_size
 from faceemo.inference.explain import compute_alpha
 from faceemo.inference.faces import Face
-from faceemo.inference.predictor import MAX_BATCH, Predictor, padded_size
+from faceemo.inference.predictor import Predictor
 
 MAX_HEATMAPS = MAX_BATCH  # per image: as many as fit into one batch
 _SIDE = 96  # pixels; a map has only a few values a side, and browsers enlarge it smoothly
@@ -26,10 +27,10 @@ def make_render_heatmaps(
     PNGs, which are transparent where there is no evidence for the class. Batches are padded as the
     predictor's.
     """
-    trained = predictor.trained
 
     @functools.cache
     def get_heat(size: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        trained = predictor.trained  # which the engine of predictions may do without
         return gradcam.make_heat(
             trained.model, trained.preprocessing, trained.variables, batch=size
         )

@@ -12,33 +12,36 @@ from faceemo.inference.serve.decode_upload import FORMAT_NAMES
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.schemas import ModelInfo, UploadLimits, ValidationScore
 from faceemo.train.checkpoint import image_terms
+from faceemo.train.checkpoint.model_file import resolve_builtin
+from faceemo.train.checkpoint.network_facts import NetworkFacts
 from faceemo.train.checkpoint.provenance import find_other_images
-from faceemo.train.checkpoint.trained_model import TrainedModel, resolve_builtin
 
 
 def make_model_info(
-    trained: TrainedModel,
+    network: NetworkFacts,
     limits: Limits,
     summary: Mapping[str, Any],
     source: str | None,
     face_threshold: float,
+    engine: str,
 ) -> ModelInfo:
     """Collects the facts.
 
     Args:
-        trained: The network.
+        network: The network.
         limits: Limits on uploaded images.
         summary: Results of the run, see `read_summary`.
         source: Source of the training images, see `read_source`.
         face_threshold: Confidence above which a detection is a face.
+        engine: What runs the network.
     """
-    config = trained.config
+    config = network.config
     images = (
         "drawn faces" if config.dataset == "sample" else source or "images supplied by its user"
     )
     others = [
         terms or "images whose source is not recorded"
-        for terms in find_other_images(trained.recipe).values()
+        for terms in find_other_images(network.recipe).values()
     ]
     score = None
     if "val_accuracy_interval" in summary:
@@ -49,16 +52,17 @@ def make_model_info(
         )
     return ModelInfo(
         name=f"{config.arch}:{config.variant}",
-        classes=list(trained.classes),
+        classes=list(network.classes),
         image_size=config.image_size,
         native_size=config.native_size,
         channels=config.channels,
         trained_on="; before that, or through teachers, on: ".join([images, *others]),
-        temperature=trained.temperature,
+        temperature=network.temperature,
         unsure_below=UNSURE_BELOW,
         face_threshold=face_threshold,
         validation=score,
         limits=UploadLimits(bytes=limits.max_bytes, pixels=limits.max_pixels, formats=FORMAT_NAMES),
+        engine=engine,
         version=faceemo.__version__,
     )
 

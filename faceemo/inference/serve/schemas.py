@@ -131,6 +131,9 @@ class ModelInfo(BaseModel):
         description="Validation results; null if none are stored with the network."
     )
     limits: UploadLimits = Field(description="Limits on the images that it accepts.")
+    engine: str = Field(
+        description="What runs the network for predictions; heatmaps are computed by JAX."
+    )
     version: str = Field(description="Version of faceemo.")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from faceemo.data.measure.decode import MAX_PIXELS
 from faceemo.errors import UserError
+from faceemo.inference.engine.names import AUTO
 
 if TYPE_CHECKING:
     import uvicorn
@@ -36,6 +37,7 @@ def serve(
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
+    engine: str = AUTO,
 ) -> None:
     """Serves a trained network; returns after Ctrl-C.
 
@@ -51,6 +53,7 @@ def serve(
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
+        engine: What runs the network, see `predictor.load`.
 
     Raises:
         UserError: If the run cannot be read, or the address cannot be used.
@@ -78,7 +81,7 @@ def serve(
         )
         print(f"faceemo: loading {run} ...", file=sys.stderr)
         loaded = predictor.load(
-            run, face_threshold=face_threshold, min_face=min_face, classes=classes
+            run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
         )
         worker = Worker(loaded, limits)
         worker.warm_up()

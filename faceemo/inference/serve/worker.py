@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from faceemo.analysis.theme import template
+from faceemo.inference.engine.names import JAX
 from faceemo.inference.faces import Face
 from faceemo.inference.images import LoadedImage
 from faceemo.inference.prediction import Prediction
@@ -99,11 +100,13 @@ class Worker:
         Raises:
             UserError: If the face detector is not available.
         """
+        # JAX, which heatmaps need, is loaded and compiles them later if predictions do without it.
+        later = self._predictor.engine.name != JAX
         face, *_, group, _ = (example.png for example in examples.make_examples())
         # Small images have a face detector of their own.
         small = template.encode_png(Image.open(io.BytesIO(face)).resize((32, 32)))
         jobs = [
-            _Job(content, crops, True, Future(), time.monotonic())
+            _Job(content, crops, not later, Future(), time.monotonic())
             for content, crops in ((face, True), (small, False), (group, False))
         ]
         for job in jobs:
@@ -111,6 +114,8 @@ class Worker:
             job.future.result()
         sizes = [1 << power for power in range(1, MAX_BATCH.bit_length())]
         self._uncompiled = [(size, heat) for heat in (False, True) for size in sizes]
+        if later:
+            self._uncompiled = [(size, True) for size in (1, *sizes)]
 
     def start(self) -> None:
         """Starts the thread unless it is running."""
@@ -139,7 +144,7 @@ class Worker:
             self._process(self._take_waiting(job))
 
     def _compile(self, size: int, heat: bool) -> None:
-        crops = np.zeros((size, *self._predictor.trained.image_format.shape), np.uint8)
+        crops = np.zeros((size, *self._predictor.network.image_format.shape), np.uint8)
         try:
             if heat:
                 self._render_heatmaps(crops, self._predictor.classes[:1] * size)

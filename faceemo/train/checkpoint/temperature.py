@@ -4,12 +4,22 @@
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from faceemo.errors import UserError
 
 CALIBRATION = "calibration.json"
+
+
+def warn_uncalibrated(workdir: Path) -> None:
+    """Warns on the terminal that a run has no temperature for its best weights."""
+    print(
+        f"warning: {workdir} has no temperature for its best weights, so probabilities are "
+        f"not calibrated; faceemo evaluate {workdir} fits one",
+        file=sys.stderr,
+    )
 
 
 def read_calibration(workdir: Path, best_epoch: int) -> dict[str, Any] | None:

@@ -8,19 +8,15 @@ it without faceemo.
 """
 
 import dataclasses
-import functools
-import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax import traverse_util
-from ml_collections import ConfigDict
 
 from faceemo import models
 from faceemo.assets import builtin
-from faceemo.config import ImageFormat, complete
 from faceemo.errors import UserError, suggest_path
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights import npz
@@ -29,7 +25,8 @@ from faceemo.train import run_log
 from faceemo.train.checkpoint import run_folders
 from faceemo.train.checkpoint.digest import digest_items, find_differences, make_seal, named_leaves
 from faceemo.train.checkpoint.model_file import NAME, resolve_builtin, stored_file
-from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration
+from faceemo.train.checkpoint.network_facts import NetworkFacts, read_config
+from faceemo.train.checkpoint.temperature import CALIBRATION, read_calibration, warn_uncalibrated
 
 BUILTIN = builtin.NAME
 _KIND = "a trained network of faceemo"
@@ -39,7 +36,7 @@ _TREES = ("params", "batch_stats")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(NetworkFacts):
     """A trained network at the best epoch of its run.
 
     Attributes:
@@ -63,7 +60,7 @@ class TrainedModel:
         cls, recipe: dict[str, Any], variables: dict[str, Any], temperature: float, best_epoch: int
     ) -> "TrainedModel":
         """Builds the network that a recipe describes; see the class for the arguments."""
-        model = models.build(_config(recipe), len(recipe["classes"]))
+        model = models.build(read_config(recipe), len(recipe["classes"]))
         return cls(model, variables, recipe, temperature, best_epoch)
 
     @classmethod
@@ -93,11 +90,7 @@ class TrainedModel:
                 fix=f"run faceemo evaluate {workdir}, which fits it",
             )
         if calibration is None:
-            print(
-                f"warning: {workdir} has no temperature for its best weights, so probabilities are "
-                f"not calibrated; faceemo evaluate {workdir} fits one",
-                file=sys.stderr,
-            )
+            warn_uncalibrated(workdir)
         leaves: dict[str, Any] = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
         temperature = calibration["temperature"] if calibration else 1.0
         return cls.from_recipe(recipe, leaves, temperature, len(history))
@@ -178,25 +171,9 @@ class TrainedModel:
         about = facts | {_DIGEST: make_seal(digest_items(trees, {"about": facts}))}
         npz.pack(path, about, named_leaves(trees))
 
-    @functools.cached_property
-    def config(self) -> ConfigDict:
-        """The run's configuration; fields that are newer than the run have their defaults."""
-        return _config(self.recipe)
-
-    @property
-    def image_format(self) -> ImageFormat:
-        """The format of the images that it takes."""
-        return ImageFormat.from_config(self.config)
-
-    @property
-    def arch(self) -> str:
-        """The backbone's name, one of `config.ARCHS`."""
-        return self.recipe["config"]["arch"]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the logits."""
-        return tuple(self.recipe["classes"])
+    def load_trained(self) -> "TrainedModel":
+        """Returns this network."""
+        return self
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -245,11 +222,6 @@ def _is_run(folder: Path) -> bool:
     from faceemo.train.checkpoint.stored_recipe import find_recipe
 
     return find_recipe(folder) is not None
-
-
-def _config(recipe: dict[str, Any]) -> ConfigDict:
-    """Returns a recipe's configuration, completed with the fields that it lacks."""
-    return ConfigDict(complete(recipe["config"]))
 
 
 def _leaf_shapes(model: models.Model) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """No exported program calls oneDNN, which only this machine's jaxlib has.
 
-ONNX files are not made from programs; test_onnx_graph.py looks at their operators.
+ONNX files are not made from programs; tests/inference/test_engine.py looks at their operators.
 """
 
 import types

@@ -145,6 +145,7 @@ def test_the_model_is_described(predictor):
     assert body["classes"] == list(predictor.classes)
     assert body["validation"]["interval"] == [0.5, 0.7]
     assert body["temperature"] == predictor.trained.temperature
+    assert body["engine"].startswith("JAX ")
     assert "60%" in page
     assert "50 to 70%" in page
     assert "are calibrated" in page
@@ -173,7 +174,7 @@ def test_the_source_of_the_images_behind_the_initial_weights_is_stated(predictor
     recipe = predictor.trained.recipe | {"weights": weights}
     for terms, expected in ((image_terms.collect([weights]), "FER2013"), ({}, "images whose")):
         trained = dataclasses.replace(predictor.trained, recipe=recipe | {"image_terms": terms})
-        info = make_model_info(trained, Limits(), {}, "my faces", 0.5)
+        info = make_model_info(trained, Limits(), {}, "my faces", 0.5, "JAX")
         said = f"my faces; before that, or through teachers, on: {expected}"
         assert info.trained_on.startswith(said)
 
