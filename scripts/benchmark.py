@@ -18,8 +18,8 @@ from faceemo import errors
 from faceemo.commands.parser import Parser
 
 KINDS = (
-    *("models", "data", "scaling", "train", "infer", "first", "serve", "labels", "device"),
-    "exports",
+    *("models", "data", "scaling", "train", "infer", "files", "first", "serve", "labels"),
+    *("device", "exports"),
 )
 
 

@@ -1,7 +1,8 @@
 """Size of a new installation, and time of a new process until its first answer.
 
-Each round starts two processes with an empty cache of compiled programs, and then again with what
-they compiled: `import faceemo` with a prediction on one image, and the command `faceemo predict`.
+Each round starts two processes with an empty cache of compiled programs and ONNX files, and then
+again with what they left there: `import faceemo` with a prediction on one image, and the command
+`faceemo predict`.
 The face detector's files come from the user's cache, into which they are fetched first.
 
 --install measures the size: it installs this checkout into a new virtual environment, as a user

