@@ -50,6 +50,8 @@ TRAIN = [
     # confident learning; before 2.9 its licence was the AGPL
     "cleanlab>=2.9",
     "clu",
+    # which reads sets of images larger than memory
+    "grain>=0.2.18",
     "h5py",
     "ImageHash",
     "scikit-learn",

@@ -48,7 +48,7 @@ EXTRAS = {
     "train": Extra(
         "training",
         (
-            *("array_record", "cleanlab", "clu", "h5py", "imagehash", "sklearn"),
+            *("array_record", "cleanlab", "clu", "grain", "h5py", "imagehash", "sklearn"),
             *("tensorboard", "tensorflow_datasets"),
         ),
         "in a checkout of faceemo, pip install '.[train]'",

@@ -14,6 +14,7 @@ from faceemo.analysis.statistics import (
     wilson_interval,
 )
 from faceemo.config import CLASSES
+from faceemo.data.disk.stored_images import Images
 from faceemo.data.votes.arrays import Votes
 from faceemo.errors import UserError
 
@@ -29,7 +30,8 @@ class Predictions:
         probabilities: Probabilities float32 [N, C] of `classes`; each row sums to 1.
         labels: True classes, int32 [N], 0 to C - 1.
         paths: N names of the images, in the same order.
-        images: The images as stored, uint8 [N, S, S] in grey or [N, S, S, 3] in colour.
+        images: The images as stored, uint8 [N, S, S] in grey or [N, S, S, 3] in colour, in memory
+            or on disk.
         classes: C names.
         names: N names by which people know the images, in the same order: the paths in their own
             source. Default: `paths`.
@@ -43,7 +45,7 @@ class Predictions:
     probabilities: np.ndarray
     labels: np.ndarray
     paths: tuple[str, ...]
-    images: np.ndarray
+    images: Images
     classes: tuple[str, ...] = CLASSES
     names: tuple[str, ...] = ()
     votes: Votes | None = None

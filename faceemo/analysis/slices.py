@@ -11,6 +11,7 @@ import numpy as np
 from faceemo.analysis import predictions_csv
 from faceemo.analysis.predictions import Predictions
 from faceemo.analysis.predictions_csv import Score
+from faceemo.data.disk.stored_images import Images, chunks
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.groups import KINDS, Twins
 from faceemo.data.ledger.ledger import Row
@@ -65,7 +66,7 @@ def make_groupings(
     """
     known = {row.path: row for row in rows}
     records = [known.get(path) for path in predictions.paths]
-    pixels = to_grey_levels(predictions.images).reshape(len(records), -1)
+    brightness, contrast = _measure_pixels(predictions.images)
     faces = [row.face_confidence if row else None for row in records]
     leaked = find_leaked(rows, rules, split)
     result = [
@@ -81,11 +82,9 @@ def make_groupings(
         ),
         *_group_by_twins(records, leaked, split),
         _make_quarters(
-            "brightness", "Mean grey level, 0 (black) to 255 (white).", pixels.mean(axis=1), ".0f"
+            "brightness", "Mean grey level, 0 (black) to 255 (white).", brightness, ".0f"
         ),
-        _make_quarters(
-            "contrast", "Standard deviation of the grey levels.", pixels.std(axis=1), ".0f"
-        ),
+        _make_quarters("contrast", "Standard deviation of the grey levels.", contrast, ".0f"),
         _make_quarters(
             "face confidence",
             "Confidence of the face detector, 0 to 1.",
@@ -104,6 +103,16 @@ def make_groupings(
         about = "A column of the user's file of groups."
         result.append(_make_grouping(name, about, names, sorted(set(names) - {UNKNOWN})))
     return [grouping for grouping in result if set(grouping.names) != {UNKNOWN}]
+
+
+def _measure_pixels(images: Images) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of the grey levels of each image, float64 [N] each."""
+    found = []
+    for some in chunks(images):
+        pixels = to_grey_levels(some).reshape(len(some), -1)
+        found.append((pixels.mean(axis=1), pixels.std(axis=1)))
+    means, deviations = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return means, deviations
 
 
 def _group_by_twins(

@@ -18,7 +18,7 @@ SPLITS = ("train", "validation", "test")
 # A run may be resumed with another value of these; of `epochs` too, unless a schedule ends with it.
 MAY_DIFFER = {
     *("data_dir", "source", "votes", "patience", "patience_metric"),
-    *("checkpoint_every_steps", "cache_features"),
+    *("checkpoint_every_steps", "cache_features", "memory_share", "data_workers"),
 }
 
 

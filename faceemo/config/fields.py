@@ -226,6 +226,19 @@ FIELDS: dict[str, Field] = {
         "in every epoch.",
         "auto",
     ),
+    "memory_share": Field(
+        RUNNING,
+        "Share of the machine's memory up to which all images are kept decoded in memory; more are "
+        "read from disk as they are needed, which gives the same results; 0 always reads from "
+        "disk.",
+        0.5,
+    ),
+    "data_workers": Field(
+        RUNNING,
+        "Processes that read and decode training images which are not in memory; 0 does it in "
+        "threads.",
+        0,
+    ),
     "schedule": Field(
         TRAINING,
         "Learning rate after warm-up: 'constant', or 'cosine' (to zero at the last of the epochs).",

@@ -161,6 +161,8 @@ RULES: dict[str, Rule] = {
     "steps_per_epoch": _COUNT,
     "checkpoint_every_steps": _COUNT,
     "cache_features": _one_of("auto", "off"),
+    "memory_share": Rule("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "data_workers": Rule("0 to 64", lambda value: 0 <= value <= 64),
     "schedule": _one_of("constant", "cosine"),
     "warmup_epochs": _AMOUNT,
     "layer_decay": _FACTOR,

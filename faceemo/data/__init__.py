@@ -73,7 +73,8 @@ def load(
         classes: The classes in another order than the configured one.
 
     Returns:
-        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path.
+        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. Their
+        images are in memory, or on disk if they would take more than `memory_for_images`.
 
     Raises:
         UserError: If there is no data, or it cannot be used.
@@ -92,4 +93,11 @@ def load(
     rules = Rules.from_config(config)
     prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
     form = form or auto_format.find(config, root)[0]
-    return builder.load(root, form, classes or selection.classes)
+    return builder.load(root, form, classes or selection.classes, memory_for_images(config))
+
+
+def memory_for_images(config: ConfigDict) -> float:
+    """Returns the bytes of memory that the configured images may take once they are decoded."""
+    from faceemo.data.disk import memory
+
+    return config.memory_share * memory.total_bytes()

@@ -1,4 +1,4 @@
-"""Builds a TensorFlow dataset (array_record) of unique_images and decodes it into memory.
+"""Builds a TensorFlow dataset (array_record) of unique_images, and loads the splits in it.
 
 Importing this module imports TFDS, which takes a second; callers import it in functions.
 """
@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.config.field_words import spell
 from faceemo.config.image_format import ImageFormat
+from faceemo.data.disk import whole_split
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.ledger import ledger, losses
 from faceemo.data.measure.decode import read_image
 from faceemo.data.pipeline import Split
@@ -105,7 +108,12 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
         return [path for path in self._paths if path.startswith(f"{split}/")]
 
 
-def load(root: Path, form: ImageFormat, classes: Sequence[str] = CLASSES) -> dict[str, Split]:
+def load(
+    root: Path,
+    form: ImageFormat,
+    classes: Sequence[str] = CLASSES,
+    memory: float = float("inf"),
+) -> dict[str, Split]:
     """Loads the images of root/unique_images by way of a TensorFlow dataset in root/tfds.
 
     The dataset is built if there is none of exactly these files and this format; datasets of other
@@ -115,10 +123,12 @@ def load(root: Path, form: ImageFormat, classes: Sequence[str] = CLASSES) -> dic
         root: The dataset's folder, after `faceemo.data.prepare.prepare`.
         form: Format of the decoded images.
         classes: Class names in the order of the labels.
+        memory: Bytes that the decoded images of all splits may take. If they would take more, they
+            stay on disk (`StoredImages`).
 
     Returns:
-        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. A
-        grey image of 48x48 pixels takes 2.3 kB, one of 100x100 pixels in colour 30 kB.
+        The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. In
+        memory, a grey image of 48x48 pixels takes 2.3 kB, one of 100x100 pixels in colour 30 kB.
 
     Raises:
         UserError: If the folder is missing, has no validation images, does not consist of splits
@@ -170,7 +180,9 @@ def load(root: Path, form: ImageFormat, classes: Sequence[str] = CLASSES) -> dic
                 )
             print(f"dataset: {len(hashes):,} images built -> {builder.data_dir}")
         voted = {row.path: row for row in _read_rows(root) if row.votes is not None}
-        return {split: _decode(builder, split, voted) for split in SPLITS}
+        stays = len(hashes) * math.prod(form.shape) > memory
+        splits = {split: _open_split(builder, split, voted, stays) for split in SPLITS}
+        return whole_split.place(splits, memory)
 
 
 def _check_train(root: Path, paths: Collection[str], classes: Sequence[str]) -> None:
@@ -203,18 +215,27 @@ def _remove_stale(folder: Path, digest: str) -> None:
             shutil.rmtree(other)
 
 
-def _decode(builder: FaceEmotions, split: str, voted: Mapping[str, ledger.Row]) -> Split:
-    """Decodes all images of a split, and adds the votes on them if there are any at all."""
-    # TFDS has no split without images.
-    paths = builder.list_paths(split)
-    examples = builder.as_data_source(split) if split in builder.info.splits else ()
-    images = np.empty((len(examples), *builder.form.shape), np.uint8)
-    labels = np.empty(len(examples), np.int32)
-    for row, (example, path) in enumerate(zip(examples, paths, strict=True)):
-        if example["path"].decode() != escape_name(path):
-            raise AssertionError(f"example {row} of {split} is not {escape_name(path)}")
-        images[row] = example["image"].reshape(builder.form.shape)
-        labels[row] = example["label"]
+def _open_split(
+    builder: FaceEmotions, name: str, voted: Mapping[str, ledger.Row], stays: bool
+) -> Split:
+    """Returns a split with its images on disk, and with the votes on them if there are any at all.
+
+    Args:
+        builder: The dataset, which is built.
+        name: Name of the split.
+        voted: The rows of the ledger with votes, by path.
+        stays: Whether the images will stay there, for which they are surveyed.
+    """
+    paths = builder.list_paths(name)
+    labels = np.array([builder.classes.index(path.split("/")[1]) for path in paths], np.int32)
+    info: Any = builder.info.splits.get(name)  # TFDS has no split without images
+    files = zip(info.filepaths, info.shard_lengths, strict=True) if info else ()
+    images = StoredImages(
+        tuple((str(path), count) for path, count in files), (len(paths), *builder.form.shape)
+    )
+    if stays:
+        record = Path(builder.data_dir).parents[1] / f"{name}.json"
+        images = whole_split.survey(images, labels, paths, record)
     votes = None
     if voted:
         rows = [voted.get(path) for path in paths]

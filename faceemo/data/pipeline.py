@@ -1,21 +1,25 @@
-"""Batches of images in memory: their order, their padding, and resuming inside an epoch."""
+"""Batches of images: their order, their padding, and resuming inside an epoch."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from faceemo.config import CLASSES
+from faceemo.data.disk import ahead
+from faceemo.data.disk.stored_images import Images, take
 from faceemo.data.votes.arrays import Votes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """One decoded split of a dataset.
+    """One split of a dataset.
 
     Attributes:
-        images: Grey images, uint8 [N, S, S], or colour ones, uint8 [N, S, S, 3] (RGB).
+        images: Grey images, uint8 [N, S, S], or colour ones, uint8 [N, S, S, 3] (RGB), in memory or
+            on disk.
         labels: Positions in `classes`, int32 [N].
         paths: Paths of the N files, relative to the folder of unique images.
         classes: Names of the C classes.
@@ -24,7 +28,7 @@ class Split:
             label (see `faceemo.data.votes.targets`); None if the labels are the targets.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     paths: tuple[str, ...]
     classes: tuple[str, ...] = CLASSES
@@ -88,6 +92,74 @@ def epoch_order(n: int, seed: int | None, epoch: int) -> np.ndarray:
     return np.argsort(bits, kind="stable").astype(np.int32)
 
 
+class Part(NamedTuple):
+    """The rows of every batch that one process reads, those of its own devices.
+
+    Attributes:
+        rows: Rows of a whole batch, which is padded to that number.
+        start: The first of the process's rows.
+        stop: The first row after them.
+    """
+
+    rows: int
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows(Sequence[np.ndarray]):
+    """The positions in a split of the images of each batch, a pure function of the fields.
+
+    Item k is int32 [B] for the k-th batch from `start` of `epoch` on, with -1 for padding. The
+    object takes no memory for items and can be sent to other processes.
+
+    Attributes:
+        n: Number of images.
+        batch_size: Images per batch.
+        seed: Seed of the order (see `epoch_order`); None keeps the order of the split.
+        epoch: The first epoch's number, from 0.
+        epochs: Number of epochs.
+        steps: Largest number of batches of an epoch; 0 does not limit it.
+        start: Number of batches of the first epoch that are skipped. The others do not change, so
+            that an interrupted epoch resumes exactly.
+        part: The rows of each batch that are wanted, or None for all.
+    """
+
+    n: int
+    batch_size: int
+    seed: int | None = None
+    epoch: int = 0
+    epochs: int = 1
+    steps: int = 0
+    start: int = 0
+    part: Part | None = None
+
+    def __len__(self) -> int:
+        return max(0, self.epochs * self._steps - self.start)
+
+    @property
+    def _steps(self) -> int:
+        return steps_per_epoch(self.n, self.batch_size, self.steps)
+
+    def locate(self, place: int) -> tuple[int, int]:
+        """Returns the epoch of an item, and the number of its batch in that epoch, from 0."""
+        place = range(len(self))[place]
+        epoch, step = divmod(self.start + place, self._steps)
+        return self.epoch + epoch, step
+
+    def __getitem__(self, place: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Returns the positions of the images of a batch."""
+        epoch, step = self.locate(place)
+        order = _epoch_order(self.n, self.seed, epoch)
+        index = order[step * self.batch_size : (step + 1) * self.batch_size]
+        part = self.part or Part(self.batch_size, 0, self.batch_size)
+        return pad_rows(index, part.rows - len(index), -1)[part.start : part.stop]
+
+
+# Consecutive batches need the same order; those that are read ahead may be of the next epoch.
+_epoch_order = functools.lru_cache(maxsize=4)(epoch_order)
+
+
 def epoch_batches(
     split: Split,
     batch_size: int,
@@ -96,29 +168,32 @@ def epoch_batches(
     epoch: int = 0,
     steps: int = 0,
     start: int = 0,
+    part: Part | None = None,
 ) -> Iterator[Batch]:
     """Yields the batches of one epoch: every image once, the last batch padded to full size.
 
-    Args:
-        split: The split whose images are batched.
-        batch_size: Images per batch.
-        seed: Seed of the order (see `epoch_order`); None keeps the order of the split.
-        epoch: The epoch's number, from 0.
-        steps: Largest number of batches of the epoch; 0 does not limit it.
-        start: Number of batches that are skipped. The others do not change, so that an interrupted
-            epoch resumes exactly.
+    The arguments are the split whose images are batched, and the fields of `Rows`.
     """
-    order = epoch_order(len(split), seed, epoch)
-    for step in range(start, steps_per_epoch(len(split), batch_size, steps)):
-        index = order[step * batch_size : (step + 1) * batch_size]
-        padding = batch_size - len(index)
-        yield Batch(
-            images=pad_rows(split.images[index], padding, 0),
-            labels=pad_rows(split.labels[index], padding, 0),
-            mask=pad_rows(np.ones(len(index), np.float32), padding, 0),
-            index=pad_rows(index, padding, -1),
-            targets=None if split.targets is None else pad_rows(split.targets[index], padding, 0),
-        )
+    rows = Rows(len(split), batch_size, seed, epoch, 1, steps, start, part)
+    for index, images in zip(rows, ahead.read(split.images, rows), strict=True):
+        yield make_batch(split, index, images)
+
+
+def make_batch(split: Split, index: np.ndarray, images: np.ndarray) -> Batch:
+    """Makes a batch of images with what belongs to them.
+
+    Args:
+        split: Where they come from.
+        index: Their positions, int32 [B], -1 for padding.
+        images: The images, uint8 [B, S, S] or [B, S, S, 3], zeros for padding.
+    """
+    return Batch(
+        images=images,
+        labels=take(split.labels, index),
+        mask=(index >= 0).astype(np.float32),
+        index=index,
+        targets=None if split.targets is None else take(split.targets, index),
+    )
 
 
 def pad_rows(array: np.ndarray, padding: int, value: int) -> np.ndarray:

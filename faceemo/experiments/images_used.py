@@ -3,6 +3,7 @@
 import collections
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -11,6 +12,8 @@ from faceemo.analysis.statistics import wilson_interval
 from faceemo.config import complete
 from faceemo.config.field_words import spell
 from faceemo.config.image_format import AUTO, GREY, RGB, ImageFormat
+from faceemo.data.disk import memory
+from faceemo.data.disk.stored_images import Images, StoredImages
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.measure.colour import count_colourless
@@ -83,7 +86,7 @@ def describe_other_channels(
     """
     if form.in_colour:
         total = sum(map(len, splits.values()))
-        grey = sum(count_colourless(split.images) for split in splits.values())
+        grey = sum(_count_colourless(split.images) for split in splits.values())
         return (
             f"{grey:,} of {total:,} images have no colour, so that their three channels are equal"
             if grey
@@ -95,6 +98,39 @@ def describe_other_channels(
         if colour
         else ""
     )
+
+
+def describe_place(config: ConfigDict, splits: Mapping[str, Split]) -> str:
+    """Describes in one line whether a run's images are in memory or on disk, with the sizes.
+
+    Args:
+        config: The run's configuration.
+        splits: The images.
+    """
+    need = format_size(sum(split.images.nbytes for split in splits.values()))
+    total = format_size(memory.total_bytes())
+    share = spell("memory_share", config.memory_share)
+    stored = [one.images for one in splits.values() if isinstance(one.images, StoredImages)]
+    files = [Path(path) for images in stored for path, _ in images.files]
+    if not files:
+        return (
+            f"memory      holds all images: {need} of {total} ({share} is the most that they take)"
+        )
+    readers = f"{config.data_workers} workers" if config.data_workers else "threads"
+    size = format_size(sum(file.stat().st_size for file in files))
+    return (
+        f"memory      does not hold the images, {need} of {total}, which is more than {share}: "
+        f"{readers} read them from {files[0].parent} ({size})"
+    )
+
+
+def format_size(size: float) -> str:
+    """Formats a number of bytes: '43.2 MB', '11.3 GB'."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _count_colourless(images: Images) -> int:
+    return images.colourless if isinstance(images, StoredImages) else count_colourless(images)
 
 
 def describe_origin(recipe: Mapping[str, Any]) -> list[str]:

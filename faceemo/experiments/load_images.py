@@ -10,6 +10,7 @@ from faceemo.config.image_format import ImageFormat, list_automatic
 from faceemo.data import auto_format
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare.record import Record
+from faceemo.experiments import images_used
 from faceemo.train import parallel, run_log
 
 
@@ -61,4 +62,6 @@ def load(config: ConfigDict) -> dict[str, Split]:
         print(
             f"            prepared again: these are not the images from which {root} was prepared"
         )
+    if splits:
+        print(images_used.describe_place(config, splits))
     return splits

@@ -106,7 +106,8 @@ def load_images(
     trained = _restrict(network, trained, classes, str(root), options=True)
     from faceemo.data import builder  # which takes a second
 
-    return trained, builder.load(root, trained.image_format, trained.classes)
+    memory = data.memory_for_images(config)
+    return trained, builder.load(root, trained.image_format, trained.classes, memory)
 
 
 def predict_images_of(network: Path, run: Path, split: str) -> tuple[Predictions, bool]:

@@ -171,13 +171,19 @@ def recalibrate_batch_stats(
     Returns:
         The batch statistics, with a leading device axis.
     """
+    size = config.batch_size
     batches = epoch_batches(
-        split, config.batch_size, seed=config.seed, epoch=epoch, steps=config.steps_per_epoch
+        split,
+        size,
+        seed=config.seed,
+        epoch=epoch,
+        steps=config.steps_per_epoch,
+        part=parallel.own_part(size),
     )
-    steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
+    steps = steps_per_epoch(len(split), size, config.steps_per_epoch)
     images, sums = 0.0, {}
     for batch in tqdm(batches, "recalibrating", steps, unit="batch", leave=False, disable=None):
-        count = float(batch.mask.sum())
+        count = min(size, len(split) - images)
         measured = _flatten(parallel.unreplicate(step(state, parallel.shard(batch), epoch)))
         images += count
         for path, value in measured.items():

@@ -1,14 +1,16 @@
 """One epoch of training steps, which can start at any batch, save on the way and stop."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from faceemo.data.augment.mixing import training_batches
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split, steps_per_epoch
 from faceemo.train import parallel
 from faceemo.train.checkpoint.progress import Progress
@@ -25,11 +27,39 @@ _BAR = (
 _SILENCE = 60
 
 
+@contextlib.contextmanager
+def open_batches(split: Split, config: ConfigDict, progress: Progress) -> Iterator[Iterator[Any]]:
+    """Yields all batches that a run has not trained on yet, cut for the devices.
+
+    Images on disk are read ahead by threads or workers, which end with the context.
+
+    Args:
+        split: The training images.
+        config: The run's configuration.
+        progress: The run's progress.
+    """
+    done = len(progress.history)
+    batches = training_batches(
+        split,
+        config,
+        done,
+        progress.batch,
+        epochs=config.epochs - done,
+        part=parallel.own_part(config.batch_size),
+    )
+    with contextlib.closing(batches):
+        if isinstance(split.images, StoredImages):
+            yield parallel.shard_ahead(batches)
+        else:
+            yield (parallel.shard(batch) for batch in batches)
+
+
 def train_epoch(
     step: Callable[..., Any],
     state: TrainState,
     progress: Progress,
     split: Split,
+    batches: Iterator[Any],
     config: ConfigDict,
     *,
     save: Callable[[TrainState, Progress], None],
@@ -46,6 +76,8 @@ def train_epoch(
         state: The training state, with a leading device axis; its memory is reused.
         progress: The run's progress before the first of these steps.
         split: The training images.
+        batches: The batches from the first of these steps on (`open_batches`); those of later
+            epochs are not taken.
         config: The run's configuration.
         save: Function that writes a checkpoint.
         stop_requested: Function that returns whether to stop, see `interrupt.catch_signals`.
@@ -60,7 +92,6 @@ def train_epoch(
     """
     epoch = len(progress.history)
     steps = steps_per_epoch(len(split), config.batch_size, config.steps_per_epoch)
-    batches = training_batches(split, config, epoch, progress.batch)
     bar = tqdm(
         total=min(len(split), steps * config.batch_size),
         initial=int(progress.totals.accuracy.count),
@@ -73,8 +104,8 @@ def train_epoch(
     began = time.perf_counter() - progress.seconds
     told, unread = time.perf_counter(), []
     with bar:
-        for number, batch in enumerate(batches, progress.batch + 1):
-            state, sums = step(state, parallel.shard(batch), epoch)
+        for number in range(progress.batch + 1, steps + 1):
+            state, sums = step(state, next(batches), epoch)
             unread.append((number, sums))
             stop, every = stop_requested(), config.checkpoint_every_steps
             due = bool(every) and (epoch * steps + number) % every == 0

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from faceemo import data, models, staging
 from faceemo.assets import downloads
 from faceemo.data.augment import augment
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.layers import onednn
@@ -186,8 +187,10 @@ def _digest_code() -> str:
 def _digest(description: dict[str, Any], split: Split) -> str:
     """Computes the name of a split's file: 32 hex digits."""
     total = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    total.update(str(split.images.shape).encode())
-    total.update(np.ascontiguousarray(split.images).tobytes())
+    images = split.images
+    stored = isinstance(images, StoredImages)
+    digest = images.digest if stored else hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+    total.update(f"{images.shape} {digest}".encode())
     return total.hexdigest()[:32]
 
 

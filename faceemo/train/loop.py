@@ -38,7 +38,7 @@ from faceemo.train.checkpoint.progress import (
 from faceemo.train.checks import collapse, dead_features, watchdog
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import replace_batch_stats, use_ema
-from faceemo.train.epoch import train_epoch
+from faceemo.train.epoch import open_batches, train_epoch
 from faceemo.train.freezing import TRAIN
 from faceemo.train.metrics import Totals, compute_recalls
 from faceemo.train.optimizer import Rate, make_schedule
@@ -155,7 +155,11 @@ def _fit(
         num_train_steps=steps * config.epochs, writer=writer, every_secs=30
     )
     warned = False
-    with contextlib.closing(writer), interrupt.catch_signals() as stop_requested:
+    with (
+        contextlib.closing(writer),
+        interrupt.catch_signals() as stop_requested,
+        open_batches(train, config, progress) as batches,
+    ):
 
         def stop_if_requested() -> None:
             if stop_requested():
@@ -169,6 +173,7 @@ def _fit(
                 state,
                 progress,
                 train,
+                batches,
                 config,
                 save=save,
                 stop_requested=stop_requested,

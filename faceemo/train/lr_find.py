@@ -114,7 +114,9 @@ def range_test(
     batches = (
         (epoch, batch)
         for epoch in itertools.count()
-        for batch in training_batches(train, config, epoch)
+        for batch in training_batches(
+            train, config, epoch, part=parallel.own_part(config.batch_size)
+        )
     )
     rates, losses, smoothed, mean = [], [], [], 0.0
     for step in tqdm(range(steps), "range test", unit="step", leave=False, disable=None):

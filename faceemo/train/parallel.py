@@ -6,7 +6,7 @@ The step functions know only the name of the axis. To replace `jax.pmap`, change
 import functools
 import hashlib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from faceemo.data.augment.mixing import MixedBatch
-from faceemo.data.pipeline import Batch, pad_rows
+from faceemo.data.pipeline import Batch, Part, pad_rows
 from faceemo.errors import UserError
 
 AXIS = "batch"
@@ -168,14 +168,16 @@ def map_eval_step(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def replicate(tree: Any) -> Any:
     """Copies every leaf to every device of this process: [...] to [local devices, ...]."""
-    devices = jax.local_devices()
-    over_devices = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
+    devices, placement = jax.local_device_count(), _over_local_devices()
     return jax.tree.map(
-        lambda leaf: jax.device_put(
-            np.broadcast_to(leaf, (len(devices), *np.shape(leaf))), over_devices
-        ),
+        lambda leaf: jax.device_put(np.broadcast_to(leaf, (devices, *np.shape(leaf))), placement),
         tree,
     )
+
+
+def _over_local_devices() -> NamedSharding:
+    """Returns the placement of arrays [local devices, ...] with one row on each device."""
+    return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
 
 
 def unreplicate(tree: Any) -> Any:
@@ -183,19 +185,41 @@ def unreplicate(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], tree)
 
 
-def shard(batch: Batch | MixedBatch) -> Any:
-    """Cuts a batch for the devices: leaves [B, ...] to [local devices, ceil(B / devices), ...].
+def own_part(batch_size: int) -> Part:
+    """Returns the rows of a batch that the devices of this process take.
 
-    A batch that the devices do not divide is padded as `Batch` describes, and the padding counts
-    nowhere. Every process passes the same batch and keeps the part of its own devices.
+    Every device takes ceil(batch_size / devices) of them, in the order of the devices.
     """
     devices, local = jax.device_count(), jax.local_device_count()
-    rows = -(-len(batch.labels) // devices)
+    rows = -(-batch_size // devices)
     first = jax.process_index() * local
+    return Part(rows * devices, first * rows, (first + local) * rows)
+
+
+def shard(batch: Batch | MixedBatch) -> Any:
+    """Cuts a process's part of a batch for its devices: leaves [B, ...] to [local devices, b, ...].
+
+    A batch that the devices do not divide is padded as `Batch` describes, and the padding counts
+    nowhere. Of several processes, each passes its own part (`own_part`).
+    """
+    local = jax.local_device_count()
+    rows = -(-len(batch.labels) // local)
 
     def cut(path: Any, leaf: np.ndarray) -> np.ndarray:
         fill = -1 if path[-1].name == "index" else 0
-        whole = pad_rows(leaf, rows * devices - len(leaf), fill)
-        return whole.reshape(devices, rows, *leaf.shape[1:])[first : first + local]
+        whole = pad_rows(leaf, rows * local - len(leaf), fill)
+        return whole.reshape(local, rows, *leaf.shape[1:])
 
     return jax.tree.map_with_path(cut, batch)
+
+
+def shard_ahead(batches: Iterable[Batch | MixedBatch]) -> Iterator[Any]:
+    """Yields what `shard` gives, already on the devices; the next one is copied there meanwhile."""
+    ahead = None
+    for batch in batches:
+        placed = jax.device_put(shard(batch), _over_local_devices())
+        if ahead is not None:
+            yield ahead
+        ahead = placed
+    if ahead is not None:
+        yield ahead

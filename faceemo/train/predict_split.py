@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
-from faceemo.train.parallel import shard, unreplicate
+from faceemo.train.parallel import own_part, shard, unreplicate
 
 
 def predict_split(
@@ -31,8 +31,9 @@ def predict_split(
     """
     rows = []
     total = steps_per_epoch(len(split), batch_size)
-    batches = epoch_batches(split, batch_size)
+    batches = epoch_batches(split, batch_size, part=own_part(batch_size))
     for batch in tqdm(batches, name, total, unit="batch", leave=False, disable=None):
         logits = unreplicate(step(params, batch_stats, shard(batch).images))
-        rows.append(logits.reshape(-1, logits.shape[-1])[: len(batch.labels)][batch.mask > 0])
-    return np.concatenate(rows)
+        # Padding is at the end of a batch, and only of the last one.
+        rows.append(logits.reshape(-1, logits.shape[-1])[:batch_size])
+    return np.concatenate(rows)[: len(split)]

@@ -33,7 +33,7 @@ from faceemo.train.checkpoint import convolutions
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
-from faceemo.train.epoch import train_epoch
+from faceemo.train.epoch import open_batches, train_epoch
 from faceemo.train.predict_split import predict_split
 from faceemo.train.programs import compile_cache
 from faceemo.train.start import Start
@@ -77,16 +77,19 @@ class Stepper:
 
     def train(self) -> None:
         """Runs one epoch of training steps."""
-        self.state, _ = train_epoch(
-            self.step,
-            self.state,
-            self.progress,
-            self.run.splits["train"],
-            self.run.config,
-            save=lambda state, progress: None,
-            stop_requested=lambda: False,
-            report=lambda number: None,
-        )
+        train, config = self.run.splits["train"], self.run.config
+        with open_batches(train, config, self.progress) as batches:
+            self.state, _ = train_epoch(
+                self.step,
+                self.state,
+                self.progress,
+                train,
+                batches,
+                config,
+                save=lambda state, progress: None,
+                stop_requested=lambda: False,
+                report=lambda number: None,
+            )
         jax.block_until_ready(self.state)
         self.progress = Progress((*self.progress.history, {}))
 

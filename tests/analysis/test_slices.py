@@ -12,7 +12,9 @@ from faceemo.config import CLASSES
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Likeness
 from faceemo.data.ledger.rules import Rules
+from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
+from tests.support.data.on_disk import store
 from tests.support.data.rows import row
 
 
@@ -211,3 +213,13 @@ def test_brightness_of_images_in_colour_is_that_of_their_grey_levels(predictions
     flat[..., 0] = np.arange(len(flat))[:, None, None] % 200 + 40
     entry = found(dataclasses.replace(coloured, images=flat), rows, "contrast")
     assert [part["name"] for part in entry["slices"]] == ["highest quarter, 0 to 0"]
+
+
+def test_images_on_disk_are_sliced_as_those_in_memory(predictions, tmp_path):
+    split = Split(predictions.images, predictions.labels, predictions.paths)
+    stored = dataclasses.replace(predictions, images=store(split, tmp_path).images)
+    one, two = (
+        slices.make_groupings(each, rows_of(each), Rules(), "test")
+        for each in (predictions, stored)
+    )
+    assert one == two

@@ -1,6 +1,8 @@
 """Checks that the TensorFlow dataset holds every prepared image unchanged and is reused."""
 
 import os
+import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS, ImageFormat
 from faceemo.data import builder
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders
 from faceemo.errors import UserError
+from faceemo.train.checkpoint.provenance import digest_split
 from tests.support.data.tinted import draw_tinted
 
 RNG = np.random.default_rng(0)
@@ -148,6 +152,40 @@ def test_a_dataset_in_colour_is_kept_beside_the_grey_one_with_every_pixel(root):
             np.testing.assert_array_equal(image, Image.open(root / folders.UNIQUE / path))
         assert grey[name].images.shape == (len(split), 48, 48)
         np.testing.assert_array_equal(grey[name].labels, split.labels)
+
+
+@pytest.mark.parametrize("channels", ["grey", "rgb"])
+def test_images_that_exceed_the_memory_stay_on_disk(root, channels):
+    for file in (root / folders.UNIQUE / "test").rglob("*.jpg"):
+        file.unlink()  # a split without images
+    form = ImageFormat(48, channels)
+    held = builder.load(root, form)
+    size = sum(split.images.nbytes for split in held.values())
+    stored = builder.load(root, form, memory=size - 1)
+    for name, split in held.items():
+        other = stored[name]
+        assert isinstance(split.images, np.ndarray)
+        assert isinstance(other.images, StoredImages)
+        np.testing.assert_array_equal(other.images[:], split.images)
+        np.testing.assert_array_equal(other.labels, split.labels)
+        assert (other.paths, other.classes) == (split.paths, split.classes)
+        assert digest_split(other) == digest_split(split)
+    (folder,) = (root / builder.FOLDER).iterdir()
+    assert {path.name for path in folder.glob("*.json")} == {f"{name}.json" for name in SPLITS}
+    again = builder.load(root, form, memory=size)
+    assert all(isinstance(split.images, np.ndarray) for split in again.values())
+
+
+def test_a_damaged_dataset_is_named_and_built_again_as_the_message_says(root):
+    builder.load(root, ImageFormat(48))
+    (path,) = (root / builder.FOLDER).rglob("*train*array_record*")
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(UserError) as caught:
+        builder.load(root, ImageFormat(48))
+    assert str(path) in str(caught.value)
+    folder = re.search(r"remove the folder (\S+),", str(caught.value))[1]
+    shutil.rmtree(folder)
+    assert len(builder.load(root, ImageFormat(48))["train"]) > 0
 
 
 def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch):

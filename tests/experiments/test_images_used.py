@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from faceemo.config import ImageFormat, make_config
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split
 from faceemo.experiments import images_used
+from tests.support.data.on_disk import store
 from tests.support.data.rows import row
 
 
@@ -92,3 +94,32 @@ def test_few_validation_images_are_told_how_coarse_their_accuracy_is():
     assert f"up to {50 * (interval.high - interval.low):.0f} points" in line
     assert "patience_metric=loss" in line
     assert describe([], validation=500)[1:] == []
+
+
+def test_a_line_says_where_the_images_are_with_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr(images_used.memory, "total_bytes", lambda: 4_000_000_000)
+    config = make_config("mobilenet", "0,memory_share=0.25")
+    images = np.zeros((500, 40, 50, 3), np.uint8)
+    held = {"train": Split(images, np.zeros(500, np.int32), ("a",) * 500)}
+    assert images_used.describe_place(config, held) == (
+        "memory      holds all images: 3.0 MB of 4.0 GB (memory_share=0.25 is the most that they "
+        "take)"
+    )
+    stored = {"train": store(held["train"], tmp_path)}
+    size = sum(path.stat().st_size for path in tmp_path.glob("*.array_record"))
+    place = images_used.describe_place(config, stored)
+    assert place == (
+        "memory      does not hold the images, 3.0 MB of 4.0 GB, which is more than "
+        f"memory_share=0.25: threads read them from {tmp_path} ({size / 1e6:.1f} MB)"
+    )
+    config.data_workers = 3
+    assert ": 3 workers read them" in images_used.describe_place(config, stored)
+
+
+def test_images_on_disk_are_counted_by_colour_without_reading_them(tmp_path, monkeypatch):
+    images = np.zeros((9, 8, 8, 3), np.uint8)
+    images[:4, 2, 2, 1] = 9
+    stored = store(Split(images, np.zeros(9, np.int32), ("a",) * 9), tmp_path)
+    monkeypatch.setattr(StoredImages, "read", lambda *_: pytest.fail("read again"))
+    said = images_used.describe_other_channels(ImageFormat(8, "rgb"), {"train": stored}, [])
+    assert said.startswith("5 of 9 images have no colour")

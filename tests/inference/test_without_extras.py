@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 # Takes seconds or gigabytes, and predicting on an image needs none of it.
 NEEDLESS = (
-    *("cleanlab", "clu", "h5py", "imagehash", "sklearn", "tensorboard", "tensorflow"),
+    *("cleanlab", "clu", "grain", "h5py", "imagehash", "sklearn", "tensorboard", "tensorflow"),
     *("tensorflow_datasets", "keras", "onnx", "pandas", "fastapi", "jinja2", "matplotlib"),
     *("orbax.checkpoint", "scipy.special", "scipy.stats"),
 )
@@ -101,7 +101,7 @@ def test_all_but_training_works_without_extras(photo, tmp_path):
         [
             ("export to Keras and TFLite", "keras, tensorflow", "keras"),
             ("export to ONNX", "onnx, onnxruntime", "onnx"),
-            *[("training", "array_record, cleanlab, clu, h5py, ImageHash", "train")] * 2,
+            *[("training", "array_record, cleanlab, clu, grain, h5py, ImageHash", "train")] * 2,
         ],
         strict=True,
     ):

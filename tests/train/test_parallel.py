@@ -8,12 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from faceemo.data.augment.mixing import add_partners
-from faceemo.data.pipeline import epoch_batches
+from faceemo.data.augment.mixing import training_batches
 from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
 from tests.support.train.processes import finish, free_port, results, run, start, stored
-from tests.support.train.tiny import make_split
+from tests.support.train.tiny import make_split, tiny_config
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +26,7 @@ def losses(history):
 
 def test_a_batch_that_does_not_divide_is_padded_as_batches_are():
     split = make_split(5, 0)
-    (batch,) = add_partners(epoch_batches(split, 5), split, seed=0, epoch=0)
+    (batch,) = training_batches(split, tiny_config(batch_size=5, mixup=0.2), 0)
     cut = jax.tree.map(lambda leaf: leaf.reshape(6, *leaf.shape[2:]), parallel.shard(batch))
     padding = jax.tree.map(lambda leaf: leaf[-1], cut)
     for part in (padding, padding.partner):
@@ -88,6 +87,27 @@ def test_two_processes_train_like_one_and_only_the_first_writes(single, tmp_path
     np.testing.assert_allclose(losses(history), losses(single[1]), rtol=1e-5)
     assert results(json.loads(second.splitlines()[-1])["history"]) == results(history)
     assert not (tmp_path / "process1").exists()
+
+
+@pytest.mark.slow
+def test_each_of_two_processes_reads_its_own_part_from_disk(single, tmp_path):
+    """Half of each batch of 18: of 70 training images 36 and 34, of 30 for validation 18 and 12."""
+    port = free_port()
+    processes = [
+        start(
+            tmp_path / f"process{process}",
+            RUN,
+            options=("--process", process, "--port", port, "--disk", tmp_path / f"images{process}"),
+        )
+        for process in (0, 1)
+    ]
+    ends = finish(*processes)
+    assert [code for code, _, _ in ends] == [0, 0], ends[0][2] + ends[1][2]
+    first, second = (json.loads(output.splitlines()[-1]) for _, output, _ in ends)
+    np.testing.assert_allclose(losses(first["history"]), losses(single[1]), rtol=1e-5)
+    assert results(second["history"]) == results(first["history"])
+    assert first["read"] == RUN["epochs"] * (36 + 18)
+    assert second["read"] == RUN["epochs"] * (34 + 12)
 
 
 @pytest.mark.slow

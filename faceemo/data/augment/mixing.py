@@ -5,7 +5,8 @@ set, by the image's own index: a pair depends neither on the batch nor on the nu
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from faceemo.data.pipeline import Batch, Split, epoch_batches
+from faceemo.data.disk import ahead
+from faceemo.data.pipeline import Batch, Part, Rows, Split, make_batch
 from faceemo.data.votes.targets import use_votes
 
 # Keeps the draws of partners apart from those of the order, which have the same seed and epoch.
@@ -56,53 +58,62 @@ def draw_partners(n: int, seed: int, epoch: int) -> np.ndarray:
     return ((np.arange(n) + distance.astype(np.int64)) % n).astype(np.int32)
 
 
-def add_partners(
-    batches: Iterable[Batch], split: Split, seed: int, epoch: int
-) -> Iterator[MixedBatch]:
-    """Yields the batches with a partner for each row; rows of padding get padding."""
-    chosen = draw_partners(len(split), seed, epoch)
-    for batch in batches:
-        real = batch.mask > 0
-        index = np.where(real, chosen[batch.index], -1).astype(np.int32)
-        images = split.images[index] * real.reshape(-1, *[1] * (split.images.ndim - 1))
-        labels = split.labels[index] * real
-        yield MixedBatch(
-            *batch,
-            partner=Batch(
-                images=images.astype(split.images.dtype),
-                labels=labels.astype(np.int32),
-                mask=batch.mask,
-                index=index,
-                targets=None if split.targets is None else split.targets[index] * real[:, None],
-            ),
-        )
+@dataclasses.dataclass(frozen=True)
+class _Pairs(Sequence[np.ndarray]):
+    """The positions of the images of each batch and of their partners: items int32 [2, B]."""
+
+    rows: Rows
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        index = self.rows[place]
+        chosen = _draw_partners(self.rows.n, self.seed, self.rows.locate(place)[0])
+        return np.stack([index, np.where(index >= 0, chosen[index], -1).astype(np.int32)])
+
+
+_draw_partners = functools.lru_cache(maxsize=4)(draw_partners)
 
 
 def training_batches(
-    split: Split, config: ConfigDict, epoch: int, start: int = 0
-) -> Iterator[Batch | MixedBatch]:
-    """Yields the training batches of an epoch, with partners if mixing is configured.
+    split: Split,
+    config: ConfigDict,
+    epoch: int,
+    start: int = 0,
+    *,
+    epochs: int = 1,
+    part: Part | None = None,
+) -> Generator[Batch | MixedBatch, None, None]:
+    """Yields the training batches of some epochs, with partners if mixing is configured.
 
-    The labels and targets in them are those of the epoch, see `use_votes`.
+    The labels and targets in them are those of their epoch, see `use_votes`.
 
     Args:
         split: The training split.
         config: The run's configuration.
-        epoch: The epoch's number, from 0.
-        start: Number of batches that are skipped, see `epoch_batches`.
+        epoch: The first epoch's number, from 0.
+        start: Number of batches of that epoch that are skipped, see `Rows`.
+        epochs: Number of epochs.
+        part: The rows of each batch that are wanted, or None for all.
     """
-    split = use_votes(split, config, epoch)
-    batches = epoch_batches(
-        split,
-        config.batch_size,
-        seed=config.seed,
-        epoch=epoch,
-        steps=config.steps_per_epoch,
-        start=start,
+    seed = config.seed
+    rows = Rows(
+        *(len(split), config.batch_size, seed, epoch, epochs, config.steps_per_epoch, start, part)
     )
-    if Mixing.from_config(config):
-        return add_partners(batches, split, config.seed, epoch)
-    return batches
+    mixing = Mixing.from_config(config)
+    items = _Pairs(rows, seed) if mixing else rows
+    shown, shown_in = split, None
+    for place, images in enumerate(ahead.read(split.images, items, config.data_workers)):
+        epoch, _ = rows.locate(place)
+        if epoch != shown_in:
+            shown, shown_in = use_votes(split, config, epoch), epoch
+        if mixing:
+            first, partner = map(make_batch, (shown, shown), items[place], images)
+            yield MixedBatch(*first, partner=partner)
+        else:
+            yield make_batch(shown, items[place], images)
 
 
 def mix(

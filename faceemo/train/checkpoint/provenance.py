@@ -6,9 +6,11 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo.config import classes_of
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split
 from faceemo.data.votes.counting import DISTRIBUTION, SAMPLED
 from faceemo.models.layers import onednn
@@ -135,7 +137,9 @@ def _runs_behind(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def digest_split(split: Split) -> str:
     """Computes the sha256 of a split's pixels and labels, in hex, as in recipe['data']."""
-    total = hashlib.sha256(split.images.tobytes())
+    if isinstance(split.images, StoredImages):
+        return split.images.labelled_digest
+    total = hashlib.sha256(np.ascontiguousarray(split.images))  # without a copy in memory
     total.update(split.labels.tobytes())
     return total.hexdigest()
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from faceemo.data.augment.mixing import Mixing, add_partners, draw_partners, mix
-from faceemo.data.pipeline import epoch_batches
-from tests.support.train.tiny import make_split
+from faceemo.data.augment.mixing import Mixing, draw_partners, mix, training_batches
+from tests.support.train.tiny import make_split, tiny_config
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +88,7 @@ def test_pairs_do_not_depend_on_the_batch_size():
     split = make_split(23, 0)
     pairs = {}
     for size in (4, 8, 23, 32):
-        for batch in add_partners(epoch_batches(split, size, seed=7, epoch=3), split, 7, 3):
+        for batch in training_batches(split, tiny_config(batch_size=size, seed=7, mixup=0.2), 3):
             real = batch.mask > 0
             other = batch.partner
             np.testing.assert_array_equal(other.images[real], split.images[other.index[real]])

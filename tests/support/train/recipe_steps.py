@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from faceemo.data.augment.mixing import add_partners
+from faceemo.data import pipeline
+from faceemo.data.augment.mixing import MixedBatch, draw_partners
 from faceemo.data.pipeline import Batch
 from faceemo.train import freezing
 from faceemo.train.distillation import Teacher
@@ -55,7 +56,11 @@ def train(
     average = init_ema(variables, variable_labels) if ema else None
     start = TrainState.create(variables, optimizer, 5, average)
     if mixing:
-        (batch,) = add_partners([batch], split or make_split(8, 3), 5, 2)
+        split = split or make_split(8, 3)
+        chosen = np.where(batch.mask > 0, draw_partners(len(split), 5, 2)[batch.index], -1)
+        images = split.images[chosen] * (batch.mask > 0)[:, None, None]
+        partner = pipeline.make_batch(split, chosen.astype(np.int32), images.astype(np.uint8))
+        batch = MixedBatch(*batch, partner=partner)
     return start, *run(step, start, batch, devices, steps)
 
 

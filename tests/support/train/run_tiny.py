@@ -1,10 +1,11 @@
 """Program: trains the tiny model, and may kill itself on the way.
 
     python -m tests.support.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37]
-        [--process 0 --port P]
+        [--disk FOLDER] [--process 0 --port P]
 
-Prints {'history', 'files', 'batches'} as JSON in its last line. `files` counts the operations on
-files in WORKDIR, `batches` the batches; --kill names the number of either at which to die.
+Prints {'history', 'files', 'batches', 'read'} as JSON in its last line. `files` counts the
+operations on files in WORKDIR, `batches` the batches, `read` the images of batches that were read
+from disk; --kill names the number of files or batches at which to die.
 """
 
 import argparse
@@ -19,10 +20,12 @@ from unittest import mock
 import clu
 import numpy as np
 
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.errors import reported
 from faceemo.train import epoch, interrupt, loop, parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
+from tests.support.data.on_disk import store
 from tests.support.train.tiny import GREY, make_model, make_splits, make_start, tiny_config
 
 FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
@@ -33,6 +36,7 @@ def main():
     parser.add_argument("workdir", type=Path)
     parser.add_argument("changes", type=json.loads)
     parser.add_argument("--kill", default="never:0")
+    parser.add_argument("--disk", type=Path, help="folder into which the images are written")
     parser.add_argument("--process", type=int)
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
@@ -54,15 +58,24 @@ def main():
         count("batch")
         return real(batch)
 
+    read = []  # by threads
+
+    def take(images, rows, real=StoredImages.take):
+        read.append(int((rows >= 0).sum()))
+        return real(images, rows)
+
     # TensorFlow takes most of the time of a start, and no run resumes from what it writes.
     for module in ("metric_writers", "periodic_actions"):
         replaced = sys.modules[f"clu.{module}"] = mock.MagicMock()
         setattr(clu, module, replaced)
     sys.addaudithook(audit)
     epoch.parallel.shard = shard
+    StoredImages.take = take
     if parallel.is_first():
         options.workdir.mkdir(exist_ok=True)
     config, splits = tiny_config(**options.changes), make_splits()
+    if options.disk:
+        splits = {name: store(split, options.disk / name) for name, split in splits.items()}
     model = make_model(noise=0.2, statistics=True)
     recipe = make_recipe(config, GREY, {"source": "none"}, splits)
     with reported():
@@ -72,7 +85,8 @@ def main():
             history = loop.fit(config, start, splits, checkpoints, options.workdir)
         except interrupt.Stopped:
             sys.exit(interrupt.EXIT_CODE)
-    print(json.dumps({"history": history, "files": counts["file"], "batches": counts["batch"]}))
+    done = {"files": counts["file"], "batches": counts["batch"], "read": sum(read)}
+    print(json.dumps({"history": history} | done))
 
 
 if __name__ == "__main__":
