@@ -63,7 +63,11 @@ def describe_load(config: ConfigDict) -> str:
 
 
 def load(
-    config: ConfigDict, *, form: ImageFormat | None = None, classes: Sequence[str] | None = None
+    config: ConfigDict,
+    *,
+    form: ImageFormat | None = None,
+    classes: Sequence[str] | None = None,
+    on_disk: bool = False,
 ) -> "dict[str, Split]":
     """Loads the configured dataset, after preparing it if that has not been done yet.
 
@@ -71,6 +75,7 @@ def load(
         config: The configuration.
         form: Format of the images, if not the configured one, whose automatic values are found.
         classes: The classes in another order than the configured one.
+        on_disk: Whether images stay on disk, whatever memory there is.
 
     Returns:
         The splits 'train', 'validation' and 'test' (empty if there is none), ordered by path. Their
@@ -93,7 +98,8 @@ def load(
     rules = Rules.from_config(config)
     prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
     form = form or auto_format.find(config, root)[0]
-    return builder.load(root, form, classes or selection.classes, memory_for_images(config))
+    limit = -1 if on_disk else memory_for_images(config)
+    return builder.load(root, form, classes or selection.classes, limit)
 
 
 def memory_for_images(config: ConfigDict) -> float:

@@ -6,6 +6,8 @@ The step functions know only the name of the axis. To replace `jax.pmap`, change
 import functools
 import hashlib
 import pickle
+import socket
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -124,6 +126,17 @@ def is_true_in_all(flag: bool) -> bool:
     add = jax.pmap(lambda one: jax.lax.psum(one, AXIS), axis_name=AXIS)
     flags = np.full(jax.local_device_count(), flag, np.int32)
     return int(unreplicate(add(flags))) == jax.device_count()
+
+
+def count_processes_here() -> int:
+    """Counts the processes of this run on this host; every process has to call it."""
+    if jax.process_count() == 1:
+        return 1
+    gather = jax.pmap(lambda row: jax.lax.all_gather(row, AXIS), axis_name=AXIS)
+    host = np.uint32(zlib.crc32(socket.gethostname().encode()))
+    devices = unreplicate(gather(np.full(jax.local_device_count(), host)))
+    # All processes of a host have the same number of devices.
+    return max(1, int((devices == host).sum()) // jax.local_device_count())
 
 
 def _broadcast(content: bytes) -> bytes:

@@ -1,13 +1,16 @@
 """Program that scaling.py times: a training step on simulated CPU devices.
 
-    python multi_device.py DEVICES ARCH LEVEL SIZE BATCH [reductions]
+    python multi_device.py DEVICES ARCH LEVEL SIZE BATCH [reductions | together]
 
-With 'reductions' it prints, as JSON, what the step all-reduces.
+With 'reductions' it prints, as JSON, what the step all-reduces and what a checkpoint holds. With
+'together' it starts a second process, which trains with it.
 """
 
 import json
 import os
 import re
+import socket
+import subprocess
 import sys
 from typing import Any
 
@@ -21,10 +24,16 @@ _SHAPE = re.compile(r"([a-z]+)(\d+)\[([\d,]*)\]")
 def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str) -> None:
     """Runs the timed task 'train', or prints the reductions."""
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    follows = what[:1] == ("follow",)
+    other = None
+    if follows or what == ("together",):
+        other = join_other(int(what[1]) if follows else None)
+        batch //= 2  # this process's part
     step, arguments, trained = make_training_step(arch, level, size, batch)
-    if what:
+    if what == ("reductions",):
         program = step.lower(*arguments).compile().as_text()
-        print(json.dumps(count_reductions(program) | {"gradients": 4 * trained}))
+        sizes = {"gradients": 4 * trained, "checkpoint": count_bytes(arguments[0])}
+        print(json.dumps(count_reductions(program) | sizes))
         return
     import jax
 
@@ -34,7 +43,33 @@ def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str)
         current[0], sums = step(current[0], *arguments[1:])
         jax.block_until_ready((current[0], sums))
 
+    if follows:
+        while True:  # until the process that it follows ends
+            run()
     timing.run_tasks({"train": run}, min_seconds=2.0)
+    if other:
+        other.kill()
+        os._exit(0)  # JAX would wait for the other to end by itself
+
+
+def join_other(port: int | None) -> subprocess.Popen | None:
+    """Makes this process one of two: the first, which starts the second, if `port` is None.
+
+    Returns:
+        The second process, or None in it.
+    """
+    from faceemo.train import parallel
+
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            found = probe.getsockname()[1]
+        command = [sys.executable, *sys.argv[:-1], "follow", str(found)]
+        other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        parallel.join(f"localhost:{found}", 2, 0)
+        return other
+    parallel.join(f"localhost:{port}", 2, 1)
+    return None
 
 
 def make_training_step(
@@ -69,6 +104,13 @@ def count_reductions(program: str) -> dict[str, int]:
         for _, bits, dims in _SHAPE.findall(shape):
             total += int(bits) // 8 * int(np.prod([int(dim) for dim in dims.split(",") if dim]))
     return {"count": len(shapes), "bytes": total}
+
+
+def count_bytes(state: Any) -> int:
+    """Counts the bytes of a training state, which has a leading device axis: those of one copy."""
+    import jax
+
+    return sum(leaf.nbytes // leaf.shape[0] for leaf in jax.tree.leaves(state))
 
 
 if __name__ == "__main__":

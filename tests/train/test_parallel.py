@@ -7,10 +7,12 @@ import time
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceemo.data.augment.mixing import training_batches
 from faceemo.train import parallel
 from faceemo.train.interrupt import EXIT_CODE
+from tests.support import forked
 from tests.support.train.processes import finish, free_port, results, run, start, stored
 from tests.support.train.tiny import make_split, tiny_config
 
@@ -108,6 +110,29 @@ def test_each_of_two_processes_reads_its_own_part_from_disk(single, tmp_path):
     assert results(second["history"]) == results(first["history"])
     assert first["read"] == RUN["epochs"] * (36 + 18)
     assert second["read"] == RUN["epochs"] * (34 + 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0, 1])
+def test_the_first_process_prepares_and_all_load_the_same(tmp_path, share):
+    """Images stay on disk or are decoded into the memory of each process."""
+    images = make_split(12, 0).images
+    for split, labels in (("train", "happy neutral sad surprise"), ("validation", "sad")):
+        for label in labels.split():
+            folder = tmp_path / "unique_images" / split / label
+            folder.mkdir(parents=True)
+            for number in range(3):
+                Image.fromarray(images[number]).save(folder / f"{number}.png")
+    port = free_port()
+    module = "tests.support.train.load_together"
+    processes = [forked.Process(module, tmp_path, process, port, share) for process in (0, 1)]
+    ends = finish(*processes)
+    assert [code for code, _, _ in ends] == [0, 0], ends[0][2] + ends[1][2]
+    first, second = (json.loads(output.splitlines()[-1]) for _, output, _ in ends)
+    assert first[0] == ["prepare", "build"]
+    assert second[:2] == [[], False]
+    assert first[2:] == second[2:]
+    assert first[3:] == [["ndarray" if share else "StoredImages"], 2]
 
 
 @pytest.mark.slow
