@@ -11,6 +11,7 @@ from faceemo import data
 from faceemo.config.image_format import ImageFormat, list_automatic
 from faceemo.data import auto_format
 from faceemo.data.disk import whole_split
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare.record import Record
 from faceemo.errors import UserError
@@ -96,5 +97,6 @@ def _load_together(config: ConfigDict) -> dict[str, Split]:
 def _load_first(config: ConfigDict) -> tuple[dict[str, Split], dict[str, int]]:
     """Returns the splits with their images on disk, and the size in bytes of each file."""
     splits = data.load(config, on_disk=True)
-    files = [path for split in splits.values() for path, _ in split.images.files]
+    stored = [one.images for one in splits.values() if isinstance(one.images, StoredImages)]
+    files = [path for images in stored for path, _ in images.files]
     return splits, {path: Path(path).stat().st_size for path in files}

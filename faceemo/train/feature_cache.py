@@ -188,8 +188,10 @@ def _digest(description: dict[str, Any], split: Split) -> str:
     """Computes the name of a split's file: 32 hex digits."""
     total = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     images = split.images
-    stored = isinstance(images, StoredImages)
-    digest = images.digest if stored else hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+    if isinstance(images, StoredImages):
+        digest = images.digest
+    else:
+        digest = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
     total.update(f"{images.shape} {digest}".encode())
     return total.hexdigest()[:32]
 

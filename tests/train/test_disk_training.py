@@ -1,5 +1,6 @@
 """Training on images from disk is training on images in memory, to the bit, killed or not."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from faceemo.data.disk.stored_images import StoredImages
 from faceemo.errors import UserError
 from faceemo.train import epoch
 from tests.support.data.on_disk import store
@@ -119,14 +121,17 @@ def marked(mark):
 
 def test_the_watchdog_reads_images_on_disk(tmp_path):
     splits = make_splits()
-    splits["validation"].images[:] //= 40
+    dark = splits["validation"].images[:] // 40
+    splits["validation"] = dataclasses.replace(splits["validation"], images=dark)
     with pytest.raises(UserError, match="the files of the two splits were prepared differently"):
         fit(tmp_path / "run", splits=stored_splits(tmp_path, splits), epochs=1)
 
 
 def test_damage_ends_the_run_with_the_name_of_the_file(tmp_path):
     splits = stored_splits(tmp_path, make_splits())
-    path, count = splits["train"].images.files[1]
+    images = splits["train"].images
+    assert isinstance(images, StoredImages)
+    path, count = images.files[1]
     content = bytearray(Path(path).read_bytes())
     for place in range(100, len(content), 500):
         content[place] ^= 0xFF

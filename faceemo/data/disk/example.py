@@ -67,7 +67,7 @@ def decode(image: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels
 
 
-def _read_all(message: bytes | memoryview, number: int) -> list[memoryview]:
+def _read_all(message: bytes | memoryview | int, number: int) -> list[memoryview]:
     """Returns the contents of all fields of a message that have this number."""
     found = [content for field, content in _fields(message) if field == number]
     if not all(isinstance(content, memoryview) for content in found):

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,13 +68,13 @@ def survey(
         UserError: If a file is missing or damaged.
     """
     told = hashlib.sha256(labels.tobytes()).hexdigest()
-    known = json.loads(record.read_text()) if record.is_file() else {}
+    known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
     if known.get("labels") != told or known.get("shape") != list(stored.shape):
         chunks = _Chunks(stored, labels, paths)
         total, colourless = hashlib.sha256(), 0
         size = _CHUNK * stored.nbytes // max(len(stored), 1)
         for images in ahead.compute_ahead(chunks, len(chunks), size):
-            total.update(images)
+            total.update(images.data)
             colourless += count_colourless(images) if images.ndim == 4 else 0
         digest = total.hexdigest()
         total.update(labels.tobytes())

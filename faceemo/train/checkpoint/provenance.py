@@ -139,7 +139,7 @@ def digest_split(split: Split) -> str:
     """Computes the sha256 of a split's pixels and labels, in hex, as in recipe['data']."""
     if isinstance(split.images, StoredImages):
         return split.images.labelled_digest
-    total = hashlib.sha256(np.ascontiguousarray(split.images))  # without a copy in memory
+    total = hashlib.sha256(np.ascontiguousarray(split.images).data)  # without a copy in memory
     total.update(split.labels.tobytes())
     return total.hexdigest()
 

@@ -8,6 +8,9 @@ The folder holds unique_images. Only the first process may prepare, build or wri
 import json
 import sys
 from pathlib import Path
+from unittest import mock
+
+import jax
 
 from faceemo.config import make_config
 from faceemo.data import builder
@@ -28,9 +31,12 @@ def main():
         calls.append("prepare")
         Record(root).finish("unpack", inputs={"source": "", "images": "digest"})
 
-    prepare.prepare = prepare_nothing
-    build = builder.load
-    builder.load = lambda *args: calls.append("build") or build(*args)
+    def build(*args, real=builder.load):
+        calls.append("build")
+        return real(*args)
+
+    mock.patch.object(prepare, "prepare", prepare_nothing).start()
+    mock.patch.object(builder, "load", build).start()
     open_file = []
     sys.addaudithook(
         lambda event, args: (
@@ -45,6 +51,7 @@ def main():
     kind = {type(split.images).__name__ for split in splits.values()}
     here = parallel.count_processes_here()
     print(json.dumps([calls, bool(written), digests, sorted(kind), here]))
+    jax.distributed.shutdown()  # waits for the other, which may still be reading
 
 
 if __name__ == "__main__":

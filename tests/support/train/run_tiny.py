@@ -70,7 +70,7 @@ def main():
         setattr(clu, module, replaced)
     sys.addaudithook(audit)
     epoch.parallel.shard = shard
-    StoredImages.take = take
+    mock.patch.object(StoredImages, "take", take).start()
     if parallel.is_first():
         options.workdir.mkdir(exist_ok=True)
     config, splits = tiny_config(**options.changes), make_splits()
