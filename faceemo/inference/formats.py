@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TextIO
 
 from faceemo.analysis.theme.text import shorten
 from faceemo.errors import escape_name
@@ -77,28 +77,58 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
     if kind in ("json", "jsonl"):  # in ASCII, which terminals of any encoding show
         return "", lambda prediction: json.dumps(prediction.to_dict())
     if kind == "csv":
-        return _csv(make_columns(classes)), lambda prediction: _csv(_cells(prediction, classes))
+        columns = list_columns(classes)
+        return _csv(make_columns(classes)), lambda prediction: _csv(_cells(prediction, columns))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
     header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
     return header, lambda prediction: _table_row(prediction, classes)
 
 
-def make_columns(classes: Sequence[str]) -> tuple[str, ...]:
+class Column(NamedTuple):
+    """A column of the CSV.
+
+    Attributes:
+        name: Its heading.
+        field: The field of `Prediction` that it holds.
+        key: The place in that field, an index or a class; None if it holds all of the field.
+    """
+
+    name: str
+    field: str
+    key: int | str | None = None
+
+
+def list_columns(classes: Sequence[str]) -> tuple[Column, ...]:
     """Returns the columns of the CSV. New ones come last, as some readers count columns."""
-    region = (f"region_{edge}" for edge in _EDGES)
-    columns = ("index", "name", "status", "label", *classes, *_EDGES, "face_confidence")
-    return (*columns, "leaning", *region, "time", "problem", "probability", "track")
+    edges = tuple(enumerate(_EDGES))
+    return (
+        *(Column(name, name) for name in ("index", "name", "status", "label")),
+        *(Column(name, "probabilities", name) for name in classes),
+        *(Column(edge, "box", place) for place, edge in edges),
+        *(Column(name, name) for name in ("face_confidence", "leaning")),
+        *(Column(f"region_{edge}", "region", place) for place, edge in edges),
+        *(Column(name, name) for name in ("time", "problem", "probability", "track")),
+    )
 
 
-def _cells(prediction: Prediction, classes: Sequence[str]) -> list[object]:
-    """Returns the cells of `make_columns`; None becomes an empty one."""
+def make_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns the headings of the CSV's columns."""
+    return tuple(column.name for column in list_columns(classes))
+
+
+def _cells(prediction: Prediction, columns: Sequence[Column]) -> list[object]:
+    """Returns the cells of a row; None becomes an empty one."""
     fields = prediction.to_dict()
-    probabilities = [_round(fields["probabilities"].get(name)) for name in classes]
-    box, region = (fields[name] or [None] * 4 for name in ("box", "region"))
-    facts = [fields[name] for name in ("index", "name", "status", "label")]
-    found = [*box, fields["face_confidence"], fields["leaning"], *region]
-    later = [fields["time"], fields["problem"], _round(fields["probability"]), fields["track"]]
-    return [*facts, *probabilities, *found, *later]
+    return [_get_cell(fields, column) for column in columns]
+
+
+def _get_cell(fields: Mapping[str, Any], column: Column) -> object:
+    value = fields[column.field]
+    if isinstance(column.key, int):
+        value = None if value is None else value[column.key]
+    elif column.key is not None:
+        value = value.get(column.key)
+    return _round(value) if column.field in ("probability", "probabilities") else value
 
 
 def _round(probability: float | None) -> str | None:
