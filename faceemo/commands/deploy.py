@@ -11,7 +11,7 @@ from faceemo.commands.network import (
     expand,
     tell_more,
 )
-from faceemo.commands.parser import Command, port, positive_float, positive_int
+from faceemo.commands.parser import Command, non_negative_float, port, positive_float, positive_int
 
 # The keys of `export.FORMATS`, whose import takes seconds.
 EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
@@ -38,13 +38,14 @@ cut out, what the file takes and returns, classes, thresholds, and the compariso
 probabilities differ from the network's is not written.
 """
 
-_SERVE = """Serves a web page and an HTTP API that predict on uploaded images.
+_SERVE = """Serves a web page and an HTTP API that predict on uploaded images and films.
 
     faceemo serve builtin
     curl -F file=@photo.jpg http://127.0.0.1:8000/api/predict
 
-The page loads nothing from other addresses; /api describes the API. No image is stored. Only this
-machine can reach the server unless --host is given; there is no login. Ctrl-C ends it.
+The page loads nothing from other addresses; /api describes the API. No image is stored; a film
+lies in a temporary folder until its results are fetched, or for ten minutes. Only this machine can
+reach the server unless --host is given; there is no login. Ctrl-C ends it.
 """
 
 
@@ -94,9 +95,16 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-mib",
         type=positive_float,
-        default=10.0,
+        default=25.0,
         metavar="N",
-        help="largest upload, in MiB (default: %(default)g)",
+        help="largest image, in MiB (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--max-film-mib",
+        type=non_negative_float,
+        default=200.0,
+        metavar="N",
+        help="largest film, in MiB (default: %(default)g); 0 accepts no films",
     )
     parser.add_argument(
         "--max-megapixels",
@@ -108,9 +116,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=positive_float,
-        default=30.0,
+        default=60.0,
         metavar="SECONDS",
-        help="limit for the upload, and again for the response (default: %(default)g)",
+        help="limit for the upload of an image, and again for the response (default: %(default)g); "
+        "a film may take ten times as long to arrive",
     )
     parser.add_argument(
         "--waiting",
@@ -132,6 +141,7 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         extra_hosts=options.name,
         max_mib=options.max_mib,
+        max_film_mib=options.max_film_mib,
         max_megapixels=options.max_megapixels,
         timeout=options.timeout,
         max_requests=options.waiting,

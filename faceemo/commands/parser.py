@@ -129,6 +129,11 @@ def positive_float(text: str) -> float:
     return _number(float, text, lambda value: 0 < value < float("inf"), "a number above 0")
 
 
+def non_negative_float(text: str) -> float:
+    """Parses a finite number of at least 0."""
+    return _number(float, text, lambda value: 0 <= value < float("inf"), "a number from 0 up")
+
+
 def fraction(text: str) -> float:
     """Parses a number from 0 to below 1."""
     return _number(float, text, lambda value: 0 <= value < 1, "a number from 0 to below 1")

@@ -124,7 +124,7 @@ def recognise(path: Path) -> Content:
         return Content(UNREADABLE, reason=f"a raw photograph ({raw}): convert it to JPEG")
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return Content(UNREADABLE, reason="a JPEG XL image: convert it to JPEG or PNG")
-    if container := _recognise_film(head):
+    if container := recognise_film(head):
         return Content(FILM, container)
     if image := _recognise_image(path, head, suffix):
         return image
@@ -154,8 +154,9 @@ def _recognise_raw(head: bytes, suffix: str) -> str:
     return name or (suffix[1:].upper() if is_tiff and suffix in _RAW_SUFFIXES else "")
 
 
-def _recognise_film(head: bytes) -> str:
-    """Returns the name of a film's container; empty if the file is no film."""
+def recognise_film(content: bytes) -> str:
+    """Returns the name of a film's container, by its first bytes; empty if the file is no film."""
+    head = content[:_HEAD]
     if head[4:8] != b"ftyp":
         return "" if _is_text(head) else _match(_FILMS, head)
     brand = head[8:12]

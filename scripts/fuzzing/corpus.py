@@ -128,7 +128,14 @@ def requests() -> Mapping[str, bytes]:
     files = {f"{name}.http": make_upload(content) for name, content in images().items()}
     files |= {
         f"{number}.http": make_upload(images()["grey.jpg"], f"/api/predict?{options}")
-        for number, options in enumerate(("heat=true", "crops=1", "heat=1&crops=true", "x=y"))
+        for number, options in enumerate(
+            ("heat=true", "crops=1", "heat=1&crops=true", "x=y", "region=0,0,40,40&thumbnails=1")
+        )
+    }
+    files |= {
+        "several.http": make_upload(images()["grey.jpg"], field="files"),
+        "body.http": make_body(images()["grey.jpg"], "/api/predict"),
+        "preview.http": make_body(images()["grey.jpg"], "/api/preview"),
     }
     paths = (*server_paths(), "/nothing", "/../etc/passwd")
     return files | {
@@ -167,6 +174,15 @@ def make_upload(
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode(errors="replace") + body
+
+
+def make_body(content: bytes, path: str) -> bytes:
+    """Makes a request whose body is an image."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 def make_zip(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

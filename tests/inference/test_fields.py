@@ -71,7 +71,7 @@ def test_the_fields_are_all_that_a_prediction_knows():
     assert set(FIELDS) == known
     assert len(FIELDS) == len(known)
     assert set(FACE_FIELDS) == set(FIELDS) - {"index", "name", "problem"}
-    assert FacePrediction.model_fields.keys() == {*FACE_FIELDS, "heat"}
+    assert FacePrediction.model_fields.keys() == {*FACE_FIELDS, "heat", "thumbnail"}
 
 
 def test_csv_and_json_hold_the_fields_of_a_prediction():
@@ -143,6 +143,7 @@ def test_all_ways_to_predict_give_the_same_fields(
         faces = api.predict(photo_png()).json()["faces"]
     for face, one in zip(faces, expected[1:3], strict=True):
         assert face.pop("heat") is None
+        assert face.pop("thumbnail") is None
         assert_equal(face, {name: one[name] for name in FACE_FIELDS})
 
 

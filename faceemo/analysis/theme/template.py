@@ -29,6 +29,11 @@ def png_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
+def jpeg_uri(jpeg: bytes) -> str:
+    """Returns a data URI that holds the whole JPEG."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+
+
 def image_uri(image: np.ndarray) -> str:
     """Returns the data URI of an image, which is reduced if it is large.
 

@@ -2,46 +2,40 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from concurrent.futures import Future
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 import faceemo
 from faceemo.errors import suggestion
 from faceemo.inference.predictor import Predictor
-from faceemo.inference.serve import pages, upload
+from faceemo.inference.serve import openapi, pages, preview, upload
+from faceemo.inference.serve.active import ActiveRequests
 from faceemo.inference.serve.errors import ApiError, make_busy_error
+from faceemo.inference.serve.films import routes as film_routes
+from faceemo.inference.serve.films.films import Films
+from faceemo.inference.serve.handlers import add_error_handlers
 from faceemo.inference.serve.heatmaps import MAX_HEATMAPS
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.middleware import LOOPBACK_HOSTS, SecurityMiddleware
 from faceemo.inference.serve.model_info import make_model_info
-from faceemo.inference.serve.schemas import ErrorResponse, Health, ModelInfo, PredictResponse
-from faceemo.inference.serve.worker import Worker
+from faceemo.inference.serve.regions import parse_region
+from faceemo.inference.serve.schemas import (
+    Health,
+    ImageResult,
+    ModelInfo,
+    PredictListResponse,
+    PredictResponse,
+)
+from faceemo.inference.serve.waiting import wait_for_all
+from faceemo.inference.serve.worker import Wishes, Worker
 
-_CLIENT_CLOSED_REQUEST = 499  # a convention; nobody receives it
-_FILE_SCHEMA = {"type": "string", "format": "binary", "description": "The image."}
-_FORM_SCHEMA = {
-    "type": "object",
-    "required": [upload.FIELD],
-    "properties": {upload.FIELD: _FILE_SCHEMA},
-}
-_PARAMETERS = ("heat", "crops")  # those of /api/predict, both true or false
-_ERRORS = {
-    400: "the request is not a form with exactly one file",
-    403: "a page of another site sent the request",
-    408: "the upload took too long",
-    413: "the file has too many bytes, or the image too many pixels",
-    415: "the content of the file is not an image in an accepted format",
-    421: "the host name is not one of this server's",
-    422: "the image is damaged, or a query parameter is unknown or invalid",
-    503: "the server is busy, or took too long; Retry-After says when to try again",
-}
+# Images of one request that are queued at a time, so that those of others come in between.
+_QUEUED_TOGETHER = 4
+# Query parameters of /api/predict; `name` is that of an image that is the body.
+_PARAMETERS = ("heat", "crops", "region", "thumbnails", "name")
 
 
 def make_app(
@@ -53,6 +47,7 @@ def make_app(
     summary: Mapping[str, Any] | None = None,
     source: str | None = None,
     worker: Worker | None = None,
+    films: Films | None = None,
 ) -> SecurityMiddleware:
     """Makes the app, behind its middleware.
 
@@ -64,9 +59,11 @@ def make_app(
         summary: Results of the run, see `model_info.read_summary`.
         source: Source of the training images, see `model_info.read_source`.
         worker: A worker of `predictor` to use, such as one that is warmed up; a new one if None.
+        films: The films to hold; new ones if None.
     """
     limits = limits or Limits()
     worker = worker or Worker(predictor, limits)
+    films = films or Films(predictor, limits)
     info = make_model_info(
         predictor.network,
         limits,
@@ -75,35 +72,38 @@ def make_app(
         predictor.finder.threshold,
         str(predictor.engine),
     )
-    active = _ActiveRequests()
+    active = ActiveRequests(limits)
+    decoding = asyncio.Semaphore(1)  # of previews, so that one large image is in memory at a time
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         worker.start()
         yield
+        films.close()
         worker.close()
 
     app = FastAPI(
         title="faceemo",
         version=faceemo.__version__,
-        description="Predicts the emotions of the faces in an image.",
+        description="Predicts the emotions of the faces in images and films.",
         docs_url=None,  # that page would load scripts from another site
         redoc_url=None,
         redirect_slashes=False,  # redirects would go to whatever host the request names
         lifespan=lifespan,
     )
-    _add_error_handlers(app)
+    add_error_handlers(app)
+
+    async def refuse_if_busy(request: Request) -> None:
+        """Refuses a request if too many are in progress."""
+        if max(active.count, worker.queue_size) >= limits.max_requests:
+            await upload.drain(request)
+            raise make_busy_error(f"{limits.max_requests} requests in progress")
 
     @app.post(
         "/api/predict",
-        summary="Predict the emotion of every face in an image",
-        responses={
-            status: {"model": ErrorResponse, "description": text}
-            for status, text in _ERRORS.items()
-        },
-        openapi_extra={
-            "requestBody": {"content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}
-        },
+        summary="Predict the emotion of every face in an image, or in several",
+        responses=openapi.PREDICT_RESPONSES,
+        openapi_extra=openapi.describe_images(several=True),
     )
     async def predict(
         request: Request,
@@ -115,15 +115,54 @@ def make_app(
             bool,
             Query(description="Whether the whole image is one face: no other is searched for."),
         ] = False,
-    ) -> PredictResponse:
+        region: Annotated[
+            str,
+            Query(
+                description="The part of the image that is one face, such as the region of an "
+                "earlier response: left, top, right, bottom, in pixels. No other is searched for."
+            ),
+        ] = "",
+        thumbnails: Annotated[
+            bool, Query(description="Whether the response holds a small picture of each face.")
+        ] = False,
+    ) -> PredictResponse | PredictListResponse:
         _refuse_unknown_parameters(request)
-        if max(active.count, worker.queue_size) >= limits.max_requests:
-            await upload.drain(request)
-            raise make_busy_error(f"{limits.max_requests} requests in progress")
-        with active.counted():
-            content = await upload.read_upload(request, limits)
-            future = worker.submit(content, crops=crops, heat=heat)
-            return await _wait_for_response(future, request, limits.response_timeout)
+        box = parse_region(region) if region else None
+        wishes = Wishes(crops=crops, region=box, heat=heat, thumbnails=thumbnails)
+        await refuse_if_busy(request)
+        with active.counted() as held:
+            images = await upload.read_images(request, limits, held)
+            start = time.monotonic()
+            results: list[ImageResult] = []
+            for first in range(0, len(images.files), _QUEUED_TOGETHER):
+                files = images.files[first : first + _QUEUED_TOGETHER]
+                futures = [worker.submit(file.content, wishes) for file in files]
+                timeout = limits.response_timeout * len(files)
+                await wait_for_all(futures, request, timeout)
+                if not images.is_list:
+                    return futures[0].result()
+                for index, (file, future) in enumerate(zip(files, futures, strict=True), first):
+                    results.append(ImageResult.from_outcome(index, file.name, future))
+        seconds = round(time.monotonic() - start, 3)
+        return PredictListResponse(images=results, seconds=seconds)
+
+    @app.post(
+        "/api/preview",
+        summary="Make a small upright JPEG of an image that a browser cannot show",
+        response_class=Response,
+        responses=openapi.PREVIEW_RESPONSES,
+        openapi_extra=openapi.describe_images(several=False),
+    )
+    async def make_preview(request: Request) -> Response:
+        await refuse_if_busy(request)
+        with active.counted() as held:
+            images = await upload.read_images(request, limits, held)
+            async with decoding:
+                content = images.files[0].content
+                jpeg = await asyncio.to_thread(preview.make_preview, content, limits)
+        return Response(jpeg, media_type="image/jpeg")
+
+    film_routes.add_routes(app, films, limits)
 
     @app.get("/api/model", summary="Describe the network that makes the predictions")
     async def model() -> ModelInfo:
@@ -149,51 +188,10 @@ def _refuse_unknown_parameters(request: Request) -> None:
         raise ApiError(
             422,
             "malformed",
-            expected=f"no query parameters but {' and '.join(_PARAMETERS)}",
+            expected=f"no query parameters but {', '.join(_PARAMETERS[:-1])} and {_PARAMETERS[-1]}",
             found=f"'{unknown[:80]}'{suggestion(unknown[:80], _PARAMETERS)}",
             fix="correct it, or leave it out",
         )
-
-
-class _ActiveRequests:
-    """The number of requests in progress; only the event loop's thread uses it."""
-
-    def __init__(self):
-        self.count = 0
-
-    @contextlib.contextmanager
-    def counted(self) -> Iterator[None]:
-        """Counts a request while the context is open."""
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-
-
-async def _wait_for_response(
-    future: Future[PredictResponse], request: Request, timeout: float
-) -> PredictResponse:
-    """Waits for the worker's response.
-
-    Raises:
-        ApiError: If it takes longer than `timeout` seconds, or the worker refused the image.
-        ClientDisconnect: If the client closes the connection meanwhile.
-    """
-    response = asyncio.wrap_future(future)
-    disconnect = asyncio.ensure_future(request.receive())
-    try:
-        await asyncio.wait(
-            {response, disconnect}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        if response.done():
-            return response.result()
-        if disconnect.done():
-            raise ClientDisconnect
-        raise make_busy_error(f"no result after {timeout:g} seconds")
-    finally:
-        response.cancel()  # the worker then skips the job if it has not begun it
-        disconnect.cancel()
 
 
 def _make_static_handler(file: pages.StaticFile):
@@ -201,54 +199,3 @@ def _make_static_handler(file: pages.StaticFile):
         return Response(file.content, headers={"Content-Type": file.content_type})
 
     return send
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    """Makes every error an `ErrorResponse`."""
-
-    async def handle_api_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, ApiError)
-        return JSONResponse(error.body, error.status, error.headers)
-
-    async def handle_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        body = ApiError(
-            error.status_code,
-            "no_such_address",
-            expected="a method and path that /api lists",
-            found=f"{request.method} {request.scope['path'][:80]}",
-            fix="correct the method or the path",
-        ).body
-        return JSONResponse(body, error.status_code, error.headers)
-
-    async def handle_validation_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        refused = {str(one["loc"][-1]): str(one["input"])[:80] for one in error.errors()}
-        names = " and ".join(refused)
-        body = ApiError(
-            422,
-            "malformed",
-            expected=f"true or false as the query parameter {names}",
-            found=", ".join(f"{name}={text}" for name, text in refused.items()),
-            fix=f"write {'&'.join(f'{name}=true' for name in refused)}, or leave out {names}",
-        ).body
-        return JSONResponse(body, 422)
-
-    async def handle_disconnect(_: Request, error: Exception) -> Response:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
-
-    async def handle_bug(_: Request, error: Exception) -> Response:
-        body = ApiError(
-            500,
-            "bug",
-            expected="a request without an internal error",
-            found=f"{type(error).__name__} in faceemo",
-            fix="report it as a bug, with the traceback on the server's terminal",
-        ).body
-        return JSONResponse(body, 500)
-
-    app.add_exception_handler(ApiError, handle_api_error)
-    app.add_exception_handler(HTTPException, handle_http_error)
-    app.add_exception_handler(RequestValidationError, handle_validation_error)
-    app.add_exception_handler(ClientDisconnect, handle_disconnect)
-    app.add_exception_handler(Exception, handle_bug)

@@ -1,9 +1,12 @@
 """Decodes an uploaded image after its format and size have been checked."""
 
+import re
+
 import PIL
 
 from faceemo.data.measure.decode import decode, describe_problem, open_image
-from faceemo.inference.images import LoadedImage
+from faceemo.inference.file_kinds import is_animated, recognise_film
+from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.serve.errors import ApiError
 from faceemo.inference.serve.limits import Limits
 
@@ -15,6 +18,8 @@ FORMAT_NAMES = "JPEG, PNG, WebP, BMP, AVIF or HEIC"
 # progressive files about ten, and a few bytes can ask for thousands.
 _MAX_SCANS = 20
 _START_OF_SCAN = b"\xff\xda"
+# Beginning of what decoders raise, such as 'OSError: ', which only programmers understand.
+_RAISED = re.compile(r"[A-Z]\w*: ")
 
 
 def decode_image(content: bytes, limits: Limits) -> LoadedImage:
@@ -36,7 +41,10 @@ def _check_header(content: bytes, limits: Limits) -> None:
         with open_image(content, FORMATS) as image:
             width, height = image.size
             scans = content.count(_START_OF_SCAN) if image.format in ("JPEG", "MPO") else 1
+            animated = is_animated(image)
     except PIL.UnidentifiedImageError:
+        if _is_film(content):
+            raise _make_film_error("a film") from None
         raise ApiError(
             415,
             "no_picture",
@@ -46,6 +54,8 @@ def _check_header(content: bytes, limits: Limits) -> None:
         ) from None
     except Exception as error:  # decoders raise anything on damaged input
         raise _make_damaged_error(describe_problem(error)) from None
+    if animated:
+        raise _make_film_error("an image with several frames")
     if width * height > limits.max_pixels:
         raise _make_too_many_pixels_error(limits, f"{width:,} × {height:,} pixels")
     if scans * width * height > _MAX_SCANS * limits.max_pixels:
@@ -62,11 +72,34 @@ def _make_too_many_pixels_error(limits: Limits, found: str) -> ApiError:
     )
 
 
-def _make_damaged_error(found: str) -> ApiError:
+def _is_film(content: bytes) -> bool:
+    """Returns whether a file is a film, or an animation in a format that is no image here."""
+    return content.startswith((b"GIF87a", b"GIF89a")) or bool(recognise_film(content))
+
+
+def _make_film_error(found: str) -> ApiError:
+    return ApiError(
+        415,
+        "film",
+        expected="a photograph",
+        found=found,
+        fix="send it to /api/films",
+    )
+
+
+def describe_damage(problem: str) -> str:
+    """Describes in words of users what a decoder says about a file that it cannot read."""
+    if not _RAISED.match(problem):
+        return problem
+    cut_off = re.search(r"truncated|end of (file|image|data)", problem, re.IGNORECASE)
+    return "a file whose end is missing" if cut_off else "a damaged file"
+
+
+def _make_damaged_error(problem: str) -> ApiError:
     return ApiError(
         422,
         "damaged",
         expected="an image that can be decoded completely",
-        found=found,
+        found=describe_damage(problem),
         fix="save the image again, as JPEG",
     )

@@ -61,7 +61,13 @@ def make_model_info(
         unsure_below=UNSURE_BELOW,
         face_threshold=face_threshold,
         validation=score,
-        limits=UploadLimits(bytes=limits.max_bytes, pixels=limits.max_pixels, formats=FORMAT_NAMES),
+        limits=UploadLimits(
+            bytes=limits.max_bytes,
+            pixels=limits.max_pixels,
+            formats=FORMAT_NAMES,
+            files=limits.max_files,
+            film_bytes=limits.max_film_bytes,
+        ),
         engine=engine,
         version=faceemo.__version__,
     )

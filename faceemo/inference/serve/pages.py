@@ -9,12 +9,14 @@ from typing import Any
 import jinja2
 
 from faceemo.analysis.theme import template
+from faceemo.inference import formats
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.decode_upload import FORMAT_NAMES
+from faceemo.inference.serve.films import run as films
 from faceemo.inference.serve.schemas import ModelInfo
 
 _PACKAGE = "faceemo.inference.serve"
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "delete")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +35,22 @@ def make_static_files(info: ModelInfo, openapi: Mapping[str, Any]) -> dict[str, 
         openapi: OpenAPI description of the API.
     """
     example_images = examples.make_examples()
-    shared = {"info": info, "formats": FORMAT_NAMES}
+    shared = {
+        "info": info,
+        "formats": FORMAT_NAMES,
+        "film_formats": films.FORMAT_NAMES,
+        "films": bool(info.limits.film_bytes),
+    }
+    columns = formats.list_columns(info.classes)
+    index = _render("index.html.j2", examples=example_images, columns=columns, **shared)
     texts = {
-        "/": ("text/html", _render("index.html.j2", examples=example_images, **shared)),
+        "/": ("text/html", index),
         "/api": ("text/html", _render("api.html.j2", **shared, **_describe_api(openapi))),
         "/style.css": (
             "text/css",
             template.render("analysis/theme/base.css.j2") + _read("demo.css"),
         ),
-        "/demo.js": ("text/javascript", _read("demo.js")),
+        **{f"/{name}": ("text/javascript", _read(name)) for name in _list_scripts()},
     }
     files = {
         path: StaticFile(f"{media_type}; charset=utf-8", text.encode())
@@ -82,6 +91,18 @@ def _describe_type(schema: Mapping[str, Any]) -> str:
     return schema.get("type", "any")
 
 
+def _list_references(schema: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the schemas that a schema may stand for."""
+    parts = schema.get("anyOf", [schema])
+    return [_describe_type(part) for part in parts if "$ref" in part]
+
+
+def _list_scripts() -> list[str]:
+    """Lists the modules of the page's script, of which demo.js imports the others."""
+    names = (file.name for file in (resources.files(_PACKAGE) / "page").iterdir())
+    return sorted(name for name in names if name.endswith(".js"))
+
+
 def _read(name: str) -> str:
     return (resources.files(_PACKAGE) / "page" / name).read_text(encoding="utf-8")
 
@@ -95,4 +116,6 @@ def _render(name: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["type"] = _describe_type
+    environment.filters["references"] = _list_references
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template(name).render(**context)

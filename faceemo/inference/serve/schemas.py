@@ -1,11 +1,14 @@
 """Schemas of the API's responses, from which its OpenAPI description is generated."""
 
+from concurrent.futures import Future
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from faceemo.analysis.theme import template
+from faceemo.errors import escape_name
 from faceemo.inference.prediction import FACE_FIELDS, Prediction
+from faceemo.inference.serve.errors import ApiError
 from faceemo.inference.serve.heatmaps import MAX_HEATMAPS
 
 
@@ -44,18 +47,23 @@ class FacePrediction(BaseModel):
         f"{MAX_HEATMAPS} largest faces: a PNG as data URI, to be laid over the region. It shows "
         "where the evidence for the leaning is (Grad-CAM).",
     )
+    thumbnail: str | None = Field(
+        None, description="With thumbnails=true: the region as a JPEG, as data URI."
+    )
 
     @classmethod
     def from_prediction(
         cls,
         prediction: Prediction,
         heatmap: bytes | None,
+        thumbnail: bytes | None = None,
     ) -> "FacePrediction":
-        """Converts the prediction for a face; `heatmap` is a PNG."""
+        """Converts the prediction for a face; `heatmap` is a PNG, `thumbnail` a JPEG."""
         fields = prediction.to_dict()
         return cls(
             **{name: fields[name] for name in FACE_FIELDS},
             heat=template.png_uri(heatmap) if heatmap else None,
+            thumbnail=template.jpeg_uri(thumbnail) if thumbnail else None,
         )
 
 
@@ -67,7 +75,10 @@ class PredictResponse(BaseModel):
     )
     width: int = Field(description="Width of the upright image, pixels.")
     height: int = Field(description="Height of the upright image, pixels.")
-    faces: list[FacePrediction] = Field(description="The faces, from left to right.")
+    faces: list[FacePrediction] = Field(
+        description="The faces in the order of reading: rows from top to bottom, each from left to "
+        "right."
+    )
     without_heat: int = Field(
         description="With heat=true: number of faces without a heatmap, those beyond the "
         f"{MAX_HEATMAPS} largest."
@@ -75,6 +86,52 @@ class PredictResponse(BaseModel):
     seconds: float = Field(
         description="Seconds since the upload was complete, waiting time included."
     )
+
+
+class ImageResult(BaseModel):
+    """The predictions for one of several images, or the reason why there are none."""
+
+    index: int = Field(description="The place of the image in the request, from 0.")
+    name: str = Field(description="The name of its file, as the request gives it.")
+    status: Literal["ok", "no_face", "unreadable"] = Field(
+        description="'unreadable' if the image cannot be read, 'no_face' if no face was found in "
+        "it, otherwise 'ok'."
+    )
+    problem: str = Field(description="Why the image cannot be read; empty if it can.")
+    width: int | None = Field(
+        default=None, description="Width of the upright image, pixels; null if it cannot be read."
+    )
+    height: int | None = Field(
+        default=None, description="Height of the upright image, pixels; null if it cannot be read."
+    )
+    faces: list[FacePrediction] = Field(
+        default_factory=list, description="As in PredictResponse; empty if there are none."
+    )
+    without_heat: int = Field(default=0, description="As in PredictResponse.")
+
+    @classmethod
+    def from_outcome(
+        cls, index: int, name: str, outcome: "Future[PredictResponse]"
+    ) -> "ImageResult":
+        """Makes the result from the worker's outcome; an `ApiError` makes it unreadable.
+
+        Raises:
+            Exception: Any other error of the worker, which is a bug.
+        """
+        name = escape_name(name)
+        try:
+            response = outcome.result()
+        except ApiError as error:
+            return cls(index=index, name=name, status="unreadable", problem=str(error))
+        fields = response.model_dump(exclude={"seconds"})
+        return cls(index=index, name=name, problem="", **fields)
+
+
+class PredictListResponse(BaseModel):
+    """The predictions for several images."""
+
+    images: list[ImageResult] = Field(description="The images, in the order of the request.")
+    seconds: float = Field(description="Seconds since the upload was complete.")
 
 
 class ErrorResponse(BaseModel):
@@ -100,11 +157,13 @@ class ValidationScore(BaseModel):
 
 
 class UploadLimits(BaseModel):
-    """Limits on an uploaded image."""
+    """Limits on uploaded images and films."""
 
-    bytes: int = Field(description="Maximum size of the file.")
+    bytes: int = Field(description="Maximum size of an image's file.")
     pixels: int = Field(description="Maximum number of pixels, by the image's header.")
     formats: str = Field(description="Accepted formats, recognised by content, not by file name.")
+    files: int = Field(description="Maximum number of images in one request.")
+    film_bytes: int = Field(description="Maximum size of a film; 0 if none are accepted.")
 
 
 class ModelInfo(BaseModel):

@@ -31,6 +31,7 @@ def serve(
     port: int,
     extra_hosts: Sequence[str],
     max_mib: float,
+    max_film_mib: float,
     max_megapixels: float,
     timeout: float,
     max_requests: int,
@@ -46,9 +47,11 @@ def serve(
         host: Name or IP address to listen at.
         port: Port to listen at; 0 takes a free one.
         extra_hosts: Host names that requests may name too, see `find_allowed_hosts`.
-        max_mib: Maximum size of an uploaded file, MiB.
+        max_mib: Maximum size of an uploaded image, MiB.
+        max_film_mib: Maximum size of an uploaded film, MiB; 0 accepts no films.
         max_megapixels: Maximum size of an uploaded image, megapixels.
-        timeout: Seconds within which an upload must arrive, and then be answered.
+        timeout: Seconds within which an image must arrive, and then be answered; a film may take
+            ten times as long to arrive.
         max_requests: Maximum number of requests in progress, see `Limits`.
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
@@ -75,6 +78,8 @@ def serve(
         limits = Limits(
             max_bytes=round(max_mib * 2**20),
             max_pixels=round(max_megapixels * 1e6),
+            max_film_bytes=round(max_film_mib * 2**20),
+            film_timeout=10 * timeout,
             upload_timeout=timeout,
             response_timeout=timeout,
             max_requests=max_requests,

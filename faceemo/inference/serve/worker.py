@@ -13,15 +13,19 @@ import numpy as np
 from PIL import Image
 
 from faceemo.analysis.theme import template
+from faceemo.data.measure.boxes import Box
 from faceemo.inference.engine.names import JAX
 from faceemo.inference.faces import Face
-from faceemo.inference.images import LoadedImage
+from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import MAX_BATCH, Predictor
 from faceemo.inference.serve import examples
 from faceemo.inference.serve.decode_upload import decode_image
 from faceemo.inference.serve.heatmaps import find_largest, make_render_heatmaps
 from faceemo.inference.serve.limits import Limits
+from faceemo.inference.serve.preview import make_thumbnail
+from faceemo.inference.serve.reading_order import sort_for_reading
+from faceemo.inference.serve.regions import take_region
 from faceemo.inference.serve.schemas import FacePrediction, PredictResponse
 
 # Maximum seconds for which a batch collects faces: detection takes longer than prediction.
@@ -29,24 +33,46 @@ _MAX_BATCH_DELAY = 0.1
 _SHUTDOWN_TIMEOUT = 5.0  # seconds for the batch that is being processed
 
 
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What a request asks for.
+
+    Attributes:
+        crops: Whether the whole image is one face, so that none is searched for.
+        region: The part of the image that is one face, in place of a search; None searches.
+        heat: Whether heatmaps are made.
+        thumbnails: Whether pictures of the faces are made.
+    """
+
+    crops: bool = False
+    region: Box | None = None
+    heat: bool = False
+    thumbnails: bool = False
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
     """An uploaded file whose response is due."""
 
     content: bytes
-    crops: bool
-    heat: bool
-    future: "Future[PredictResponse]"
-    submitted: float  # time.monotonic()
+    wishes: Wishes
+    future: "Future[PredictResponse]" = dataclasses.field(default_factory=Future)
+    submitted: float = dataclasses.field(default_factory=time.monotonic)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _DecodedJob:
-    """A job with its image and the faces that were found in it."""
+    """A job with its image and the faces that were found in it, in the order of reading."""
 
     job: _Job
     image: LoadedImage
     faces: list[Face]
+
+    def make_thumbnail(self, index: int) -> bytes | None:
+        """Makes the picture of a face, if the request asks for it."""
+        if not self.job.wishes.thumbnails or self.image.pixels is None:
+            return None
+        return make_thumbnail(self.image.pixels, self.faces[index].region)
 
 
 class Worker:
@@ -77,20 +103,17 @@ class Worker:
         """Counts the jobs that are not begun yet, cancelled ones included."""
         return self._queue.qsize()
 
-    def submit(
-        self, content: bytes, *, crops: bool = False, heat: bool = False
-    ) -> Future[PredictResponse]:
+    def submit(self, content: bytes, wishes: Wishes | None = None) -> Future[PredictResponse]:
         """Queues an uploaded file; the future holds its response, or an `ApiError`.
 
         Args:
             content: Content of the file.
-            crops: Whether the whole image is one face, so that none is searched for.
-            heat: Whether heatmaps are made.
+            wishes: What the request asks for; None asks for nothing but predictions.
         """
         self.start()
-        future: Future[PredictResponse] = Future()
-        self._queue.put(_Job(content, crops, heat, future, time.monotonic()))
-        return future
+        job = _Job(content, wishes or Wishes())
+        self._queue.put(job)
+        return job.future
 
     def warm_up(self) -> None:
         """Loads and compiles all that the first request needs, in the caller's thread.
@@ -106,7 +129,7 @@ class Worker:
         # Small images have a face detector of their own.
         small = template.encode_png(Image.open(io.BytesIO(face)).resize((32, 32)))
         jobs = [
-            _Job(content, crops, not later, Future(), time.monotonic())
+            _Job(content, Wishes(crops=crops, heat=not later))
             for content, crops in ((face, True), (small, False), (group, False))
         ]
         for job in jobs:
@@ -191,7 +214,11 @@ class Worker:
         """Decodes a job's image and finds its faces; returns None if that failed."""
         try:
             image = decode_image(job.content, self._limits)
-            return _DecodedJob(job, image, self._predictor.find_faces(image, crops=job.crops))
+            if job.wishes.region:
+                faces = [take_region(self._predictor, image, job.wishes.region)]
+            else:
+                faces = self._predictor.find_faces(image, crops=job.wishes.crops)
+            return _DecodedJob(job, image, sort_for_reading(faces))
         except Exception as error:  # an `ApiError` or a bug, either of which the request reports
             _resolve(job, error)
             return None
@@ -205,7 +232,9 @@ class Worker:
             heatmaps = self._make_heatmaps(batch, predictions)
             for row, (decoded, found) in enumerate(zip(batch, predictions, strict=True)):
                 faces = [
-                    FacePrediction.from_prediction(prediction, heatmaps.get((row, index)))
+                    FacePrediction.from_prediction(
+                        prediction, heatmaps.get((row, index)), decoded.make_thumbnail(index)
+                    )
                     # an image without a face has one prediction, which says so
                     for index, prediction in enumerate(found[: len(decoded.faces)])
                 ]
@@ -217,7 +246,7 @@ class Worker:
                     width=width,
                     height=height,
                     faces=faces,
-                    without_heat=len(faces) - with_heat if decoded.job.heat else 0,
+                    without_heat=len(faces) - with_heat if decoded.job.wishes.heat else 0,
                     seconds=round(time.monotonic() - decoded.job.submitted, 3),
                 )
                 _resolve(decoded.job, response)
@@ -233,7 +262,7 @@ class Worker:
         keys = [
             (row, index)
             for row, decoded in enumerate(batch)
-            if decoded.job.heat and not decoded.job.future.cancelled()
+            if decoded.job.wishes.heat and not decoded.job.future.cancelled()
             for index in find_largest(decoded.faces)
         ]
         if not keys:

@@ -9,6 +9,7 @@ import pytest
 from faceemo.analysis.saliency import gradcam
 from faceemo.inference.faces import Face
 from faceemo.inference.serve import heatmaps
+from faceemo.inference.serve.worker import Wishes
 from tests.support.data.faces import face
 from tests.support.inference.asking import crop_png, decode_pixels, open_api
 
@@ -70,7 +71,9 @@ def test_requests_that_wait_together_get_their_heatmaps_in_one_batch(predictor, 
     with open_api(predictor) as api:
         worker = api.worker
         worker.start = lambda: None  # until all jobs are queued
-        futures = [worker.submit(crop_png(seed), crops=True, heat=seed != 1) for seed in range(4)]
+        futures = [
+            worker.submit(crop_png(seed), Wishes(crops=True, heat=seed != 1)) for seed in range(4)
+        ]
         del worker.start
         worker.start()
         responses = [future.result(60) for future in futures]
@@ -92,7 +95,9 @@ def test_no_heatmap_is_made_for_a_request_cancelled_during_prediction(
         with monkeypatch.context() as patched:
             patched.setattr(predictor, "predict_faces", cancel_and_predict)
             api.worker.start = lambda: None
-            futures += [api.worker.submit(crop_png(seed), crops=True, heat=True) for seed in (0, 1)]
+            futures += [
+                api.worker.submit(crop_png(seed), Wishes(crops=True, heat=True)) for seed in (0, 1)
+            ]
             del api.worker.start
             api.worker.start()
             assert futures[1].result(60).faces[0].heat

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from faceemo.inference.serve.app import make_app
+from faceemo.inference.serve.films.films import Films
 from faceemo.inference.serve.limits import Limits
 from faceemo.inference.serve.worker import Worker
 from tests.support.data.faces import face, png
@@ -22,7 +23,8 @@ class Api:
     def __init__(self, predictor, limits=None, **options):
         self.limits = limits or Limits()
         self.worker = Worker(predictor, self.limits)
-        self.app = make_app(predictor, self.limits, worker=self.worker, **options)
+        self.films = Films(predictor, self.limits)
+        self.app = make_app(predictor, self.limits, worker=self.worker, films=self.films, **options)
 
     def make_client(self):
         """Makes an asynchronous client, for several requests at a time."""
@@ -51,6 +53,7 @@ def open_api(predictor, limits=None, **options):
     try:
         yield api
     finally:
+        api.films.close()
         api.worker.close()
 
 

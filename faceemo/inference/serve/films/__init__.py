@@ -1,0 +1,1 @@
+"""Films: uploaded, predicted on in a thread of their own, and deleted once they are fetched."""
