@@ -60,10 +60,12 @@ class Page:
             time.sleep(0.05)
         return value
 
-    def choose_file(self, selector, path):
-        """Chooses a file in an <input type="file">."""
+    def choose_file(self, selector, *paths):
+        """Chooses one or several files in an <input type="file">."""
         found = self.call("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
-        self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+        self.call(
+            "DOM.setFileInputFiles", files=[*map(str, paths)], objectId=found["result"]["objectId"]
+        )
 
     def open(self, path, *, width=1200, height=900, dark=False):
         """Loads a file (a Path) or a URL (a string) and waits for it; sizes are in CSS pixels."""

@@ -1,292 +1,239 @@
 "use strict";
-// Sends photos to /api/predict as they are and draws the response over them. No other site is contacted.
+// The page: takes photographs and films, shows one of them with its answers, and saves all answers.
 
-const byId = (id) => document.getElementById(id);
-const maxBytes = Number(byId("demo").dataset.maxBytes);
-let request = null; // AbortController of the latest request
-let photoUrl = ""; // blob: URL of the photo that is shown
-let stream = null; // MediaStream of the camera
+import * as answers from "./answers.js";
+import * as camera from "./camera.js";
+import { byId, makeButton, makeElement, makeImage, save } from "./dom.js";
+import { Item } from "./item.js";
+import * as server from "./server.js";
+import * as stage from "./stage.js";
+import { makeTable } from "./table.js";
 
-const percent = (share) => `${Math.round(100 * share)}%`;
-const formatCount = (count) => count.toLocaleString("en");
+const limits = byId("demo").dataset;
+let items = [];
+let current = null; // the item that is shown
+// Photographs are answered one after the other, so that each has the server's whole time; films beside them.
+const queues = { photo: Promise.resolve(), film: Promise.resolve() };
 
-function makeElement(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
+// Choosing ---------------------------------------------------------------------------------------
+
+// Adds files and shows the first of them. Each is [Blob or the promise of one, name, caption].
+export function add(files) {
+  camera.close();
+  const added = files.map(([blob, name, caption]) => new Item(blob, name, caption ?? name, refresh));
+  items.push(...added);
+  for (const item of added) start(item);
+  select(added[0]);
 }
 
-function showStatus(text, waiting = false) {
-  byId("status").textContent = text;
-  byId("status").classList.toggle("waiting", waiting);
-}
-
-function showProblem({ expected, found, fix }) {
-  showStatus("");
-  const bold = makeElement("strong", "", "Fix:");
-  byId("problem").replaceChildren(`Expected ${expected}; found ${found}. `, bold, ` ${fix}.`);
-  byId("problem").hidden = false;
-}
-
-function showNoResponse() {
-  showProblem({
-    expected: "a response from the server",
-    found: "none",
-    fix: "check that `faceemo serve` is still running, and try again",
-  });
-}
-
-function clearResults() {
-  byId("problem").hidden = byId("expect").hidden = true;
-  for (const id of ["faces", "boxes", "heatmaps"]) byId(id).replaceChildren();
-}
-
-// The photo --------------------------------------------------------------------------------------
-
-function showDropHint() {
-  byId("preview").hidden = true;
-  byId("drop-hint").hidden = false;
-  byId("stage").classList.remove("full");
-}
-
-function showPhoto(blob, caption) {
-  URL.revokeObjectURL(photoUrl);
-  photoUrl = URL.createObjectURL(blob);
-  const photo = byId("photo");
-  photo.alt = caption;
-  photo.onload = () => {
-    byId("preview").style.setProperty("--ratio", photo.naturalWidth / photo.naturalHeight);
-    byId("preview").hidden = false;
+async function start(item) {
+  try {
+    item.blob = await item.blob;
+  } catch {
+    return item.update({ state: "failed", problem: server.NO_RESPONSE });
+  }
+  const queue = item.isFilm ? "film" : "photo";
+  const run = async () => {
+    if (await item.run(Number(limits.maxBytes), Number(limits.maxFilmBytes))) start(item);
   };
-  photo.onerror = showDropHint; // the server's response then says what is wrong with the file
-  photo.src = photoUrl;
-  byId("drop-hint").hidden = true;
-  byId("stage").classList.add("full");
+  queues[queue] = queues[queue].then(run).catch(console.error); // the next one runs in any case
 }
 
-// Shows a photo and its predictions. `photo` is a Blob, or the promise of one.
-async function predict(photo, caption) {
-  request?.abort();
-  const { signal } = (request = new AbortController());
-  closeCamera();
-  clearResults();
-  let blob, response, body;
-  try {
-    blob = await photo;
-  } catch (error) {
-    if (signal.aborted) return; // a later photo replaces this one
-    showDropHint();
-    return showNoResponse();
-  }
-  if (signal.aborted) return;
-  if (blob.size > maxBytes) {
-    showDropHint();
-    return showProblem({
-      expected: `an image file of at most ${formatCount(maxBytes)} bytes`,
-      found: `${formatCount(blob.size)} bytes`,
-      fix: "scale the image down, or save it as JPEG",
-    });
-  }
-  showPhoto(blob, caption);
-  showStatus("Predicting …", true);
-  const form = new FormData();
-  form.append("file", blob, "photo");
-  try {
-    response = await fetch("/api/predict?heat=true", { method: "POST", body: form, signal });
-    body = await response.json();
-  } catch (error) {
-    if (!signal.aborted) showNoResponse();
-    return;
-  }
-  if (signal.aborted) return;
-  if (response.ok) showPredictions(body);
-  else showProblem(body);
+function addFiles(list) {
+  const files = [...list];
+  if (files.length) return add(files.map((file) => [file, file.name || "pasted picture"]));
+  answers.clear();
+  answers.showProblem({
+    expected: "a picture or a film",
+    found: "something else",
+    fix: "save it as a file and choose that",
+  });
 }
 
-// The predictions --------------------------------------------------------------------------------
-
-function describe(face) {
-  const leaning = `${face.leaning}, ${percent(face.probability)}`;
-  return face.status === "ok" ? leaning : `unsure, most probably ${leaning}`;
+function removeAll() {
+  for (const item of items) item.dispose();
+  items = [];
+  select(null);
+  byId("file").focus();
 }
 
-function showPredictions(response) {
-  const count = response.faces.length;
-  if (!count) return showStatus("No face was detected, so nothing is predicted.");
-  const lines = response.faces.map((face, index) => (count > 1 ? `${index + 1}: ${describe(face)}` : describe(face)));
-  showStatus(count > 1 ? `${count} faces` : "One face");
-  const withHeat = count - response.without_heat;
-  byId("heat-few").textContent = response.without_heat ? ` Only the ${withHeat} largest faces have a heatmap.` : "";
+// Showing ----------------------------------------------------------------------------------------
+
+function refresh(item) {
+  if (!items.includes(item)) return item.dispose();
+  renderStrip();
+  if (item !== current) return;
+  render();
+  if (item.state === "cancelled") byId("again").focus(); // the button that was pressed is hidden now
+}
+
+function select(item) {
+  current = item;
+  renderStrip();
+  render();
+}
+
+function render() {
+  const item = current;
+  answers.clear();
+  byId("progress").hidden = !item || item.isEnded || !item.isFilm;
+  const canRetry = item && (item.state === "cancelled" || ["busy", "no_response"].includes(item.problem?.error));
+  byId("again").hidden = !canRetry;
+  if (!item) {
+    answers.showStatus("Nothing chosen yet.");
+    byId("expect").hidden = false;
+    return stage.showDropHint();
+  }
+  if (item.film) stage.showFilm(item.film.url, item.caption);
+  else if (item.isFilm && item.preview) stage.showFilm(item.preview.url, item.caption);
+  else if (item.preview) stage.showPhoto(item.preview, item.caption);
+  else if (item.isEnded && items.length === 1) stage.showDropHint();
+  else stage.showPlaceholder(item.name);
+  if (item.problem) return answers.showProblem(item.problem, item.name);
+  if (item.state === "cancelled") return answers.showStatus("Cancelled.");
+  if (item.film) return renderFilm(item);
+  if (item.response) return renderPhoto(item);
+  if (item.isFilm) return renderProgress(item);
+  answers.showStatus(item.state === "waiting" ? "Waiting …" : "Looking for faces …", true);
+}
+
+function renderPhoto(item) {
+  const { response } = item;
+  const { faces } = response;
+  if (!faces.length) return answers.showStatus("No face was found, so there is no answer.");
+  answers.showStatus(faces.length > 1 ? `${faces.length} faces` : "One face");
+  const lines = faces.map((face, index) => (faces.length > 1 ? `${index + 1}: ` : "") + answers.describe(face));
   byId("status").append(makeElement("span", "visually-hidden", `. ${lines.join(". ")}.`)); // for screen readers
-  response.faces.forEach((face, index) => {
-    const prefix = count > 1 ? `${index + 1} ` : "";
-    byId("faces").append(makeCard(face, index, count));
-    if (face.box) byId("boxes").append(makeBox(face, index, prefix, response));
-    if (face.heat) byId("heatmaps").append(makeHeatmap(face, response));
+  const explain = async (face) => {
+    try {
+      return await server.explain(item.blob, face.region, item.signal);
+    } catch (error) {
+      if (error.problem && item === current) answers.showProblem(error.problem, item.name);
+      throw error;
+    }
+  };
+  faces.forEach((face, index) => {
+    const onheat = (...heat) => item === current && stage.drawHeat(...heat.slice(0, 2), response, heat[2]);
+    const card = answers.makeFaceCard(face, index, faces.length, explain, onheat);
+    card.onmouseenter = () => stage.mark(index, false);
+    byId("faces").append(card);
   });
-  shortenLabels([...document.querySelectorAll(".box span")]);
+  if (item.preview) stage.drawBoxes(response);
 }
 
-// Reduces labels that cover each other to the number of the face.
-function shortenLabels(labels) {
-  const areas = labels.map((label) => label.getBoundingClientRect());
-  const overlap = (one, other) => one !== other && one.left < other.right && other.left < one.right &&
-    one.top < other.bottom && other.top < one.bottom;
-  labels.forEach((label, index) => {
-    if (areas.some((area) => overlap(areas[index], area))) label.textContent = `${index + 1}`;
+function renderProgress({ progress, state }) {
+  const { share, text } = progress ?? { share: null, text: state === "waiting" ? "Waiting …" : "Opening the film …" };
+  const bar = byId("progress-bar");
+  if (share === null) bar.removeAttribute("value");
+  else bar.value = share;
+  byId("progress-text").textContent = text;
+  answers.showStatus("Looking for faces in the film …");
+}
+
+function renderFilm({ name, film }) {
+  const { tracks, problem, every } = film.state;
+  const count = tracks.length;
+  answers.showStatus(count === 0 ? "No face was found in the film." : count === 1 ? "One face" : `${count} faces`);
+  answers.showNote(problem ? `${name}: ${problem}.` : "");
+  for (const track of tracks) byId("faces").append(answers.makeTrackCard(track, count));
+  byId("film-results").hidden = false;
+  byId("plot").hidden = count === 0;
+  byId("plot").src = film.plot;
+  byId("film-note").textContent = every > 1 ? `One in ${every} frames was looked at. A number stands for one face in the whole film.`
+    : "A number stands for one face in the whole film.";
+  const stem = name.replace(/\.[^.]*$/, "");
+  byId("save-film").onclick = () => save(film.blob, `${stem}_faces.mp4`);
+  byId("save-frames").onclick = () => save(film.table, `${stem}.csv`);
+  byId("save-tracks").onclick = () => save(film.faces, `${stem}_faces.csv`);
+}
+
+// The strip of all photographs and films ---------------------------------------------------------
+
+function summarise(item) {
+  if (item.state === "cancelled") return "cancelled";
+  if (item.problem) return "cannot be used";
+  if (!item.isEnded) return item.state === "waiting" ? "waiting" : "…";
+  const count = item.film ? item.film.state.tracks.length : item.response.faces.length;
+  return count === 0 ? "no face" : count === 1 ? "1 face" : `${count} faces`;
+}
+
+function renderStrip() {
+  const strip = byId("strip");
+  strip.hidden = items.length < 2;
+  while (strip.childElementCount > items.length) strip.lastElementChild.remove();
+  items.forEach((item, index) => {
+    let entry = strip.children[index];
+    if (!entry) {
+      entry = makeElement("li");
+      entry.append(makeButton("entry", "", () => select(items[index])));
+      strip.append(entry);
+    }
+    const [button] = entry.children;
+    const url = item.isFilm ? "" : item.preview?.url ?? "";
+    if (!button.childElementCount || button.dataset.url !== url) {
+      button.dataset.url = url;
+      const picture = url ? makeImage("", url) : makeElement("span", "none", item.isFilm ? "film" : "no preview");
+      button.replaceChildren(picture, makeElement("span", "name"), makeElement("span", "fact"));
+    }
+    button.querySelector(".name").textContent = item.name;
+    button.querySelector(".fact").textContent = summarise(item);
+    button.setAttribute("aria-current", item === current);
+    button.title = item.name;
   });
-}
-
-function setPosition(element, [left, top, right, bottom], { width, height }) {
-  element.style.left = `${(100 * left) / width}%`;
-  element.style.top = `${(100 * top) / height}%`;
-  element.style.width = `${(100 * (right - left)) / width}%`;
-  element.style.height = `${(100 * (bottom - top)) / height}%`;
-}
-
-function makeBox(face, index, prefix, response) {
-  const { width, height } = response;
-  const [left, top, right, bottom] = face.box;
-  const clipped = [Math.max(left, 0), Math.max(top, 0), Math.min(right, width), Math.min(bottom, height)];
-  const button = makeElement("button", `box ${face.status === "ok" ? "sure" : "unsure"}`);
-  button.type = "button";
-  button.classList.toggle("inside", clipped[1] < 0.1 * height);
-  button.classList.toggle("rightmost", clipped[0] > 0.7 * width);
-  const label = face.status === "ok" ? `${face.leaning} ${percent(face.probability)}` : "unsure";
-  button.append(makeElement("span", "", prefix + label));
-  button.setAttribute("aria-label", `Face ${index + 1}: ${describe(face)}`);
-  button.onclick = () => markFace(index, true);
-  button.onfocus = button.onmouseenter = () => markFace(index, false);
-  setPosition(button, clipped, response);
-  return button;
-}
-
-function makeHeatmap(face, response) {
-  const image = makeElement("img");
-  image.alt = "";
-  image.src = face.heat;
-  setPosition(image, face.region, response);
-  return image;
-}
-
-function makeCard(face, index, count) {
-  const item = makeElement("li", face.status === "ok" ? "sure" : "unsure");
-  const heading = makeElement("h3", "", face.status === "ok" ? face.label : "unsure");
-  if (count > 1) heading.append(makeElement("span", "muted", `face ${index + 1} of ${count}`));
-  item.append(heading);
-  if (face.status !== "ok") {
-    const text = `The most probable emotion, ${face.leaning}, is more likely wrong than right.`;
-    item.append(makeElement("p", "muted small", text));
-  }
-  const bars = makeElement("ul", "bars");
-  bars.setAttribute("aria-label", "Probabilities");
-  for (const [name, share] of Object.entries(face.probabilities)) {
-    const row = makeElement("li", name === face.leaning ? "first" : "");
-    const track = makeElement("span", "track");
-    const fill = makeElement("span");
-    track.setAttribute("aria-hidden", "true");
-    fill.style.width = `${100 * share}%`;
-    track.append(fill);
-    row.append(makeElement("span", "", name), track, makeElement("span", "value", percent(share)));
-    bars.append(row);
-  }
-  item.append(bars);
-  item.onmouseenter = () => markFace(index, false);
-  return item;
-}
-
-function markFace(index, scroll) {
-  for (const list of [byId("faces"), byId("boxes")]) {
-    [...list.children].forEach((child, position) => child.classList.toggle("marked", position === index));
-  }
-  if (scroll) byId("faces").children[index].scrollIntoView({ block: "nearest" });
-}
-
-// The camera -------------------------------------------------------------------------------------
-
-function showCamera(visible) {
-  for (const id of ["snap", "stop", "live"]) byId(id).hidden = !visible;
-  byId("camera").hidden = visible;
-}
-
-function closeCamera() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
-  byId("video").srcObject = null;
-  showCamera(false);
-}
-
-async function openCamera() {
-  const before = request;
-  let opened;
-  byId("camera").disabled = true; // a second click would open a second stream
-  try {
-    if (!navigator.mediaDevices) throw new Error("an address for which browsers block the camera");
-    opened = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
-  } catch (error) {
-    return showProblem({
-      expected: "a camera that this page may use",
-      found: error.message || error.name,
-      fix: "allow the camera in the browser; it must have opened this page at http://localhost, or by https",
-    });
-  } finally {
-    byId("camera").disabled = false;
-  }
-  stream = opened;
-  if (before !== request) return closeCamera(); // a photo was chosen meanwhile
-  request?.abort();
-  clearResults();
-  showStatus("The camera is on.");
-  byId("preview").hidden = byId("drop-hint").hidden = true;
-  const video = byId("video");
-  video.srcObject = stream;
-  await video.play();
-  byId("live").style.setProperty("--ratio", video.videoWidth / video.videoHeight);
-  showCamera(true);
-  byId("snap").focus();
-}
-
-function takePhoto() {
-  const video = byId("video");
-  const canvas = makeElement("canvas");
-  canvas.width = video.videoWidth;
-  canvas.height = video.videoHeight;
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => predict(blob, "the photo taken with the camera"), "image/jpeg", 0.95);
-  byId("camera").hidden = false;
-  byId("camera").focus();
+  const ended = items.filter((item) => item.isEnded).length;
+  const overall = items.length > 1 ? `${ended} of ${items.length} answered` : "";
+  if (byId("overall").textContent !== overall) byId("overall").textContent = overall;
+  byId("save").hidden = !items.some((item) => !item.isFilm && item.isEnded);
+  byId("remove").hidden = !items.length;
 }
 
 // Events -----------------------------------------------------------------------------------------
 
-function predictFile(files) {
-  const [file] = files;
-  if (file) return predict(file, file.name || "the pasted photo");
-  showProblem({ expected: "an image file", found: "something else", fix: "save the image as a file and choose that" });
+async function openCamera() {
+  answers.clear();
+  try {
+    if (!(await camera.open())) return;
+  } catch (error) {
+    return answers.showProblem(error.problem);
+  }
+  current = null;
+  renderStrip();
+  stage.showCamera();
+  answers.clear();
+  answers.showStatus("The camera is on.");
 }
 
 byId("file").onchange = (event) => {
-  if (event.target.files.length) predictFile(event.target.files);
+  if (event.target.files.length) addFiles(event.target.files);
   event.target.value = ""; // so that the same file can be chosen again
 };
 byId("camera").onclick = openCamera;
-byId("snap").onclick = takePhoto;
-byId("stop").onclick = () => {
-  closeCamera();
-  showStatus("No photo yet.");
-  showDropHint();
+byId("snap").onclick = async () => {
+  add([[await camera.takePhoto(), "camera.jpg", "the photo taken with the camera"]]);
   byId("camera").focus();
 };
-byId("heat").onchange = (event) => {
-  byId("heatmaps").hidden = byId("heat-note").hidden = !event.target.checked;
+byId("stop").onclick = () => {
+  camera.close();
+  select(items.at(-1) ?? null);
+  byId("camera").focus();
 };
+byId("cancel").onclick = () => current?.controller.abort();
+byId("again").onclick = () => {
+  const item = current;
+  item.retry();
+  start(item);
+};
+byId("save").onclick = () => {
+  const ended = items.filter((item) => !item.isFilm && item.isEnded && (item.response || item.problem));
+  save(new Blob([makeTable(ended)], { type: "text/csv" }), "faceemo.csv");
+};
+byId("remove").onclick = removeAll;
 for (const button of document.querySelectorAll(".example")) {
   const { address, caption } = button.dataset;
-  button.onclick = () => predict(fetch(address).then((response) => response.blob()), caption);
+  button.onclick = () => add([[fetch(address).then((response) => response.blob()), address.replace(/.*\//, ""), caption]]);
 }
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) predictFile(event.clipboardData.files);
+  if (event.clipboardData.files.length) addFiles(event.clipboardData.files);
 });
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -298,5 +245,5 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   byId("stage").classList.remove("over");
-  predictFile(event.dataTransfer.files);
+  addFiles(event.dataTransfer.files);
 });
