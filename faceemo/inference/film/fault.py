@@ -18,4 +18,4 @@ def describe_fault(path: Path) -> str:
                 return "a video without frames"
     except FFmpegError:
         return "a video that cannot be opened: it is damaged or cut off"
-    return "a video that OpenCV cannot open"
+    return "a video in a format that cannot be read"

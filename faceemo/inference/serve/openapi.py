@@ -151,7 +151,8 @@ FILM_RESPONSES: dict[int | str, dict[str, Any]] = {
         {
             403: "a page of another site sent the request, or the server takes no films",
             413: "the film has too many bytes",
-            422: "a query parameter is invalid",
+            415: "the content of the file is not a film",
+            422: "the film is damaged, or a query parameter is invalid",
             503: "the server holds as many films as it may; Retry-After says when to try again",
         },
     ),

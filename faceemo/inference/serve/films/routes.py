@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from faceemo.inference.serve import openapi, upload
 from faceemo.inference.serve.errors import ApiError
+from faceemo.inference.serve.films import run
 from faceemo.inference.serve.films.film import DONE, RESULTS, Film
 from faceemo.inference.serve.films.films import Films
 from faceemo.inference.serve.films.schemas import FilmState
@@ -69,6 +70,7 @@ def add_routes(app: FastAPI, films: Films, limits: Limits) -> None:
                     await _receive_form(request, body, film)
                 else:
                     await _receive_body(body, film)
+            await asyncio.to_thread(run.check, film)
             films.start(film)
         return film.describe()
 

@@ -37,7 +37,7 @@ def run(predictor: Predictor, film: Film) -> None:
     """Predicts on a film and writes its results.
 
     Raises:
-        ApiError: If the file is no film, or damaged from the beginning.
+        ApiError: If the file is no film, or none of its frames can be decoded.
         CancelledError: If the film is cancelled.
     """
     if film.cancel.is_set():
@@ -82,6 +82,15 @@ def run(predictor: Predictor, film: Film) -> None:
         )
         for one in tracks
     ]
+
+
+def check(film: Film) -> None:
+    """Checks that a file that has arrived is a film that opens.
+
+    Raises:
+        ApiError: If it is not.
+    """
+    _open(film)
 
 
 class _Pictures:

@@ -70,7 +70,8 @@ export function makeFaceCard(face, index, count, explain, onheat) {
   const sure = face.status === "ok";
   const card = makeCard(sure ? "sure" : "unsure", face.thumbnail, index + 1, count, sure ? face.label : "unsure");
   if (!sure) {
-    const text = `The most probable emotion, ${face.leaning}, is not certain enough.`;
+    const reason = face.reason || "it is not probable enough to be the answer";
+    const text = `Most probable is ${face.leaning}, but ${reason}.`;
     card.text.append(makeElement("p", "muted small", text));
   }
   card.text.append(makeBars(face.probabilities, face.leaning, "Probabilities"));

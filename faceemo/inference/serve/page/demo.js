@@ -169,7 +169,7 @@ function renderStrip() {
       strip.append(entry);
     }
     const [button] = entry.children;
-    const url = item.isFilm ? "" : item.preview?.url ?? "";
+    const url = (item.isFilm ? item.film?.state.tracks[0]?.thumbnail : item.preview?.url) ?? "";
     if (!button.childElementCount || button.dataset.url !== url) {
       button.dataset.url = url;
       const picture = url ? makeImage("", url) : makeElement("span", "none", item.isFilm ? "film" : "no preview");

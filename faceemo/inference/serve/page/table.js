@@ -8,8 +8,11 @@ const NONE = { label: null, leaning: null, probability: null, probabilities: {},
 // The records of a photograph, which `faceemo predict` would write as well.
 function listRecords({ name, response, problem }, index) {
   const about = { index, name, problem: "" };
-  if (!response) return [{ ...NONE, ...about, status: "unreadable", problem: `${problem.found}. Fix: ${problem.fix}` }];
-  if (!response.faces.length) return [{ ...NONE, ...about, status: "no_face" }];
+  if (!response) {
+    const reason = `${problem.found}. Fix: ${problem.fix}`;
+    return [{ ...NONE, ...about, status: "unreadable", problem: reason, reason }];
+  }
+  if (!response.faces.length) return [{ ...NONE, ...about, status: "no_face", reason: "no face was found" }];
   return response.faces.map((face) => ({ ...face, ...about }));
 }
 

@@ -183,22 +183,34 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n\
 
 
 @pytest.mark.parametrize(
-    ("name", "made"),
+    ("name", "made", "status"),
     [
-        ("notes.mp4", b"no film"),
-        ("list.mp4", PLAYLIST),
-        ("photo.mp4", jpeg(face(1))),
-        ("cut.mp4", "cut"),
-        ("zeros.mp4", bytes(5000)),
+        ("notes.mp4", b"no film", 415),
+        ("list.mp4", PLAYLIST, 415),
+        ("photo.mp4", jpeg(face(1)), 415),
+        ("zeros.mp4", bytes(5000), 415),
+        ("cut.mp4", "cut", 422),
     ],
 )
-def test_a_file_that_is_no_film_fails_in_words_of_users(api, content, name, made):
+def test_a_file_that_is_no_film_is_refused_in_words_of_users(api, content, name, made, status):
+    before = list_folders(api.films)
     made = content[:700] if made == "cut" else made
-    state = wait(api, send(api, made, f"?name={name}")["id"])
+    check_message(send(api, made, f"?name={name}", status=status)["message"])
+    assert list_folders(api.films) == before
+
+
+def test_a_film_without_frames_fails_and_its_results_are_refused(api, content):
+    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    state = wait(api, send(api, content[:begin] + bytes(end - begin) + content[end:])["id"])
     assert state["status"] == "failed"
-    assert re.fullmatch(r"expected .*; found .*\. Fix: .*", state["problem"])
-    assert not re.search(r"OpenCV|PIL|Error|Exception|Traceback|0x", state["problem"])
+    check_message(state["problem"])
     assert not state["tracks"]
+    assert api.get(f"/api/films/{state['id']}/film.mp4").status_code == 409
+
+
+def check_message(text):
+    assert re.fullmatch(r"expected .*; found .*\. Fix: .*", text)
+    assert not re.search(r"OpenCV|PIL|Error|Exception|Traceback|0x", text)
 
 
 def test_refusals(predictor, content):
