@@ -21,6 +21,7 @@ from faceemo.inference.serve.films.schemas import FilmState
 from faceemo.inference.serve.limits import Limits
 
 _COPIED_BYTES = 2**20  # at a time
+_MAX_NAME = 255  # characters
 _Id = Annotated[str, PathParameter(description="The id in the response to the film's request.")]
 _Result = Annotated[str, PathParameter(description=f"One of {', '.join(RESULTS)}.")]
 
@@ -62,7 +63,7 @@ def add_routes(app: FastAPI, films: Films, limits: Limits) -> None:
                 found="a film, which this server takes none of",
                 fix="start it with --max-film-mib above 0, or use `faceemo predict`",
             )
-        with _kept_if_complete(films, films.add(name or "film", every)) as film:
+        with _kept_if_complete(films, films.add(name[:_MAX_NAME] or "film", every)) as film:
             overhead = limits.max_form_bytes(0) if is_form else 0
             body = upload.Body(request, limits.max_film_bytes + overhead, None)
             async with upload.receiving(request, body, limits.film_timeout):
@@ -149,7 +150,7 @@ async def _receive_form(request: Request, body: upload.Body, film: Film) -> None
         file = form.get(upload.FIELD)
         if not isinstance(file, UploadFile):
             raise _make_malformed_error(f"the fields {sorted(form)}" if form else "an empty form")
-        film.name = file.filename or film.name
+        film.name = (file.filename or film.name)[:_MAX_NAME]
         with film.path.open("wb") as copy:
             while chunk := await file.read(_COPIED_BYTES):
                 await asyncio.to_thread(copy.write, chunk)

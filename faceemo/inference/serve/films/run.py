@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from faceemo.analysis.theme import template
+from faceemo.analysis.theme.text import shorten
 from faceemo.inference import formats
 from faceemo.inference.annotate import annotate
 from faceemo.inference.file_kinds import FILM, IMAGE, recognise
@@ -25,6 +26,7 @@ from faceemo.inference.serve.films.film import Film
 from faceemo.inference.serve.films.schemas import FilmTrack
 from faceemo.inference.serve.preview import make_thumbnail
 
+_TITLE = 60  # characters of a film's name above its plot
 FRAMES_PER_SECOND = 5.0  # that are predicted on by default
 FORMAT_NAMES = "MP4, MOV, WebM, MKV, AVI or GIF"
 
@@ -68,7 +70,7 @@ def run(predictor: Predictor, film: Film) -> None:
     tracks = record.summarise()
     summary = format_csv(tracks, record.classes)
     film.get_result("faces.csv").write_text(summary, encoding="utf-8", newline="\n")
-    write_plot(record, tracks, film.name, film.get_result("faces.png"))
+    write_plot(record, tracks, shorten(film.name, _TITLE), film.get_result("faces.png"))
     film.problem = film.problem or drawn.sound_problem
     film.tracks = [
         FilmTrack(

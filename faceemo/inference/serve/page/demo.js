@@ -3,7 +3,7 @@
 
 import * as answers from "./answers.js";
 import * as camera from "./camera.js";
-import { byId, makeButton, makeElement, makeImage, save } from "./dom.js";
+import { byId, makeButton, makeElement, makeImage, percent, save } from "./dom.js";
 import { Item } from "./item.js";
 import * as server from "./server.js";
 import * as stage from "./stage.js";
@@ -152,7 +152,8 @@ function renderFilm({ name, film }) {
 function summarise(item) {
   if (item.state === "cancelled") return "cancelled";
   if (item.problem) return "cannot be used";
-  if (!item.isEnded) return item.state === "waiting" ? "waiting" : "…";
+  if (item.state === "waiting") return "waiting";
+  if (!item.isEnded) return item.progress?.share ? percent(item.progress.share) : "…";
   const count = item.film ? item.film.state.tracks.length : item.response.faces.length;
   return count === 0 ? "no face" : count === 1 ? "1 face" : `${count} faces`;
 }
