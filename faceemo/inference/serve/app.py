@@ -38,6 +38,14 @@ _QUEUED_TOGETHER = 4
 _PARAMETERS = ("heat", "crops", "region", "thumbnails", "name")
 
 
+class _App(FastAPI):
+    """FastAPI whose description has whole examples."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Returns the description of the API."""
+        return openapi.complete_examples(super().openapi())
+
+
 def make_app(
     predictor: Predictor,
     limits: Limits | None = None,
@@ -82,7 +90,7 @@ def make_app(
         films.close()
         worker.close()
 
-    app = FastAPI(
+    app = _App(
         title="faceemo",
         version=faceemo.__version__,
         description="Predicts the emotions of the faces in images and films.",

@@ -93,6 +93,15 @@ ERROR: dict[str, Any] = {
     "message": SEVERAL_IMAGES["images"][1]["problem"],
 }
 
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "one_image": ONE_IMAGE,
+    "several_images": SEVERAL_IMAGES,
+    "a_text_file": ERROR,
+    "a_film": FILM_RUNNING,
+    "being_predicted_on": FILM_RUNNING,
+    "done": FILM_DONE,
+}
+
 _REQUEST_ERRORS = {
     400: "the request does not hold what it should, or not in an accepted way",
     403: "a page of another site sent the request",
@@ -120,32 +129,28 @@ def _describe_errors(*texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _describe_success(description: str, **examples: dict[str, Any]) -> dict[str, Any]:
-    """Returns FastAPI's description of a JSON response with examples, by their summaries."""
-    named = {
-        name: {"summary": name.replace("_", " "), "value": value}
-        for name, value in examples.items()
+def _show(*names: str) -> dict[str, Any]:
+    """Returns FastAPI's description of a JSON content with some of `EXAMPLES`."""
+    examples = {
+        name: {"summary": name.replace("_", " "), "value": EXAMPLES[name]} for name in names
     }
-    return {"description": description, "content": {_JSON: {"examples": named}}}
+    return {_JSON: {"examples": examples}}
 
 
 PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _describe_success(
-        "the predictions; a list of images if they were in the field 'files'",
-        one_image=ONE_IMAGE,
-        several_images=SEVERAL_IMAGES,
-    ),
+    200: {
+        "description": "the predictions; a list of images if they were in the field 'files'",
+        "content": _show("one_image", "several_images"),
+    },
     **_describe_errors(_REQUEST_ERRORS),
 }
-PREDICT_RESPONSES[415]["content"] = {
-    _JSON: {"examples": {"no_image": {"summary": "a text file", "value": ERROR}}}
-}
+PREDICT_RESPONSES[415]["content"] = _show("a_text_file")
 PREVIEW_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "the picture", "content": {"image/jpeg": {"schema": _BINARY}}},
     **_describe_errors(_REQUEST_ERRORS),
 }
 FILM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    202: _describe_success("the film was received", a_film=FILM_RUNNING),
+    202: {"description": "the film was received", "content": _show("a_film")},
     **_describe_errors(
         {status: _REQUEST_ERRORS[status] for status in (400, 408, 421)},
         {
@@ -158,7 +163,7 @@ FILM_RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
 }
 FILM_STATE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _describe_success("the state", being_predicted_on=FILM_RUNNING, done=FILM_DONE),
+    200: {"description": "the state", "content": _show("being_predicted_on", "done")},
     **_describe_errors(_NO_FILM),
 }
 NO_FILM_RESPONSES = {204: {"description": "it is deleted"}, **_describe_errors(_NO_FILM)}
@@ -173,6 +178,17 @@ RESULT_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **_describe_errors(_NO_FILM, {409: "the film is not done yet"}),
 }
+
+
+def complete_examples(description: dict[str, Any]) -> dict[str, Any]:
+    """Puts the nulls back into the examples of a description, from which FastAPI removes them."""
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                examples = response.get("content", {}).get(_JSON, {}).get("examples", {})
+                for name, example in examples.items():
+                    example["value"] = EXAMPLES[name]
+    return description
 
 
 def describe_images(*, several: bool) -> dict[str, Any]:

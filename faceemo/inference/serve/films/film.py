@@ -58,7 +58,11 @@ class Film:
 
     @property
     def path(self) -> Path:
-        """The file as it was uploaded."""
+        """The file as it was uploaded.
+
+        It has no ending, so that its content alone decides whether it is a film: FFmpeg would open
+        the files that a list names, which passes for a film only by its ending.
+        """
         return Path(self._folder.name, "uploaded")
 
     @property

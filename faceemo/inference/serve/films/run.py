@@ -125,8 +125,7 @@ def _open(film: Film) -> Video | Animation:
         ApiError: If it cannot be opened.
     """
     content = recognise(film.path)
-    # What is a film by its ending alone, a dot here, might be a list of other files to FFmpeg.
-    if content.kind != FILM or content.name.startswith("."):
+    if content.kind != FILM:
         raise ApiError(
             415,
             "no_film",
