@@ -79,23 +79,25 @@ class Wheel:
 
 @dataclasses.dataclass(frozen=True)
 class NpmPackage:
-    """A file inside an npm package.
+    """A file inside an npm package, or the whole package.
 
     Attributes:
         package: 'name@version'.
-        member: Path of the file inside the package.
-        digest: 'sha256:...' of the file.
+        member: Path of the file inside the package; None keeps the package's .tgz file.
+        digest: 'sha256:...' of the file; that of the package if `member` is None.
         package_digest: 'sha512:...' of the package's .tgz file, as the registry publishes it.
         size: Size of the .tgz file in bytes, for the progress bar.
     """
 
     package: str
-    member: str
+    member: str | None
     digest: str
     package_digest: str
     size: int
 
     def __str__(self) -> str:
+        if self.member is None:
+            return f"the npm package {self.package}"
         return f"{self.member} in the npm package {self.package}"
 
     def download(self, path: Path) -> None:
@@ -130,8 +132,11 @@ class NpmPackage:
             if package is None:
                 raise DownloadError("npm wrote no .tgz file")
             check_digest(package, self.package_digest)
+            if self.member is None:
+                package.replace(path)
+                return
             part = folder / "member"
-            _untar(package, self.member, part)
+            extract_member(package, self.member, part)
             check_digest(part, self.digest)
             part.replace(path)
 
@@ -149,10 +154,13 @@ def _unzip(archive: Path, member: str, part: Path) -> None:
         raise DownloadError(f"cannot unpack it: {error}") from error
 
 
-def _untar(archive: Path, member: str, part: Path) -> None:
+def extract_member(archive: Path, member: str, part: Path) -> None:
     """Copies the content of one member of a tar file to `part`.
 
     No other member is unpacked, and no name, mode or link in the archive is followed.
+
+    Raises:
+        DownloadError: If the archive has no such file, or is damaged.
     """
     try:
         with tarfile.open(archive) as opened:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from faceemo.assets import catalogue, packages
+from faceemo.assets import catalogue, downloads, packages
 from faceemo.assets.packages import NpmPackage
 from faceemo.errors import UserError
 from tests.support.served import CONTENT, SHA256, list_visible, register_asset
@@ -100,6 +100,18 @@ def test_the_file_is_fetched_once(npm, cache, monkeypatch, capfd):
     npm.package.unlink()
     assert catalogue.fetch("thing").read_bytes() == CONTENT
     assert list_folder(cache) == ["thing.bin"]
+
+
+def test_a_whole_package_is_kept_and_its_files_are_taken_out(npm, cache, monkeypatch, tmp_path):
+    source = make_source(npm, member=None)
+    source = dataclasses.replace(source, digest=source.package_digest)
+    register_asset(monkeypatch, source)
+    path = catalogue.fetch("thing")
+    assert path.read_bytes() == npm.package.read_bytes()
+    packages.extract_member(path, "package/data.bin", tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    with pytest.raises(downloads.DownloadError, match="not found"):
+        packages.extract_member(path, "package/nothing.bin", tmp_path / "nothing.bin")
 
 
 @pytest.mark.parametrize(
