@@ -1,0 +1,248 @@
+"""The face detector as an ONNX graph, made of OpenCV's res10 files.
+
+The graph takes images, uint8 [N, H, W, BGR], of any size and ends before Caffe's DetectionOutput
+layer, whose work detector.js does: for each of six maps it returns `locations_i` [N, h, w, 4 k] and
+`confidences_i` [N, h, w, 2 k], raw, for k default boxes a place.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from faceemo.data.measure.face_detector import MEAN, load_network_files
+from faceemo.errors import missing_packages
+from faceemo.inference.export.web import caffe_text
+from faceemo.inference.export.web.caffe_text import Message, read_one
+
+_OPSET = 17
+_IR_VERSION = 8
+_BATCH_NORM_EPSILON = 1e-5  # Caffe's default
+_INPUT = "image"
+
+
+def make_graph() -> tuple[Any, dict[str, Any]]:
+    """Makes the detector's graph.
+
+    Returns:
+        An onnx.ModelProto, and what else is needed to find boxes in its outputs, ready for JSON.
+
+    Raises:
+        UserError: If the detector's files can be neither found nor downloaded, or the package onnx
+            is not installed.
+        ValueError: If they have a layer that is not known here.
+    """
+    prototxt, weights = load_network_files()
+    network = cv2.dnn.readNetFromCaffe(prototxt, weights)
+    layers = caffe_text.parse(prototxt.tobytes().decode())["layer"]
+    by_name = {read_one(layer, "name"): layer for layer in layers}
+    graph = _Graph(network)
+    graph.add("Cast", [_INPUT], "float", to=1)
+    graph.add("Sub", ["float", graph.constant(np.array(MEAN, np.float32))], "centred")
+    graph.add("Transpose", ["centred"], "first_data", perm=[0, 3, 1, 2])
+    graph.tops["data"] = "first_data"
+    for layer in layers:
+        if make := _LAYERS.get(read_one(layer, "type")):
+            graph.tops[read_one(layer, "top")] = make(graph, layer)
+        elif read_one(layer, "type") not in _AFTER:
+            raise ValueError(f"res10 has a layer of an unknown type: {read_one(layer, 'type')}")
+    # what is flattened and joined, in order
+    flattened = {
+        kind: [read_one(by_name[name], "bottom") for name in by_name[f"mbox_{kind}"]["bottom"]]
+        for kind in ("loc", "conf")
+    }
+    outputs = {
+        f"{name}_{number}": graph.tops[top]
+        for name, kind in (("locations", "loc"), ("confidences", "conf"))
+        for number, top in enumerate(flattened[kind])
+    }
+    priors = [_describe_prior(by_name[name]) for name in by_name["mbox_priorbox"]["bottom"]]
+    return graph.finish(outputs), {"maps": priors} | _describe_output(by_name["detection_out"])
+
+
+class _Graph:
+    """An ONNX graph that grows.
+
+    Attributes:
+        tops: The tensor that now has the name of a Caffe blob; layers often replace theirs.
+    """
+
+    def __init__(self, network: cv2.dnn.Net):
+        self._network = network
+        self._nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
+        self._arrays: dict[str, np.ndarray] = {}
+        self._numbers = itertools.count()
+        self.tops: dict[str, str] = {}
+
+    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Adds a node and returns its output."""
+        self._nodes.append((kind, inputs, output, attributes))
+        return output
+
+    def constant(self, values: np.ndarray) -> str:
+        """Adds a constant and returns its name."""
+        name = f"constant_{next(self._numbers)}"
+        self._arrays[name] = values
+        return name
+
+    def read(self, layer: Message, number: int) -> np.ndarray:
+        """Reads one of the arrays of a layer."""
+        return self._network.getParam(read_one(layer, "name"), number)
+
+    def bottom(self, layer: Message) -> str:
+        """Returns the tensor that a layer takes."""
+        return self.tops[read_one(layer, "bottom")]
+
+    def scale(self, normalized: str, factor: str, offset: str) -> str:
+        """Sets the factor and the offset of the BatchNorm that makes a tensor; returns that."""
+        (inputs,) = [
+            inputs
+            for kind, inputs, output, _ in self._nodes
+            if output == normalized and kind == "BatchNormalization"
+        ]
+        for name in inputs[1:3]:
+            del self._arrays[name]
+        inputs[1:3] = factor, offset
+        return normalized
+
+    def finish(self, outputs: dict[str, str]) -> Any:
+        """Makes an onnx.ModelProto with these outputs, which are tensors by their new names."""
+        with missing_packages("onnx"):
+            import onnx
+            from onnx import TensorProto, helper, numpy_helper
+        nodes = [
+            helper.make_node(kind, inputs, [output], **attributes)
+            for kind, inputs, output, attributes in self._nodes
+        ]
+        nodes += [
+            helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()
+        ]
+        model = helper.make_model(
+            helper.make_graph(
+                nodes,
+                "res10",
+                [helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
+                [
+                    helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", None, None, None])
+                    for name in outputs
+                ],
+                [numpy_helper.from_array(values, name) for name, values in self._arrays.items()],
+            ),
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="faceemo",
+        )
+        onnx.checker.check_model(model)
+        return model
+
+
+def _add_convolution(graph: _Graph, layer: Message) -> str:
+    given = read_one(layer, "convolution_param")
+    side, pad = read_one(given, "kernel_size"), read_one(given, "pad", 0)
+    inputs = [graph.bottom(layer), graph.constant(graph.read(layer, 0))]
+    if read_one(given, "bias_term", True):
+        inputs.append(graph.constant(graph.read(layer, 1).ravel()))
+    return graph.add(
+        "Conv",
+        inputs,
+        read_one(layer, "name"),
+        kernel_shape=[side, side],
+        strides=[read_one(given, "stride", 1)] * 2,
+        pads=[pad] * 4,
+        dilations=[read_one(given, "dilation", 1)] * 2,
+    )
+
+
+def _add_batch_norm(graph: _Graph, layer: Message) -> str:
+    mean, variance, factor = (graph.read(layer, number).ravel() for number in range(3))
+    scale = 1 / factor[0] if factor[0] else 0.0
+    ones = np.ones_like(mean)
+    constants = (ones, np.zeros_like(mean), mean * scale, variance * scale)
+    return graph.add(
+        "BatchNormalization",
+        [graph.bottom(layer), *(graph.constant(one.astype(np.float32)) for one in constants)],
+        read_one(layer, "name"),
+        epsilon=_BATCH_NORM_EPSILON,
+    )
+
+
+def _add_scale(graph: _Graph, layer: Message) -> str:
+    """Gives the BatchNorm before it, which has neither in Caffe, its factor and offset."""
+    factor, offset = (graph.constant(graph.read(layer, number).ravel()) for number in range(2))
+    return graph.scale(graph.bottom(layer), factor, offset)
+
+
+def _add_relu(graph: _Graph, layer: Message) -> str:
+    return graph.add("Relu", [graph.bottom(layer)], read_one(layer, "name"))
+
+
+def _add_pooling(graph: _Graph, layer: Message) -> str:
+    given = read_one(layer, "pooling_param")
+    return graph.add(
+        "MaxPool",
+        [graph.bottom(layer)],
+        read_one(layer, "name"),
+        kernel_shape=[read_one(given, "kernel_size")] * 2,
+        strides=[read_one(given, "stride")] * 2,
+        ceil_mode=1,  # as Caffe rounds
+    )
+
+
+def _add_sum(graph: _Graph, layer: Message) -> str:
+    return graph.add("Add", [graph.tops[one] for one in layer["bottom"]], read_one(layer, "name"))
+
+
+def _add_normalization(graph: _Graph, layer: Message) -> str:
+    """Divides by the length over the channels and scales each channel."""
+    name = read_one(layer, "name")
+    graph.add("LpNormalization", [graph.bottom(layer)], f"{name}_unit", axis=1, p=2)
+    factor = graph.constant(graph.read(layer, 0).reshape(-1, 1, 1))
+    return graph.add("Mul", [f"{name}_unit", factor], name)
+
+
+def _add_permutation(graph: _Graph, layer: Message) -> str:
+    order = read_one(layer, "permute_param")["order"]
+    return graph.add("Transpose", [graph.bottom(layer)], read_one(layer, "name"), perm=order)
+
+
+_LAYERS: dict[str, Callable[[_Graph, Message], str]] = {
+    "BatchNorm": _add_batch_norm,
+    "Convolution": _add_convolution,
+    "Eltwise": _add_sum,
+    "Normalize": _add_normalization,
+    "Permute": _add_permutation,
+    "Pooling": _add_pooling,
+    "ReLU": _add_relu,
+    "Scale": _add_scale,
+}
+# Those that come after the graph's outputs.
+_AFTER = ("Concat", "DetectionOutput", "Flatten", "PriorBox", "Reshape", "Softmax")
+
+
+def _describe_prior(layer: Message) -> dict[str, Any]:
+    """Describes the default boxes of one map: widths and heights in order, and their distances."""
+    given = read_one(layer, "prior_box_param")
+    smallest, largest = read_one(given, "min_size"), read_one(given, "max_size")
+    sizes = [[smallest, smallest], [(smallest * largest) ** 0.5] * 2]
+    for ratio in given["aspect_ratio"]:
+        root = ratio**0.5
+        sizes += [[smallest * root, smallest / root], [smallest / root, smallest * root]]
+    return {
+        "sizes": sizes,
+        "step": read_one(given, "step"),
+        "offset": read_one(given, "offset"),
+        "variance": given["variance"],
+    }
+
+
+def _describe_output(layer: Message) -> dict[str, Any]:
+    given = read_one(layer, "detection_output_param")
+    overlaps = read_one(given, "nms_param")
+    return {
+        "at_least": read_one(given, "confidence_threshold"),
+        "nms_iou": read_one(overlaps, "nms_threshold"),
+        "before_nms": read_one(overlaps, "top_k"),
+        "after_nms": read_one(given, "keep_top_k"),
+    }
