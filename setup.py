@@ -90,6 +90,7 @@ setup(
     package_data={
         "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
         "faceemo.inference": ["builtin/*", "builtin_four/*"],
+        "faceemo.inference.export.web": ["licences/*", "page/*"],
         "faceemo.inference.serve": ["page/*"],
     },
     entry_points={"console_scripts": ["faceemo = faceemo.commands.cli:main"]},

@@ -13,8 +13,8 @@ from faceemo.commands.network import (
 )
 from faceemo.commands.parser import Command, non_negative_float, port, positive_float, positive_int
 
-# The keys of `export.FORMATS`, whose import takes seconds.
-EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz")
+# The keys of `export.FORMATS`, whose import takes seconds, and that of the page.
+EXPORTS = ("stablehlo", "onnx", "tflite", "keras", "npz", "web")
 PRECISIONS = ("float32", "float16", "int8")  # the keys of `export.TOLERANCES`
 
 _EXPORT = """Writes the network for another program, and compares both on the same faces.
@@ -29,6 +29,10 @@ probabilities:
 Those of a network that sees colour take RGB crops, [N, S, S, 3] in all of these formats.
 Everywhere but in npz, the input is named faces and the output probabilities.
 npz holds the weights and the preprocessing as data, for faceemo.load and for programs of your own.
+web writes a folder with a page that finds faces and predicts in the browser, from photographs and
+the camera; no picture leaves the tab. Any web server can serve it, also of files alone:
+    faceemo export builtin --format web --out page
+    python -m http.server --directory page
 --precision makes an ONNX file smaller: float16 stores half the bytes, int8 a quarter and computes
 faster. int8 is calibrated on --faces, at least 32 crops like those that it is for, or without
 --faces on the run's training images.
@@ -52,7 +56,13 @@ reach the server unless --host is given; there is no login. Ctrl-C ends it.
 def _add_export(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     parser.add_argument("--format", required=True, choices=EXPORTS, help="the format to write")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the file to write; the folder for web",
+    )
     parser.add_argument(
         "--faces",
         nargs="+",

@@ -14,6 +14,7 @@ from faceemo.inference.export import onnx_precision, sidecar
 from faceemo.inference.export.comparison_faces import choose_faces
 from faceemo.inference.export.file_formats import FORMATS, in_float32
 from faceemo.inference.export.parity import TOLERANCES, measure_difference
+from faceemo.inference.export.web import site
 from faceemo.inference.predictor import Predictor
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
 from faceemo.train.programs import compile_cache
@@ -33,8 +34,8 @@ def export(
 
     Args:
         run: The network, as accepted by `faceemo.train.checkpoint.trained_model.read`.
-        form: The format, one of `FORMATS`.
-        out: The file; an older one is replaced.
+        form: The format, one of `FORMATS`, or 'web' for a page, see `web.site.write`.
+        out: The file; an older one is replaced. The folder for 'web'.
         inputs: Images of faces, or folders of them, to compare on, and to calibrate int8 on; none
             for drawn faces, or for int8 the run's training images.
         precision: The precision of the file, one of `TOLERANCES`, which has the largest difference
@@ -48,19 +49,15 @@ def export(
             image can be read, int8 has too few faces, the format's program is not installed, or the
             probabilities differ; then nothing is written.
     """
+    if form == site.FORM and precision == onnx_precision.FLOAT32:
+        return site.write(run, out, inputs)
+    _check_precision(form, precision)
     chosen = FORMATS[form]
     if out.suffix not in chosen.suffixes:
         raise UserError(
             expected=f"a file ending in {' or '.join(chosen.suffixes)} for the format {form}",
             found=str(out),
             fix=f"name it {out.with_suffix(chosen.suffixes[0]).name}",
-        )
-    if precision not in (onnx_precision.FLOAT32, *chosen.converters):
-        able = [name for name, one in FORMATS.items() if precision in one.converters]
-        raise UserError(
-            expected=f"a format with {precision}: {', '.join(able)}",
-            found=f"--format {form}",
-            fix=f"give --format {able[0]}, or omit --precision",
         )
     compile_cache.enable()
     trained = read(run)
@@ -90,6 +87,18 @@ def export(
         f"its probabilities differ from the network's by at most {difference:.1e}; "
         f"{out.name}.json describes it"
     )
+
+
+def _check_precision(form: str, precision: str) -> None:
+    """Raises a `UserError` if a format has no such precision."""
+    converters = FORMATS[form].converters if form in FORMATS else {}
+    if precision not in (onnx_precision.FLOAT32, *converters):
+        able = [name for name, one in FORMATS.items() if precision in one.converters]
+        raise UserError(
+            expected=f"a format with {precision}: {', '.join(able)}",
+            found=f"--format {form}",
+            fix=f"give --format {able[0]}, or omit --precision",
+        )
 
 
 def _compare(
