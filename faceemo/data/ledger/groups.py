@@ -49,25 +49,40 @@ class Twins:
 
     def __init__(self, rows: Sequence[Row], rules: Rules):
         rows = [row for row in rows if not row.problem]
+        # Only values that several rows share: most rows share none, and a list for each of them
+        # would take more memory than the row.
         self._same: dict[str, dict[str, list[Row]]] = {}
         self._splits: dict[str, dict[str, set[str]]] = {}
         for kind, field in _FIELDS.items():
+            uses = collections.Counter(getattr(row, field) for row in rows)
             groups = self._same[kind] = collections.defaultdict(list)
             for row in rows:
-                if (value := getattr(row, field)) is not None:
+                value = getattr(row, field)
+                if value is not None and uses[value] > 1:
                     groups[value].append(row)
             self._splits[kind] = {
                 value: {row.split for row in group} for value, group in groups.items()
             }
+        first: dict[str, Row] = {}
+        for row in rows:
+            if row.pixels_sha256 is not None:
+                first.setdefault(row.pixels_sha256, row)
         self._near: dict[str, list[Likeness]] = {}
-        for pixels, same in self._same[PIXELS].items():
+        # The rows of the images that likenesses name, by their pixels.
+        self._alike: dict[str, list[Row]] = {}
+        for pixels, row in first.items():
             # a likeness may name an image that is not among `rows`
-            self._near[pixels] = [
+            near_ones = [
                 likeness
-                for likeness in same[0].similar
-                if likeness.pixels_sha256 in self._same[PIXELS]
+                for likeness in row.similar
+                if likeness.pixels_sha256 in first
                 and near.is_match(likeness, rules.near_distance, rules.near_similarity)
             ]
+            if near_ones:
+                self._near[pixels] = near_ones
+                for likeness in near_ones:
+                    other = likeness.pixels_sha256
+                    self._alike[other] = self._same[PIXELS].get(other, [first[other]])
 
     def other_splits(self, row: Row, kind: str) -> set[str]:
         """Returns the other splits that hold a twin of `row`.
@@ -77,14 +92,13 @@ class Twins:
             kind: One of `KINDS`. Near and mirrored twins are images with other pixels.
         """
         if kind in _FIELDS:
-            value = getattr(row, _FIELDS[kind])
-            found = self._splits[kind].get(value, set())
+            found = self._splits[kind].get(getattr(row, _FIELDS[kind]), set())
         else:
             found = {
-                split
+                twin.split
                 for likeness in self._near.get(row.pixels_sha256 or "", ())
                 if likeness.mirrored == (kind == MIRRORED)
-                for split in self._splits[PIXELS][likeness.pixels_sha256]
+                for twin in self._alike[likeness.pixels_sha256]
             }
         return found - {row.split}
 
@@ -98,7 +112,10 @@ class Twins:
         Returns:
             The rows; [] if `row` has no such value.
         """
-        return self._same[kind].get(getattr(row, _FIELDS[kind]), [])
+        value = getattr(row, _FIELDS[kind])
+        if value is None or row.problem:
+            return []
+        return self._same[kind].get(value, [row])
 
     def matches(self, row: Row) -> Iterator[tuple[Row, Membership]]:
         """Yields all rows that match `row` by pixels, likeness or hash, best matches first.
@@ -116,7 +133,7 @@ class Twins:
         )
         for likeness in likenesses:
             membership = Membership(row, likeness.distance, likeness.similarity, likeness.mirrored)
-            for twin in self._same[PIXELS][likeness.pixels_sha256]:
+            for twin in self._alike[likeness.pixels_sha256]:
                 yield twin, membership
         for twin in self.equal_rows(row, DHASH):
             yield twin, Membership(row, 0, None)

@@ -28,16 +28,35 @@ def find_pairs(hashes: np.ndarray, max_distance: int) -> tuple[np.ndarray, np.nd
     """
     if not 0 <= max_distance <= 16:
         raise ValueError(f"expected a distance from 0 to 16, found {max_distance}")
-    found = [np.empty((2, 0), np.int64)]
-    for mask in _piece_masks(max_distance):
+    found = [np.empty((2, 0), np.int64), *iterate_pairs(hashes, max_distance)]
+    codes = np.sort(np.concatenate([first * len(hashes) + second for first, second in found]))
+    first, second = np.divmod(codes, max(len(hashes), 1))
+    return first, second, np.bitwise_count(hashes[first] ^ hashes[second])
+
+
+def iterate_pairs(hashes: np.ndarray, max_distance: int) -> Iterator[np.ndarray]:
+    """Yields each pair of `find_pairs` once, in no particular order, some pairs at a time.
+
+    Args:
+        hashes: uint64 [N].
+        max_distance: Number of bits, 0 to 16.
+
+    Yields:
+        Indices int64 [2, P], P up to N, of the first and the second hash of each pair.
+    """
+    masks = list(_piece_masks(max_distance))
+    for number, mask in enumerate(masks):
         order = np.argsort(hashes & mask, kind="stable")
         ordered = hashes[order]
         for left, right in _pairs_within_buckets(ordered, ordered & mask, max_distance):
-            found.append(np.sort(np.stack([order[left], order[right]]), axis=0))
-    # a pair is found once for every two pieces in which it agrees
-    codes = np.unique(np.concatenate([first * len(hashes) + second for first, second in found]))
-    first, second = np.divmod(codes, max(len(hashes), 1))
-    return first, second, np.bitwise_count(hashes[first] ^ hashes[second])
+            # A pair agrees in several masks. It is new in the first of them.
+            differing = ordered[left] ^ ordered[right]
+            known = np.zeros(len(left), bool)
+            for earlier in masks[:number]:
+                known |= (differing & earlier) == 0
+            if not known.all():
+                pair = np.stack([order[left[~known]], order[right[~known]]])
+                yield np.sort(pair, axis=0)
 
 
 def _piece_masks(max_distance: int) -> Iterator[np.uint64]:

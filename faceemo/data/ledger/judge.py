@@ -92,7 +92,10 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Row]:
     if rules.policy != KEEP:
         verdicts = _drop_suspects(left, rules) | verdicts
     group_labels = collections.defaultdict(set)
+    equal_labels = collections.defaultdict(set)  # by the pixels and by the dHash
     for row in left:
+        equal_labels[row.pixels_sha256].add(row.label)
+        equal_labels[row.dhash].add(row.label)
         if row.path in memberships:
             group_labels[memberships[row.path].centre.path].add(row.label)
     all_twins = Twins(rows, rules)
@@ -101,7 +104,12 @@ def judge(rows: Sequence[Row], rules: Rules) -> list[Row]:
         leaks = set().union(*(all_twins.other_splits(row, kind) for kind in KINDS))
         changes: dict = {"leaks": tuple(split for split in SPLITS if split in leaks)}
         if row.fate == ledger.KEPT:
-            changes |= _group_fields(row, twins, memberships.get(row.path), group_labels)
+            labels = equal_labels[row.pixels_sha256] | equal_labels[row.dhash]
+            membership = memberships.get(row.path)
+            if membership:
+                labels |= group_labels[membership.centre.path]
+            changes |= _group_fields(row, twins, membership)
+            changes["label_conflict"] = len(labels) > 1
             fate, reason = verdicts.get(row.path, (ledger.KEPT, ""))
             changes |= {"fate": fate, "reason": reason}
         judged.append(dataclasses.replace(row, **changes))
@@ -115,25 +123,20 @@ def count_kept_by_original(rows: Sequence[Row], rules: Rules) -> int:
     return len(left) - len(_drop_suspects(left, rules) | _drop_equal_hashes(left))
 
 
-def _group_fields(
-    row: Row, twins: Twins, membership: Membership | None, group_labels: dict[str, set[str]]
-) -> dict:
-    """Returns the fields of a row that name its groups and the conflicts in them."""
-    pixels, dhash = twins.equal_rows(row, PIXELS), twins.equal_rows(row, DHASH)
-    labels = {twin.label for twin in (*pixels, *dhash)}
+def _group_fields(row: Row, twins: Twins, membership: Membership | None) -> dict:
+    """Returns the fields of a row that name its groups."""
     changes: dict = {
-        "exact_group": row.pixels_sha256 if len(pixels) > 1 else None,
-        "duplicate_group": row.dhash if len(dhash) > 1 else None,
+        "exact_group": row.pixels_sha256 if len(twins.equal_rows(row, PIXELS)) > 1 else None,
+        "duplicate_group": row.dhash if len(twins.equal_rows(row, DHASH)) > 1 else None,
     }
     if membership:
-        labels |= group_labels[membership.centre.path]
         changes |= {
             "near_group": membership.centre.path,
             "near_distance": membership.distance,
             "near_similarity": membership.similarity,
             "near_mirrored": membership.mirrored,
         }
-    return changes | {"label_conflict": len(labels) > 1}
+    return changes
 
 
 def _drop_equal_hashes(rows: Iterable[Row]) -> Verdicts:

@@ -9,10 +9,13 @@ similarity of 0.6 or more (mirrored: 0.7 or more) show the same photo. The defau
 """
 
 import collections
-from collections.abc import Callable, Sequence
+import concurrent.futures
+import os
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from faceemo.data.ledger import hamming_pairs
 from faceemo.data.ledger.ledger import Likeness, Row
@@ -25,7 +28,7 @@ MIN_SIMILARITY = 0.5
 SIDE = 48  # at which images are compared, pixels
 _BLUR = 4.0  # standard deviation, pixels
 _MAX_BLANKNESS = 0.9  # images that show less have nothing to compare
-_BATCH_PAIRS = 20_000  # compared at a time: at most 40,000 images of 9 kB
+_BATCH_PAIRS = 5_000  # compared at a time: at most 10,000 images of 9 kB, and their flips
 
 
 def find_likenesses(
@@ -36,7 +39,8 @@ def find_likenesses(
     Args:
         rows: Rows with their measured fields. Images with the same pixels count as one: their
             first path stands for all.
-        read: Function that returns the grey image of a row, uint8 [48, 48].
+        read: Function that returns the grey image of a row, uint8 [48, 48]. Several threads call
+            it, and for some rows more than once.
 
     Returns:
         Likenesses by `pixels_sha256`, without images that have none. Every pair is recorded for
@@ -47,25 +51,31 @@ def find_likenesses(
         if row.pixels_sha256 and row.blank is not None and row.blank < _MAX_BLANKNESS:
             first.setdefault(row.pixels_sha256, row)
     images = sorted(first.values(), key=lambda row: row.path)
-    candidates = _find_candidates(images)
+    plain = hashing.from_hex([image.dhash or "" for image in images])
+    mirrored = hashing.from_hex([image.dhash_mirrored or "" for image in images])
+    # They are searched twice, because a search takes little time and their list much memory.
+    total = sum(map(len, _find_candidates(plain, mirrored)))
     found = collections.defaultdict(list)
-    for start in range(0, len(candidates), _BATCH_PAIRS):
-        batch = candidates[start : start + _BATCH_PAIRS]
-        pixels = {index: read(images[index]) for index in np.unique(batch[:, :2])}
-        for one, other, distance, mirrored in batch.tolist():
-            flipped = pixels[other][:, ::-1] if mirrored else pixels[other]
-            product = extract_fine_structure(pixels[one]) @ extract_fine_structure(flipped)
-            similarity = round(float(product), 4)
-            if similarity >= MIN_SIMILARITY:
+    with (
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=total, desc="near duplicates", unit="pair", disable=None) as progress,
+    ):
+        for batch in _make_batches(_find_candidates(plain, mirrored)):
+            indexes = np.unique(batch[:, :2]).tolist()
+            pixels = pool.map(lambda index: read(images[index]), indexes)
+            for one, other, distance, flipped, similarity in _compare(
+                batch, dict(zip(indexes, pixels, strict=True))
+            ):
                 for here, there in ((one, other), (other, one)):
                     likeness = Likeness(
                         pixels_sha256=images[there].pixels_sha256 or "",
                         path=images[there].path,
                         distance=distance,
                         similarity=similarity,
-                        mirrored=bool(mirrored),
+                        mirrored=bool(flipped),
                     )
                     found[images[here].pixels_sha256 or ""].append(likeness)
+            progress.update(len(batch))
     return {
         pixels: tuple(sorted(likenesses, key=lambda one: (one.path, one.mirrored)))
         for pixels, likenesses in found.items()
@@ -91,22 +101,73 @@ def extract_fine_structure(grey: np.ndarray) -> np.ndarray:
     return (light / length if length > 0 else light).ravel()
 
 
-def _find_candidates(images: Sequence[Row]) -> np.ndarray:
-    """Finds pairs with near hashes: int64 [P, 4] of first, second (larger), distance, mirrored."""
-    count = len(images)
-    plain = hashing.from_hex([image.dhash or "" for image in images])
-    mirrored = hashing.from_hex([image.dhash_mirrored or "" for image in images])
-    first, second, distance = hamming_pairs.find_pairs(plain, MAX_DISTANCE)
-    straight = np.stack([first, second, distance, np.zeros_like(first)], axis=1)
+def _compare(
+    pairs: np.ndarray, pixels: dict[int, np.ndarray]
+) -> Iterator[tuple[int, int, int, int, float]]:
+    """Yields the pairs whose similarity is at least `MIN_SIMILARITY`, with it.
+
+    Args:
+        pairs: int64 [P, 4] of first, second, distance, mirrored.
+        pixels: Image of each index, uint8 [48, 48].
+    """
+    structures: dict[tuple[int, int], np.ndarray] = {}
+
+    def extract(index: int, flipped: int) -> np.ndarray:
+        if (index, flipped) not in structures:
+            image = pixels[index][:, ::-1] if flipped else pixels[index]
+            structures[index, flipped] = extract_fine_structure(image)
+        return structures[index, flipped]
+
+    for one, other, distance, mirrored in pairs.tolist():
+        similarity = round(float(extract(one, 0) @ extract(other, mirrored)), 4)
+        if similarity >= MIN_SIMILARITY:
+            yield one, other, distance, mirrored, similarity
+
+
+def _make_batches(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Cuts and joins rows of chunks so that all batches but the last have `_BATCH_PAIRS` rows."""
+    waiting: list[np.ndarray] = []
+    count = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        count += len(chunk)
+        if count >= _BATCH_PAIRS:
+            joined = np.concatenate(waiting)
+            count %= _BATCH_PAIRS
+            whole = len(joined) - count
+            yield from np.split(joined[:whole], whole // _BATCH_PAIRS)
+            waiting = [joined[whole:]]
+    if count:
+        yield np.concatenate(waiting)
+
+
+def _find_candidates(plain: np.ndarray, mirrored: np.ndarray) -> Iterator[np.ndarray]:
+    """Finds pairs of images with near hashes.
+
+    Args:
+        plain: Hashes of the images, uint64 [N].
+        mirrored: Hashes of the flipped images, uint64 [N].
+
+    Yields:
+        int64 [P, 4] of first, second (larger), distance, and 1 for mirrored pairs.
+    """
+    count = len(plain)
+    for first, second in hamming_pairs.iterate_pairs(plain, MAX_DISTANCE):
+        distance = np.bitwise_count(plain[first] ^ plain[second])
+        yield np.stack([first, second, distance, np.zeros_like(first)], axis=1)
     # one as it is, the other flipped; the flip of a hash is not quite the hash of the flip
-    one, other, _ = hamming_pairs.find_pairs(np.concatenate([plain, mirrored]), MAX_DISTANCE)
-    across = (one < count) & (other >= count) & (other - count != one)
-    ends = np.sort(np.stack([one[across], other[across] - count], axis=1), axis=1)
-    ends = np.unique(ends, axis=0)
-    first, second = ends[:, 0], ends[:, 1]
-    distance = np.minimum(
-        np.bitwise_count(plain[first] ^ mirrored[second]),
-        np.bitwise_count(plain[second] ^ mirrored[first]),
-    )
-    flipped = np.stack([first, second, distance, np.ones_like(first)], axis=1)
-    return np.concatenate([straight, flipped])
+    both = np.concatenate([plain, mirrored])
+    for one, other in hamming_pairs.iterate_pairs(both, MAX_DISTANCE):
+        across = (one < count) & (other >= count) & (other - count != one)
+        one, flipped = one[across], other[across] - count
+        # A pair whose two images are each near the other's flip comes twice, and counts once.
+        again = one > flipped
+        again[again] = (
+            np.bitwise_count(plain[flipped[again]] ^ mirrored[one[again]]) <= MAX_DISTANCE
+        )
+        first, second = np.sort(np.stack([one[~again], flipped[~again]]), axis=0)
+        distance = np.minimum(
+            np.bitwise_count(plain[first] ^ mirrored[second]),
+            np.bitwise_count(plain[second] ^ mirrored[first]),
+        )
+        yield np.stack([first, second, distance, np.ones_like(first)], axis=1)

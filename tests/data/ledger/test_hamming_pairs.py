@@ -54,6 +54,16 @@ def test_hashes_that_share_most_bits():
     check(np.arange(600, dtype=np.uint64) << np.uint64(20), 3)
 
 
+def test_every_pair_comes_once_and_few_at_a_time():
+    """Equal hashes agree in all masks, and all of them are in one bucket."""
+    hashes = np.repeat(np.array([3, 7, 2**40], np.uint64), 40)
+    chunks = list(hamming_pairs.iterate_pairs(hashes, 2))
+    assert max(chunk.shape[1] for chunk in chunks) <= len(hashes)
+    found = [tuple(pair) for chunk in chunks for pair in chunk.T.tolist()]
+    expected = zip(*(one.tolist() for one in every_pair(hashes, 2)[:2]), strict=True)
+    assert sorted(found) == list(expected)
+
+
 @pytest.mark.parametrize("distance", [-1, 17])
 def test_distances_out_of_range_are_refused(distance):
     with pytest.raises(ValueError, match="0 to 16"):
