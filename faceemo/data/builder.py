@@ -4,38 +4,42 @@ Importing this module imports TFDS, which takes a second; callers import it in f
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import math
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
-from tqdm import tqdm
+from tensorflow_datasets.core import dataset_builder, example_serializer
 
 from faceemo import staging
 from faceemo.config import CLASSES, SPLITS
 from faceemo.config.field_words import spell
 from faceemo.config.image_format import ImageFormat
+from faceemo.data import shards
 from faceemo.data.disk import whole_split
 from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.ledger import ledger, losses
 from faceemo.data.measure.decode import read_image
 from faceemo.data.pipeline import Split
 from faceemo.data.prepare import folders
-from faceemo.data.source import archive
+from faceemo.data.source import archive, votes_by_path
 from faceemo.data.votes.arrays import make_votes
 from faceemo.errors import UserError, escape_name
 
 FOLDER = "tfds"
+PARTS = "parts"  # folder of a build's whole files until it is finished
+_FAST = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
-class FaceEmotions(tfds.core.GeneratorBasedBuilder):
+class FaceEmotions(dataset_builder.FileReaderBuilder):
     """Examples of an image, its label and its path below the source.
 
     Images are uint8 [S, S, 1] in grey, [S, S, 3] in colour.
@@ -89,19 +93,48 @@ class FaceEmotions(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        present = {path.partition("/")[0] for path in self._paths}
-        return {split: self._generate_examples(split) for split in SPLITS if split in present}
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
+        """Writes the files of all splits.
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        paths = tqdm(self.list_paths(split), desc=f"building {split}", disable=None)
-        for key, path in enumerate(paths):
-            # Encoded here because TFDS would leave it to TensorFlow, which takes ten times as long.
-            png = io.BytesIO()
-            image = read_image(self._source / path, self.form)
-            Image.fromarray(image).save(png, "PNG", compress_level=1)
-            png.seek(0)
-            yield key, {"image": png, "label": path.split("/")[1], "path": escape_name(path)}
+        TFDS's own writer would start anew after a kill, and hold all records in memory if there is
+        more than a gigabyte of them.
+        """
+        parts = Path(self.data_dir).parents[1] / PARTS
+        parts.mkdir(exist_ok=True)
+        infos = []
+        for split in SPLITS:
+            paths = self.list_paths(split)
+            files = shards.write(parts, split, paths, self._make_record)
+            size = sum(file.stat().st_size for file in files)
+            template = self._get_filename_template(split_name=split)
+            for number, file in enumerate(files):
+                file.replace(template.sharded_filepath(shard_index=number, num_shards=len(files)))
+            if files:
+                lengths = [shards.RECORDS] * (len(files) - 1)
+                lengths.append(len(paths) - sum(lengths))
+                info = tfds.core.SplitInfo(
+                    name=split, shard_lengths=lengths, num_bytes=size, filename_template=template
+                )
+                infos.append(info)
+        self.info.set_splits(tfds.core.splits.SplitDict(infos))
+        parts.rmdir()
+
+    def _make_record(self, path: str) -> bytes:
+        """Makes the record of an image."""
+        image = read_image(self._source / path, self.form)
+        if self.form.in_colour:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        # Encoded here because TFDS would leave it to TensorFlow, which takes ten times as long; by
+        # OpenCV because it lets other threads work meanwhile.
+        png = io.BytesIO(cv2.imencode(".png", image, _FAST)[1].tobytes())
+        example = {"image": png, "label": path.split("/")[1], "path": escape_name(path)}
+        encoded = self.info.features.encode_example(example)
+        # a map, whose order would otherwise differ from process to process
+        return self._serializer.get_tf_example(encoded).SerializeToString(deterministic=True)
+
+    @functools.cached_property
+    def _serializer(self) -> example_serializer.ExampleSerializer:
+        return example_serializer.ExampleSerializer(self.info.features.get_serialized_info())
 
     def list_paths(self, split: str) -> list[str]:
         """Returns the paths of a split's images as they are below the source, in their order."""
@@ -170,8 +203,7 @@ def load(
         )
         # TFDS gives the folder this name once it is complete, and another one until then.
         if not Path(builder.data_dir).exists():
-            if data_dir.exists():
-                shutil.rmtree(data_dir)  # left by an interrupted build
+            _remove_unfinished(data_dir)
             # TFDS announces a download although there is none, and writes its bars to log files.
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):
@@ -179,7 +211,9 @@ def load(
                     download_config=tfds.download.DownloadConfig(try_download_gcs=False)
                 )
             print(f"dataset: {len(hashes):,} images built -> {builder.data_dir}")
-        voted = {row.path: row for row in _read_rows(root) if row.votes is not None}
+        # without votes, the rows of a large set are not worth their memory
+        rows = _read_rows(root) if (root / votes_by_path.NAME).exists() else ()
+        voted = {row.path: row for row in rows if row.votes is not None}
         stays = len(hashes) * math.prod(form.shape) > memory
         splits = {split: _open_split(builder, split, voted, stays) for split in SPLITS}
         return whole_split.place(splits, memory)
@@ -213,6 +247,13 @@ def _remove_stale(folder: Path, digest: str) -> None:
     for other in folder.glob("*"):
         if not other.name.startswith(digest):
             shutil.rmtree(other)
+
+
+def _remove_unfinished(data_dir: Path) -> None:
+    """Deletes what a killed build left, except its whole files, which are not written again."""
+    for other in data_dir.glob("*"):
+        if other.name != PARTS:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def _open_split(

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from faceemo.config import CLASSES, SPLITS, ImageFormat
-from faceemo.data import builder
+from faceemo.data import builder, shards
 from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.measure.decode import read_grey
 from faceemo.data.prepare import folders
@@ -204,6 +204,31 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(root, monkeypatch)
     splits = builder.load(root, ImageFormat(48))
     assert sum(map(len, splits.values())) == len(list((root / folders.UNIQUE).rglob("*.jpg")))
     assert not list((root / builder.FOLDER).rglob("*incomplete*"))
+
+
+def test_a_build_goes_on_where_a_killed_one_stopped(root, monkeypatch):
+    monkeypatch.setattr(shards, "RECORDS", 4)
+    expected = builder.load(root, ImageFormat(48))
+    shutil.rmtree(root / builder.FOLDER)
+    read, paths = builder.read_image, []
+
+    def interrupted(path, form):
+        paths.append(path)
+        if len(paths) == 11:
+            raise KeyboardInterrupt
+        return read(path, form)
+
+    monkeypatch.setattr(shards, "_AHEAD", 1)  # so that the interruption is within the third file
+    monkeypatch.setattr(builder, "read_image", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        builder.load(root, ImageFormat(48))
+    splits = builder.load(root, ImageFormat(48))
+    assert not set(paths[:8]) & set(paths[11:])  # the first two files are not written again
+    for name, split in splits.items():
+        np.testing.assert_array_equal(split.images, expected[name].images)
+        np.testing.assert_array_equal(split.labels, expected[name].labels)
+        assert split.paths == expected[name].paths
+    assert not list((root / builder.FOLDER).rglob(builder.PARTS))
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"text"])
