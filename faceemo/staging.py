@@ -6,6 +6,7 @@ are removed when the same name is written again.
 """
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
@@ -20,6 +21,7 @@ except ImportError:  # Windows: run one process at a time
 from faceemo.errors import UserError
 
 MAX_NAME_BYTES = 255  # the limit of file systems
+_HALF = ".half"  # a file in a folder that is being filled, until it is whole
 
 
 def make_folder(path: Path, final: Path | None = None) -> None:
@@ -47,23 +49,32 @@ def _refuse_place(path: Path) -> UserError:
 
 
 @contextlib.contextmanager
-def folder(final: Path) -> Iterator[Path]:
+def folder(final: Path, key: str = "") -> Iterator[Path]:
     """Yields an empty folder to fill, which then takes the place of `final`.
 
     An older `final` is removed after the new one is in place. If the body raises, `final` stays
     as it was.
+
+    Args:
+        final: The folder.
+        key: Letters and digits that stand for what will be in the folder. If they are given, what
+            a process had filled in when it was killed or interrupted is still there for the next
+            one with the same key, which goes on from it. `copy_file` and `write_file` add only
+            whole files.
     """
-    partial = _name_beside(final, ".{}.partial")
+    partial = _name_beside(final, f".{{}}.{key}.partial" if key else ".{}.partial")
     old = _name_beside(final, ".{}.old")
     if old.exists() and not final.exists():
         old.replace(final)  # a process was killed between the two renames below
-    for leftover in (partial, old):
+    others = final.parent.glob(f".{glob.escape(final.name)}.*partial")
+    for leftover in (old, *(other for other in others if not key or other != partial)):
         _remove(leftover)
     make_folder(partial, final)
     try:
         yield partial
-    except BaseException:
-        shutil.rmtree(partial)
+    except BaseException as error:
+        if not key or isinstance(error, Exception):  # one of which the next process would die, too
+            shutil.rmtree(partial)
         raise
     if final.exists():
         final.replace(old)
@@ -74,6 +85,19 @@ def folder(final: Path) -> Iterator[Path]:
             old.replace(final)
         raise
     _remove(old)
+
+
+def copy_file(source: Path, folder: Path, name: str) -> None:
+    """Copies a file to `name` below a folder that is being filled, unless it is there already."""
+    if not (folder / name).exists():
+        shutil.copyfile(source, folder / _HALF)
+        os.replace(folder / _HALF, folder / name)  # noqa: PTH105 (300,000 are not to be slower)
+
+
+def write_file(content: bytes, folder: Path, name: str) -> None:
+    """Writes a file to `name` below a folder that is being filled."""
+    (folder / _HALF).write_bytes(content)
+    os.replace(folder / _HALF, folder / name)  # noqa: PTH105
 
 
 def _name_beside(final: Path, form: str) -> Path:

@@ -36,6 +36,31 @@ def test_of_a_link_the_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
     assert (elsewhere / "mine").exists()
 
 
+def test_what_a_killed_process_filled_in_is_there_for_the_same_key_alone(tmp_path):
+    final = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), staging.folder(final, "ab12") as fresh:
+        staging.write_file(b"one", fresh, "1")
+        (fresh / "sub").mkdir()
+        staging.write_file(b"two", fresh, "sub/2")
+        raise KeyboardInterrupt
+    with staging.folder(final, "ab12") as fresh:
+        assert (fresh / "1").read_bytes() == b"one"
+        staging.copy_file(tmp_path / "missing", fresh, "sub/2")  # is there already
+    assert (final / "sub/2").read_bytes() == b"two"
+    with pytest.raises(KeyboardInterrupt), staging.folder(final, "cd34"):
+        raise KeyboardInterrupt
+    with staging.folder(final, "ef56") as fresh:
+        assert not list(fresh.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_nothing_even_with_a_key(tmp_path):
+    with pytest.raises(OSError, match="full"), staging.folder(tmp_path / "out", "ab12") as fresh:
+        staging.write_file(b"one", fresh, "1")
+        raise OSError("the disk is full")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_while_filling_leaves_the_former_folder(tmp_path):
     final = tmp_path / "out"
     fill(final, "one")

@@ -72,7 +72,7 @@ def _make_config(given: Mapping[str, Any]) -> ConfigDict:
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
-    add_fields(parser, ("data_dir", *_SELECTION, *_RULES, "exact_screening"))
+    add_fields(parser, ("data_dir", *_SELECTION, *_RULES, "screen", "exact_screening"))
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -84,6 +84,7 @@ def _prepare(options: argparse.Namespace) -> int:
         Rules.from_config(config),
         options.until,
         selection=selection,
+        screen=config.screen,
         exact=config.exact_screening,
     )
     return 0

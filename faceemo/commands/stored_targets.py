@@ -18,7 +18,7 @@ from faceemo.train.checkpoint import model_file
 _PREPARED = {"data_dir", "dataset"}
 _TO_PREPARE = (
     _PREPARED
-    | {"exact_screening"}
+    | {"screen", "exact_screening"}
     | {field.name for kind in (Rules, Selection) for field in dataclasses.fields(kind)}
 )
 

@@ -17,6 +17,7 @@ from faceemo.config.image_format import ImageFormat
 from faceemo.config.validation import (
     POLICIES,
     RULES,
+    SCREENS,
     SPLIT_SOURCES,
     TARGETS,
     UNFREEZE,
@@ -36,6 +37,7 @@ __all__ = [
     "MAY_DIFFER",
     "POLICIES",
     "RULES",
+    "SCREENS",
     "SPLITS",
     "SPLIT_SOURCES",
     "STUDY",

@@ -181,6 +181,13 @@ FIELDS: dict[str, Field] = {
     "face_threshold": Field(
         SCREENING, "Confidence of the detector above which an image shows a face.", 0.5
     ),
+    "screen": Field(
+        SCREENING,
+        "Whether a detector searches images for faces: 'yes' all of them, 'boxes' only those that "
+        "are not cut out by a box of the source's lists, 'no' none. Images that are not searched "
+        "count as faces.",
+        "yes",
+    ),
     "exact_screening": Field(
         SCREENING,
         "Whether the detector sees every image at 300 pixels, not first at a smaller size.",

@@ -20,6 +20,7 @@ PATIENCE_METRICS = ("accuracy", "loss")
 POLICIES = ("original", "strict", "keep")
 TARGETS = ("label", "majority", "distribution", "sampled")
 SPLIT_SOURCES = ("standard", "drawn")
+SCREENS = ("yes", "boxes", "no")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +152,7 @@ RULES: dict[str, Rule] = {
     "split_seed": _SEED,
     "policy": _one_of(*POLICIES),
     "face_threshold": Rule("0 to below 1", lambda value: 0 <= value < 1),
+    "screen": _one_of(*SCREENS),
     "exact_screening": _EITHER,
     # The ledger has measured pairs up to 4 bits apart whose pixels are alike from 0.5 on.
     "near_distance": Rule("0 to 4", lambda value: 0 <= value <= 4),

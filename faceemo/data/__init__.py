@@ -48,7 +48,9 @@ def describe_load(config: ConfigDict) -> str:
             return f"{source}, which are drawn and prepared in {root} first"
     else:
         source = config.source or str(root / archive.FOLDER)
-    changes = Record(root).find_changes(Selection.from_config(config), Rules.from_config(config))
+    changes = Record(root).find_changes(
+        Selection.from_config(config), Rules.from_config(config), config.screen
+    )
     if changes is None:
         return f"the images of {source}, which are prepared in {root} first"
     if not changes:
@@ -96,7 +98,9 @@ def load(
         sample.write_zip(root, config.seed)
     selection = Selection.from_config(config)
     rules = Rules.from_config(config)
-    prepare.prepare(root, rules, selection=selection, exact=config.exact_screening)
+    prepare.prepare(
+        root, rules, selection=selection, screen=config.screen, exact=config.exact_screening
+    )
     form = form or auto_format.find(config, root)[0]
     limit = -1 if on_disk else memory_for_images(config)
     return builder.load(root, form, classes or selection.classes, limit)

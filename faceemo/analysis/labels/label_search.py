@@ -14,7 +14,7 @@ from tqdm import tqdm
 from faceemo import staging
 from faceemo.analysis.labels import hog, judges, suspects, suspects_page
 from faceemo.analysis.labels.embeddings import FrozenBackbone
-from faceemo.config import ImageFormat
+from faceemo.config import SCREENS, ImageFormat
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import Rules
@@ -93,7 +93,12 @@ def leave_out(root: Path, below: float) -> None:
         )
     inputs = record["dedupe"]["inputs"]
     rules = dataclasses.replace(Rules(**inputs["rules"]), suspect_below=below)
-    prepare.prepare(root, rules, exact=inputs["detector"] == face_detector.detector_name(True))
+    prepare.prepare(
+        root,
+        rules,
+        screen=inputs.get("screen", SCREENS[0]),
+        exact=inputs["detector"] == face_detector.detector_name(True),
+    )
 
 
 def select_judgeable(rows: list[Row]) -> list[Row]:

@@ -56,8 +56,9 @@ def judge_faces(rows: Sequence[Row], rules: Rules) -> list[Row]:
     """
     judged = []
     for row in rows:
-        confidence = row.face_confidence or 0.0
-        has_face = not row.problem and confidence > rules.face_threshold
+        confidence = row.face_confidence
+        unseen = confidence is None
+        has_face = not row.problem and (unseen or confidence > rules.face_threshold)
         stays = has_face or rules.policy == KEEP or (rules.policy == STRICT and row.split == "test")
         fate, reason = ledger.KEPT, ""
         if row.problem:

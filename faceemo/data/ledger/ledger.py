@@ -59,7 +59,9 @@ class Row:
     problem: str = ""  # why it cannot be decoded; empty if it can
     pixels_sha256: str | None = None  # of width, height and grey pixels, upright
     blank: float | None = None  # how little it shows, 0..1; 1 is a single grey
-    face_confidence: float | None = None  # of the best detection, 0..1; 0 if there is none
+    # Of the best detection, 0..1; 0 if there is none. None if no detector has seen the image, which
+    # then counts as a face, or if it cannot be decoded.
+    face_confidence: float | None = None
     face_box: tuple[float, float, float, float] | None = None  # left, top, right, bottom in pixels
     face_side: int | None = None  # side of the detector's input, pixels
     dhash: str | None = None  # 64-bit difference hash, 16 hexadecimal digits

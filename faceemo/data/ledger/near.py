@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from faceemo.data.ledger import hamming_pairs
 from faceemo.data.ledger.ledger import Likeness, Row
-from faceemo.data.measure import hashing
+from faceemo.data.measure import hashing, thumbnails
 
 # Pairs are recorded up to these bounds, so that rules within them can change without pixels.
 MAX_DISTANCE = 4  # bits in which the hashes differ
 MIN_SIMILARITY = 0.5
 
-SIDE = 48  # at which images are compared, pixels
+SIDE = thumbnails.SIDE  # at which images are compared, pixels
 _BLUR = 4.0  # standard deviation, pixels
 _MAX_BLANKNESS = 0.9  # images that show less have nothing to compare
 _BATCH_PAIRS = 5_000  # compared at a time: at most 10,000 images of 9 kB, and their flips

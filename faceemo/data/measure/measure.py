@@ -9,8 +9,11 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -23,15 +26,19 @@ from faceemo.data.measure.decode import Decoded, Pixels, decode
 
 NAME = "measured.jsonl"
 NAME_EXACT = "measured_exact.jsonl"
+NAME_PLAIN = "measured_without_faces.jsonl"
 VERSION = 2  # change it when the same file gives another measurement
 # Files between two updates of the progress bar, which are also lost by a kill: a second's work.
 _BATCH_SIZE = 32
 _GREY_LEVELS = 32  # for `compute_blankness`: the noise of a JPEG stays within one of them
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """The measured fields of a `ledger.Row`, described there."""
+    """The measured fields of a `ledger.Row`, described there.
+
+    The fields of the face are None if the image cannot be decoded, or if no detector has seen it.
+    """
 
     bytes: int
     mode: str | None = None
@@ -46,6 +53,17 @@ class Measurement:
     dhash: str | None = None
     dhash_mirrored: str | None = None
 
+    def to_fields(self) -> dict[str, Any]:
+        """Returns the value of each field by its name."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def without_face(self) -> Self:
+        """Returns the measurement as if no detector had seen the image."""
+        return dataclasses.replace(self, face_confidence=None, face_box=None, face_side=None)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Measurement))
+
 
 class Store:
     """The file of all measurements, by the sha256 of the measured file.
@@ -54,32 +72,61 @@ class Store:
         root: The dataset's folder.
         exact: Whether the detector sees every image at 300 pixels; such measurements are kept in
             a file of their own.
+        faces: Whether there are measurements of faces; those without are in a file of their own,
+            and are taken from the other two where these have them.
 
     Attributes:
-        path: root/measured.jsonl, or root/measured_exact.jsonl.
+        path: root/measured.jsonl, or that of the other kinds.
         measurements: Measurement of each file, by its sha256.
     """
 
-    def __init__(self, root: Path, *, exact: bool = False):
-        self.path = root / (NAME_EXACT if exact else NAME)
+    def __init__(self, root: Path, *, exact: bool = False, faces: bool = True):
+        self.path = root / ((NAME_EXACT if exact else NAME) if faces else NAME_PLAIN)
         # another release of OpenCV may compute other last digits
         made_by = {
             "version": VERSION,
-            "detector": face_detector.detector_name(exact),
+            "detector": face_detector.detector_name(exact) if faces else None,
             "opencv": cv2.__version__,
         }
         self._head = json.dumps(made_by) + "\n"
-        self._text = ""
-        if self.path.is_file():
-            self._text = self.path.read_text(encoding="ascii", errors="replace")
-        self._has_head = self._text.startswith(self._head)
-        self.measurements = dict(_parse(self._text.splitlines())) if self._has_head else {}
-        if exact:
-            self.measurements |= {
-                sha256: measurement
+        self.measurements: dict[str, Measurement] = {}
+        self._has_head = False
+        self._is_tidy = self._read()
+        if not faces:
+            for one in (Store(root), Store(root, exact=True)):
+                self._take_over(
+                    (sha256, measurement.without_face())
+                    for sha256, measurement in one.measurements.items()
+                )
+        elif exact:
+            self._take_over(
+                (sha256, measurement)
                 for sha256, measurement in Store(root).measurements.items()
                 if measurement.face_side == face_detector.SIDE or measurement.problem
-            }
+            )
+
+    def _read(self) -> bool:
+        """Reads the file, line by line; returns whether it holds nothing but sorted lines."""
+        if not self.path.is_file():
+            return False
+        with self.path.open(encoding="ascii", errors="replace") as lines:
+            self._has_head = next(lines, "") == self._head
+            if not self._has_head:
+                return False
+            is_tidy, last = True, ""
+            for line in lines:
+                parsed = _parse(line)
+                is_tidy &= parsed is not None and last < parsed[0]
+                if parsed:
+                    last, self.measurements[last] = parsed[0], parsed[1]
+        return is_tidy
+
+    def _take_over(self, measurements: Iterable[tuple[str, Measurement]]) -> None:
+        """Adds measurements of other files, of which this one may have none."""
+        for sha256, measurement in measurements:
+            if sha256 not in self.measurements:
+                self.measurements[sha256] = measurement
+                self._is_tidy = False
 
     def add(self, measurements: Mapping[str, Measurement]) -> None:
         """Adds measurements and appends them to the file; a kill may cut off the last line."""
@@ -88,21 +135,25 @@ class Store:
                 partial.write_text(self._head, encoding="ascii")
             self._has_head = True
         self.measurements |= measurements
+        self._is_tidy = False
         with self.path.open("a", encoding="ascii") as lines:
             # the line break ends a line that a kill cut off
             lines.write("\n" + "".join(_format(measurements)))
 
     def tidy(self) -> None:
         """Sorts the file, so that its bytes do not depend on the order of the measurements."""
-        text = self._head + "".join(_format(self.measurements))
-        if self.measurements and text != self._text:
-            with staging.file(self.path) as partial:
-                partial.write_text(text, encoding="ascii")
-            self._text = text
+        if self.measurements and not self._is_tidy:
+            with staging.file(self.path) as partial, partial.open("w", encoding="ascii") as lines:
+                lines.write(self._head)
+                lines.writelines(_format(self.measurements))
+            self._is_tidy = True
 
 
 def measure_missing(
-    originals: Path, images: Mapping[str, str], store: Store, detector: face_detector.Detector
+    originals: Path,
+    images: Mapping[str, str],
+    store: Store,
+    detector: face_detector.Detector | None,
 ) -> None:
     """Measures every content that `store` lacks and adds it there, with a progress bar.
 
@@ -110,7 +161,7 @@ def measure_missing(
         originals: Folder of the images.
         images: sha256 of each image, by its path below `originals`.
         store: Store to which measurements are added as they are made.
-        detector: Face detector.
+        detector: Face detector; None measures no faces.
     """
     path_of: dict[str, str] = {}  # one path per content
     for path, sha256 in images.items():
@@ -125,10 +176,10 @@ def measure_missing(
         contents = ((originals / path_of[sha256]).read_bytes() for sha256 in batch)
         return dict(zip(batch, measure_files(contents, detector), strict=True))
 
-    pool = concurrent.futures.ThreadPoolExecutor(detector.workers)
+    pool = concurrent.futures.ThreadPoolExecutor(detector.workers if detector else os.cpu_count())
     with (
         face_detector.one_opencv_thread(),
-        tqdm(total=len(missing), desc="faces", disable=None) as bar,
+        tqdm(total=len(missing), desc="faces" if detector else "measure", disable=None) as bar,
     ):
         try:
             for measurements in pool.map(measure_batch, batches):
@@ -139,15 +190,29 @@ def measure_missing(
             pool.shutdown(cancel_futures=True)
 
 
-def measure_files(contents: Iterable[bytes], detector: face_detector.Detector) -> list[Measurement]:
+def measure_files(
+    contents: Iterable[bytes], detector: face_detector.Detector | None
+) -> list[Measurement]:
     """Measures image files, given as their bytes; one that cannot be decoded has a `problem`."""
-    files = [decode(content) for content in contents]
+    return measure_decoded([decode(content) for content in contents], detector)
+
+
+def measure_decoded(
+    files: Sequence[Decoded], detector: face_detector.Detector | None
+) -> list[Measurement]:
+    """Measures decoded images.
+
+    Args:
+        files: The images.
+        detector: Face detector; None measures no faces.
+    """
     pixels = [file.pixels for file in files if file.pixels]
+    images = [image.bgr for image in pixels]
     found = zip(
         pixels,
         hashing.dhash([image.grey for image in pixels]).tolist(),
         hashing.dhash([image.grey[:, ::-1] for image in pixels]).tolist(),
-        detector.detect([image.bgr for image in pixels]),
+        detector.detect(images) if detector else [None] * len(images),
         strict=True,
     )
     return [
@@ -161,17 +226,19 @@ def _from_header(file: Decoded) -> Measurement:
 
 
 def _from_pixels(
-    file: Decoded, pixels: Pixels, dhash: int, mirrored: int, face: Detection
+    file: Decoded, pixels: Pixels, dhash: int, mirrored: int, face: Detection | None
 ) -> Measurement:
-    return dataclasses.replace(
+    measured = dataclasses.replace(
         _from_header(file),
         pixels_sha256=hash_pixels(pixels.grey),
         blank=compute_blankness(pixels.grey),
-        face_confidence=face.confidence,
-        face_box=face.box,
-        face_side=face.side,
         dhash=hashing.to_hex(dhash),
         dhash_mirrored=hashing.to_hex(mirrored),
+    )
+    if face is None:
+        return measured
+    return dataclasses.replace(
+        measured, face_confidence=face.confidence, face_box=face.box, face_side=face.side
     )
 
 
@@ -195,15 +262,17 @@ def hash_pixels(grey: np.ndarray) -> str:
 def _format(measurements: Mapping[str, Measurement]) -> Iterator[str]:
     """Yields one line of JSON per measurement, in order of sha256."""
     for sha256 in sorted(measurements):
-        yield json.dumps({"sha256": sha256} | vars(measurements[sha256]), allow_nan=False) + "\n"
+        fields = {"sha256": sha256} | measurements[sha256].to_fields()
+        yield json.dumps(fields, allow_nan=False) + "\n"
 
 
-def _parse(lines: list[str]) -> Iterator[tuple[str, Measurement]]:
-    """Yields sha256 and measurement of every whole line after the head, and skips cut-off ones."""
-    for line in lines[1:]:
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            continue
-        box = fields.pop("face_box")
-        yield fields.pop("sha256"), Measurement(**fields, face_box=tuple(box) if box else None)
+def _parse(line: str) -> tuple[str, Measurement] | None:
+    """Returns sha256 and measurement of a line; None if it was cut off."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    box = fields.pop("face_box")
+    if fields["mode"]:
+        fields["mode"] = sys.intern(fields["mode"])
+    return fields.pop("sha256"), Measurement(**fields, face_box=tuple(box) if box else None)

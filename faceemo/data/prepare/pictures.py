@@ -87,11 +87,20 @@ def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
         ),
     ]
     sections = [section for section in sections if section[2]]
+
+    def height_of(section: tuple[str, str, list[Row], str]) -> float:
+        return 0.95 + down * -(-len(section[2]) // across)
+
     sheet = Sheet(
         "What the face detector sees",
-        "res10 SSD: box and confidence of the best detection in each image" + _sample_note(root),
+        (
+            "res10 SSD: box and confidence of the best detection in each image"
+            if decoded
+            else "No image was searched for faces"
+        )
+        + _sample_note(root),
         width=across * apart - 0.12,
-        height=sum(0.95 + down * -(-len(shown) // across) for _, _, shown, _ in sections) - 0.25,
+        height=max(0, sum(map(height_of, sections)) - 0.25),
     )
     y = 0.0
     for title, subtitle, shown, colour in sections:
@@ -106,7 +115,7 @@ def draw_faces(root: Path, rows: Sequence[Row], path: Path) -> None:
             sheet.add_text(left, top + 1.17, confidence, size=9, color=INK, weight="bold")
             sheet.add_text(left + 1, top + 1.17, name, size=6.5, ha="right")
             sheet.add_text(left, top + 1.31, f"{row.label}, {row.split}", size=6.5)
-        y += 0.95 + down * -(-len(shown) // across)
+        y += height_of((title, subtitle, shown, colour))
     sheet.save(path)
 
 

@@ -6,7 +6,6 @@ an interruption) repeats it and the stages after it. The originals are never cha
 """
 
 import collections
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,16 +13,15 @@ from typing import Any
 
 from faceemo import staging
 from faceemo.config.field_words import spell
-from faceemo.data.ledger import leaks, ledger, losses, near
+from faceemo.data.ledger import leaks, ledger, losses
 from faceemo.data.ledger.judge import count_kept_by_original, judge, judge_faces
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.rules import KEEP, STRICT, Rules
-from faceemo.data.measure import face_detector, measure
-from faceemo.data.measure.decode import read_grey
-from faceemo.data.prepare import folders, leak_picture, pictures, tables
+from faceemo.data.measure import face_detector, measure, thumbnails
+from faceemo.data.prepare import folders, leak_picture, measurements, pictures, tables
 from faceemo.data.prepare.record import FOLDERS, PICTURES, RECORD, STAGES, Record
 from faceemo.data.sample import planted_flaws
-from faceemo.data.source import archive, left_out, source_paths, votes_by_path
+from faceemo.data.source import archive, cut_out, left_out, source_paths, votes_by_path
 from faceemo.data.source.selection import Selection
 from faceemo.data.votes import counting
 from faceemo.errors import UserError, escape_name
@@ -55,6 +53,7 @@ def prepare(
     last: str = "dedupe",
     *,
     selection: Selection | None = None,
+    screen: str = measurements.SEARCH,
     exact: bool = False,
 ) -> Path:
     """Runs the unfinished stages up to `last` and prints their results.
@@ -66,6 +65,8 @@ def prepare(
         last: Last stage to run: 'unpack', 'screen' or 'dedupe'.
         selection: Source, classes and shares of the splits. None repeats the selection of the
             previous preparation, or uses the defaults if there was none.
+        screen: Which images the detector sees: 'yes' all, 'boxes' those that no box of the source
+            cut out, 'no' none. The others count as faces.
         exact: Whether the detector sees every image at 300 pixels, as in the original study.
             Otherwise it decides most images at smaller sides (`face_detector`), with the same fates
             at the threshold 0.5.
@@ -90,23 +91,31 @@ def prepare(
     with staging.locked(root):
         record = Record(root, _PICTURES)
         # a missing detector must be reported before the first long stage, not after it
-        new = last != "unpack" and not measure.Store(root, exact=exact).measurements
+        new = last != "unpack" and screen == measurements.SEARCH
+        new = new and not measure.Store(root, exact=exact).measurements
         detector = face_detector.Detector(exact=exact) if new else None
         originals = _unpack(root, record, selection)
         if last == "unpack":
             return originals.folder
+        unseen = measurements.list_unseen(root, originals, screen)
         inputs = {
             "images": originals.fingerprint["images"],
             "detector": face_detector.detector_name(exact),
             "measured": measure.VERSION,
             "threshold": rules.face_threshold,
         }
+        if unseen:
+            inputs |= {"screen": screen, "unseen": measurements.digest(unseen)}
         if rules.targets != counting.LABEL:
             inputs["targets"] = rules.targets
         screened = record.inputs("screen")
-        measured_alike = all(screened.get(key) == inputs[key] for key in ("detector", "measured"))
-        rows, from_ledger = _measure(root, originals, detector, exact, measured_alike)
+        keys = ("detector", "measured", "unseen")
+        measured_alike = all(screened.get(key) == inputs.get(key) for key in keys)
+        rows, from_ledger = measurements.measure_originals(
+            root, originals, unseen, detector, exact, measured_alike
+        )
         rows = _screen(root, record, inputs, rows, rules, from_ledger)
+        (root / thumbnails.NAME).unlink(missing_ok=True)
         if last == "dedupe":
             _dedupe(root, record, rows, rules)
     return root / FOLDERS[last]
@@ -121,6 +130,7 @@ def _unpack(root: Path, record: Record, selection: Selection | None) -> archive.
     if originals.source:
         source_paths.write(root, originals.source, originals.paths_in_source)
         left_out.write(root, originals.not_used)
+        cut_out.write(root, originals.cut_out)
     if originals.votes is not None:
         votes_by_path.write(root, originals.votes)
     counts: dict[str, dict[str, int]] = {}
@@ -135,66 +145,6 @@ def _unpack(root: Path, record: Record, selection: Selection | None) -> archive.
     verb = "unpacked" if originals.unpacked else "found"
     _print_end("unpack", f"{len(originals.images):,} images {verb}", originals.folder, started)
     return originals
-
-
-def _measure(
-    root: Path,
-    originals: archive.Originals,
-    detector: face_detector.Detector | None,
-    exact: bool,
-    measured_alike: bool,
-) -> tuple[list[Row], bool]:
-    """Returns the originals' rows with all measurements, and whether they are just the ledger's.
-
-    The ledger's rows are used if exactly these images were `measured_alike`: by this detector and
-    this version. Results of a
-    search for suspect labels stay with their images.
-    """
-    voted = votes_by_path.read(root)
-    facts_of = {
-        path: {"votes": voted.counts.get(path), "given_label": voted.given.get(path)}
-        for path in originals.images
-    }
-    stored = _read_ledger(root)
-    old_rows = [dataclasses.replace(row, **facts_of.get(row.path, {})) for row in stored]
-    if measured_alike and {row.path: row.sha256 for row in old_rows} == originals.images:
-        return old_rows, old_rows == stored
-    started = time.monotonic()
-    store = measure.Store(root, exact=exact)
-    if missing := set(originals.images.values()) - store.measurements.keys():
-        detector = detector or face_detector.Detector(exact=exact)
-        measure.measure_missing(originals.folder, originals.images, store, detector)
-        spent = time.monotonic() - started
-        print(f"measure: {len(missing):,} new files; {spent:.0f} s; in {store.path}")
-    store.tidy()
-    predicted = {
-        (row.path, row.sha256): {
-            "label_score": row.label_score,
-            "predicted_label": row.predicted_label,
-        }
-        for row in old_rows
-    }
-    rows = []
-    for path, sha256 in originals.images.items():
-        split, label, _ = path.split("/")
-        facts = vars(store.measurements[sha256]) | predicted.get((path, sha256), {})
-        names = {"path": path, "sha256": sha256, "split": split, "label": label}
-        names |= facts_of[path]
-        rows.append(Row(**names, **facts, fate=ledger.KEPT, reason=""))
-    found = near.find_likenesses(
-        rows, lambda row: read_grey(originals.folder / row.path, near.SIDE)
-    )
-    return [
-        dataclasses.replace(row, similar=found.get(row.pixels_sha256 or "", ())) for row in rows
-    ], False
-
-
-def _read_ledger(root: Path) -> list[Row]:
-    """Reads the ledger; returns no rows if it is missing or this version cannot read it."""
-    try:
-        return ledger.read(root)
-    except UserError:
-        return []  # its measurements are then repeated
 
 
 def _screen(
@@ -218,7 +168,11 @@ def _screen(
     counts = ledger.count_by_split([row for row in judged if row.has_face], judged)
     record.finish("screen", inputs=inputs, counts=counts)
     threshold = f"{rules.face_threshold:g}"
-    print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
+    if inputs.get("screen") == measurements.SKIP:
+        field = spell("screen", measurements.SKIP)
+        print(f"\nImages that can be decoded ({field}: no detector has seen them)")
+    else:
+        print(f"\nImages with a face (res10 SSD, confidence above {threshold})")
     print(tables.format_counts("screen", counts))
     smaller = sum(bool(row.face_side) and row.face_side != face_detector.SIDE for row in rows)
     if rules.face_threshold > face_detector.MAX_CASCADE_THRESHOLD and smaller:

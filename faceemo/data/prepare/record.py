@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceemo import staging
+from faceemo.config import SCREENS
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders
 from faceemo.data.source import archive
@@ -56,7 +57,9 @@ class Record:
         """Returns the recorded inputs of `stage`; empty if it is not finished."""
         return self._stages.get(stage, {}).get("inputs", {})
 
-    def find_changes(self, selection: Selection, rules: Rules) -> dict[str, tuple[Any, Any]] | None:
+    def find_changes(
+        self, selection: Selection, rules: Rules, screen: str = SCREENS[0]
+    ) -> dict[str, tuple[Any, Any]] | None:
         """Compares the settings of a finished preparation with others.
 
         Whether the source or the folders have changed since is not checked, which would take long.
@@ -68,8 +71,9 @@ class Record:
         unpacked, rest = self.inputs("unpack"), self.inputs("dedupe")
         if not rest or not (self._root / FOLDERS["dedupe"]).is_dir():
             return None
-        old = _list_fields(unpacked) | rest["rules"]
+        old = _list_fields(unpacked) | rest["rules"] | {"screen": rest.get("screen", SCREENS[0])}
         new = _list_fields(selection.to_record(unpacked["lacking"])) | rules.to_record()
+        new["screen"] = screen
         # a share that is not there is none
         pairs = {name: (old.get(name, 0), new.get(name, 0)) for name in old | new}
         return {name: (one, other) for name, (one, other) in pairs.items() if one != other}

@@ -18,6 +18,7 @@ from faceemo import staging
 from faceemo.assets.downloads import file_digest
 from faceemo.config import SPLITS
 from faceemo.config.field_words import spell
+from faceemo.data.measure import thumbnails
 from faceemo.data.source import sources
 from faceemo.data.source.layout import LeftOut, format_examples
 from faceemo.data.source.plan import Plan
@@ -29,6 +30,7 @@ from faceemo.errors import UserError
 __all__ = ["FOLDER", "ZIP", "Originals", "check_present", "ensure_originals", "hash_images"]
 
 Record = dict[str, Any]
+_SHORT = 2.0  # seconds that pass before progress is shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Originals:
     not_used: dict[str, LeftOut] = dataclasses.field(default_factory=dict)  # by path in the source
     votes_sha256: str | None = None  # of the table of votes that the user named
     votes: VotesByPath | None = None  # None if the source was not read this time
+    cut_out: frozenset[str] = frozenset()  # paths in `images` of parts of photographs
 
     @property
     def fingerprint(self) -> Record:
@@ -121,11 +124,12 @@ def ensure_originals(
             found="another source, and no table",
             fix=f"name it with {spell('votes', 'fer2013new.csv')}",
         )
-    plan = Plan(source, selection)
+    plan = Plan(source, selection, root)
     unpacked = images is None or made_here
     if images is None or made_here:
-        _unpack(plan, folder)
+        _unpack(plan, folder, source_sha256)
         images = hash_images(folder)
+        (root / thumbnails.NAME).unlink(missing_ok=True)  # of the search for groups
     else:
         _check_same(folder, images, plan)
     return Originals(
@@ -156,7 +160,8 @@ def hash_images(folder: Path) -> dict[str, str]:
             fix="name the folders exactly so (lower case) and put only images into them",
         )
     # a few large reads at a time would gain nothing: 20,000 files take 0.3 s
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    progress = tqdm(files.items(), "checksums", disable=None, unit="file", delay=_SHORT)
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in progress}
 
 
 def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Originals:
@@ -167,7 +172,7 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
     Raises:
         UserError: If `selection` asks for other places of its images.
     """
-    plan = Plan(FolderSource(folder), selection)
+    plan = Plan(FolderSource(folder), selection, folder.parent)
     misplaced = sorted(path for path, target in plan.targets.items() if path != target)
     if misplaced:
         raise UserError(
@@ -201,8 +206,11 @@ def _was_made(images: dict[str, str], recorded: Record) -> bool:
     return bool(recorded.get("source")) and recorded["images"] == _digest(images)
 
 
-def _unpack(plan: Plan, folder: Path) -> None:
-    """Fills `folder`, replacing it. Dates and permissions of the source are not applied."""
+def _unpack(plan: Plan, folder: Path, source_sha256: str) -> None:
+    """Fills `folder`, replacing it, and goes on where a killed process stopped.
+
+    Dates and permissions of the source are not applied.
+    """
     total, free = plan.source.total_bytes(plan.targets), shutil.disk_usage(folder.parent).free
     if total > free:
         raise UserError(
@@ -210,13 +218,20 @@ def _unpack(plan: Plan, folder: Path) -> None:
             found=f"{free / 2**20:,.0f} MiB",
             fix=f"free some, or choose another folder with {spell('data_dir')}",
         )
-    with staging.folder(folder) as partial:
+    targets = "".join(f"{path} {target}\n" for path, target in sorted(plan.targets.items()))
+    made_of = f"{source_sha256} {targets}".encode(errors="surrogateescape")
+    with staging.folder(folder, hashlib.sha256(made_of).hexdigest()[:16]) as partial:
         for split in SPLITS:
             for label in sorted({target.split("/")[1] for target in plan.targets.values()}):
-                (partial / split / label).mkdir(parents=True)
-        files = plan.source.read_files(plan.targets)
-        for path, content in tqdm(files, "unpack", len(plan.targets), disable=None, unit="file"):
-            (partial / plan.targets[path]).write_bytes(content)
+                (partial / split / label).mkdir(parents=True, exist_ok=True)
+        missing = [path for path, target in plan.targets.items() if not (partial / target).exists()]
+        done = len(plan.targets) - len(missing)
+        with tqdm(
+            total=len(plan.targets), desc="unpack", initial=done, disable=None, unit="file"
+        ) as progress:
+            for path, content in plan.source.read_files(missing):
+                staging.write_file(content, partial, plan.targets[path])
+                progress.update()
         if problems := plan.source.problems.keys() & plan.targets.keys():
             _check_any_left(plan, problems)
 

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -29,6 +30,7 @@ class Plan:
     Args:
         source: The source.
         selection: The classes, the table of votes, and the splits to make.
+        root: The dataset's folder, in which measurements are kept if splits are to be made.
 
     Attributes:
         targets: Path below the originals' folder, by path in the source.
@@ -38,7 +40,7 @@ class Plan:
         UserError: If the source's layout is unknown, or it lacks a class or votes.
     """
 
-    def __init__(self, source: Source, selection: Selection):
+    def __init__(self, source: Source, selection: Selection, root: Path | None = None):
         self.source, self._selection = source, selection
         found = source.layout(selection.known_names)
         votes, voting = _read_votes(source, selection, found.destinations)
@@ -55,12 +57,15 @@ class Plan:
         present = {destination.split for destination in chosen.destinations.values()}
         self.missing_splits = tuple(split for split in SPLITS if split not in present)
         moved = _make_splits(
-            source, chosen.destinations, found.groups, selection, self.missing_splits
+            source, chosen.destinations, found.groups, selection, self.missing_splits, root
         )
         self.targets = {
             path: destination._replace(split=moved.get(path, destination.split)).path
             for path, destination in chosen.destinations.items()
         }
+        self._cut_out = frozenset(
+            target for path, target in self.targets.items() if path in found.crops
+        )
         self._left_out = chosen.left_out
         self._not_used = dict(found.left_out) | {
             path: LeftOut(image.label, _NO_LABEL if image.label == NO_LABEL else _NO_CLASS)
@@ -94,6 +99,7 @@ class Plan:
             "paths_in_source": {target: path for path, target in self.targets.items()},
             "not_used": self._not_used | self._find_problems(),
             "votes": self._votes or VotesByPath(),
+            "cut_out": self._cut_out,
         }
 
     def _find_problems(self) -> dict[str, LeftOut]:
@@ -182,6 +188,7 @@ def _make_splits(
     groups: Mapping[str, str],
     selection: Selection,
     missing_splits: Sequence[str],
+    root: Path | None,
 ) -> dict[str, str]:
     """Chooses train images for the splits that the source lacks: {path in the source: split}.
 
@@ -193,7 +200,7 @@ def _make_splits(
     train = {path: target for path, target in destinations.items() if target.split == "train"}
     files = source.read_files(train)
     progress = tqdm(files, "look for groups", len(train), disable=None, unit="file")
-    look_alikes = splits.group_look_alikes(progress)
+    look_alikes = splits.group_look_alikes(progress, root)
     known = {path: group for path, group in groups.items() if path in look_alikes}
     joined = group_splits.join_groups(look_alikes, known)
     members = [splits.Member(path, train[path].label, group) for path, group in joined.items()]

@@ -1,19 +1,26 @@
 """Splits made by seed if a source has none: stratified by class, no group of duplicates cut."""
 
 import collections
+import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from faceemo.data.ledger import ledger, near
-from faceemo.data.measure import hashing, measure
-from faceemo.data.measure.decode import Pixels, decode, resize_square
+from faceemo.data.measure import measure, thumbnails
+from faceemo.data.measure.decode import decode, resize_square
 from faceemo.errors import UserError
 
-_BATCH_SIZE = 512  # images hashed at once
+_BATCH_SIZE = 512  # images read at once
+_PART_SIZE = 64  # of them measured by one thread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,26 +83,49 @@ def assign_splits(
     return moved
 
 
-def group_look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+def group_look_alikes(
+    contents: Iterable[tuple[str, bytes]], root: Path | None = None
+) -> dict[str, str]:
     """Groups images that any rules could take for the same photo: {path: group}.
 
     A group joins equal files, equal hashes and all likenesses of `near.find_likenesses`, mirrored
     or not, also by way of a third image. The group's name is the least sha256 in it.
 
     Args:
-        contents: Path and bytes of each image. Memory holds 48x48 pixels of each.
+        contents: Path and bytes of each image.
+        root: The dataset's folder, in which measurements are kept, so that those of a killed
+            process are not made again. None keeps none. 48x48 pixels of each image are in a file.
     """
-    rows, shas, greys = [], {}, {}
-    for batch in _make_batches(contents):
-        for path, content in batch:
-            shas[path] = hashlib.sha256(content).hexdigest()
-        files = {path: decode(content).pixels for path, content in batch}
-        found = {path: pixels for path, pixels in files.items() if pixels}
-        plain = hashing.dhash([pixels.grey for pixels in found.values()])
-        mirrored = hashing.dhash([pixels.grey[:, ::-1] for pixels in found.values()])
-        for (path, pixels), one, other in zip(found.items(), plain, mirrored, strict=True):
-            rows.append(_make_row(path, pixels, int(one), int(other)))
-            greys[path] = resize_square(Image.fromarray(pixels.grey), near.SIDE)
+    store = measure.Store(root, faces=False) if root else None
+    known = store.measurements if store else {}
+    squares = thumbnails.Thumbnails(root and root / thumbnails.NAME)
+    rows, shas = [], {}
+    with (
+        contextlib.closing(squares),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for batch in _make_batches(contents):
+            shas |= {path: hashlib.sha256(content).hexdigest() for path, content in batch}
+            new = {
+                shas[path]: content
+                for path, content in batch
+                if not _is_known(known.get(shas[path]), squares)
+            }
+            files = list(new.values())
+            parts = [files[start : start + _PART_SIZE] for start in range(0, len(new), _PART_SIZE)]
+            made = pool.map(functools.partial(_measure, squares), parts)
+            measured = dict(zip(new, itertools.chain(*made), strict=True))
+            if store and measured:
+                store.add(measured)
+            known |= measured
+            rows += [
+                _make_row(path, known[shas[path]])
+                for path, _ in batch
+                if not known[shas[path]].problem
+            ]
+        alike = near.find_likenesses(rows, functools.partial(_recall, squares))
+    if store:
+        store.tidy()
     parents = {sha: sha for sha in shas.values()}
 
     def find_root(sha: str) -> str:
@@ -112,29 +142,47 @@ def group_look_alikes(contents: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         for row in rows:
             join(row.path, first.setdefault(getattr(row, field), row.path))
     path_of = {row.pixels_sha256: row.path for row in rows}
-    for pixels, likenesses in near.find_likenesses(rows, lambda row: greys[row.path]).items():
+    for pixels, likenesses in alike.items():
         for likeness in likenesses:
             join(path_of[pixels], likeness.path)
     return {path: find_root(sha) for path, sha in shas.items()}
 
 
-def _make_row(path: str, pixels: Pixels, dhash: int, mirrored: int) -> ledger.Row:
+def _is_known(measured: measure.Measurement | None, squares: thumbnails.Thumbnails) -> bool:
+    """Returns whether an image need not be decoded."""
+    if measured is None or measured.pixels_sha256 is None:
+        return measured is not None
+    return measured.pixels_sha256 in squares
+
+
+def _measure(
+    squares: thumbnails.Thumbnails, contents: Sequence[bytes]
+) -> list[measure.Measurement]:
+    """Measures images and keeps their squares."""
+    files = [decode(content) for content in contents]
+    found = measure.measure_decoded(files, None)
+    for file, measured in zip(files, found, strict=True):
+        if file.pixels and measured.pixels_sha256:
+            grey = Image.fromarray(file.pixels.grey)
+            squares.get(measured.pixels_sha256, functools.partial(resize_square, grey, near.SIDE))
+    return found
+
+
+def _recall(squares: thumbnails.Thumbnails, row: ledger.Row) -> np.ndarray:
+    """Returns the square of an image, all of which are kept."""
+    assert row.pixels_sha256  # rows without pixels are not compared
+
+    def fail() -> np.ndarray:
+        raise AssertionError(f"no square of {row.path}")
+
+    return squares.get(row.pixels_sha256, fail)
+
+
+def _make_row(path: str, measured: measure.Measurement) -> ledger.Row:
     """Makes a ledger's row with the fields that `near.find_likenesses` needs."""
+    facts = measured.to_fields()
     return ledger.Row(
-        path=path,
-        sha256="",
-        bytes=0,
-        split="train",
-        label="",
-        mode=None,
-        width=None,
-        height=None,
-        pixels_sha256=measure.hash_pixels(pixels.grey),
-        blank=measure.compute_blankness(pixels.grey),
-        dhash=hashing.to_hex(dhash),
-        dhash_mirrored=hashing.to_hex(mirrored),
-        fate=ledger.KEPT,
-        reason="",
+        path=path, sha256="", split="train", label="", fate=ledger.KEPT, reason="", **facts
     )
 
 

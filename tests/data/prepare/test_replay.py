@@ -5,7 +5,7 @@ import dataclasses
 from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.measure import measure
-from faceemo.data.prepare import folders, prepare
+from faceemo.data.prepare import folders, measurements, prepare
 from tests.support.data.planted import (
     NUM_DECODABLE,
     PLANTED,
@@ -24,7 +24,7 @@ def refuse_to_decode(*_):
 def test_other_rules_need_no_pixels_and_can_be_undone(prepared, detector, monkeypatch):
     before = read_results(prepared)
     monkeypatch.setattr(measure, "decode", refuse_to_decode)
-    monkeypatch.setattr(prepare, "read_grey", refuse_to_decode)
+    monkeypatch.setattr(measurements, "read_grey", refuse_to_decode)
     (prepared / measure.NAME).unlink()  # not needed either
     prepare.prepare(prepared, Rules(policy="original", face_threshold=0.2))
     assert all(row.fate != ledger.NO_FACE for row in ledger.read(prepared))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from faceemo.config import CLASSES
+from faceemo.data.measure import thumbnails
 from faceemo.data.sample import draw_face
 from faceemo.data.source import splits
 from faceemo.data.source.splits import Member
@@ -121,3 +122,30 @@ def test_look_alikes_are_found():
     }
     shuffled = random.Random(0).sample(sorted(contents.items()), len(contents))
     assert splits.group_look_alikes(shuffled) == groups
+
+
+def test_look_alikes_of_a_killed_search_are_not_decoded_again(tmp_path, monkeypatch):
+    contents = {f"{seed}.jpg": jpeg(face(seed)) for seed in range(30)}
+    contents |= {"copy.jpg": jpeg(face(1), 80), "text.jpg": b"no image"}
+    expected = splits.group_look_alikes(contents.items())
+    monkeypatch.setattr(splits, "_BATCH_SIZE", 10)
+    monkeypatch.setattr(splits, "_PART_SIZE", 5)
+    decode, decoded = splits.decode, []
+
+    def recording(content):
+        decoded.append(content)
+        return decode(content)
+
+    monkeypatch.setattr(splits, "decode", recording)
+
+    def dying():
+        yield from list(contents.items())[:25]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        splits.group_look_alikes(dying(), tmp_path)
+    assert len(decoded) == 20  # two whole batches
+    assert splits.group_look_alikes(contents.items(), tmp_path) == expected
+    assert len(decoded) == len(contents)
+    (tmp_path / thumbnails.NAME).unlink()  # as a preparation does at its end
+    assert splits.group_look_alikes(contents.items(), tmp_path) == expected

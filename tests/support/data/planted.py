@@ -101,7 +101,7 @@ def write_zip(root, files=PLANTED):
 
 def read_results(root):
     """Reads everything that a preparation wrote except for pictures and stored measurements."""
-    left_out = (".lock", measure.NAME, measure.NAME_EXACT)
+    left_out = (".lock", measure.NAME, measure.NAME_EXACT, measure.NAME_PLAIN)
     return {
         path: content
         for path, content in forms.read_folder(root).items()

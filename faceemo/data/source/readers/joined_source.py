@@ -88,6 +88,11 @@ class JoinedSource:
                 for path, image in layout.destinations.items()
             },
             tuple(notes),
+            crops={
+                f"{name}/{path}": crop._replace(file=f"{name}/{crop.file}")
+                for name, layout in found.items()
+                for path, crop in layout.crops.items()
+            },
             left_out={
                 f"{name}/{path}": image
                 for name, layout in found.items()
