@@ -4,6 +4,7 @@ The page shows the results of the preparation so far and names the missing stage
 them.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from faceemo.analysis.dataset import brightness, census, charts, cleaning, galle
 from faceemo.analysis.dataset.census import Census
 from faceemo.analysis.theme import palette, template
 from faceemo.assets.downloads import file_digest
-from faceemo.config import SPLITS
+from faceemo.config import SCREENS, SPLITS
 from faceemo.data.ledger import ledger
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
@@ -34,6 +35,7 @@ _CONTRAST = charts.Scale(0, 120, (0, 30, 60, 90, 120))
 _CONFIDENCE = charts.Scale(
     0.01, 0.99999, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999), transform=charts.log_odds
 )
+_MOST_MEASURED = 50_000  # images; of more, some at even distances are measured
 _ENLARGED = 4  # factor of the mean faces, enlarged smoothly, which a browser would not do
 _FULL_DIFFERENCE = 24.0  # grey levels from the mean of the classes that give the full colour
 
@@ -61,7 +63,12 @@ def write(
     folder = root / archive.FOLDER
     hashes = archive.hash_images(folder) if hashes is None else hashes
     counted = census.read(root, hashes, include_test=include_test)
-    measured = brightness.measure(folder, counted.shown_images)
+    shown = counted.shown_images
+    every = -(-len(shown) // _MOST_MEASURED) or 1
+    measured = brightness.measure(folder, shown[::every])
+    stages = dict(_STAGES)
+    if counted.record.get("screen", {}).get("inputs", {}).get("screen") == SCREENS[-1]:
+        stages["screen"] = ("can be decoded", _STAGES["screen"][1])
     page_images = galleries.PageImages(root)
     text = template.render(
         "analysis/dataset/exploration.html.j2",
@@ -69,7 +76,9 @@ def write(
         census=counted,
         splits=SPLITS,
         bins=charts.BINS,
-        stages=_STAGES,
+        stages=stages,
+        every=every,
+        measured=len(measured.paths),
         missing=[stage for stage in prepare.STAGES if stage not in counted.stages],
         faces=_mean_faces(counted, measured),
         key=_key_numbers(counted),
@@ -112,10 +121,10 @@ def _mean_faces(counted: Census, measured: brightness.ImageMeasures) -> list[dic
     rows = []
     means = measured.mean_faces
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros((brightness.SIDE,) * 2)
+    counts = collections.Counter(path.split("/")[1] for path in counted.shown_images)
     for label in counted.classes:
-        count = sum(path.split("/")[1] == label for path in measured.paths)
-        row: dict[str, Any] = {"label": label, "count": count, "face": None}
-        row["share"] = count / max(len(measured.paths), 1)
+        row: dict[str, Any] = {"label": label, "count": counts[label], "face": None}
+        row["share"] = counts[label] / max(counts.total(), 1)
         if label in means:
             row["face"] = _enlarge(np.round(means[label]).astype(np.uint8))
             difference = means[label] - overall
@@ -213,10 +222,12 @@ def _make_light_charts(counted: Census, measured: brightness.ImageMeasures) -> l
 
 
 def _make_detector_chart(counted: Census) -> dict[str, Any] | None:
-    """Computes the distribution of the detector's confidence per class; None before screening."""
+    """Computes the distribution of the detector's confidence per class; None without any."""
     if "screen" not in counted.stages:
         return None
     rows = [row for row in counted.shown_rows if row.face_confidence is not None]
+    if not rows:
+        return None
     values = {
         label: np.array([row.face_confidence for row in rows if row.label == label], float)
         for label in counted.classes

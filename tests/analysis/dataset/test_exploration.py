@@ -8,7 +8,7 @@ import shutil
 import imagehash
 import pytest
 
-from faceemo.analysis.dataset import exploration
+from faceemo.analysis.dataset import brightness, exploration
 from faceemo.config import CLASSES, SPLITS
 from faceemo.data.prepare import tables
 from faceemo.data.source import archive
@@ -140,3 +140,25 @@ def test_page_names_missing_stages(unpacked, prepared, tmp_path):
     exploration.write(root, SEED, include_test=True)
     assert Page(root).text.count("Not done yet") == 1
     assert "Images left out per class" not in Page(root).text
+
+
+def test_of_many_images_some_are_measured_and_all_are_counted(prepared, tmp_path, monkeypatch):
+    measured = []
+    measure = brightness.measure
+
+    def recording(folder, paths):
+        measured.extend(paths)
+        return measure(folder, paths)
+
+    monkeypatch.setattr(brightness, "measure", recording)
+    monkeypatch.setattr(exploration, "_MOST_MEASURED", 40)
+    text = exploration.write(prepared, SEED, path=tmp_path / "page.html").read_text()
+    images = archive.hash_images(prepared / archive.FOLDER)
+    shown = [path for path in images if not path.startswith("test/")]
+    assert 20 <= len(measured) <= 40 < len(shown)
+    assert {path.split("/")[1] for path in measured} == set(CLASSES)
+    assert re.search(rf"{len(measured)} images were measured, one of every \d+", text)
+    for label in CLASSES:
+        count = sum(path.split("/")[1] == label for path in shown)
+        assert f"<strong>{label}</strong>" in text
+        assert f"{count:,} · {count / len(shown):.1%}" in text
