@@ -3,7 +3,7 @@
 Preparation and hashing are compared with a plain implementation, which works as the original
 project did: it decodes, enlarges, screens (one forward pass of the face detector) and hashes
 (imagehash) one image at a time. Both prepare the same zip and must give equal fates and hashes.
-Neither draws pictures.
+Neither draws pictures. --scale measures the preparation of a large synthetic set instead.
 
 The ratio is the time of the plain implementation divided by faceemo's.
 """
@@ -22,7 +22,7 @@ from faceemo.data.sample import sample
 from faceemo.data.source import archive
 from faceemo.errors import UserError
 
-from . import timing
+from . import data_scale, timing
 
 _PROGRAM = str(Path(__file__).with_name("data_contestant.py"))
 _CONTESTANTS = ("plain", "faceemo")
@@ -50,7 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[125_000, 1_000_000],
         help="numbers of hashes to search for near pairs",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choice")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice, or of the set")
+    parser.add_argument(
+        "--scale",
+        type=int,
+        nargs="?",
+        const=300_000,
+        metavar="N",
+        help="instead, prepare a synthetic set of N colour images (%(const)s if N is left out)",
+    )
+    parser.add_argument("--folder", type=Path, help="with --scale: where it is made for a while")
+    parser.add_argument("--out", type=Path, help="with --scale: JSON file for the results")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -60,6 +70,9 @@ def run(options: argparse.Namespace) -> None:
         UserError: If there is no zip at --zip.
         AssertionError: If a fate or a hash differs.
     """
+    if options.scale:
+        data_scale.run(options)
+        return
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         zip_path, count = _write_subset(options, out)
