@@ -12,10 +12,13 @@ def print_answers(faces, probabilities, about):
         about: The description beside the exported file.
     """
     for face, row in zip(faces, probabilities, strict=True):
-        sure, leaning = row.max() >= about["thresholds"]["unsure"], about["classes"][row.argmax()]
+        improbable = row.max() < about["thresholds"]["unsure"]
+        reason = face["doubt"] or (about["check"]["reasons"]["improbable"] if improbable else "")
+        leaning = about["classes"][row.argmax()]
         answer = {
-            "status": "ok" if sure else "unsure",
-            "label": leaning if sure else None,
+            "status": "unsure" if reason else "ok",
+            "reason": reason,
+            "label": None if reason else leaning,
             "leaning": leaning,
             "probabilities": dict(zip(about["classes"], row.tolist(), strict=True)),
         }

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from boxes import Box, area, iou, shared_area
+from check_faces import find_doubt
 from PIL import Image, ImageOps
 from tiles import search_tiles
 
@@ -26,8 +27,8 @@ def find_faces(path: str, about: dict[str, Any], folder: Path = CACHE) -> list[d
         folder: The folder with the detector's two files.
 
     Returns:
-        For each face its box, face_confidence, region (the part of the image that was cut out), and
-        crop, uint8 [S, S] or [S, S, RGB].
+        For each face its box, face_confidence, region (the part of the image that was cut out),
+        crop, uint8 [S, S] or [S, S, RGB], and doubt (why its emotion cannot be told, or '').
     """
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode not in ("L", "RGB"):
@@ -35,7 +36,8 @@ def find_faces(path: str, about: dict[str, Any], folder: Path = CACHE) -> list[d
     channels = "RGB" if about["image"]["channels"] == "RGB" else "L"
     pixels = np.asarray(image.convert(channels))
     bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
-    found = Detector(about, folder).search(bgr)
+    detector = Detector(about, folder)
+    found = detector.search(bgr)
     whole, size = about["crop"]["whole_image"], about["resize"]["side"]
     high, wide = pixels.shape[:2]
     small = max(wide, high) <= whole["longer_side_at_most"]
@@ -43,7 +45,7 @@ def find_faces(path: str, about: dict[str, Any], folder: Path = CACHE) -> list[d
         regions = [(0, 0, wide, high)]
     else:
         regions = [_square(box, about["crop"]["square_side_by_box_height"]) for _, box in found]
-    return [
+    faces = [
         {
             "box": list(box),
             "face_confidence": confidence,
@@ -52,6 +54,9 @@ def find_faces(path: str, about: dict[str, Any], folder: Path = CACHE) -> list[d
         }
         for (confidence, box), region in zip(found, regions, strict=True)
     ]
+    for face in faces:
+        face["doubt"] = find_doubt(detector, bgr, face["box"], face["region"], face["crop"])
+    return [face for face in faces if face["doubt"] is not None]
 
 
 class Detector:
@@ -60,6 +65,7 @@ class Detector:
     def __init__(self, about: dict[str, Any], folder: Path):
         """Reads the network's files; two lines of the published description are corrected."""
         self.about, self.threshold = about["detector"], about["thresholds"]["face"]
+        self.check = about["check"]
         text = (folder / self.about["prototxt"]["file"]).read_text()
         for wrong, right in self.about["prototxt"]["replace"].items():
             text = text.replace(wrong, right)

@@ -18,16 +18,23 @@ def load(
     min_face: float | None = None,
     classes: "Sequence[str] | None" = None,
     engine: str = "auto",
+    check_faces: bool = True,
 ) -> "Predictor":
     """Loads a predictor with the best weights of a run, or with the network that is built in.
 
     See `faceemo.inference.predictor.load` for `face_threshold` and `min_face`, which decide what
     counts as a face in a photo, for `classes`, to which predictions can be restricted, and for
-    `engine`, which runs the network: 'auto', 'jax' or 'onnx'.
+    `engine`, which runs the network: 'auto', 'jax' or 'onnx'. With `check_faces`, faces that are
+    unclear, turned, blurred or too small are doubted.
     """
     # Its imports take time, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
 
     return predictor.load(
-        path, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
+        path,
+        face_threshold=face_threshold,
+        min_face=min_face,
+        classes=classes,
+        engine=engine,
+        check_faces=check_faces,
     )

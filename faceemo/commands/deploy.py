@@ -159,6 +159,7 @@ def _serve(options: argparse.Namespace) -> int:
         min_face=options.min_face,
         classes=options.classes,
         engine=options.engine,
+        check_faces=options.check_faces,
     )
     return 0
 

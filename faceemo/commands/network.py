@@ -34,7 +34,7 @@ def add_classes(parser: argparse.ArgumentParser) -> None:
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the search for faces."""
+    """Adds the options of the search for faces and of their check."""
     parser.add_argument(
         "--face-threshold",
         type=fraction,
@@ -49,6 +49,13 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         help="height in pixels, at least 16, of the smallest faces: photos are searched for them, "
         "and smaller ones are left out; large photos take less time with a larger N (default: "
         "search for faces as high as the network's training images, keep smaller ones too)",
+    )
+    parser.add_argument(
+        "--no-face-check",
+        dest="check_faces",
+        action="store_false",
+        help="do not check whether what was found is a face, clear, upright, sharp and large: the "
+        " probabilities alone decide which predictions are unsure",
     )
 
 

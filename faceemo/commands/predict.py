@@ -34,7 +34,8 @@ _PREDICT = """Predicts the emotions of the faces in images, videos or a webcam's
 All faces of a photo are found; an image that one face fills is taken as it is. A folder stands for
 all images and videos in and below it, linked folders included; the content of a file decides what
 it is, and animated images are videos. Files of other kinds are listed as skipped. A prediction that
-is more likely wrong than right is called 'unsure'.
+is more likely wrong than right is called 'unsure', and so is that for a face that is unclear,
+turned, blurred or too small; what turns out to be no face is left out.
 """
 _EXPLAIN = """Draws the evidence for each face's most probable emotion: one figure per face.
 
@@ -113,6 +114,7 @@ def _predict(options: argparse.Namespace) -> int:
         min_face=options.min_face,
         classes=options.classes,
         engine=options.engine,
+        check_faces=options.check_faces,
     )
 
 
@@ -135,6 +137,7 @@ def _explain(options: argparse.Namespace) -> int:
         face_threshold=options.face_threshold,
         min_face=options.min_face,
         classes=options.classes,
+        check_faces=options.check_faces,
     )
 
 
@@ -145,7 +148,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crops",
         action="store_true",
-        help="treat every image as a face crop; do not run the face detector",
+        help="treat every image as a face crop; search for no faces in it",
     )
     add_search(parser)
     add_classes(parser)

@@ -72,6 +72,7 @@ def make_explain(predictor: Predictor) -> Callable[[LoadedImage, Face], Explanat
             face.box,
             face.confidence,
             region=face.region,
+            doubt=face.doubt,
         )
         best = int(row.argmax())
         (heat,) = compute_heat(face.crop[None], np.array([best]))
@@ -92,6 +93,7 @@ def explain(
     face_threshold: float | None = None,
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
+    check_faces: bool = True,
 ) -> int:
     """Writes one figure per face into a folder.
 
@@ -103,6 +105,7 @@ def explain(
         face_threshold: Confidence above which a detection is a face, see `predictor.load`.
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
+        check_faces: Whether each face is checked, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some images could not be read, otherwise 0.
@@ -115,7 +118,12 @@ def explain(
     images = [one for one in found if one.kind not in (FILM, OTHER)]
     output_paths.check_folder("--out", out, [one.path for one in found])
     predictor = load(
-        run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=JAX
+        run,
+        face_threshold=face_threshold,
+        min_face=min_face,
+        classes=classes,
+        engine=JAX,
+        check_faces=check_faces,
     )
     explain_face = make_explain(predictor)
     problems, without_face, names, written, colourless = [], [], set(), [], []

@@ -14,6 +14,7 @@ from faceemo.data.measure.decode import Pixels, resize_square
 from faceemo.data.measure.face_detector import MAX_CASCADE_THRESHOLD, Detector
 from faceemo.data.measure.face_search import MIN_FACE, FaceSearch
 from faceemo.errors import UserError
+from faceemo.inference.face_check import FaceCheck, judge
 
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
 # of FER2013 (48x48) the median box is 0.999 of the image high, 0.842 wide, and its centre lies at
@@ -35,12 +36,14 @@ class Face:
             reach beyond the image.
         box: The detector's box, in pixels of the image; None if the detector did not run.
         confidence: The detector's confidence, 0..1; None if the detector did not run.
+        doubt: Why the face is not one whose emotion can be told, see `face_check`; otherwise empty.
     """
 
     crop: np.ndarray
     region: Box
     box: Box | None = None
     confidence: float | None = None
+    doubt: str = ""
 
     def scale(self, factor: int) -> Self:
         """Returns this face in an image whose sides are `factor` times as long."""
@@ -61,6 +64,7 @@ class FaceFinder:
         exact: Whether small images are screened at 300 pixels only, see `Detector`.
         other_threshold: The threshold in its place, from 0 to below 1, or None.
         min_face: Height in pixels of the smallest faces, see `predictor.load`.
+        check: Whether faces are checked, see `face_check`.
 
     Attributes:
         threshold: The threshold that is used.
@@ -77,6 +81,7 @@ class FaceFinder:
         exact: bool = False,
         other_threshold: float | None = None,
         min_face: float | None = None,
+        check: bool = True,
     ):
         if other_threshold is not None and not 0 <= other_threshold < 1:
             raise UserError(
@@ -92,6 +97,7 @@ class FaceFinder:
                 "see smaller faces",
             )
         self._form, self._min_height = form, min_face or 0
+        self._face_check = FaceCheck() if check else None
         self.threshold = threshold if other_threshold is None else other_threshold
         # The decisions of the detector's cascade hold up to a threshold.
         changed = other_threshold is not None and other_threshold != threshold
@@ -103,7 +109,7 @@ class FaceFinder:
         An image no larger than the training images is screened as they were. If it shows a face, it
         is taken whole, because a part of it would hold less detail than they do. Any larger image
         is searched for all its faces; if it is nearly square and its only face fills it, it is
-        taken whole too.
+        taken whole too. What turns out to be no face when it is checked is left out.
         """
         min_height = self._min_height / pixels.reduction
         if max(pixels.grey.shape) <= self._form.size:
@@ -118,14 +124,40 @@ class FaceFinder:
         ):
             (face,) = found
             whole = self.take_whole(pixels)
-            return [dataclasses.replace(whole, box=face.box, confidence=face.confidence)]
-        return [self._cut_face(pixels, one) for one in found]
+            faces = [dataclasses.replace(whole, box=face.box, confidence=face.confidence)]
+        else:
+            faces = [self._cut_face(pixels, one) for one in found]
+        return [checked for one in faces for checked in self._check(pixels, one)]
+
+    def check_whole(self, pixels: Pixels) -> list[Face]:
+        """Takes the whole image as a face, or as none if it turns out to be none."""
+        return self._check(pixels, self.take_whole(pixels))
 
     def take_whole(self, pixels: Pixels) -> Face:
         """Takes the whole image as a face, without the detector."""
         height, width = pixels.grey.shape
         whole = (0, 0, width, height)
         return Face(cut_square(pixels, whole, self._form), whole)
+
+    def _check(self, pixels: Pixels, face: Face) -> list[Face]:
+        """Returns the face with what is doubtful about it; none if it turns out to be none."""
+        if self._face_check is None:
+            return [face]
+        height, width = pixels.grey.shape
+        whole = face.region == (0, 0, width, height)
+        left, top, right, bottom = face.region
+        evidence = self._face_check.gather(
+            pixels.bgr,
+            face.crop,
+            face.region if whole or face.box is None else face.box,
+            whole=whole,
+            side=min(right - left, bottom - top) * pixels.reduction,
+        )
+        doubt = judge(evidence)
+        if doubt is None:
+            return []
+        confidence = evidence.look if face.confidence is None else face.confidence
+        return [dataclasses.replace(face, confidence=confidence, doubt=doubt)]
 
     def _cut_face(self, pixels: Pixels, detection: Detection) -> Face:
         square = square_around(detection)

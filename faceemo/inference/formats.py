@@ -14,6 +14,7 @@ from faceemo.inference.prediction import Prediction
 FORMATS = ("table", "csv", "json", "jsonl")
 _NAME_WIDTH = 40  # characters of a name in a table
 _FRAME_WIDTH = 8  # those of them that a frame's number takes, as in 'film.mp4#1234567'
+_BOX_WIDTH = 19  # characters of a box in a table: 'left,top,right,bottom' up to 9,999 pixels
 _EDGES = ("left", "top", "right", "bottom")
 
 
@@ -80,7 +81,10 @@ def make_formatter(kind: str, classes: Sequence[str]) -> tuple[str, Callable[[Pr
         columns = list_columns(classes)
         return _csv(make_columns(classes)), lambda prediction: _csv(_cells(prediction, columns))
     headings = "".join(f"{name[:9]:>10}" for name in classes)
-    header = f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  box"
+    header = (
+        f"{'image':<{_NAME_WIDTH}}  {'emotion':<10}{headings}{'face':>7}  {'box':<{_BOX_WIDTH}}  "
+    )
+    header += "reason"
     return header, lambda prediction: _table_row(prediction, classes)
 
 
@@ -107,7 +111,7 @@ def list_columns(classes: Sequence[str]) -> tuple[Column, ...]:
         *(Column(edge, "box", place) for place, edge in edges),
         *(Column(name, name) for name in ("face_confidence", "leaning")),
         *(Column(f"region_{edge}", "region", place) for place, edge in edges),
-        *(Column(name, name) for name in ("time", "problem", "probability", "track")),
+        *(Column(name, name) for name in ("time", "problem", "probability", "track", "reason")),
     )
 
 
@@ -151,7 +155,9 @@ def _table_row(prediction: Prediction, classes: Sequence[str]) -> str:
     face = "-" if confidence is None else f"{confidence:.3f}"
     box = ",".join(f"{edge:.0f}" for edge in prediction.box) if prediction.box else "-"
     name = _shorten_name(escape_name(prediction.name))
-    return f"{name:<{_NAME_WIDTH}}  {label:<10}{probabilities}{face:>7}  {box}"
+    reason = "" if prediction.problem else prediction.reason  # problems are listed at the end
+    line = f"{name:<{_NAME_WIDTH}}  {label:<10}{probabilities}{face:>7}  {box:<{_BOX_WIDTH}}  "
+    return f"{line}{escape_name(reason)}".rstrip()
 
 
 def _shorten_name(name: str) -> str:

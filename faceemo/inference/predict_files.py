@@ -47,6 +47,7 @@ def predict(
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
     engine: str = AUTO,
+    check_faces: bool = True,
 ) -> int:
     """Predicts on all inputs and writes the predictions as they come.
 
@@ -66,6 +67,7 @@ def predict(
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
         engine: What runs the network, see `predictor.load`.
+        check_faces: Whether each face is checked, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
@@ -88,7 +90,12 @@ def predict(
         output_paths.check_summary(summary, paths, len(images), video_count)
     camera = None if webcam is None else Video(webcam, every)
     predictor = load(
-        run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
+        run,
+        face_threshold=face_threshold,
+        min_face=min_face,
+        classes=classes,
+        engine=engine,
+        check_faces=check_faces,
     )
     problems: list[str] = []
     with _open_output(out) as stream:

@@ -50,6 +50,7 @@ class Predictor:
         engine: "OnnxEngine | JaxEngine | None" = None,
         face_threshold: float | None = None,
         min_face: float | None = None,
+        check_faces: bool = True,
     ):
         """Takes a network and the options of the search for faces, see `load`.
 
@@ -58,6 +59,7 @@ class Predictor:
             engine: What computes the network's logits; None makes the engine of JAX.
             face_threshold: See `load`.
             min_face: See `load`.
+            check_faces: See `load`.
         """
         if engine is None:
             from faceemo.inference.engine.jax_engine import JaxEngine
@@ -66,13 +68,18 @@ class Predictor:
         config = network.config
         self.network, self.engine = network, engine
         self.classes = network.classes
-        self._options = {"face_threshold": face_threshold, "min_face": min_face}
+        self._options: dict[str, Any] = {
+            "face_threshold": face_threshold,
+            "min_face": min_face,
+            "check_faces": check_faces,
+        }
         self.finder = FaceFinder(
             network.image_format,
             config.face_threshold,
             exact=config.exact_screening,
             other_threshold=face_threshold,
             min_face=min_face,
+            check=check_faces,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -169,6 +176,7 @@ class Predictor:
                     face.confidence,
                     region=face.region,
                     time=image.time,
+                    doubt=face.doubt,
                 )
                 for face, row in zip(faces, probabilities, strict=True)
             ]
@@ -180,7 +188,7 @@ class Predictor:
             yield image, predictions
 
     def find_faces(self, image: LoadedImage, *, crops: bool = False) -> list[Face]:
-        """Finds the faces of an image; none in one that cannot be decoded.
+        """Finds the faces of an image and checks them; none in one that cannot be decoded.
 
         Their boxes and regions are in pixels of the upright image as it is stored.
 
@@ -192,7 +200,7 @@ class Predictor:
         if image.pixels is None:
             return []
         pixels = image.pixels
-        faces = [self.finder.take_whole(pixels)] if crops else self.finder.find(pixels)
+        faces = self.finder.check_whole(pixels) if crops else self.finder.find(pixels)
         return [face.scale(pixels.reduction) for face in faces]
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
@@ -226,6 +234,7 @@ def load(
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
     engine: str = AUTO,
+    check_faces: bool = True,
 ) -> Predictor:
     """Loads a predictor with everything that it needs from a run or a stored network.
 
@@ -243,6 +252,9 @@ def load(
         engine: What runs the network: 'jax', 'onnx' (onnxruntime), or 'auto', which takes
             onnxruntime where it is installed and gives the same probabilities, see
             `faceemo.inference.engine.choose`.
+        check_faces: Whether each face is checked (`face_check`): what is none is left out, and the
+            status of one that is unclear, turned, blurred or too small is 'unsure'. Otherwise the
+            probabilities alone decide.
 
     Raises:
         UserError: If there is no trained network, or it is damaged; if an option is out of range;
@@ -251,4 +263,10 @@ def load(
     """
     forks.refuse_forked_process()
     network, chosen = choose(Path(path), engine, classes)
-    return Predictor(network, engine=chosen, face_threshold=face_threshold, min_face=min_face)
+    return Predictor(
+        network,
+        engine=chosen,
+        face_threshold=face_threshold,
+        min_face=min_face,
+        check_faces=check_faces,
+    )

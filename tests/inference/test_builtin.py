@@ -19,6 +19,7 @@ from faceemo.train.checkpoint.trained_model import (
     resolve_builtin,
 )
 from faceemo.train.start import Start
+from tests.support.data.faces import face
 
 FOLDER = resolve_builtin(Path(BUILTIN))
 EMOTIONS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
@@ -41,7 +42,7 @@ def test_the_file_is_small_and_its_card_fits(name, classes):
 def test_load_without_a_path_predicts_with_it():
     predictor = faceemo.load()
     assert predictor.classes == EMOTIONS
-    faces = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)
+    faces = np.stack([face(seed) for seed in range(3)])
     predictions = predictor.predict(faces, crops=True)
     for one in predictions:
         assert abs(sum(one.probabilities.values()) - 1) < 1e-5

@@ -10,7 +10,7 @@ import pytest
 
 from faceemo.commands import cli
 from faceemo.inference import formats
-from faceemo.inference.prediction import FACE_FIELDS, FIELDS, Prediction
+from faceemo.inference.prediction import FACE_FIELDS, FIELDS, IMPROBABLE, Prediction
 from faceemo.inference.serve.schemas import FacePrediction
 from tests.support.inference import films
 from tests.support.inference.asking import open_api, photo_png
@@ -43,7 +43,7 @@ def from_row(row, classes):
         "track": number("track", int),
         **{name: number(name) for name in ("probability", "face_confidence", "time")},
         **{name: row.pop(name) or None for name in ("label", "leaning")},
-        **{name: row.pop(name) for name in ("name", "status", "problem")},
+        **{name: row.pop(name) for name in ("name", "status", "problem", "reason")},
     }
     assert not row, "columns that are no field"
     return fields
@@ -96,9 +96,10 @@ def test_columns_keep_their_places_whatever_the_classes_are_called():
     assert columns == [
         *("index", "name", "status", "label", *classes, *EDGES, "face_confidence", "leaning"),
         *(*(f"region_{edge}" for edge in EDGES), "time", "problem", "probability", "track"),
+        "reason",
     ]
     assert cells[:12] == ["0", "a", "unsure", "", *["0.333333"] * 3, "1", "2", "3", "4", "0.5"]
-    assert cells[12:] == ["label", *[""] * 6, "0.333333", ""]
+    assert cells[12:] == ["label", *[""] * 6, "0.333333", "", IMPROBABLE]
 
 
 @pytest.fixture

@@ -119,8 +119,8 @@ def confirm(
     limit = max(threshold, CONFIRMED)
     for start in range(0, len(candidates), _BATCH_SIZE):
         batch = candidates[start : start + _BATCH_SIZE]
-        squares = [_square_around(box) for box in batch]
-        looks = [_cut(image, *square, side) for square in squares]
+        squares = [square_around(box, CONTEXT) for box in batch]
+        looks = [cut(image, *square, side) for square in squares]
         best: dict[int, Detection] = {}
         for index, confidence, found in face_detector.forward(network, looks, (side, side)):
             left, top, extent = squares[index]
@@ -151,6 +151,27 @@ def split(length: int) -> tuple[list[int], int]:
     return [round(index * (length - tile) / max(1, count - 1)) for index in range(count)], tile
 
 
+def square_around(box: Box, context: float) -> tuple[int, int, int]:
+    """Returns left, top and side, in pixels, of the square for a second look at a box.
+
+    Args:
+        box: The box.
+        context: The side of the square per longer side of the box.
+    """
+    left, top, right, bottom = box
+    side = max(1, round(context * max(right - left, bottom - top)))
+    return round((left + right - side) / 2), round((top + bottom - side) / 2), side
+
+
+def cut(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
+    """Cuts out a square as uint8 [size, size, BGR]; pixels beyond the edge repeat the nearest."""
+    height, width = image.shape[:2]
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    cut = image[np.ix_(rows, columns)]
+    return cv2.resize(cut, (size, size), interpolation=_interpolation(size, side))
+
+
 def _may_be_face(box: Box, shorter: int) -> bool:
     """Returns whether a box has the form of a face, and a size that a photo can show.
 
@@ -172,22 +193,6 @@ def _move(box: Box, offset: tuple[float, float], scale: tuple[float, float]) -> 
         round((edge + offset[axis % 2]) * scale[axis % 2], 2) for axis, edge in enumerate(box)
     )
     return left, top, right, bottom
-
-
-def _square_around(box: Box) -> tuple[int, int, int]:
-    """Returns left, top and side, in pixels, of the square for the second look."""
-    left, top, right, bottom = box
-    side = max(1, round(CONTEXT * max(right - left, bottom - top)))
-    return round((left + right - side) / 2), round((top + bottom - side) / 2), side
-
-
-def _cut(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
-    """Cuts out a square as uint8 [size, size, BGR]; pixels beyond the edge repeat the nearest."""
-    height, width = image.shape[:2]
-    rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    cut = image[np.ix_(rows, columns)]
-    return cv2.resize(cut, (size, size), interpolation=_interpolation(size, side))
 
 
 def _interpolation(new: int, old: int) -> int:

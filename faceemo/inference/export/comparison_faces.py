@@ -72,7 +72,7 @@ def _load_faces(predictor: Predictor, inputs: Sequence[Path], limit: int) -> np.
     files = find_images(inputs)
     count = min(len(files), limit)
     images = load_images([files[number * len(files) // count] for number in range(count)])
-    crops = [face.crop for image in images for face in predictor.find_faces(image, crops=True)]
+    crops = [predictor.finder.take_whole(one.pixels).crop for one in images if one.pixels]
     if not crops:
         raise UserError(
             expected="images of faces to compare the file and the network on",

@@ -9,8 +9,8 @@ from typing import Any
 
 import faceemo
 from faceemo.assets import catalogue
-from faceemo.data.measure import boxes, face_detector, face_search, small_faces
-from faceemo.inference import faces, prediction
+from faceemo.data.measure import boxes, face_detector, face_search, second_look, small_faces
+from faceemo.inference import face_check, faces, prediction
 from faceemo.inference.export import places
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
@@ -43,9 +43,10 @@ def describe(trained: TrainedModel) -> dict[str, Any]:
             "face": config.face_threshold,
             "unsure": prediction.UNSURE_BELOW,
             "about": "a detection is a face if its confidence is above 'face'; the status is "
-            "'unsure' if the highest probability is below 'unsure', otherwise 'ok'; 'no_face' if "
-            "there is no face",
+            "'unsure' if the highest probability is below 'unsure' or 'check' doubts the face, "
+            "otherwise 'ok'; 'no_face' if there is no face",
         },
+        "check": _describe_check(),
         "image_size": trained.model.image_size,
         "preprocessing": trained.preprocessing.to_dict(),
         "temperature": trained.temperature,
@@ -127,6 +128,32 @@ def _describe_detector(size: int, exact: bool) -> dict[str, Any]:
     }
 
 
+def _describe_check() -> dict[str, Any]:
+    """Describes how a face is judged before its probabilities are."""
+    return {
+        "side": second_look.SIDE,
+        "same_iou": second_look.SAME_IOU,
+        **{name.lower(): getattr(face_check, name) for name in _CHECK},
+        "reasons": {
+            "turned": face_check.TURNED[1],
+            "upside_down": face_check.TURNED[2],
+            "small": face_check.SMALL,
+            "blurred": face_check.BLURRED,
+            "unclear": face_check.UNCLEAR,
+            "improbable": prediction.IMPROBABLE,
+        },
+        "about": "the detector looks again at each face alone, at 'side' pixels, with as much "
+        "around it as 'portrait' says, 'near' if it is not clear, or 'whole' if the whole image is "
+        "the face (where 'same_iou' does not count), and turned by quarters unless it is "
+        "'upright'; check_faces.py among faceemo's examples shows how confidences, size and "
+        "sharpness decide",
+    }
+
+
+_CHECK = (
+    *("UPRIGHT", "CLEAR", "NONE", "PORTRAIT", "NEAR", "WHOLE"),
+    *("MIN_SIDE", "MIN_SHARPNESS", "SHARPNESS_SIDE"),
+)
 _TILES = (
     *("SMALLEST_IN_TILE", "RATIO", "OVERLAP", "MAX_TILE", "STEP", "CANDIDATE", "SURE"),
     *("MAX_UNSURE", "NMS_IOU", "CONTEXT", "CONFIRMED", "SAME_IOU", "MAX_ASPECT", "MAX_EXTENT"),

@@ -34,13 +34,4 @@ class Smoother:
             name: self._decay * before[name] + (1 - self._decay) * value
             for name, value in one.probabilities.items()
         }
-        return Prediction.from_probabilities(
-            one.index,
-            one.name,
-            probabilities,
-            one.box,
-            one.face_confidence,
-            region=one.region,
-            time=one.time,
-            track=one.track,
-        )
+        return one.with_probabilities(probabilities)

@@ -19,6 +19,7 @@ _HAPPY: dict[str, Any] = {
     "face_confidence": 0.998,
     "time": None,
     "track": None,
+    "reason": "",
     "heat": None,
     "thumbnail": None,
 }

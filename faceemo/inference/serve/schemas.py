@@ -16,7 +16,8 @@ class FacePrediction(BaseModel):
     """The prediction for one face."""
 
     status: Literal["ok", "unsure"] = Field(
-        description="'unsure' if the prediction is more likely wrong than right, otherwise 'ok'."
+        description="'unsure' if the prediction is more likely wrong than right, or the face is "
+        "not one whose emotion can be told; otherwise 'ok'."
     )
     label: str | None = Field(description="The predicted emotion; null unless the status is 'ok'.")
     leaning: str = Field(description="The most probable emotion, whatever the status.")
@@ -30,7 +31,8 @@ class FacePrediction(BaseModel):
         "image; it may extend beyond the image. Null if no face was searched for."
     )
     face_confidence: float | None = Field(
-        description="Confidence of the face detector, 0 to 1; null if no face was searched for."
+        description="Confidence of the face detector, 0 to 1, with which it also judges images "
+        "that are given as crops; null if faces are not checked, and none was searched for."
     )
     region: tuple[float, float, float, float] = Field(
         description="The part of the image that is the network's input, in the form of the box."
@@ -41,6 +43,7 @@ class FacePrediction(BaseModel):
     track: int | None = Field(
         None, description="The number of the face in its film; null, as this is an image."
     )
+    reason: str = Field(description="Why the status is not 'ok', in words; empty if it is.")
     heat: str | None = Field(
         None,
         description="With heat=true, for each of the "

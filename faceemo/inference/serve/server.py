@@ -39,6 +39,7 @@ def serve(
     min_face: float | None = None,
     classes: Sequence[str] | None = None,
     engine: str = AUTO,
+    check_faces: bool = True,
 ) -> None:
     """Serves a trained network; returns after Ctrl-C.
 
@@ -57,6 +58,7 @@ def serve(
         min_face: Height of the smallest faces, pixels, see `predictor.load`.
         classes: The classes to which predictions are restricted; None keeps all.
         engine: What runs the network, see `predictor.load`.
+        check_faces: Whether each face is checked, see `predictor.load`.
 
     Raises:
         UserError: If the run cannot be read, or the address cannot be used.
@@ -86,7 +88,12 @@ def serve(
         )
         print(f"faceemo: loading {run} ...", file=sys.stderr)
         loaded = predictor.load(
-            run, face_threshold=face_threshold, min_face=min_face, classes=classes, engine=engine
+            run,
+            face_threshold=face_threshold,
+            min_face=min_face,
+            classes=classes,
+            engine=engine,
+            check_faces=check_faces,
         )
         worker = Worker(loaded, limits)
         worker.warm_up()

@@ -288,7 +288,9 @@ def test_the_faces_to_compare_on_come_from_all_over_the_inputs(tmp_path):
         for number in range(33):  # every third of all would be 22
             Image.new("L", (8, 8), shade).save(tmp_path / label / f"{number}.png")
     predictor = types.SimpleNamespace(
-        find_faces=lambda image, crops: [types.SimpleNamespace(crop=image.pixels.grey)]
+        finder=types.SimpleNamespace(
+            take_whole=lambda pixels: types.SimpleNamespace(crop=pixels.grey)
+        )
     )
     faces = _load_faces(predictor, [tmp_path], 32)
     assert len(faces) == 32

@@ -67,7 +67,10 @@ def test_the_largest_of_many_faces_get_their_heatmaps_in_one_batch(
         assert response["without_heat"] == 0
 
 
-def test_requests_that_wait_together_get_their_heatmaps_in_one_batch(predictor, gradcam_calls):
+def test_requests_that_wait_together_get_their_heatmaps_in_one_batch(
+    predictor, gradcam_calls, monkeypatch
+):
+    monkeypatch.setattr("faceemo.inference.serve.worker._MAX_BATCH_DELAY", 60)  # a busy machine
     with open_api(predictor) as api:
         worker = api.worker
         worker.start = lambda: None  # until all jobs are queued
