@@ -63,7 +63,7 @@ def test_images_without_colour_in_a_run_that_stores_colour_are_counted_by_their_
     _, told, *_ = images_used.describe(config, both, [])
     assert "stored as 32x32 RGB pixels: 40 of 60 images have no colour" in told
     assert "(channels=grey stores one channel)" in told
-    splits["train"].images[:, 1, 1, 0] = 1
+    coloured[:, 1, 1, 0] = 1
     assert images_used.describe_other_channels(form, splits, [row("train/sad/a", mode="L")]) == ""
 
 

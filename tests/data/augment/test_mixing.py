@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from faceemo.data.augment.mixing import Mixing, draw_partners, mix, training_batches
+from faceemo.data.augment.mixing import MixedBatch, Mixing, draw_partners, mix, training_batches
 from tests.support.train.tiny import make_split, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -90,6 +90,7 @@ def test_pairs_do_not_depend_on_the_batch_size():
     for size in (4, 8, 23, 32):
         for batch in training_batches(split, tiny_config(batch_size=size, seed=7, mixup=0.2), 3):
             real = batch.mask > 0
+            assert isinstance(batch, MixedBatch)
             other = batch.partner
             np.testing.assert_array_equal(other.images[real], split.images[other.index[real]])
             np.testing.assert_array_equal(other.labels[real], split.labels[other.index[real]])

@@ -72,9 +72,9 @@ def test_workers_read_the_same_and_end(tmp_path):
     reading = ahead.read(stored.images, rows, workers=2)
     first = next(reading)
     assert len(multiprocessing.active_children()) == 2
-    for number, images in enumerate([first, *reading]):
-        np.testing.assert_array_equal(images, stored.images.take(rows[number]))
-    assert number == len(rows) - 1
+    batches = [first, *reading]
+    for images, row in zip(batches, rows, strict=True):
+        np.testing.assert_array_equal(images, stored.images.take(row))
     assert not multiprocessing.active_children()
 
 
