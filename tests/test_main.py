@@ -78,7 +78,7 @@ def test_evaluation_restores_the_best_and_reports_on_test(trained):
 def test_the_same_command_goes_on_where_it_stood(trained):
     """A finished run trains no further; two devices take the checkpoint of one."""
     _, options, _ = trained
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = f"--xla_force_host_platform_device_count=2 {COMPILE_QUICKLY}"
     process = command(*options, "--config.epochs=3", XLA_FLAGS=flags)
     assert process.returncode == 0, process.stderr
     assert "continues after epoch 2" in process.stdout
