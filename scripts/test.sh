@@ -10,7 +10,12 @@ if [ "${1:-}" = --fast ]; then
     shift
     options=(-m "not slow")
 fi
-install '.[test]' 3
+# pip takes a quarter of a minute also where everything is there.
+installed=.venv/installed-for-tests
+if ! [ "$installed" -nt setup.py ] || ! [ "$installed" -nt pyproject.toml ]; then
+    install '.[test]' 3
+    touch "$installed"
+fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 # The type checker takes a minute of one core, part of which the tests leave idle.

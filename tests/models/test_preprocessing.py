@@ -10,6 +10,7 @@ from faceemo.models import preprocessing
 from faceemo.models.preprocessing import Preprocessing, preprocess
 
 
+@pytest.mark.slow  # it starts Keras
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from tests.support.places import REPOSITORY
 
+_TENSORFLOW = "tensorflow"
 _LIBRARIES = [
-    "tensorflow",
+    _TENSORFLOW,
     "sklearn.metrics",
     "matplotlib.pyplot",
     "orbax.checkpoint",
@@ -30,6 +31,11 @@ _LIBRARIES = [
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_LIBRARIES)
+
+
+def leave_out_tensorflow():
+    """Leaves the longest import to the programs that need it; called before the first starts."""
+    _CONTEXT.set_forkserver_preload([name for name in _LIBRARIES if name != _TENSORFLOW])
 
 
 @functools.cache
