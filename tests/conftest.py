@@ -1,7 +1,7 @@
 """Every test runs on two CPU devices, with silent rank promotion an error.
 
-The persistent compile cache is shared by all processes of a test run. Assets may come from a server
-on this machine and go into a cache of the test's own.
+The persistent compile cache and drawn images are shared by all processes of a test run. Assets may
+come from a server on this machine and go into a cache of the test's own.
 """
 
 import atexit
@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 
+from tests.support.places import SHARED
 from tests.support.xla import COMPILE_QUICKLY
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -27,19 +28,25 @@ os.environ["FACEEMO_STORED_STEPS"] = "0"  # but for their own tests; others repl
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # OpenCV reads it when it first opens a film, which may be in a test that does so by itself.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of xdist have it from the first
-    COMPILED = tempfile.mkdtemp(prefix="faceemo-compiled-")
-    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
+if SHARED not in os.environ:  # the workers of xdist have it from the first process
+    os.environ[SHARED] = tempfile.mkdtemp(prefix="faceemo-tests-")
+    atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{os.environ[SHARED]}/compiled"
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import hypothesis
 import jax
 import pytest
 
-from tests.support import served
+from tests.support import forked, served
 
-pytest_plugins = ["tests.support.analysis.predictions", "tests.support.analysis.report_page"]
+pytest_plugins = [
+    "tests.support.analysis.plain_figures",
+    "tests.support.analysis.predictions",
+    "tests.support.analysis.report_page",
+    "tests.support.models.small_head",
+]
 
 # Python's cycle collector walks the many objects of JAX and TensorFlow each time: collect rarely.
 gc.set_threshold(100_000, 50, 100)
@@ -50,9 +57,18 @@ hypothesis.settings.load_profile("faceemo")
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the files with the most slow tests first, so that no long file starts last."""
-    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    """Puts the files that take longest first, so that no long file starts last."""
+    seconds = collections.Counter()
+    for item in items:
+        if slow := item.get_closest_marker("slow"):
+            seconds[item.path] += slow.kwargs.get("seconds", 4)
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+def pytest_collection_finish(session):
+    """Starts no TensorFlow for Keras's programs if the tests that run them are left out."""
+    if not any(item.get_closest_marker("slow") for item in session.items):
+        forked.leave_out_tensorflow()
 
 
 @pytest.fixture
