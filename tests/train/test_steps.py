@@ -13,37 +13,16 @@ from faceemo.config import CLASSES
 from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.train import build_steps, freezing, parallel
 from faceemo.train.eval_step import make_eval_step, plain_inputs
-from faceemo.train.state import TrainState
-from faceemo.train.steps import make_train_step
+from tests.support.train import recipe_steps
 from tests.support.train.tiny import GREY, make_model, make_split, tiny_config
 
 
-def run(batch, *, devices, augmentation="mid", noise=0.5, weights=(1, 1, 1, 1), steps=1):
+def run(batch, *, devices, steps=1, weights=(1, 1, 1, 1), **options):
     """Trains on one batch, cut over `devices`; returns the first state, the last, and its sums."""
-    model = make_model(noise=noise)
-    variables = model.init(0)
-    param_labels = freezing.label_params(model, variables["params"])
-    optimizer = freezing.make_optimizer(0.01, param_labels)
-    step = make_train_step(
-        model,
-        optimizer,
-        param_labels,
-        GREY,
-        augmentation=augmentation,
-        class_weights=np.array(weights, np.float32),
-        axis_name="batch",
+    start, states, sums = recipe_steps.train(
+        batch, devices=devices, steps=steps, weights=weights, **options
     )
-    mapped = jax.pmap(
-        step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
-    )
-    start = TrainState.create(variables, optimizer, seed=5)
-    copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
-    cut = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
-    sums = None
-    for _ in range(steps):
-        copies, sums = mapped(copies, cut, 2)
-    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (copies, sums))
-    return start, *first
+    return start, states[-1], sums
 
 
 def make_batch(n, size=8):
@@ -103,7 +82,9 @@ def test_frozen_leaves_stay_bit_identical_and_trained_ones_move():
 
 def test_weighted_loss_is_divided_by_images_not_by_weights():
     batch, weights = make_batch(7), np.array([0.5, 2.0, 1.0, 3.0])
-    start, _, sums = run(batch, devices=2, augmentation="none", noise=0.0, weights=weights)
+    start, _, sums = run(
+        batch, devices=2, augmentation="none", noise=0.0, weights=tuple(weights.tolist())
+    )
     logits = make_eval_step(make_model(), GREY)(start.params, {}, jnp.asarray(batch.images))[:7]
     labels = batch.labels[:7]
     expected = log_loss(

@@ -19,56 +19,82 @@ from tests.support.train.tiny import GREY, SIZE, make_model, make_split
 WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
 
 
-def train(
-    batch,
-    *,
-    devices,
-    steps=3,
-    ema=0.0,
-    mixing=None,
-    optimizer=None,
-    noise=0.5,
-    split=None,
-    **recipe,
-):
+def make_optimizer(param_labels):
+    return freezing.make_optimizer(0.01, param_labels)
+
+
+def train(batch, *, devices, steps=3, mixing=None, split=None, **recipe):
     """Trains on one batch, cut over `devices`; returns the first state, those after, last sums.
 
-    Partners are taken from `split`, by default the images of `make_batch`.
+    Partners are taken from `split`, by default the images of `make_batch`. `recipe` has the
+    arguments of `_build`.
     """
-    model = make_model(noise=noise)
-    variables = model.init(0)
-    variable_labels = freezing.label_variables(model, variables)
-    param_labels = variable_labels["params"]
-    make_optimizer = optimizer or (lambda labels: freezing.make_optimizer(0.01, labels))
-    optimizer = make_optimizer(param_labels)
-    step = make_train_step(
-        model,
-        optimizer,
-        param_labels,
-        GREY,
-        augmentation="mid",
-        class_weights=WEIGHTS,
-        axis_name="batch",
-        ema=ema,
-        mixing=mixing,
-        **recipe,
-    )
-    average = init_ema(variables, variable_labels) if ema else None
-    start = TrainState.create(variables, optimizer, 5, average)
+    start, mapped = _build_once(devices, mixing=mixing, **recipe)
     if mixing:
         split = split or make_split(8, 3)
         chosen = np.where(batch.mask > 0, draw_partners(len(split), 5, 2)[batch.index], -1)
         images = split.images[chosen] * (batch.mask > 0)[:, None, None]
         partner = pipeline.make_batch(split, chosen.astype(np.int32), images.astype(np.uint8))
         batch = MixedBatch(*batch, partner=partner)
-    return start, *run(step, start, batch, devices, steps)
+    return start, *_run(mapped, start, batch, devices, steps)
+
+
+# First states and steps by their recipes, with the objects in these recipes, whose identities the
+# keys hold. A step that is built again would be traced and compiled again.
+_BUILT: dict[tuple, tuple] = {}
+
+
+def _build_once(devices, **recipe):
+    plain = (bool, int, float, str, tuple, type(None))
+    key = (devices, *((n, v if isinstance(v, plain) else id(v)) for n, v in sorted(recipe.items())))
+    if key not in _BUILT:
+        _BUILT[key] = (*_build(devices, **recipe), recipe)
+    return _BUILT[key][:2]
+
+
+def _build(
+    devices,
+    *,
+    ema=0.0,
+    mixing=None,
+    optimizer=make_optimizer,
+    noise=0.5,
+    weights=WEIGHTS,
+    augmentation="mid",
+    **recipe,
+):
+    """Builds the first state, and its step on `devices`."""
+    model = make_model(noise=noise)
+    variables = model.init(0)
+    variable_labels = freezing.label_variables(model, variables)
+    param_labels = variable_labels["params"]
+    optimizer = optimizer(param_labels)
+    step = make_train_step(
+        model,
+        optimizer,
+        param_labels,
+        GREY,
+        augmentation=augmentation,
+        class_weights=np.array(weights, np.float32),
+        axis_name="batch",
+        ema=ema,
+        mixing=mixing,
+        **recipe,
+    )
+    average = init_ema(variables, variable_labels) if ema else None
+    return TrainState.create(variables, optimizer, 5, average), _map(step, devices)
 
 
 def run(step, start, batch, devices, steps=3):
     """Runs steps; returns the first device's states after each step, and its last sums."""
-    mapped = jax.pmap(
-        step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices]
-    )
+    return _run(_map(step, devices), start, batch, devices, steps)
+
+
+def _map(step, devices):
+    return jax.pmap(step, axis_name="batch", in_axes=(0, 0, None), devices=jax.devices()[:devices])
+
+
+def _run(mapped, start, batch, devices, steps):
     copies = jax.tree.map(lambda leaf: np.stack([leaf] * devices), start)
     # Placed as the step returns them; otherwise its second call would compile it again.
     mesh = jax.sharding.Mesh(jax.devices()[:devices], ("batch",))
