@@ -118,20 +118,21 @@ def test_patience_counts_epochs_since_the_best(tmp_path, monkeypatch, capsys):
         return totals.replace(accuracy=accuracy)
 
     monkeypatch.setattr(Totals, "from_logits", scripted)
-    history, checkpoints = fit(tmp_path / "run", epochs=9, patience=2)
+    plain = {"patience": 2, "augmentation": "none"}
+    history, checkpoints = fit(tmp_path / "run", epochs=9, **plain)
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert loop.best_epoch(history) == 2
     assert len(checkpoints.restore_best()[1]) == 2
     assert len(checkpoints.history()) == 4
     said = "accuracy has not improved since epoch 2 (patience=2). Validation loss"
     assert f"stops early, after epoch 4 of 9: validation {said}" in capsys.readouterr().out
-    fit(tmp_path / "run", epochs=12, patience=2)
+    fit(tmp_path / "run", epochs=12, **plain)
     printed = capsys.readouterr().out
     assert "finished    after epoch 4 of 12, so nothing is left to train" in printed
     assert "stops early, after" not in printed
-    fit(tmp_path / "run", epochs=4, patience=2)
+    fit(tmp_path / "run", epochs=4, **plain)
     assert "stops early" not in capsys.readouterr().out
-    history, _ = fit(tmp_path / "run", epochs=5, patience=2, patience_metric="loss")
+    history, _ = fit(tmp_path / "run", epochs=5, **plain, patience_metric="loss")
     assert len(history) == 5, "the loss still fell"
     assert history[-1]["validation/accuracy"] == pytest.approx(0.9)
 
@@ -155,13 +156,13 @@ def test_a_crash_in_an_epoch_loses_no_finished_one(straight, tmp_path, monkeypat
 
 
 def test_a_non_finite_loss_stops_the_run_and_keeps_its_checkpoints(tmp_path):
-    fit(tmp_path / "run", epochs=1)
+    fit(tmp_path / "run", epochs=1, augmentation="none")
     model = make_model(noise=0.2)
     sane = model.apply
     model.apply = lambda *a, **k: (sane(*a, **k)[0] * np.nan, {})
     with pytest.raises(UserError, match="learning_rate"):
-        fit(tmp_path / "run", model=model, epochs=2)
-    assert len(fit(tmp_path / "run", epochs=1)[0]) == 1
+        fit(tmp_path / "run", model=model, epochs=2, augmentation="none")
+    assert len(fit(tmp_path / "run", epochs=1, augmentation="none")[0]) == 1
 
 
 def test_the_workdir_of_another_run_is_refused_with_the_difference(straight, tmp_path):

@@ -31,6 +31,8 @@ RECIPE = {
     "ema": 0.9,
     "checkpoint_every_steps": 2,
 }
+# A run without options; to compile its step takes the least time without augmentation.
+PLAIN = {"epochs": 2, "patience": 0, "augmentation": "none"}
 # Its fields that do not change a step.
 _LENGTHS = ("epochs", "patience", "checkpoint_every_steps")
 
@@ -138,7 +140,7 @@ def test_best_holds_the_average_and_latest_also_the_parameters(tmp_path):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """The history of two epochs without options."""
-    return results(fit(tmp_path_factory.mktemp("plain") / "run", epochs=2, patience=0)[0])
+    return results(fit(tmp_path_factory.mktemp("plain") / "run", **PLAIN)[0])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def plain(tmp_path_factory):
     ],
 )
 def test_every_field_reaches_the_step(tmp_path, plain, field, value):
-    history, _ = fit(tmp_path / "run", epochs=2, patience=0, **{field: value})
+    history, _ = fit(tmp_path / "run", **PLAIN | {field: value})
     assert [row["step"] for row in results(history)] == [row["step"] for row in plain]
     assert results(history) != plain
 

@@ -33,7 +33,7 @@ pytestmark = [
     ),
 ]
 # Accuracy still grows after the first epoch.
-RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002}
+RUN = {"epochs": 3, "patience": 0, "learning_rate": 0.002, "augmentation": "none"}
 
 
 def train(workdir, **changes):
