@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -33,11 +34,12 @@ def summary_of(config, predictions, **changes):
     } | changes  # fmt: skip
 
 
-@pytest.fixture
-def run(tmp_path, predictions):
-    """Makes a finished run with a report on test; 4 of 6 more images in the ledger are left out."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, predictions, module_plain_figures):
+    """A finished run with a report on test; 4 of 6 more images in the ledger are left out."""
     config = make_config("vgg16", "7,weights=hed,image_size=48,data_dir=data/my_faces")
-    workdir, root = tmp_path / "run", tmp_path / "data"
+    folder = tmp_path_factory.mktemp("card")
+    workdir, root = folder / "run", folder / "data"
     root.mkdir()
     rows = [row(path) for path in predictions.paths]
     rows += [row(f"train/sad/{i}.jpg", fate=ledger.DUPLICATE) for i in range(3)]
@@ -52,7 +54,14 @@ def run(tmp_path, predictions):
         summary=summary, slices=slices.score_slices(predictions, groupings), fitted=fitted,
     )  # fmt: skip
     (workdir / "summary.json").write_text(json.dumps(summary))
-    return workdir, root
+    return folder
+
+
+@pytest.fixture
+def run(written, tmp_path):
+    """The test's own copy of that run, and of the folder of its images."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "run", tmp_path / "data"
 
 
 def test_every_fate_has_its_words():

@@ -120,6 +120,7 @@ def test_slices_by_agreement_hold_every_image_once():
     assert names[0] == "unknown"
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_the_report_has_the_votes(tmp_path):
     predictions = make_predictions()
     summary = {"arch": "mobilenet", "variant": 9}

@@ -86,7 +86,8 @@ def test_an_interruption_says_what_the_same_command_does(tmp_path):
     assert "starts again" in modes._describe_interruption("evaluate", tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
+@pytest.mark.usefixtures("plain_figures")
 def test_a_folder_of_faces_is_trained_resumed_and_evaluated(tmp_path, monkeypatch, capsys):
     drawn = sample.write_zip(tmp_path, seed=5, counts=sample.MIN_COUNTS | {"train": 60})
     with zipfile.ZipFile(drawn) as archive:

@@ -132,7 +132,8 @@ def test_a_label_beyond_the_classes_is_refused():
         )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
+@pytest.mark.usefixtures("plain_figures")
 @pytest.mark.parametrize("classes", [("surprise", "happy", "sad"), FER])
 def test_training_follows_the_classes(tmp_path, capsys, monkeypatch, classes):
     """From a folder without validation split, or a csv, to a report."""

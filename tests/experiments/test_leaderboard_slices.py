@@ -64,7 +64,7 @@ def write_run(workdir, arg, predictions, *, whole=False, **more):
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory, make_predictions):
+def board(tmp_path_factory, make_predictions, module_plain_figures):
     """Returns a sweep's folder with three runs on the same images, their slices, and its page."""
     root = tmp_path_factory.mktemp("sweep")
     base = make_predictions(n=400)

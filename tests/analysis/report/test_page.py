@@ -110,6 +110,7 @@ def list_sections(page):
     return re.findall(r'<section id="([^"]+)">\s*<h2>([^<]+)</h2>', text)
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_the_contents_list_the_sections_that_the_page_has(written, tmp_path, few):
     bare = write(tmp_path / "r", few, [], summary={})
     for page in (written, bare):
@@ -138,6 +139,7 @@ def test_page_shows_the_numbers(written, predictions):
     assert "drawings" not in text
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_slices_and_temperature_are_shown_and_stored(tmp_path, predictions):
     grouping = slices.Grouping("age", "Given by the user.", ("young", "old") * 60, ("young", "old"))
     alone = slices.Grouping("leaks", "Twins in train.", ("not leaked",) * 120, ("not leaked",))
@@ -181,6 +183,7 @@ def test_hostile_text_is_text(tmp_path, make_predictions):
         assert [row["path"] for row in csv.DictReader(file)] == [shown] * 60
 
 
+@pytest.mark.usefixtures("plain_figures")
 @pytest.mark.parametrize("summary", [{"dataset": "sample"}, {"config": {"dataset": "sample"}}])
 def test_drawings_are_called_drawings(tmp_path, few, summary):
     path = write(tmp_path / "r", few, [], summary=summary)
@@ -188,6 +191,7 @@ def test_drawings_are_called_drawings(tmp_path, few, summary):
     assert "drawings" in (path.parent / "classification_report.txt").read_text()
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_an_image_has_the_probability_that_predict_gives_and_the_name_in_its_source(
     tmp_path, make_predictions
 ):
@@ -218,6 +222,7 @@ def test_an_image_has_the_probability_that_predict_gives_and_the_name_in_its_sou
     )
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_a_calibration_error_that_rises_is_explained(tmp_path, few):
     """A temperature far from the best one raises the error; one of 1 leaves it."""
     for temperature, explained in ((20.0, True), (1.0, False)):

@@ -24,9 +24,14 @@ from tests.support.train.tiny import (
     make_start,
     tiny_config,
 )
-from tests.train.test_loop import fit
+from tests.train import test_loop
 
 pytestmark = pytest.mark.slow
+
+
+def fit(workdir, **options):
+    """Trains the tiny model without augmentation, whose program takes longer to compile."""
+    return test_loop.fit(workdir, **{"augmentation": "none"} | options)
 
 
 def altered(model, change):
@@ -57,7 +62,6 @@ def test_a_non_finite_loss_is_reported_with_its_epoch_and_step(tmp_path):
             tmp_path / "run",
             model=altered(make_model(), poisoned),
             splits=splits,
-            augmentation="none",
             checkpoint_every_steps=1,
         )
     saved = [int(path.name) for path in (tmp_path / "run" / "latest").glob("[0-9]*")]
@@ -76,6 +80,7 @@ def test_non_finite_gradients_are_distinguished_from_a_non_finite_loss(tmp_path)
     assert not (tmp_path / "run" / "latest").exists()
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_predicting_only_one_class_is_warned_of_in_log_and_report(tmp_path, monkeypatch, capsys):
     """The head has a bias for 'neutral' that its learning rate cannot undo."""
     model, config = make_model(), tiny_config(epochs=1, learning_rate=1e-6)
