@@ -2,13 +2,13 @@ import pytest
 
 from faceemo.analysis.dataset import exploration
 from faceemo.data.prepare import prepare
-from faceemo.data.sample import sample
 from tests.support.analysis.exploration_page import SEED
+from tests.support.data import drawn_zip
 
 
 def write_sample(root):
     """Writes a small zip of drawn images into `root`."""
-    sample.write_zip(root, 5, {"train": 24, "validation": 12, "test": 8})
+    drawn_zip.write(root, 5, {"train": 24, "validation": 12, "test": 8})
     return root
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.experiments import resume_proof
+from tests.support.data import drawn_zip
 from tests.support.places import REPOSITORY
 from tests.support.xla import COMPILE_QUICKLY
 from tests.train.test_loop import fit
@@ -97,10 +97,10 @@ def test_a_save_under_the_name_of_a_killed_one_counts(tmp_path):
     assert len(resume_proof._wait_for_saves(Process(), tmp_path)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=100)
 def test_a_real_run_is_killed_and_resumes(tmp_path):
     """Runs the script as a user does, in a folder that it makes: a head on frozen features."""
-    sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
+    drawn_zip.write(tmp_path / "data", 3, {"train": 32, "validation": 16, "test": 8})
     config = "configs/mobilenet.py:0,image_size=32,weights=none,batch_size=8,policy=keep"
     process = subprocess.run(
         [

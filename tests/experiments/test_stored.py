@@ -14,6 +14,7 @@ from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.experiments import stored
 from faceemo.train.checkpoint import trained_model
+from tests.support.data import drawn_zip
 
 BUILTIN, FOUR = Path("builtin"), Path("builtin-four")
 REPORT = Path("report/validation/predictions.csv")
@@ -24,10 +25,11 @@ def read(path):
         return {row.pop("path"): row for row in csv.DictReader(file)}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=35)
+@pytest.mark.usefixtures("plain_figures")
 def test_a_stored_network_is_evaluated_and_compared_with_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    sample.write_zip(Path("data/sample"), seed=5, counts=sample.MIN_COUNTS)
+    drawn_zip.write(Path("data/sample"), 5, sample.MIN_COUNTS)
     assert cli.main(["evaluate", "builtin", "--dataset", "sample"]) == 0
     assert "always predicting" in capsys.readouterr().out
     first = Path("checkpoints/builtin-on-sample")

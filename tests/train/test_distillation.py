@@ -11,13 +11,13 @@ from scipy import special
 from faceemo.analysis import card
 from faceemo.config import make_config
 from faceemo.data.augment.mixing import Mixing
-from faceemo.data.sample import sample
 from faceemo.errors import UserError
 from faceemo.experiments import run
 from faceemo.train import feature_cache, freezing
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
 from faceemo.train.distillation import Distillation, make_distillation
 from faceemo.train.losses import distillation_loss
+from tests.support.data import drawn_zip
 from tests.support.inference import networks
 from tests.support.models import small_network
 from tests.support.train.recipe_steps import make_batch, make_teacher, train
@@ -25,19 +25,27 @@ from tests.support.train.tiny import GREY, make_splits, tiny_config
 
 pytestmark = pytest.mark.slow
 
+MIXING = Mixing(0.4, 1.0)
 
-def train_plainly(distillation, **recipe):
+
+def descend(param_labels):
+    """Makes an optimiser of plain gradient descent."""
+    return optax.multi_transform(
+        {freezing.TRAIN: optax.sgd(0.1), freezing.FREEZE: optax.set_to_zero()}, param_labels
+    )
+
+
+def train_plainly(distillation):
     """Takes three steps of plain gradient descent; returns the largest change and the last loss."""
-    recipe = {"mixing": Mixing(0.4, 1.0), "erasing": 0.7, "label_smoothing": 0.1} | recipe
     start, states, sums = train(
         make_batch(6),
         devices=2,
         noise=0,
-        optimizer=lambda param_labels: optax.multi_transform(
-            {freezing.TRAIN: optax.sgd(0.1), freezing.FREEZE: optax.set_to_zero()}, param_labels
-        ),
+        optimizer=descend,
         distillation=distillation,
-        **recipe,
+        mixing=MIXING,
+        erasing=0.7,
+        label_smoothing=0.1,
     )
     change = jax.tree.map(lambda one, two: np.abs(one - two).max(), start.params, states[-1].params)
     return max(jax.tree.leaves(change)), sums["loss"]
@@ -155,9 +163,10 @@ def test_a_teachers_training_images_count_as_inherited():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_figures")
 def test_a_run_names_its_teacher_and_refuses_another(file, tmp_path):
     """The run is trained and evaluated, and its card names the teacher."""
-    sample.write_zip(tmp_path / "data", seed=3, counts={"train": 32, "validation": 16, "test": 8})
+    drawn_zip.write(tmp_path / "data", 3, {"train": 32, "validation": 16, "test": 8})
     config = make_config(
         "mobilenet",
         f"0,image_size=32,weights=none,epochs=1,teacher={file},data_dir={tmp_path / 'data'}",

@@ -10,8 +10,9 @@ from faceemo.data.ledger import ledger
 from faceemo.data.ledger.rules import ORIGINAL, STRICT, Rules
 from faceemo.data.measure import boxes, face_detector
 from faceemo.data.prepare import prepare
-from faceemo.data.sample import planted_flaws, sample
+from faceemo.data.sample import planted_flaws
 from faceemo.data.source import archive
+from tests.support.data import drawn_zip
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def prepared(tmp_path_factory):
     from faceemo.data.measure.decode import decode
 
     root = tmp_path_factory.mktemp("sample")
-    sample.write_zip(root, SEED)
+    drawn_zip.write(root, SEED)
     manifest = planted_flaws.read_manifest(root)
     assert manifest is not None
     faceless = [
@@ -65,6 +66,7 @@ def prepared(tmp_path_factory):
     return root, ledger.read(root), manifest
 
 
+@pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize("policy", [ORIGINAL, STRICT])
 def test_recall_and_precision(prepared, policy):
     root, _, manifest = prepared

@@ -21,6 +21,7 @@ from faceemo.data.sample import sample
 from faceemo.data.sample.draw_face import draw_face
 from faceemo.data.sample.draw_non_face import NON_FACES, draw_non_face
 from faceemo.errors import UserError
+from tests.support.data import drawn_zip
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +36,9 @@ SEED = 1991921  # the configuration's default seed, with which newcomers start
 class Sample:
     """A written sample: its files by path, its manifest, and each image's pixels and dHash."""
 
-    def __init__(self, root, seed, counts):
+    def __init__(self, root, seed, counts, write=sample.write_zip):
         self.counts = counts or sample.DEFAULT_COUNTS
-        self.zip = sample.write_zip(root, seed, counts)
+        self.zip = write(root, seed, counts)
         self.manifest = json.loads((root / "manifest.json").read_text())
         with zipfile.ZipFile(self.zip) as members:
             self.names = members.namelist()
@@ -87,7 +88,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory):
-    return Sample(tmp_path_factory.mktemp("default"), SEED, None)
+    return Sample(tmp_path_factory.mktemp("default"), SEED, None, drawn_zip.write)
 
 
 @pytest.fixture(params=["small", "default"])

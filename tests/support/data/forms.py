@@ -12,14 +12,14 @@ from PIL import Image
 from faceemo.data.sample import sample
 from faceemo.data.source import fer_csv
 from faceemo.data.source.archive import FOLDER
+from tests.support.data import drawn_zip
 
 USAGES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
 def draw_images(folder):
     """Draws the smallest sample and returns its images: {'train/happy/7.jpg': content}."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        path = sample.write_zip(folder, seed=5, counts=sample.MIN_COUNTS)
+    path = drawn_zip.write(folder, 5, sample.MIN_COUNTS)
     with zipfile.ZipFile(path) as archive:
         return {name.removeprefix(f"{FOLDER}/"): archive.read(name) for name in archive.namelist()}
 
