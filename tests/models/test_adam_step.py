@@ -80,7 +80,7 @@ def subsample(array):
     return array.ravel()[:: (array.size // 50_000) | 1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("level", ["0", "1", "all"])
 @pytest.mark.parametrize("arch", ARCHS)
 def test_step_equals_keras(networks, arch, level):

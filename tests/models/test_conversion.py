@@ -22,7 +22,7 @@ def model():
 @pytest.fixture(scope="module")
 def arrays(model):
     rng = np.random.default_rng(0)
-    backbone = model.init(0)["params"]["backbone"]
+    backbone = model.shapes()["params"]["backbone"]
     return {
         f"{layer}/{name}": rng.normal(0, 0.05, leaf.shape).astype(np.float32)
         for layer, leaves in backbone.items()
@@ -38,7 +38,7 @@ def written(arrays, tmp_path_factory):
 
 
 def test_every_array_and_the_preprocessing_are_read_back(model, arrays, written):
-    variables, preprocessing, source = load_weights(model, model.init(1), str(written))
+    variables, preprocessing, source = load_weights(model, model.shapes(), str(written))
     assert preprocessing == PREPROCESSING
     assert source["source"] == str(written)
     for name, array in arrays.items():
@@ -75,7 +75,7 @@ def test_all_problems_are_in_one_error(model, arrays, tmp_path):
     wrong["block2_conv1/bias"] = np.zeros(5, np.float32)
     npz.write(tmp_path / "wrong.npz", "vgg16", wrong, PREPROCESSING)
     with pytest.raises(UserError) as error:
-        load_weights(model, model.init(0), str(tmp_path / "wrong.npz"))
+        load_weights(model, model.shapes(), str(tmp_path / "wrong.npz"))
     for part in ("block1_conv1/bias is missing", "block9/kernel", "shape (5,) instead of (128,)"):
         assert part in str(error.value)
 
@@ -83,7 +83,7 @@ def test_all_problems_are_in_one_error(model, arrays, tmp_path):
 def test_weights_of_another_backbone_are_an_error(model, arrays, tmp_path):
     npz.write(tmp_path / "other.npz", "resnet50v2", arrays, PREPROCESSING)
     with pytest.raises(UserError, match="found weights of resnet50v2"):
-        load_weights(model, model.init(0), str(tmp_path / "other.npz"))
+        load_weights(model, model.shapes(), str(tmp_path / "other.npz"))
 
 
 def test_a_damaged_file_is_one_error(model, written, tmp_path):
@@ -95,8 +95,8 @@ def test_a_damaged_file_is_one_error(model, written, tmp_path):
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match="convert_weights"):
-            load_weights(model, model.init(0), str(tmp_path / name))
+            load_weights(model, model.shapes(), str(tmp_path / name))
     np.savez(tmp_path / "foreign.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="convert_weights"):
-        load_weights(model, model.init(0), str(tmp_path / "foreign.npz"))
+        load_weights(model, model.shapes(), str(tmp_path / "foreign.npz"))
     assert not list(tmp_path.glob(".partial*"))

@@ -212,7 +212,7 @@ def test_any_image_size_from_32_up_works(arch, size):
     assert logits.shape == (2, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=15)
 def test_initial_values_are_keras_defaults(arch):
     """Checks that gammas and variances are 1, biases and means 0, and kernels spread as Keras's."""
     drawn = jax.tree.map(np.asarray, build(arch, 32).init(3))

@@ -23,6 +23,7 @@ from faceemo.train.batch_stats import (
 from faceemo.train.eval_step import plain_inputs
 from faceemo.train.state import TrainState
 from tests.support.data.faces import face
+from tests.support.models import keras_like
 from tests.support.train.tiny import GREY, SIZE, make_split, make_start, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ STATS_LABELS = {"trained": dict.fromkeys(("moving_mean", "moving_variance"), "tr
 
 def make_folded(model):
     """Random gamma and beta, mean 0 and variance 1: weights as `weights.faceres` reads them."""
-    variables = model.init(1)
+    variables = keras_like.draw(model, 1)
     draw = np.random.default_rng(2)
 
     def change(path, leaf):
@@ -169,7 +170,7 @@ def test_recalibration_leaves_the_normalisation_of_efficientnet_as_it_is():
         "9,weights=none,image_size=32,native_size=8,batch_size=16,augmentation=none",
     )
     model = models.build(config)
-    variables = model.init(0)
+    variables = keras_like.draw(model, 0)
     normalization = variables["batch_stats"]["backbone"]["normalization"]
     normalization |= {"mean": jnp.float32([1, 2, 3]), "variance": jnp.float32([4, 5, 6])}
     stats_labels = freezing.label_leaves(model.blocks, model.trained, variables["batch_stats"])

@@ -10,6 +10,7 @@ from faceemo.analysis.saliency import gradcam
 from faceemo.config import make_config
 from faceemo.train.eval_step import plain_inputs
 from tests.support import keras_process
+from tests.support.models import keras_like, small_head
 from tests.support.places import SUPPORT
 
 pytestmark = pytest.mark.slow
@@ -22,6 +23,11 @@ def keras(tmp_path_factory):
     keras_process.run(SUPPORT / "analysis" / "keras_gradcam.py", path)
     with np.load(path) as results:
         return dict(results)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    small_head.replace_vgg16(monkeypatch)
 
 
 def variables_of(keras):
@@ -52,7 +58,7 @@ def test_vgg16_agrees_with_keras_frozen_or_not(keras, unfreeze):
 def test_average_pooling_and_one_dense_layer_give_cam(arch):
     """With average pooling and one dense layer, Grad-CAM is that layer's column (Zhou's CAM)."""
     model = models.build(make_config(arch, "0,image_size=64,weights=none"))
-    variables = model.init(7)
+    variables = keras_like.draw(model, 7)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 48, 48), dtype=np.uint8)
     classes = np.array([3, 0, 2])
@@ -68,10 +74,11 @@ def test_average_pooling_and_one_dense_layer_give_cam(arch):
     np.testing.assert_allclose(found, expected / peaks, atol=2e-4)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_logits_from_the_last_map_equal_those_of_the_network():
     """VGG16 pools after its last map; the last maps of the others are the features tested above."""
     model = models.build(make_config("vgg16", "0,image_size=32,weights=none"))
-    variables = model.init(3)
+    variables = keras_like.draw(model, 3)
     params, batch_stats = variables["params"], variables["batch_stats"]
     inputs = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32) * 50
     whole, _ = model.apply(params, batch_stats, inputs)
@@ -79,10 +86,11 @@ def test_logits_from_the_last_map_equal_those_of_the_network():
     np.testing.assert_allclose(whole, halves, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_positions_that_pooling_drops_have_no_heat():
     """At 48 pixels VGG16's map is 3 x 3, of which 2 x 2 reach the head."""
     model = models.build(make_config("vgg16", "0,image_size=48,weights=none"))
-    heat = gradcam.make_heat(model, model.preprocessing, model.init(5))
+    heat = gradcam.make_heat(model, model.preprocessing, keras_like.draw(model, 5))
     images = np.random.default_rng(1).integers(0, 256, (8, 48, 48), dtype=np.uint8)
     found = heat(images, np.arange(8) % 4)
     assert found.shape == (8, 3, 3)
@@ -109,10 +117,11 @@ def test_toy_network_agrees_with_calculation_by_hand():
     assert jax.eval_shape(lambda: heat).dtype == np.float32
 
 
+@pytest.mark.usefixtures("narrow")
 def test_images_do_not_mix_and_flat_maps_stay_flat():
     """There are more images than fit a batch, and none changes another's map."""
     model = models.build(make_config("vgg16", "0,image_size=32,weights=none"))
-    variables = model.init(5)
+    variables = keras_like.draw(model, 5)
     heat = gradcam.make_heat(model, model.preprocessing, variables)
     images = np.random.default_rng(1).integers(0, 256, (gradcam.BATCH + 3, 32, 32), dtype=np.uint8)
     classes = np.arange(len(images)) % 4
@@ -125,7 +134,7 @@ def test_images_do_not_mix_and_flat_maps_stay_flat():
 
 def test_colour_reaches_the_map_and_equal_channels_are_grey():
     model = models.build(make_config("mobilenet", "0,image_size=64,weights=none"))
-    heat = gradcam.make_heat(model, model.preprocessing, model.init(3), batch=3)
+    heat = gradcam.make_heat(model, model.preprocessing, keras_like.draw(model, 3), batch=3)
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     images, classes = np.stack([image] * 4), np.arange(4)
     found = heat(images, classes)

@@ -15,6 +15,7 @@ from faceemo.errors import UserError
 from faceemo.models import preprocessing
 from faceemo.models.preprocessing import preprocess
 from faceemo.models.weights import faceres
+from tests.support.models import keras_like
 
 SIDE = 224
 # Results of TensorFlow.js 4.22 for `make_waves()` and the graph as published: sum and channel 10 of
@@ -99,7 +100,9 @@ def test_features_and_heads_equal_tensorflow_js(model):
     except UserError as error:
         reason = f"needs npm and a network, or the file in the cache: {error}"
         raise pytest.skip.Exception(reason) from error
-    variables, expected_preprocessing, source = models.load_weights(model, model.init(0), "faceres")
+    variables, expected_preprocessing, source = models.load_weights(
+        model, keras_like.draw(model, 0), "faceres"
+    )
     assert expected_preprocessing == preprocessing.BGR_MEAN
     assert source == {"source": "faceres", "sha256": catalogue.FACERES_SHA256}
     inputs = preprocess(make_waves()[None, ..., ::-1], expected_preprocessing)

@@ -9,6 +9,7 @@ from faceemo.models.layers.layers import Mode
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from faceemo.train.eval_step import plain_inputs
 from tests.support.data.faces import face
+from tests.support.models import keras_like
 
 
 def write(folder, arch="vgg16", **fields):
@@ -30,7 +31,7 @@ def write(folder, arch="vgg16", **fields):
     def perturb(leaf):  # so that vectors that begin at 0 or 1 differ too
         return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
 
-    variables = jax.tree.map(perturb, model.init(3))
+    variables = jax.tree.map(perturb, keras_like.draw(model, 3))
     last = variables["params"]["head"]["predictions"]
     last["kernel"] *= 30
     if arch in ("mobilenet", "efficientnetb0"):  # otherwise their features would not differ

@@ -11,13 +11,14 @@ from faceemo.config import make_config
 from faceemo.models import conversion
 from faceemo.train.checkpoint.provenance import check_inherited_images, find_ancestors, make_recipe
 from faceemo.train.checkpoint.trained_model import TrainedModel
+from tests.support.models import keras_like
 from tests.support.train.tiny import make_splits
 
 
 def make_recipe_from(weights, splits):
     config = make_config("mobilenet", f"2,image_size=32,weights={weights}")
     model = models.build(config)
-    _, preprocessing, source = models.load_weights(model, model.init(0), config.weights)
+    _, preprocessing, source = models.load_weights(model, keras_like.draw(model, 0), config.weights)
     return make_recipe(config, preprocessing, source, splits)
 
 
@@ -26,7 +27,7 @@ def chain(tmp_path_factory):
     """Two trained networks, the second of which started from a conversion of the first."""
     folder, splits = tmp_path_factory.mktemp("chain"), make_splits()
     first = make_recipe_from("none", splits)
-    variables = models.build(ConfigDict(first["config"])).init(5)
+    variables = keras_like.draw(models.build(ConfigDict(first["config"])), 5)
     TrainedModel.from_recipe(first, variables, 1.0, 1).save(folder / "first.npz")
     conversion.convert("mobilenet", str(folder / "first.npz"), folder / "backbone.npz")
     second = make_recipe_from(folder / "backbone.npz", splits)

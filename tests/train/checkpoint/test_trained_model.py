@@ -23,6 +23,7 @@ from faceemo.train.checkpoint.temperature import CALIBRATION
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.predict_split import predict_split
 from tests.support import finished
+from tests.support.models import keras_like
 from tests.support.places import REPOSITORY
 from tests.support.train.tiny import make_splits
 
@@ -90,7 +91,7 @@ def test_training_starts_from_its_backbone(path):
     trained = TrainedModel.load(path)
     config = make_config("efficientnetb0", f"best,weights={path},image_size=64,classes=sad+happy")
     model = models.build(config)
-    fresh = model.init(3)
+    fresh = keras_like.draw(model, 3)
     found, preprocessing, source = models.load_weights(model, fresh, config.weights)
     assert preprocessing == trained.preprocessing
     assert source["source"] == str(path)
@@ -104,7 +105,7 @@ def test_training_starts_from_its_backbone(path):
 def test_training_of_another_backbone_does_not_start_from_it(path):
     model = models.build(make_config("resnet50v2", f"0,weights={path},image_size=32"))
     with pytest.raises(UserError, match="found weights of efficientnetb0"):
-        models.load_weights(model, model.init(0), str(path))
+        models.load_weights(model, model.shapes(), str(path))
 
 
 def test_an_altered_byte_is_noticed_or_has_no_effect(path, tmp_path):
