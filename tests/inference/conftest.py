@@ -1,4 +1,4 @@
-"""Fixtures: a small run, trained and evaluated; networks without training."""
+"""Fixtures: networks without training, photos and a film."""
 
 from typing import Any
 
@@ -8,32 +8,12 @@ from PIL import Image
 
 import faceemo
 from faceemo.config import CLASSES, make_config
-from faceemo.data.sample import sample
-from faceemo.experiments import run as experiments
 from faceemo.inference import explain, predict_files
 from faceemo.inference.predictor import Predictor
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from tests.support.data.faces import face
 from tests.support.inference import films, networks
 from tests.support.train.tiny import GREY, SIZE, make_model
-
-CONFIG = "0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    """The folder of a run; its data is in the folder 'data' beside it."""
-    folder = tmp_path_factory.mktemp("inference")
-    sample.write_zip(folder / "data", seed=5, counts={"train": 48, "validation": 40, "test": 8})
-    config = make_config("vgg16", f"{CONFIG},data_dir={folder / 'data'}")
-    experiments.train(config, folder / "run")
-    return folder / "run"
-
-
-@pytest.fixture(scope="session")
-def run_predictor(run):
-    """The predictor of the run."""
-    return faceemo.load(run)
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +52,6 @@ def predictor():
             best_epoch=1,
         )
     )
-
-
-@pytest.fixture(scope="session")
-def files(run):
-    """The run's validation images, by their paths in its report."""
-    root = run.parent / "data" / "unique_images"
-    paths = sorted((root / "validation").rglob("*.jpg"))
-    return {path.relative_to(root).as_posix(): path for path in paths}
 
 
 @pytest.fixture

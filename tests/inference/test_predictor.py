@@ -8,13 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import faceemo
-from faceemo.config import CLASSES
+from faceemo.config import CLASSES, make_config
 from faceemo.data.measure.face_detector import Detector
+from faceemo.data.sample import sample
 from faceemo.errors import UserError
+from faceemo.experiments import run as experiments
 from faceemo.inference.prediction import Prediction
 from faceemo.inference.predictor import MAX_BATCH, Predictor
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
@@ -23,12 +24,39 @@ from tests.support.data.faces import face
 pytestmark = pytest.mark.slow
 
 
+CONFIG = "0,image_size=32,weights=none,epochs=1,learning_rate=0.0003"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, narrow_vgg16, module_plain_figures):
+    """The folder of a small run, trained and evaluated; 'data' beside it has its images."""
+    folder = tmp_path_factory.mktemp("inference")
+    sample.write_zip(folder / "data", seed=5, counts={"train": 48, "validation": 40, "test": 8})
+    config = make_config("vgg16", f"{CONFIG},data_dir={folder / 'data'}")
+    experiments.train(config, folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def run_predictor(run):
+    """The predictor of the run."""
+    return faceemo.load(run)
+
+
+@pytest.fixture(scope="module")
+def files(run):
+    """The run's validation images, by their paths in its report."""
+    root = run.parent / "data" / "unique_images"
+    paths = sorted((root / "validation").rglob("*.jpg"))
+    return {path.relative_to(root).as_posix(): path for path in paths}
+
+
 def to_array(predictions):
     """Returns the probabilities of predictions as an array [N, C]."""
     return np.array([list(one.probabilities.values()) for one in predictions])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_validation_images_get_the_predictions_of_the_evaluation(run, run_predictor, files):
     """The search for faces changes nothing, and both are calibrated: temperature is not 1."""
     with (run / "report" / "validation" / "predictions.csv").open() as lines:
@@ -44,6 +72,8 @@ def test_validation_images_get_the_predictions_of_the_evaluation(run, run_predic
 
 
 def test_every_form_of_an_image_gives_the_same_prediction(predictor, tmp_path):
+    import tensorflow as tf  # which takes seconds in every process that only collects tests
+
     arrays = [face(seed) for seed in range(3)]
     for index, array in enumerate(arrays):  # without loss, so that every decoder agrees
         Image.fromarray(array).save(tmp_path / f"{index}.png")

@@ -68,6 +68,7 @@ def test_prediction_imports_nothing_that_it_does_not_need(photo):
     assert run(PREDICT, photo, *NEEDLESS).stdout.split() == []
 
 
+@pytest.mark.slow(seconds=30)
 def test_all_but_training_works_without_extras(photo, tmp_path):
     folder = tmp_path / "run"
     finished.write(folder)

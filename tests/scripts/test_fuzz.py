@@ -19,7 +19,7 @@ def run_script(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 @pytest.mark.parametrize("target", ["predictor", "zip", "server"])
 def test_damaged_inputs_lead_to_results_or_errors(tmp_path, target):
     process = run_script("--target", target, "--inputs", 100, "--seed", 11, "--out", tmp_path)

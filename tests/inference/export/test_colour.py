@@ -17,8 +17,10 @@ from tests.support.inference import networks
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.slow(seconds=50)
 @pytest.mark.skipif(not importlib.util.find_spec("onnxruntime"), reason="no onnxruntime")
 @pytest.mark.parametrize("arch", ["vgg16", "mobilenet"])
+@pytest.mark.usefixtures("narrow_vgg16")
 def test_every_format_takes_colour_in_the_order_red_green_blue(tmp_path, arch):
     """VGG16's weights take blue, green, red; the export compares with the network itself."""
     network = networks.write(tmp_path, arch, native_size=40, channels="rgb")

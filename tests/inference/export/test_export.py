@@ -164,6 +164,7 @@ def photos(faces, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_gives_the_probabilities_of_the_network(
     network, photos, faces, network_predictor, form, tmp_path, capfd

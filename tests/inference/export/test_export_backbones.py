@@ -42,7 +42,7 @@ for name in constructors:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, narrow_vgg16):
     """The path of a network with each backbone, by the backbone's name."""
     return {arch: networks.write(tmp_path_factory.mktemp(arch), arch) for arch in OTHERS}
 
@@ -64,6 +64,7 @@ def test_the_faces_that_files_are_compared_on_differ(runs, arch):
     assert np.ptp(probabilities, axis=0).max() > 1e-3
 
 
+@pytest.mark.slow(seconds=30)
 def test_keras_loads_each_backbone_by_name(runs, exported, tmp_path):
     program = tmp_path / "load_backbones.py"
     program.write_text(PROGRAM)
@@ -77,6 +78,7 @@ def test_keras_loads_each_backbone_by_name(runs, exported, tmp_path):
             assert all(np.array_equal(loaded[key], value) for key, value in weights.items())
 
 
+@pytest.mark.slow(seconds=25)
 @pytest.mark.parametrize("form", ["keras", "tflite"])
 def test_a_second_export_in_one_process_works(runs, exported, form):
     """Keras numbers layers without a name of their own, such as EfficientNetB0's first."""

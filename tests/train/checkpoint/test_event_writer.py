@@ -1,6 +1,8 @@
 """Event files hold what CLU's own writer, which needs TensorFlow, writes; training needs none."""
 
 import contextlib
+import functools
+import importlib
 import struct
 import subprocess
 import sys
@@ -8,7 +10,6 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
 from faceemo.train.checkpoint.clu_modules import import_clu
@@ -38,11 +39,20 @@ def write_all(writer):
     writer.close()
 
 
+@functools.cache
+def tensorflow():
+    """Imports TensorFlow, which takes seconds in every process that only collects tests."""
+    return importlib.import_module("tensorflow")
+
+
+def list_records(path):
+    """Returns the records of a file, by TensorFlow."""
+    return [bytes(one.numpy()) for one in tensorflow().data.TFRecordDataset(str(path))]
+
+
 def list_events(folder):
     (path,) = folder.glob("events.out.tfevents.*")
-    return [
-        Event.FromString(bytes(record.numpy())) for record in tf.data.TFRecordDataset(str(path))
-    ]
+    return [Event.FromString(record) for record in list_records(path)]
 
 
 def list_values(folder):
@@ -51,6 +61,7 @@ def list_values(folder):
     for event in list_events(folder):
         for one in event.summary.value:
             content = one.metadata.plugin_data.content
+            tf = tensorflow()
             value = tf.make_ndarray(
                 type(tf.make_tensor_proto(0)).FromString(one.tensor.SerializeToString())
             )
@@ -79,7 +90,7 @@ def test_records_are_read_up_to_the_first_that_is_damaged(tmp_path):
     write_all(EventWriter(tmp_path))
     (path,) = tmp_path.iterdir()
     whole, records = path.read_bytes(), list(read_records(path))
-    assert records == [bytes(one.numpy()) for one in tf.data.TFRecordDataset(str(path))]
+    assert records == list_records(path)
     starts = np.cumsum([0, *(len(record) + 16 for record in records)])
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
