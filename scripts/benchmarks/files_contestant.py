@@ -64,6 +64,7 @@ def make_fer() -> Answer:
         images = faces = 0
         for path in paths:
             for image in read_frames(path) if task == "film" else [cv2.imread(path)]:
+                assert image is not None, f"OpenCV cannot read {path}"
                 height, width = image.shape[:2]
                 whole = [(0, 0, width, height)] if task == "crops" else None
                 images += 1

@@ -1,7 +1,5 @@
 """Distillation follows its paper, on the very inputs that the student is trained on."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import optax
@@ -21,7 +19,7 @@ from tests.support.data import drawn_zip
 from tests.support.inference import networks
 from tests.support.models import small_network
 from tests.support.train.recipe_steps import make_batch, make_teacher, train
-from tests.support.train.tiny import GREY, make_splits, tiny_config
+from tests.support.train.tiny import GREY, make_splits, pixels, tiny_config
 
 pytestmark = pytest.mark.slow
 
@@ -150,9 +148,8 @@ def test_a_teachers_training_images_count_as_inherited():
     record = {"source": "there.npz", "sha256": "0", "trained": first}
     student = make_recipe(tiny_config(), GREY, weights, splits, [record])
     assert check_inherited_images(student) is None
-    pixels = splits["train"].images.copy()
-    pixels[0, 0, 0] ^= 1
-    others = splits | {"train": dataclasses.replace(splits["train"], images=pixels)}
+    others = make_splits()
+    pixels(others["train"])[0, 0, 0] ^= 1
     assert "this run learns from there.npz" in str(
         check_inherited_images(make_recipe(tiny_config(), GREY, weights, others, [record]))
     )

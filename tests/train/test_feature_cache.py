@@ -19,7 +19,7 @@ from faceemo.train import feature_cache, loop
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
 from tests.support.train.processes import assert_identical, results, stored
-from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, tiny_config
+from tests.support.train.tiny import GREY, SIZE, make_splits, make_start, pixels, tiny_config
 
 pytestmark = pytest.mark.slow
 
@@ -196,7 +196,7 @@ def test_other_images_weights_or_types_are_other_files(tmp_path):
     cache(tmp_path)
     assert len(files(tmp_path)) == 2
     other = make_splits()
-    other["train"].images[3, 2, 1] ^= 1
+    pixels(other["train"])[3, 2, 1] ^= 1
     cache(tmp_path, splits=other)
     assert len(files(tmp_path)) == 3, "validation is the same"
     cache(tmp_path, seed=1)

@@ -17,7 +17,7 @@ from faceemo.train.eval_step import make_eval_step
 from faceemo.train.metrics import Totals
 from faceemo.train.predict_split import predict_split
 from tests.support.train.processes import assert_identical, results
-from tests.support.train.tiny import GREY, make_model, make_splits, make_start, tiny_config
+from tests.support.train.tiny import GREY, make_model, make_splits, make_start, pixels, tiny_config
 
 
 def fit(workdir, model=None, splits=None, draw_epoch=None, **changes):
@@ -171,7 +171,7 @@ def test_the_workdir_of_another_run_is_refused_with_the_difference(straight, tmp
     with pytest.raises(UserError, match=r"learning_rate=0\.03 .*0\.5"):
         fit(tmp_path / "copy", learning_rate=0.5)
     other = make_splits()
-    other["train"].images[0, 0, 0] ^= 1
+    pixels(other["train"])[0, 0, 0] ^= 1
     with pytest.raises(UserError, match=r"the images of data as they were before"):
         fit(tmp_path / "copy", splits=other)
 

@@ -141,9 +141,14 @@ def _open_onnx(
             return _make_entry(path, file, trained)
 
         entry = cache.read_or_write(folder, make)
-        if entry.agrees:
-            index = None if classes is None else find_places(entry.recipe["classes"], classes)
-            engine = OnnxEngine(folder / cache.MODEL, index)
+        if not entry.agrees:
+            raise OnnxUnavailable(
+                expected=f"probabilities of onnxruntime within {entry.tolerance:g} of JAX's",
+                found=f"a difference of {entry.difference:.2g} on {_FACES} drawn faces",
+                fix="give --engine jax",
+            )
+        index = None if classes is None else find_places(entry.recipe["classes"], classes)
+        engine = OnnxEngine(folder / cache.MODEL, index)
     except UserError:
         raise
     except Exception as error:  # onnxruntime raises its own, and the disk may be full
@@ -152,12 +157,6 @@ def _open_onnx(
             found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
             fix="see whether the cache folder can be written to, or give --engine jax",
         ) from error
-    if not entry.agrees:
-        raise OnnxUnavailable(
-            expected=f"probabilities of onnxruntime within {entry.tolerance:g} of JAX's",
-            found=f"a difference of {entry.difference:.2g} on {_FACES} drawn faces",
-            fix="give --engine jax",
-        )
     is_run = not model_file.names_stored(path) and run_folders.is_run(path)
     if is_run and read_calibration(path, entry.best_epoch) is None:
         warn_uncalibrated(path)

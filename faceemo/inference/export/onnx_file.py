@@ -44,7 +44,9 @@ def write(trained: TrainedModel, path: Path, *, logits: bool = False) -> None:
     features = BACKBONES[trained.arch](graph, _preprocess(graph, trained))
     result = _add_head(graph, features, trained)
     if not logits:
-        scaled = graph.add("Div", [result, np.float32([trained.temperature])], result.shape)
+        scaled = graph.add(
+            "Div", [result, np.array([trained.temperature], np.float32)], result.shape
+        )
         result = graph.add("Softmax", [scaled], result.shape, "probabilities", axis=1)
     graph.write(path, result)
 
@@ -65,7 +67,7 @@ def _preprocess(graph: Graph, trained: TrainedModel) -> Tensor:
     hidden = graph.add("MatMul", [hidden, weights.T], (channels, form.size, size))
     hidden = graph.add("MatMul", [weights, hidden], (channels, size, size))
     hidden = graph.add("Mul", [hidden, np.float32(spec.scale).reshape(1)], hidden.shape)
-    mean = np.float32(spec.mean).reshape(3, 1, 1)
+    mean = np.array(spec.mean, np.float32).reshape(3, 1, 1)
     return graph.add("Sub", [hidden, mean], (3, size, size))
 
 

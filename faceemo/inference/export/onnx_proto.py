@@ -36,7 +36,7 @@ def make_tensor(name: str, array: np.ndarray) -> Message:
     array = np.asarray(array, order="C")
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     sizes = [part for size in array.shape for part in _number(1, size)]
-    content: Message = [memoryview(little.reshape(-1)).cast("B")]
+    content: Message = [little.reshape(-1).view(np.uint8).data]
     return [*sizes, *_number(2, _TYPES[array.dtype]), *_text(8, name), *_nest(9, content)]
 
 

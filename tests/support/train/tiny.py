@@ -107,6 +107,12 @@ def add_votes(split, shares=None):
     return dataclasses.replace(split, votes=votes)
 
 
+def pixels(split):
+    """The images of a split that is in memory, to be read or changed."""
+    assert isinstance(split.images, np.ndarray)
+    return split.images
+
+
 def make_splits():
     return {"train": make_split(70, 0), "validation": make_split(30, 1), "test": make_split(10, 2)}
 

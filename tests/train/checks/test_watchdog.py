@@ -22,6 +22,7 @@ from tests.support.train.tiny import (
     make_split,
     make_splits,
     make_start,
+    pixels,
     tiny_config,
 )
 from tests.train import test_loop
@@ -49,7 +50,7 @@ def altered(model, change):
 def test_a_non_finite_loss_is_reported_with_its_epoch_and_step(tmp_path):
     """One white image breaks the loss; its place in the epoch's order gives the step."""
     splits = make_splits()
-    splits["train"].images[41] = 255
+    pixels(splits["train"])[41] = 255
     place = int(np.flatnonzero(epoch_order(70, tiny_config().seed, 0) == 41)[0]) // 16 + 1
 
     def poisoned(logits, params, inputs):
@@ -181,7 +182,7 @@ def test_non_finite_logits_end_the_run_and_are_never_the_best(tmp_path, policy, 
 def make_faces(kind, seed):
     """Splits of various brightness and contrast: uint8 [100, 16, 16]."""
     split = make_split(100, seed)
-    values = split.images.astype(np.float64)
+    values = pixels(split).astype(np.float64)
     values = {
         "plain": values,
         "dull": 110 + values / 20,
@@ -274,7 +275,7 @@ def test_every_channel_of_images_in_colour_is_checked(level, spec, monkeypatch):
 def test_files_of_another_range_are_distinguished_from_code_that_scales(tmp_path, victim):
     """One split is stored as 0 and 1, in a whole run."""
     splits = make_splits()
-    ruined = (splits[victim].images // 128).astype(np.uint8)
+    ruined = (pixels(splits[victim]) // 128).astype(np.uint8)
     splits[victim] = dataclasses.replace(splits[victim], images=ruined)
     with pytest.raises(UserError, match="prepared differently"):
         fit(tmp_path / "run", splits=splits)
