@@ -33,7 +33,9 @@ export function cut(picture, [left, top, right, bottom]) {
   return result;
 }
 
-// Pillow's resize with Resampling.BILINEAR: a triangle filter, as wide as the reduction.
+// Pillow's resize with Resampling.BILINEAR: a triangle filter, as wide as the reduction. Pillow 13
+// begins with the rows for squares and for pictures that grow; for some that are higher than wide it
+// begins with the columns, and a number may then differ by one.
 export function resizeAsPillow(picture, width, height) {
   if (picture.width === width && picture.height === height) return picture;
   return pillowVertical(pillowHorizontal(picture, width), height);
