@@ -10,6 +10,7 @@ similarity of 0.6 or more (mirrored: 0.7 or more) show the same photo. The defau
 
 import collections
 import concurrent.futures
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -28,6 +29,7 @@ MIN_SIMILARITY = 0.5
 SIDE = thumbnails.SIDE  # at which images are compared, pixels
 _BLUR = 4.0  # standard deviation, pixels
 _MAX_BLANKNESS = 0.9  # images that show less have nothing to compare
+_PART = 64  # images that a thread reads at a time
 _BATCH_PAIRS = 5_000  # compared at a time: at most 10,000 images of 9 kB, and their flips
 
 
@@ -56,13 +58,18 @@ def find_likenesses(
     # They are searched twice, because a search takes little time and their list much memory.
     total = sum(map(len, _find_candidates(plain, mirrored)))
     found = collections.defaultdict(list)
+
+    def read_part(indexes: np.ndarray) -> list[np.ndarray]:
+        return [read(images[index]) for index in indexes]
+
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=total, desc="near duplicates", unit="pair", disable=None) as progress,
     ):
         for batch in _make_batches(_find_candidates(plain, mirrored)):
             indexes = np.unique(batch[:, :2]).tolist()
-            pixels = pool.map(lambda index: read(images[index]), indexes)
+            parts = np.array_split(indexes, -(-len(indexes) // _PART))
+            pixels = itertools.chain(*pool.map(read_part, parts))
             for one, other, distance, flipped, similarity in _compare(
                 batch, dict(zip(indexes, pixels, strict=True))
             ):
