@@ -92,6 +92,7 @@ def test_the_answers_are_those_of_the_predictor(page, photographs, builtin_predi
     for row, one in zip(rows, expected, strict=True):
         assert row["name"] == one.name.rpartition("/")[2]
         assert (row["status"], row["label"]) == (one.status, one.label or "")
+        assert row["reason"] == one.reason
         if one.status == "no_face":
             assert row["probability"] == row["left"] == ""
             continue

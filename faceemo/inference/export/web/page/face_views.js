@@ -67,7 +67,8 @@ export function makeCard(face, index, count, source) {
   if (source) head.append(cutThumbnail(source, face.region));
   const words = make("div");
   words.append(make("h3", "", face.status === "ok" ? face.label : "unsure"));
-  const about = face.status === "ok" ? [] : [`The most probable, ${face.leaning}, is more likely wrong than right.`];
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+  const about = face.status === "ok" ? [] : [sentence(face.reason), `Most probable: ${face.leaning}.`];
   if (count > 1) about.unshift(`Face ${index + 1} of ${count}.`);
   if (about.length) words.append(make("p", "muted small", about.join(" ")));
   head.append(words);

@@ -1,9 +1,10 @@
 // From an RGBA picture to the crops that the network takes, as training images were cut.
 
+import { findDoubt } from "./check.js";
 import { cut, resizeAsPillow, roundHalfEven } from "./resize.js";
 
-// Faces { box, face_confidence, region, crop } of an RGBA picture, from left to right.
-// `box` is null in `crop`s that are taken whole without the detector.
+// Faces { box, face_confidence, region, crop, reason } of an RGBA picture, from left to right. What turns
+// out to be no face is left out; `reason` says why an emotion cannot be told, "" if it can.
 export async function findFaces(detector, picture, about, options) {
   const found = await detector.search(picture, options);
   const whole = about.crop.whole_image;
@@ -14,10 +15,14 @@ export async function findFaces(detector, picture, about, options) {
     longer <= limits.longer_by_shorter_side_at_most * shorter &&
     box[3] - box[1] >= limits.box_height_by_image_height_at_least * picture.height;
   const takeWhole = found.length === 1 && (longer <= whole.longer_side_at_most || isCrop(found[0].box));
-  return found.map(({ confidence, box }) => {
+  const faces = [];
+  for (const { confidence, box } of found) {
     const region = takeWhole ? [0, 0, picture.width, picture.height] : squareAround(box, about.crop);
-    return { box, face_confidence: confidence, region, crop: takeCrop(picture, region, about) };
-  });
+    const face = { box, face_confidence: confidence, region, crop: takeCrop(picture, region, about) };
+    const reason = await findDoubt(detector, picture, face, about.check);
+    if (reason !== null) faces.push({ ...face, reason });
+  }
+  return faces;
 }
 
 function squareAround([left, top, right, bottom], { square_side_by_box_height }) {

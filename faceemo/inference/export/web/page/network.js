@@ -29,9 +29,10 @@ export class Network {
 }
 
 // The fields of a face as `faceemo predict` writes them.
-export function describeFace({ box, region, face_confidence }, { probabilities, heat }, about) {
+export function describeFace({ box, region, face_confidence, reason }, { probabilities, heat }, about) {
   const best = probabilities.indexOf(Math.max(...probabilities));
-  const sure = probabilities[best] >= about.thresholds.unsure;
+  const doubt = reason || (probabilities[best] >= about.thresholds.unsure ? "" : about.check.reasons.improbable);
+  const sure = !doubt;
   return {
     status: sure ? "ok" : "unsure",
     label: sure ? about.classes[best] : null,
@@ -41,6 +42,7 @@ export function describeFace({ box, region, face_confidence }, { probabilities, 
     box,
     region,
     face_confidence,
+    reason: doubt,
     heat,
   };
 }
