@@ -9,6 +9,5 @@ fi
 
 install() { # a requirement such as '.[test]', installed so that edits here take effect
     echo "installing $1 into .venv; the first time takes a few minutes and ${2:-1.5} GB"
-    # Python compiles what is imported when it is first imported; pip would compile everything.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable "$1"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$1"
 }
