@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from faceemo.data.measure import boxes, face_detector, measure
+from faceemo.data.measure import boxes, face_detector, measure, thumbnails
 from faceemo.data.prepare import prepare
 from faceemo.data.source import archive
 from faceemo.errors import UserError
@@ -38,7 +38,9 @@ class Outcome(NamedTuple):
 
 Target = Callable[[Path], Outcome]
 
-_LOCK = ".lock"  # the lock file of `faceemo.staging.locked`, which is not removed
+# What may remain of a refused source: the lock file of `faceemo.staging.locked`, and what the
+# search for groups measured, so that a next attempt need not measure it again.
+_REMAINS = {".lock", thumbnails.NAME, measure.NAME_PLAIN}
 
 
 def predictor(folder: Path) -> Target:
@@ -61,7 +63,7 @@ def zips(folder: Path) -> Target:
         try:
             images = prepare.prepare(root, last="unpack")
         except UserError as error:
-            remaining = _list_files(root) - {source.name, _LOCK}
+            remaining = _list_files(root) - {source.name} - _REMAINS
             if remaining:
                 message = f"refused the source, but left files behind: {sorted(remaining)}"
                 raise AssertionError(message) from error

@@ -136,7 +136,7 @@ TENSORS = {
 KEYS = {
     *("format", "precision", "sha256", "input", "output", "classes", "image", "crop", "resize"),
     *("detector", "thresholds", "temperature", "preprocessing", "image_size", "best_epoch"),
-    *("config", "checked", "calibrated_on", "faceemo"),
+    *("check", "config", "checked", "calibrated_on", "faceemo"),
 }
 
 
