@@ -56,7 +56,8 @@ def store(step: Callable[..., Any], *facts: object) -> Callable[..., Any]:
     Returns:
         A step that gives the same results; `step` itself if `compile_cache.enable` was not called,
         if several processes train together, or if the step may call oneDNN, which no file can
-        contain.
+        contain. Nothing is stored if a fact is of another type, such as a function, or has one in
+        it.
     """
     folder = compile_cache.folder()
     if (
@@ -72,7 +73,13 @@ def store(step: Callable[..., Any], *facts: object) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         nonlocal compiled
         if compiled is None:
-            compiled = _find_or_compile(step, args, folder / f"{_name(args, facts)}{_SUFFIX}")
+            try:
+                name = _name(args, facts)
+            except TypeError as error:
+                _tell(f"a compiled step is not stored: {error}")
+                compiled = step
+            else:
+                compiled = _find_or_compile(step, args, folder / f"{name}{_SUFFIX}")
         return compiled(*args)
 
     return call
