@@ -55,7 +55,7 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         dest="check_faces",
         action="store_false",
         help="do not check whether what was found is a face, clear, upright, sharp and large: the "
-        " probabilities alone decide which predictions are unsure",
+        "probabilities alone decide which predictions are unsure",
     )
 
 

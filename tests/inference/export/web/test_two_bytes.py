@@ -75,7 +75,7 @@ def test_turned_weights_are_packed_by_their_rows():
 
 
 def test_packed_weights_compress_to_their_entropy():
-    """Of normal weights, log2(steps * sqrt(2 pi e)) bits."""
+    """Checks the size of normal weights: log2(steps * sqrt(2 pi e)) bits each."""
     weights = np.random.default_rng(2).normal(size=(256, 128, 3, 3)).astype(np.float32)
     model = make_model("Conv", weights)
     whole = len(two_bytes.compress(model.SerializeToString()))
