@@ -14,7 +14,7 @@ from PIL import Image
 
 from faceemo.commands import cli
 from faceemo.inference.export.export import export
-from tests.support.data.faces import face
+from tests.support.data import photographs as drawings
 from tests.support.places import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -32,15 +32,7 @@ PROGRAMS = {
 def photographs(tmp_path_factory):
     """Two faces, a crop as small as training images, no face, and a large one with small faces."""
     folder = tmp_path_factory.mktemp("photographs")
-    pair = np.full((300, 600, 3), (90, 128, 160), np.uint8)
-    for left, top, seed, side in ((40, 60, 0, 160), (380, 80, 1, 150)):
-        pair[top : top + side, left : left + side] = face(seed, side)[..., None]
-    large = np.full((1000, 1500), 128, np.uint8)
-    for number, left in enumerate(range(100, 1300, 200)):
-        large[500:548, left : left + 48] = face(number)
-    large[100:400, 200:500] = face(7, 300)
-    pictures = {"pair": pair, "crop": face(2), "wall": np.full((90, 120), 50, np.uint8)}
-    for name, pixels in (pictures | {"large": large}).items():
+    for name, pixels in drawings.draw().items():
         picture = Image.fromarray(pixels)
         exif = picture.getexif()
         if name == "pair":  # stored on its side

@@ -13,6 +13,7 @@ from faceemo.analysis.saliency import gradcam
 from faceemo.inference.export.web import site as sites
 from faceemo.inference.formats import make_columns
 from faceemo.inference.images import load_images
+from tests.support.data import photographs as drawings
 from tests.support.data.faces import face
 
 pytestmark = pytest.mark.slow
@@ -32,18 +33,12 @@ WIDER = (
 def photographs(tmp_path_factory):
     """Photographs by name: of two faces, turned by EXIF or by XMP, and others, as files."""
     folder = tmp_path_factory.mktemp("photographs")
-    pair = np.full((300, 600, 3), (90, 128, 160), np.uint8)
-    for left, top, seed, side in ((40, 60, 0, 160), (380, 80, 1, 150)):
-        pair[top : top + side, left : left + side] = face(seed, side)[..., None]
-    large = np.full((1000, 1500), 128, np.uint8)
-    for number, left in enumerate(range(100, 1300, 400)):
-        large[500:548, left : left + 48] = face(number)
-    large[100:400, 200:500] = face(7, 300)
-    crop, wall = face(2), np.full((90, 120), 50, np.uint8)
-    for name, pixels in {"pair": pair, "large": large, "crop": crop, "wall": wall}.items():
+    drawn = drawings.draw(apart=400)
+    for name, pixels in drawn.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
-    Image.fromarray(pair).save(folder / "pair.jpg", quality=95)
-    turned = Image.fromarray(pair).transpose(Image.Transpose.ROTATE_90)
+    pair = Image.fromarray(drawn["pair"])
+    pair.save(folder / "pair.jpg", quality=95)
+    turned = pair.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(folder / "by exif.jpg", quality=95, exif=exif)
