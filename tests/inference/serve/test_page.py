@@ -4,14 +4,12 @@ import pytest
 
 from tests.support import chromium
 from tests.support.inference.asking import open_api
+from tests.support.inference.demo import FACES, PROBLEM, STATUS
 from tests.support.inference.serving import serve_app
 
 pytestmark = pytest.mark.skipif(
     chromium.PROGRAM is None, reason="there is no Chromium on this machine"
 )
-FACES = "document.querySelectorAll('#faces > li').length"
-STATUS = "document.getElementById('status').textContent"
-PROBLEM = "document.querySelector('#problem:not([hidden])')?.innerText"
 TEXTS = "[...document.querySelectorAll('{}')].map(e => e.innerText)"
 
 

@@ -9,16 +9,13 @@ import pytest
 
 from faceemo.inference import formats
 from tests.support import chromium
+from tests.support.inference.demo import CLICK, FACES, PROBLEM, STATUS
 
 pytestmark = [
     pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine"),
     pytest.mark.slow,
 ]
-FACES = "document.querySelectorAll('#faces > li').length"
-STATUS = "document.getElementById('status').textContent"
-PROBLEM = "document.querySelector('#problem:not([hidden])')?.innerText"
 TEXTS = "[...document.querySelectorAll('{}')].map(e => e.innerText)"
-CLICK = "document.querySelector('{}').click()"
 PHOTO = "(p => p.naturalWidth / p.naturalHeight)(document.querySelector('#photo'))"
 # Keeps what is saved, as a download leaves the page.
 RECORD = (

@@ -5,15 +5,12 @@ import re
 import pytest
 
 from tests.support import chromium
+from tests.support.inference.demo import CLICK, FACES, PROBLEM, STATUS
 
 pytestmark = [
     pytest.mark.skipif(chromium.PROGRAM is None, reason="there is no Chromium on this machine"),
     pytest.mark.slow,
 ]
-FACES = "document.querySelectorAll('#faces > li').length"
-STATUS = "document.getElementById('status').textContent"
-PROBLEM = "document.querySelector('#problem:not([hidden])')?.innerText"
-CLICK = "document.querySelector('{}').click()"
 THREE = '[data-address="/examples/three.png"]'
 WIDER = (
     "[...document.querySelectorAll('body *')]"
