@@ -7,8 +7,9 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_the_commands_start_a_healthy_server_and_end_it(tmp_path):
         os.environ
         | variables()
         | {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": port,
             "FACEEMO_CACHE": os.environ.get("FACEEMO_CACHE", ""),
         }

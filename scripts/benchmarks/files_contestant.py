@@ -51,7 +51,7 @@ def make_faceemo(run: str, engine: str) -> Answer:
 def make_fer() -> Answer:
     """Returns fer's own search and network; a film is read frame by frame, as fer does."""
     import cv2
-    from fer.fer import FER
+    from fer.fer import FER  # pyright: ignore[reportMissingImports]
 
     detector = FER()
 

@@ -13,8 +13,8 @@ pytestmark = [
     pytest.mark.skipif(not heap._has_glibc(), reason="memory is kept with glibc alone"),
 ]
 
-# Two threads allocate and free blocks of 32 MiB, as XLA does. A page has 4 KiB or more. More than
-# one block is more than glibc's arena of a thread holds.
+# Two threads allocate and free blocks of 32 MiB at the same time, as XLA does. More than one block
+# is more than the arena of a thread in glibc holds.
 _PROGRAM = """
 import resource, sys, threading
 from faceemo.commands import heap
@@ -23,7 +23,10 @@ from tests.support.places import REPOSITORY
 def work():
     for _ in range(10):
         blocks = [b"1" * 2**25 for _ in range(3)]
+        all_allocated.wait()
         del blocks
+
+all_allocated = threading.Barrier(2)
 
 print(heap.keep())
 for _ in range(2):
@@ -45,18 +48,25 @@ def run(**environment):
     return printed[0] == "True", int(printed[1])
 
 
-def test_freed_memory_is_used_again():
+@pytest.fixture(scope="module")
+def faults_of_new_memory():
+    """Page faults where every block is new memory: thousands, or hundreds with huge pages."""
+    kept, faults = run(FACEEMO_KEEP_HEAP="0")
+    assert not kept
+    return faults
+
+
+def test_freed_memory_is_used_again(faults_of_new_memory):
     kept, faults = run()
     assert kept
-    assert faults < 200
+    # Small objects may take the place of a block or two, of 60.
+    assert faults < faults_of_new_memory / 10
 
 
-@pytest.mark.parametrize("variable", ["FACEEMO_KEEP_HEAP=0", "MALLOC_ARENA_MAX=8"])
-def test_the_user_decides(variable):
-    name, value = variable.split("=")
-    kept, faults = run(**{name: value})
+def test_glibc_variables_of_the_user_decide(faults_of_new_memory):
+    kept, faults = run(MALLOC_ARENA_MAX="8")
     assert not kept
-    assert faults > 2000
+    assert faults > faults_of_new_memory / 2
 
 
 def test_another_c_library_is_left_alone(monkeypatch):

@@ -1,13 +1,13 @@
 """A stored step is used again where it is the same program, and never where it is another one."""
 
 import dataclasses
-import math
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from faceemo import models
 from faceemo.config import ARCHS, make_config
@@ -21,15 +21,20 @@ from tests.train.test_loop import fit
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The folder of the stored steps, and the switch on; JAX itself stores nothing."""
+    """The folder of the stored steps, and the switch on; JAX's own cache is off.
+
+    A program that JAX loads from its cache is not stored, and other tests may have put it there.
+    """
     monkeypatch.setenv(stored_steps.SWITCH, "1")
     monkeypatch.setattr(compile_cache, "folder", lambda: tmp_path / "compiled")
     monkeypatch.setattr(stored_steps, "_MIN_SECONDS", 0.0)
-    option = "jax_persistent_cache_min_compile_time_secs"
+    option = "jax_enable_compilation_cache"
     before = jax.config.values[option]
-    jax.config.update(option, math.inf)
+    jax.config.update(option, False)
+    compilation_cache.reset_cache()
     yield tmp_path / "compiled"
     jax.config.update(option, before)
+    compilation_cache.reset_cache()
 
 
 def make_step(traced, factor=2.0):
