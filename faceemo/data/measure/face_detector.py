@@ -99,38 +99,45 @@ def load_network_files() -> tuple[np.ndarray, np.ndarray]:
 
 
 def forward(
-    network: cv2.dnn.Net, images: Sequence[np.ndarray], size: tuple[int, int]
+    network: cv2.dnn.Net, images: Sequence[np.ndarray], size: tuple[int, int], above: float = 0.0
 ) -> Iterator[tuple[int, float, Box]]:
-    """Runs the network on a batch of images and yields every detection.
+    """Runs the network on a batch of images and yields its detections, the surest first.
+
+    It detects up to 200 faces in an image, hardly any of which count: a caller stops where the
+    rest cannot matter, or gives a limit.
 
     Args:
         network: The res10 network.
         images: Images of any sizes, uint8 [H, W, BGR].
         size: Width and height of the network's input, pixels.
+        above: Detections must have a confidence above it, 0..1.
 
     Yields:
         The image's index, the confidence, and the box in the image's own pixels.
     """
     scaled = [cv2.resize(image, size) for image in images]
     network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, size, MEAN))
-    detections = network.forward()  # [1, 1, N, (image, class, confidence, box)]
-    for image, _, confidence, *corners in detections[0, 0]:
-        index = int(image)  # -1 where nothing at all is found
-        if index >= 0:
-            height, width = images[index].shape[:2]
-            edges = np.array(corners) * (width, height, width, height)
-            left, top, right, bottom = (round(float(edge), 2) for edge in edges)
-            # the shortest decimal that gives the same float32: exact, and short in the ledger
-            yield index, float(str(confidence)), (left, top, right, bottom)
+    (detections,) = network.forward()[0]  # [N, (image, class, confidence, box)]
+    for number in np.argsort(-detections[:, 2], kind="stable"):
+        image, _, confidence, *corners = detections[number]
+        # the shortest decimal that gives the same float32: exact, and short in the ledger
+        confidence = float(str(confidence))
+        if image < 0 or confidence <= above:  # -1 where nothing at all is found
+            return
+        height, width = images[int(image)].shape[:2]
+        edges = np.array(corners) * (width, height, width, height)
+        left, top, right, bottom = (round(float(edge), 2) for edge in edges)
+        yield int(image), confidence, (left, top, right, bottom)
 
 
 def _detect_at(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) -> list[Detection]:
     """Finds the most confident face in each image, resized to `side` x `side` pixels."""
-    best = [Detection(0.0, None, side)] * len(images)
+    best: dict[int, Detection] = {}
     for index, confidence, box in forward(network, images, (side, side)):
-        if confidence > best[index].confidence:
-            best[index] = Detection(confidence, box, side)
-    return best
+        best.setdefault(index, Detection(confidence, box, side))
+        if len(best) == len(images):
+            break
+    return [best.get(index, Detection(0.0, None, side)) for index in range(len(images))]
 
 
 @contextlib.contextmanager

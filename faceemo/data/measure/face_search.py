@@ -93,8 +93,8 @@ def _search_whole(networks: _Networks, image: np.ndarray, threshold: float) -> l
     return suppress_overlaps(
         Detection(confidence, box, max(size))
         for name, size in passes
-        for _, confidence, box in face_detector.forward(networks[name], [image], size)
-        if confidence > threshold and box[2] > box[0] and box[3] > box[1]
+        for _, confidence, box in face_detector.forward(networks[name], [image], size, threshold)
+        if box[2] > box[0] and box[3] > box[1]
     )
 
 

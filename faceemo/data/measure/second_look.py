@@ -52,11 +52,13 @@ class SecondLook:
         low, high = SIDE / 2 * (1 - 1 / context), SIDE / 2 * (1 + 1 / context)
         place = (low, low, high, high)
         least = SAME_IOU if context > 1 else 0.0
-        best = dict.fromkeys(range(len(turns)), 0.0)
+        best: dict[int, float] = {}
         turned = [np.ascontiguousarray(np.rot90(square, turn)) for turn in turns]
         with self._networks.lend() as network:
             for index, confidence, found in face_detector.forward(network, turned, (SIDE, SIDE)):
                 is_empty = found[2] <= found[0] or found[3] <= found[1]
                 if not is_empty and box_iou(place, found) > least:
-                    best[index] = max(best[index], confidence)
-        return list(best.values())
+                    best.setdefault(index, confidence)
+                    if len(best) == len(turns):
+                        break
+        return [best.get(index, 0.0) for index in range(len(turns))]

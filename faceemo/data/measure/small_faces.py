@@ -88,9 +88,9 @@ def find_candidates(
         in_tile = [
             (confidence, _move(box, (x, y), (width / wide, height / high)))
             for _, confidence, box in face_detector.forward(
-                network, [tile], (tile_width, tile_height)
+                network, [tile], (tile_width, tile_height), limit
             )
-            if confidence > limit and box[2] > box[0] and box[3] > box[1]
+            if box[2] > box[0] and box[3] > box[1]
         ]
         in_tile = [one for one in in_tile if _may_be_face(one[1], min(width, height))]
         in_tile.sort(reverse=True)
@@ -122,12 +122,12 @@ def confirm(
         squares = [square_around(box, CONTEXT) for box in batch]
         looks = [cut(image, *square, side) for square in squares]
         best: dict[int, Detection] = {}
-        for index, confidence, found in face_detector.forward(network, looks, (side, side)):
+        for index, confidence, found in face_detector.forward(network, looks, (side, side), limit):
             left, top, extent = squares[index]
             scale = extent / side
             box = _move(found, (left / scale, top / scale), (scale, scale))
             if (
-                confidence > max(limit, best[index].confidence if index in best else 0)
+                index not in best
                 and found[2] > found[0]
                 and found[3] > found[1]
                 and box_iou(box, batch[index]) > SAME_IOU

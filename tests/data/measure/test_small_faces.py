@@ -93,7 +93,8 @@ def test_boxes_that_no_photo_shows_are_no_candidates(monkeypatch):
     """In a strip the network reports boxes as long as a tile, and squares around them are huge."""
     boxes = {"strip": (10, 0, 900, 90), "face": (100, 10, 160, 85), "wider": (5, 5, 400, 200)}
 
-    def report_boxes(network, tiles, size):
+    def report_boxes(network, tiles, size, above):
+        assert above <= 0.5
         return [(0, 0.9, tuple(map(float, box))) for box in boxes.values()]
 
     monkeypatch.setattr(small_faces.face_detector, "forward", report_boxes)
