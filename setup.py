@@ -108,6 +108,7 @@ setup(
             *("hypothesis", "httpx", "pyright", "ruff", "statsmodels"),
             *("pytest", "pytest-timeout", "pytest-xdist"),
             *("build", "packaging"),
+            *("ipykernel", "nbclient"),  # which run the notebook of examples/
             *DOCS,
         ],
         "bench": [*TRAIN, *KERAS, *ONNX, "torch"],

@@ -1,12 +1,13 @@
 """Writes the pages of the documentation that follow from the code.
 
     python scripts/write_docs.py configuration troubleshooting
-    python scripts/write_docs.py tutorial product
+    python scripts/write_docs.py tutorial product tour
 
 `configuration` is made from the table of fields, `troubleshooting` from the errors in the code;
 both take a second. `tutorial` trains on drawn faces and copies what the commands print and draw
 into the page; it takes minutes, and needs Chromium for two screenshots. `product` draws the
-README's picture, with the tutorial's picture of a report.
+README's picture, with the tutorial's picture of a report. `tour` runs the notebook
+examples/tour.ipynb and keeps its outputs in it, which takes two minutes.
 """
 
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tutorial uses tests.support.chromium
 
-from documentation import configuration, product, troubleshooting, tutorial
+from documentation import configuration, product, tour, troubleshooting, tutorial
 
 from faceemo import errors, staging
 from faceemo.commands.parser import Parser
@@ -47,6 +48,12 @@ def write_product() -> Path:
     )
 
 
+def write_tour() -> Path:
+    """Runs examples/tour.ipynb, and writes its outputs."""
+    path = DOCS.parent / "examples" / "tour.ipynb"
+    return write(path, tour.render(path.read_text("utf-8")))
+
+
 def write(path: Path, text: str) -> Path:
     """Writes a page, whole or not at all, and returns its path."""
     with staging.file(path) as partial:
@@ -59,6 +66,7 @@ PAGES = {
     "troubleshooting": write_troubleshooting,
     "tutorial": write_tutorial,
     "product": write_product,
+    "tour": write_tour,
 }
 
 
