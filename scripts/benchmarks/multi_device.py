@@ -3,7 +3,8 @@
     python multi_device.py DEVICES ARCH LEVEL SIZE BATCH [reductions | together]
 
 With 'reductions' it prints, as JSON, what the step all-reduces and what a checkpoint holds. With
-'together' it starts a second process, which trains with it.
+'together' it starts a second process, which trains with it, and takes a step whenever it reads a
+line: alone in a step, it would soon give up.
 """
 
 import json
@@ -12,6 +13,7 @@ import re
 import socket
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import numpy as np
@@ -40,16 +42,26 @@ def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str)
     current = [arguments[0]]
 
     def run() -> None:
+        if other:
+            assert other.stdin is not None
+            other.stdin.write(b"step\n")
+            other.stdin.flush()
         current[0], sums = step(current[0], *arguments[1:])
         jax.block_until_ready((current[0], sums))
 
     if follows:
-        while True:  # until the process that it follows ends
+        for _ in sys.stdin.buffer:
             run()
-    timing.run_tasks({"train": run}, min_seconds=2.0)
-    if other:
-        other.kill()
-        os._exit(0)  # JAX would wait for the other to end by itself
+        return
+    try:
+        timing.run_tasks({"train": run}, min_seconds=2.0)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        if other:
+            other.kill()
+            os._exit(int(sys.exception() is not None))  # JAX would wait for the other to end
 
 
 def join_other(port: int | None) -> subprocess.Popen | None:
@@ -65,7 +77,7 @@ def join_other(port: int | None) -> subprocess.Popen | None:
             probe.bind(("localhost", 0))
             found = probe.getsockname()[1]
         command = [sys.executable, *sys.argv[:-1], "follow", str(found)]
-        other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         parallel.join(f"localhost:{found}", 2, 0)
         return other
     parallel.join(f"localhost:{port}", 2, 1)
