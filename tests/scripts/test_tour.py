@@ -8,6 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from faceemo import errors
+from faceemo.data.measure import face_detector
 from tests.support.places import REPOSITORY, SCRIPTS
 
 sys.path.append(str(SCRIPTS))
@@ -35,6 +36,7 @@ def read_text(node):
 
 @pytest.mark.slow(seconds=140)
 def test_the_notebook_runs_and_shows_what_is_kept_in_it():
+    face_detector.load_network_files()  # the first time says where it fetches them from
     kept = nbformat.read(NOTEBOOK, as_version=4)
     shown = nbformat.reads(tour.render(NOTEBOOK.read_text("utf-8")), as_version=4)
     assert [cell.source for cell in shown.cells] == [cell.source for cell in kept.cells]
