@@ -35,6 +35,7 @@ def read_text(node):
 
 
 @pytest.mark.slow(seconds=140)
+@pytest.mark.timeout(1800)
 def test_the_notebook_runs_and_shows_what_is_kept_in_it():
     face_detector.load_network_files()  # the first time says where it fetches them from
     kept = nbformat.read(NOTEBOOK, as_version=4)
