@@ -246,6 +246,12 @@ FIELDS: dict[str, Field] = {
         "threads.",
         0,
     ),
+    "data_parts": Field(
+        IMAGES,
+        "Number of parts of the training images, from each of which every batch takes equally "
+        "many, so that each of several hosts needs only the files of its own parts.",
+        1,
+    ),
     "schedule": Field(
         TRAINING,
         "Learning rate after warm-up: 'constant', or 'cosine' (to zero at the last of the epochs).",

@@ -56,6 +56,11 @@ def find_problems(config: ConfigDict) -> list[str]:
         found += _weights_problems(config)
     if lost := [str(path) for path in teachers(config) if not path.exists()]:
         found.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
+    if config.data_parts > 0 and config.batch_size % config.data_parts:
+        found.append(
+            f"data_parts={config.data_parts} (takes a number that divides batch_size, "
+            f"{config.batch_size})"
+        )
     if warmup_epochs(config) >= config.epochs > 0:
         found.append(
             f"warmup_epochs={config.warmup_epochs:g} (takes less than epochs, {config.epochs})"
@@ -165,6 +170,8 @@ RULES: dict[str, Rule] = {
     "cache_features": _one_of("auto", "off"),
     "memory_share": Rule("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "data_workers": Rule("0 to 64", lambda value: 0 <= value <= 64),
+    # which has to divide batch_size, too
+    "data_parts": _POSITIVE,
     "schedule": _one_of("constant", "cosine"),
     "warmup_epochs": _AMOUNT,
     "layer_decay": _FACTOR,

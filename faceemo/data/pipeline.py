@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from faceemo.config import CLASSES
 from faceemo.data.disk import ahead
 from faceemo.data.disk.stored_images import Images, take
+from faceemo.data.division import Division, cut
 from faceemo.data.votes.arrays import Votes
 
 
@@ -76,20 +78,25 @@ def steps_per_epoch(n: int, batch_size: int, steps: int = 0) -> int:
     return min(batches, steps) if steps else batches
 
 
-def epoch_order(n: int, seed: int | None, epoch: int) -> np.ndarray:
-    """Draws the order of one epoch: a permutation int32 [n] of (n, seed, epoch) alone.
+def epoch_order(n: int, seed: int | None, epoch: int, parts: int = 1) -> np.ndarray:
+    """Draws the order of one epoch: a permutation int32 [n] of the arguments alone.
 
     Args:
         n: Number of images.
         seed: Seed from 0; None keeps the order of the split.
         epoch: The epoch's number, from 0.
+        parts: Number of parts (see `division.cut`), each of which keeps its places.
     """
     if seed is None:
         return np.arange(n, dtype=np.int32)
     # Sorts raw bits because NumPy keeps the bit stream of Philox across its versions, but not the
     # results of Generator.permutation.
     bits = np.random.Philox(np.random.SeedSequence([seed, epoch])).random_raw(n)
-    return np.argsort(bits, kind="stable").astype(np.int32)
+    order = [
+        start + np.argsort(bits[start:stop], kind="stable")
+        for start, stop in itertools.pairwise(cut(n, parts))
+    ]
+    return np.concatenate(order).astype(np.int32)
 
 
 class Part(NamedTuple):
@@ -113,6 +120,10 @@ class Rows(Sequence[np.ndarray]):
     Item k is int32 [B] for the k-th batch from `start` of `epoch` on, with -1 for padding. The
     object takes no memory for items and can be sent to other processes.
 
+    Each of several parts of the images gives every batch the same number of consecutive rows. As
+    the sizes of parts differ by at most one, all end with the same batch, which alone has padding,
+    at the end of each part's rows.
+
     Attributes:
         n: Number of images.
         batch_size: Images per batch.
@@ -123,6 +134,7 @@ class Rows(Sequence[np.ndarray]):
         start: Number of batches of the first epoch that are skipped. The others do not change, so
             that an interrupted epoch resumes exactly.
         part: The rows of each batch that are wanted, or None for all.
+        division: The parts of the images, whose number divides `batch_size`; None for one.
     """
 
     n: int
@@ -133,6 +145,7 @@ class Rows(Sequence[np.ndarray]):
     steps: int = 0
     start: int = 0
     part: Part | None = None
+    division: Division | None = None
 
     def __len__(self) -> int:
         return max(0, self.epochs * self._steps - self.start)
@@ -149,11 +162,29 @@ class Rows(Sequence[np.ndarray]):
 
     def __getitem__(self, place: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the positions of the images of a batch."""
+        return self.find(self.list_places(place))
+
+    @property
+    def parts(self) -> int:
+        """Number of parts of the images."""
+        return self.division.parts if self.division else 1
+
+    def list_places(self, place: int) -> np.ndarray:
+        """Returns the places of a batch's images in the order of `division`: int32 [B], or -1."""
         epoch, step = self.locate(place)
-        order = _epoch_order(self.n, self.seed, epoch)
-        index = order[step * self.batch_size : (step + 1) * self.batch_size]
+        each, limits = self.batch_size // self.parts, cut(self.n, self.parts)
+        taken = limits[:-1, None] + np.arange(step * each, (step + 1) * each)
+        order = _epoch_order(self.n, self.seed, epoch, self.parts)
+        drawn = order.take(taken, mode="clip")
+        drawn[taken >= limits[1:, None]] = -1
         part = self.part or Part(self.batch_size, 0, self.batch_size)
-        return pad_rows(index, part.rows - len(index), -1)[part.start : part.stop]
+        return pad_rows(drawn.ravel(), part.rows - drawn.size, -1)[part.start : part.stop]
+
+    def find(self, places: np.ndarray) -> np.ndarray:
+        """Returns the positions in the split of places in the order of `division`; -1 stays -1."""
+        if self.division is None:
+            return places
+        return np.where(places >= 0, self.division.order[places], np.int32(-1))
 
 
 # Consecutive batches need the same order; those that are read ahead may be of the next epoch.
@@ -169,12 +200,13 @@ def epoch_batches(
     steps: int = 0,
     start: int = 0,
     part: Part | None = None,
+    division: Division | None = None,
 ) -> Iterator[Batch]:
     """Yields the batches of one epoch: every image once, the last batch padded to full size.
 
     The arguments are the split whose images are batched, and the fields of `Rows`.
     """
-    rows = Rows(len(split), batch_size, seed, epoch, 1, steps, start, part)
+    rows = Rows(len(split), batch_size, seed, epoch, 1, steps, start, part, division)
     for index, images in zip(rows, ahead.read(split.images, rows), strict=True):
         yield make_batch(split, index, images)
 

@@ -22,6 +22,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from faceemo.data.division import Division
 from faceemo.data.pipeline import Batch, Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.layers.batch_norm import MOMENTUM, BatchNorm, compute_moments
@@ -179,6 +180,7 @@ def recalibrate_batch_stats(
         epoch=epoch,
         steps=config.steps_per_epoch,
         part=parallel.own_part(size),
+        division=Division.from_config(config, split.labels),
     )
     steps = steps_per_epoch(len(split), size, config.steps_per_epoch)
     images, sums = 0.0, {}

@@ -85,6 +85,8 @@ def test_the_config_is_locked():
         ("best,best", "found 'best'"),
         ("7,schedule=linear", "schedule='linear' .takes 'constant', 'cosine'"),
         ("7,warmup_epochs=6", "warmup_epochs=6 .takes less than epochs, 6"),
+        ("7,batch_size=32,data_parts=3", "data_parts=3 .takes a number that divides .*, 32"),
+        ("7,data_parts=0", "data_parts=0 .takes a whole number from 1"),
         ("7,warmup_epochs=-1", "warmup_epochs=-1.0 .takes a number from 0"),
         ("7,layer_decay=0", "layer_decay=0.0 .takes a number above 0 and at most 1"),
         ("7,weight_decay=-0.1", "weight_decay=-0.1"),

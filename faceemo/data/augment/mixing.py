@@ -1,7 +1,8 @@
 """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019): mixes each image with a partner.
 
 The papers pair the images of a batch. Here the partner is drawn on the host from the whole training
-set, by the image's own index: a pair depends neither on the batch nor on the number of devices.
+set, or from the image's part of it (`faceemo.data.division`), by the image's own place: a pair
+depends neither on the batch nor on the number of devices.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from faceemo.data.disk import ahead
+from faceemo.data.division import Division, cut
 from faceemo.data.pipeline import Batch, Part, Rows, Split, make_batch
 from faceemo.data.votes.targets import use_votes
 
@@ -51,11 +53,19 @@ class MixedBatch(NamedTuple):
     partner: Batch
 
 
-def draw_partners(n: int, seed: int, epoch: int) -> np.ndarray:
-    """Draws the partner of each of n images: int32 [n], never the image itself if n > 1."""
+def draw_partners(n: int, seed: int, epoch: int, parts: int = 1) -> np.ndarray:
+    """Draws the partner of each of n images from its own part of them (see `division.cut`).
+
+    Returns:
+        int32 [n]; the partner is never the image itself, unless the part has no other.
+    """
     bits = np.random.Philox(np.random.SeedSequence([seed, epoch, _STREAM])).random_raw(n)
-    distance = 1 + bits % max(n - 1, 1)
-    return ((np.arange(n) + distance.astype(np.int64)) % n).astype(np.int32)
+    limits = cut(n, parts)
+    sizes = np.diff(limits)
+    start, size = np.repeat(limits[:-1], sizes), np.repeat(sizes, sizes)
+    distance = 1 + bits % np.maximum(size - 1, 1).astype(np.uint64)
+    place = np.arange(n) - start + distance.astype(np.int64)
+    return (start + place % size).astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +79,10 @@ class _Pairs(Sequence[np.ndarray]):
         return len(self.rows)
 
     def __getitem__(self, place: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
-        index = self.rows[place]
-        chosen = _draw_partners(self.rows.n, self.seed, self.rows.locate(place)[0])
-        return np.stack([index, np.where(index >= 0, chosen[index], -1).astype(np.int32)])
+        rows, places = self.rows, self.rows.list_places(place)
+        chosen = _draw_partners(rows.n, self.seed, rows.locate(place)[0], rows.parts)
+        partners = np.where(places >= 0, chosen[places], np.int32(-1))
+        return np.stack([rows.find(places), rows.find(partners)])
 
 
 _draw_partners = functools.lru_cache(maxsize=4)(draw_partners)
@@ -100,7 +111,8 @@ def training_batches(
     """
     seed = config.seed
     rows = Rows(
-        *(len(split), config.batch_size, seed, epoch, epochs, config.steps_per_epoch, start, part)
+        *(len(split), config.batch_size, seed, epoch, epochs, config.steps_per_epoch, start, part),
+        division=Division.from_config(config, split.labels),
     )
     mixing = Mixing.from_config(config)
     items = _Pairs(rows, seed) if mixing else rows

@@ -28,6 +28,8 @@ class StoredImages:
         digest: sha256 of all pixels, in hex.
         labelled_digest: sha256 of all pixels and labels, in hex (`provenance.digest_split`).
         colourless: Number of images in colour whose three channels are equal.
+        divided: Whether hosts may lack files of the parts that other hosts read, so that only the
+            first process can take any image.
     """
 
     files: tuple[tuple[str, int], ...]
@@ -35,6 +37,7 @@ class StoredImages:
     digest: str = ""
     labelled_digest: str = ""
     colourless: int = 0
+    divided: bool = False
 
     dtype = np.dtype(np.uint8)
 
@@ -113,6 +116,12 @@ class StoredImages:
         # array_record knows one type of error
         except (RuntimeError, ValueError, OSError, IndexError) as error:
             raise self._refuse(row, error) from error
+
+    def find_files(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Returns the paths of the files that hold some images; `rows` are their positions."""
+        ends = np.cumsum([count for _, count in self.files])
+        numbers = np.unique(np.searchsorted(ends, rows, side="right"))
+        return tuple(self.files[number][0] for number in numbers)
 
     @functools.cached_property
     def _source(self) -> Sequence[bytes]:

@@ -1,6 +1,8 @@
 """Checks mixup and CutMix against their papers, and that partners depend on the image alone."""
 
+import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,9 @@ import pytest
 from scipy import stats
 
 from faceemo.data.augment.mixing import MixedBatch, Mixing, draw_partners, mix, training_batches
-from tests.support.train.tiny import make_split, tiny_config
+from faceemo.data.division import list_part
+from faceemo.data.pipeline import Part
+from tests.support.train.tiny import add_votes, make_split, tiny_config
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +106,36 @@ def test_pairs_do_not_depend_on_the_batch_size():
     assert len(pairs) == 23
     again = draw_partners(23, 7, 4)
     assert any(again[one] != two for one, two in pairs.items()), "another epoch, other pairs"
+
+
+def test_partners_come_from_the_own_part_and_one_part_is_all():
+    limits = [0, 3, 7, 11]  # 11 images in three parts
+    for epoch in range(200):
+        drawn = draw_partners(11, 3, epoch, 3)
+        assert (drawn != np.arange(11)).all()
+        for start, stop in itertools.pairwise(limits):
+            assert ((drawn[start:stop] >= start) & (drawn[start:stop] < stop)).all()
+    # golden numbers of commit 4deaf9e, before there were parts
+    assert draw_partners(11, 3, 2).tolist() == [9, 7, 5, 0, 7, 4, 3, 6, 5, 3, 3]
+    np.testing.assert_array_equal(draw_partners(2, 7, 0, 3), [0, 1])
+
+
+def test_a_host_needs_no_images_but_those_of_its_part():
+    """Images, partners, labels and targets of a process are those of the whole batch."""
+    split = add_votes(make_split(23, 0))
+    config = tiny_config(batch_size=8, mixup=0.2, data_parts=4, targets="distribution")
+    whole = list(training_batches(split, config, 3, epochs=2))
+    for process in range(2):
+        held = list_part(split.labels, process, 2)
+        blank = np.zeros_like(split.images)
+        blank[held] = split.images[held]
+        own = dataclasses.replace(split, images=blank)
+        rows = slice(4 * process, 4 * process + 4)
+        part = Part(8, rows.start, rows.stop)
+        read = list(training_batches(own, config, 3, epochs=2, part=part))
+        for one, every in zip(read, whole, strict=True):
+            jax.tree.map(
+                lambda a, b, rows=rows: np.testing.assert_array_equal(a, b[rows]), one, every
+            )
+            assert isinstance(one, MixedBatch)
+            assert set(one.partner.index.tolist()) <= {*held.tolist(), -1}
