@@ -84,10 +84,8 @@ def run_mode(
         sys.stdout.reconfigure(line_buffering=True)
     with _joined(processes), contextlib.ExitStack() as stack:
         if mode != "plan":
-            from faceemo import data
-
             # Before JAX and the weights, which take longer to load.
-            data.check_present(config)
+            _check_images(config, processes)
         # These imports take seconds, which a mistyped option need not wait for.
         from faceemo.train import interrupt, run_log
         from faceemo.train.programs import compile_cache
@@ -110,6 +108,18 @@ def run_mode(
         except KeyboardInterrupt:
             run_log.tell(f"\n{_describe_interruption(mode, workdir)}")
             raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _check_images(config: ConfigDict, processes: Processes) -> None:
+    """Refuses a configuration whose images are missing on the host that prepares them."""
+    from faceemo import data
+
+    check = data.check_present
+    if processes.coordinator is not None:
+        from faceemo.train import parallel
+
+        check = parallel.on_first(check)
+    check(config)
 
 
 def _describe_interruption(mode: str, workdir: Path) -> str:

@@ -118,6 +118,11 @@ def describe_place(config: ConfigDict, splits: Mapping[str, Split]) -> str:
         )
     readers = f"{config.data_workers} workers" if config.data_workers else "threads"
     size = format_size(sum(file.stat().st_size for file in files))
+    if any(images.divided for images in stored):
+        return (
+            f"memory      does not hold the images: in every process, {readers} read its own parts "
+            f"of them from {files[0].parent} ({size} with those of all processes)"
+        )
     return (
         f"memory      does not hold the images, {need} of {total}, which is more than {share}: "
         f"{readers} read them from {files[0].parent} ({size})"

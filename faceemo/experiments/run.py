@@ -63,7 +63,8 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         staging.make_folder(workdir)
     root = data.dataset_root(config)
     splits = load_images.load(config)
-    print(*images_used.describe(config, splits, ledger.read(root)), sep="\n")
+    if parallel.is_first():  # the others print nothing, and their hosts may lack the ledger
+        print(*images_used.describe(config, splits, ledger.read(root)), sep="\n")
     start = estimate_batch_stats(config, start, splits["train"])
     teachers = [teacher.to_dict() for teacher in distillation.teachers] if distillation else []
     terms = image_terms.read_own(config, root)

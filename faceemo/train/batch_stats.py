@@ -81,8 +81,10 @@ def estimate_batch_stats(config: ConfigDict, start: Start, split: Split) -> Star
 
     rows = np.linspace(0, len(split) - 1, _BATCHES * _BATCH_SIZE, dtype=int)
     batches = [
-        measure_inputs(variables["params"], variables["batch_stats"], split.images[batch])
-        for batch in rows.reshape(_BATCHES, -1)
+        measure_inputs(variables["params"], variables["batch_stats"], images)
+        for images in (
+            parallel.take_everywhere(split.images, batch) for batch in rows.reshape(_BATCHES, -1)
+        )
     ]
     params, statistics = _flatten(variables["params"]), _flatten(variables["batch_stats"])
     for name, epsilon in epsilons.items():

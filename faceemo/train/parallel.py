@@ -5,6 +5,7 @@ The step functions know only the name of the axis. To replace `jax.pmap`, change
 
 import functools
 import hashlib
+import operator
 import pickle
 import socket
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from faceemo.data.augment.mixing import MixedBatch
+from faceemo.data.disk.stored_images import Images, StoredImages
 from faceemo.data.pipeline import Batch, Part, pad_rows
 from faceemo.errors import UserError
 
@@ -85,6 +87,22 @@ def on_first(function: Callable[_P, _R]) -> Callable[_P, _R]:
         return result
 
     return call
+
+
+def take_everywhere(images: Images, rows: np.ndarray) -> np.ndarray:
+    """Takes a few images that every process needs; every process has to call it.
+
+    Args:
+        images: The images of a split; of those that are divided over hosts the first process, which
+            alone holds all files, sends these to the others.
+        rows: Positions from 0, int [B], equal in every process.
+
+    Returns:
+        uint8 [B, S, S] or [B, S, S, 3].
+    """
+    if isinstance(images, StoredImages) and images.divided:
+        return on_first(operator.getitem)(images, rows)
+    return images[rows]
 
 
 def refuse_disagreement(digests: Mapping[str, str]) -> None:

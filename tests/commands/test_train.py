@@ -9,6 +9,8 @@ import pytest
 from faceemo.commands import cli, modes
 from faceemo.config import default_workdir, make_config
 from faceemo.data.sample import sample
+from faceemo.errors import UserError
+from faceemo.train import parallel
 
 
 @pytest.fixture
@@ -42,6 +44,15 @@ def test_evaluation_and_several_processes_have_options_of_their_own(calls):
     options = ["--coordinator", "a:1", "--num_processes", "2", "--process_id=1"]
     cli.main(["train", "vgg16:3", *options])
     assert calls[-1][3]["processes"] == modes.Processes("a:1", 2, 1)
+
+
+def test_images_are_missed_on_the_host_of_the_first_process_alone(tmp_path, monkeypatch):
+    config = make_config("vgg16", f"7,data_dir={tmp_path / 'none'},source={tmp_path / 'none.zip'}")
+    with pytest.raises(UserError, match=r"none\.zip"):
+        modes._check_images(config, modes.Processes())
+    # as in a process that is not the first
+    monkeypatch.setattr(parallel, "on_first", lambda function: lambda *arguments: None)
+    modes._check_images(config, modes.Processes("localhost:1", 2, 1))
 
 
 def test_half_a_description_of_several_processes_is_refused(capsys):

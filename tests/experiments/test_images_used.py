@@ -1,5 +1,7 @@
 """A run says how many images it uses, what it keeps of them, and how coarse their accuracy is."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,10 @@ def test_a_line_says_where_the_images_are_with_sizes(tmp_path, monkeypatch):
     )
     config.data_workers = 3
     assert ": 3 workers read them" in images_used.describe_place(config, stored)
+    images = dataclasses.replace(stored["train"].images, divided=True)
+    divided = {"train": dataclasses.replace(stored["train"], images=images)}
+    place = images_used.describe_place(config, divided)
+    assert "in every process, 3 workers read its own parts of them from" in place
 
 
 def test_images_on_disk_are_counted_by_colour_without_reading_them(tmp_path, monkeypatch):

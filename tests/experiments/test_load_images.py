@@ -1,17 +1,25 @@
-"""A run says where its images are, and why they are prepared again."""
+"""A run says where its images are, why they are prepared again, and what a host lacks."""
 
+from pathlib import Path
+
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from faceemo import data
 from faceemo.config import field_words, make_config
+from faceemo.data.disk.stored_images import StoredImages
+from faceemo.data.division import list_part
 from faceemo.data.ledger.rules import Rules
 from faceemo.data.prepare import folders, prepare
 from faceemo.data.prepare.record import Record
 from faceemo.data.source.selection import Selection
+from faceemo.errors import UserError
 from faceemo.experiments import load_images
-from faceemo.train import run_log
+from faceemo.train import parallel, run_log
+from tests.support.data.on_disk import store
+from tests.support.train.tiny import make_split, tiny_config
 
 
 @pytest.fixture
@@ -81,3 +89,85 @@ def test_other_images_with_the_same_settings_are_told(config, tmp_path, capsys):
     assert told not in load(config, tmp_path, capsys, source="other")
     (tmp_path / "other" / "calm" / "0.png").unlink()
     assert told in load(config, tmp_path, capsys, source="other")
+
+
+@pytest.fixture
+def splits(tmp_path, monkeypatch):
+    """The images that the first of two processes names; this is the second, alone on its host."""
+    found = {
+        "train": store(make_split(70, 0), tmp_path / "train", shards=10),
+        "validation": store(make_split(9, 1), tmp_path / "validation"),
+    }
+    sizes = {path: Path(path).stat().st_size for split in found.values() for path in names(split)}
+    monkeypatch.setattr(load_images, "_load_first", lambda config: (found, sizes))
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    monkeypatch.setattr(parallel, "on_first", lambda function: function)
+    monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: flag)
+    monkeypatch.setattr(parallel, "count_processes_here", lambda: 1)
+    monkeypatch.setattr(parallel, "refuse_disagreement", lambda digests: None)
+    return found
+
+
+def names(split):
+    return [path for path, _ in split.images.files]
+
+
+def lose(splits):
+    """Removes the files that the second process does not need; returns those that it needs."""
+    needed = load_images.list_files(splits, 1, 2)
+    lost = set(names(splits["train"])) - needed
+    assert lost
+    for path in lost:
+        Path(path).unlink()
+    return needed
+
+
+@pytest.mark.parametrize("parts", [2, 6])
+def test_a_host_may_lack_the_files_of_other_parts(splits, parts):
+    lose(splits)
+    loaded = load_images._load_together(tiny_config(data_parts=parts, batch_size=18))
+    train = loaded["train"]
+    for name in loaded:
+        images = loaded[name].images
+        assert isinstance(images, StoredImages)
+        assert images.divided == (name == "train")
+    own = list_part(train.labels, 1, 2)
+    np.testing.assert_array_equal(train.images[own], make_split(70, 0).images[own])
+
+
+def test_images_are_not_divided_where_every_host_holds_all_of_them(splits):
+    """Though there are parts, which the processes do not divide."""
+    loaded = load_images._load_together(tiny_config(data_parts=3, batch_size=18))
+    for name, split in (("train", make_split(70, 0)), ("validation", make_split(9, 1))):
+        np.testing.assert_array_equal(loaded[name].images, split.images)
+
+
+@pytest.mark.parametrize("kind", ["train", "validation", "other size"])
+def test_a_host_that_lacks_a_file_of_its_part_is_refused(splits, kind):
+    needed = lose(splits)
+    folder = "train" if kind == "other size" else kind
+    path = Path(next(path for path in sorted(needed) if f"/{folder}/" in path))
+    if kind == "other size":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+    with pytest.raises(
+        UserError, match=r"found a host that lacks some of them.*list_data_part\.py"
+    ):
+        load_images._load_together(tiny_config(data_parts=2, batch_size=18))
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"data_parts": 1, "batch_size": 18}, "a host that lacks some, or has others"),
+        ({"data_parts": 3, "batch_size": 18}, "3 parts, 2 processes, batches of 18 images, 2 dev"),
+        ({"data_parts": 6, "batch_size": 15}, "6 parts, 2 processes, batches of 15 images, 2 dev"),
+    ],
+)
+def test_parts_that_do_not_fit_the_processes_are_refused(splits, fields, found):
+    lose(splits)
+    with pytest.raises(UserError, match=f"found {found}.*data_parts"):
+        load_images._load_together(tiny_config(**fields))

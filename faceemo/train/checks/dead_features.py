@@ -11,7 +11,7 @@ from faceemo.config import BACKBONES
 from faceemo.config.field_words import spell
 from faceemo.data.pipeline import Split
 from faceemo.errors import UserError
-from faceemo.train import run_log
+from faceemo.train import parallel, run_log
 from faceemo.train.feature_cache import compute_features
 from faceemo.train.start import Start
 
@@ -66,7 +66,11 @@ def measure(config: ConfigDict, start: Start, train: Split) -> float:
         lambda params, batch_stats, images: compute_features(
             model, start.preprocessing, params, batch_stats, images
         )
-    )(start.variables["params"], start.variables["batch_stats"], train.images[rows])
+    )(
+        start.variables["params"],
+        start.variables["batch_stats"],
+        parallel.take_everywhere(train.images, rows),
+    )
     values = np.asarray(features, np.float32).reshape(len(rows), -1)
     return float((np.ptp(values, axis=0) < _SAME).mean())
 

@@ -18,7 +18,7 @@ from faceemo.config.field_words import spell
 from faceemo.data.pipeline import Batch, Split
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import preprocess
-from faceemo.train import steps
+from faceemo.train import parallel, steps
 from faceemo.train.eval_step import plain_inputs
 from faceemo.train.start import Start
 from faceemo.train.state import TrainState
@@ -257,4 +257,5 @@ def _sample(split: Split) -> Batch:
     if not len(split):
         index = index[:0]
     mask = np.ones(len(index), np.float32)
-    return Batch(split.images[index], split.labels[index], mask, index)
+    images = parallel.take_everywhere(split.images, index)
+    return Batch(images, split.labels[index], mask, index)

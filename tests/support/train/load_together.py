@@ -1,19 +1,24 @@
 """Program: loads the images of a folder in one of two processes, and prints what they are.
 
-    python -m tests.support.train.load_together FOLDER PROCESS PORT MEMORY_SHARE
+    python -m tests.support.train.load_together FOLDER PROCESS PORT MEMORY_SHARE [DATA_PARTS]
 
-The folder holds unique_images. Only the first process may prepare, build or write.
+The folder holds unique_images. Only the first process may prepare, build or write. With DATA_PARTS,
+the folder holds those of two hosts, host0 and host1, in each of which one of the processes runs.
 """
 
+import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from unittest import mock
 
 import jax
+import numpy as np
 
 from faceemo.config import make_config
 from faceemo.data import builder
+from faceemo.data.division import list_part
 from faceemo.data.prepare import prepare
 from faceemo.data.prepare.record import Record
 from faceemo.errors import reported
@@ -23,7 +28,7 @@ from faceemo.train.checkpoint.provenance import digest_split
 
 
 def main():
-    folder, process, port, share = sys.argv[1:]
+    folder, process, port, share, *parts = sys.argv[1:]
     parallel.join(f"localhost:{port}", 2, int(process))
     calls = []
 
@@ -43,14 +48,22 @@ def main():
             event == "open" and set(str(args[1])) & set("wax+") and open_file.append(str(args[0]))
         )
     )
-    config = make_config("vgg16", f"7,data_dir={folder},memory_share={share}")
+    fields = f"data_dir={folder},memory_share={share}"
+    if parts:
+        os.chdir(Path(folder) / f"host{process}")
+        fields = f"data_dir=data,memory_share={share},data_parts={parts[0]}"
+    config = make_config("vgg16", f"7,{fields}")
     with reported():
         splits = load_images.load(config)
     written = [path for path in open_file if path.startswith(str(Path(folder)))]
     digests = {name: digest_split(split) for name, split in splits.items()}
     kind = {type(split.images).__name__ for split in splits.values()}
     here = parallel.count_processes_here()
-    print(json.dumps([calls, bool(written), digests, sorted(kind), here]))
+    train = splits["train"]
+    own = train.images[list_part(train.labels, int(process), 2)]
+    ends = parallel.take_everywhere(train.images, np.array([0, len(train) - 1]))
+    seen = [hashlib.sha256(images.tobytes()).hexdigest() for images in (ends, own)]
+    print(json.dumps([calls, bool(written), digests, sorted(kind), here, *seen]))
     jax.distributed.shutdown()  # waits for the other, which may still be reading
 
 

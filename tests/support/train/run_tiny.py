@@ -1,15 +1,17 @@
 """Program: trains the tiny model, and may kill itself on the way.
 
     python -m tests.support.train.run_tiny WORKDIR '{"epochs": 4}' [--kill file:37]
-        [--disk FOLDER] [--process 0 --port P]
+        [--disk FOLDER [--divided]] [--process 0 --port P]
 
 Prints {'history', 'files', 'batches', 'read'} as JSON in its last line. `files` counts the
 operations on files in WORKDIR, `batches` the batches, `read` the images of batches that were read
-from disk; --kill names the number of files or batches at which to die.
+from disk; --kill names the number of files or batches at which to die. With --divided, the second
+process lacks the files of the training images that only the first one's part needs.
 """
 
 import argparse
 import collections
+import dataclasses
 import json
 import os
 import signal
@@ -21,6 +23,7 @@ import clu
 import numpy as np
 
 from faceemo.data.disk.stored_images import StoredImages
+from faceemo.data.division import list_part
 from faceemo.errors import reported
 from faceemo.train import epoch, interrupt, loop, parallel
 from faceemo.train.checkpoint.checkpoints import Checkpoints
@@ -31,12 +34,24 @@ from tests.support.train.tiny import GREY, make_model, make_splits, make_start, 
 FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
 
 
+def divide(split, process):
+    """Returns the split as two hosts divide it, after removing what the second one lacks."""
+    images = split.images
+    needed = images.find_files(list_part(split.labels, process, 2))
+    lacking = [Path(path) for path, _ in images.files if path not in needed]
+    assert lacking
+    for path in lacking if process else ():
+        path.unlink()
+    return dataclasses.replace(split, images=dataclasses.replace(images, divided=True))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("workdir", type=Path)
     parser.add_argument("changes", type=json.loads)
     parser.add_argument("--kill", default="never:0")
     parser.add_argument("--disk", type=Path, help="folder into which the images are written")
+    parser.add_argument("--divided", action="store_true")
     parser.add_argument("--process", type=int)
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
@@ -75,7 +90,11 @@ def main():
         options.workdir.mkdir(exist_ok=True)
     config, splits = tiny_config(**options.changes), make_splits()
     if options.disk:
-        splits = {name: store(split, options.disk / name) for name, split in splits.items()}
+        splits = {
+            name: store(split, options.disk / name, shards=10) for name, split in splits.items()
+        }
+    if options.divided:
+        splits["train"] = divide(splits["train"], options.process)
     model = make_model(noise=0.2, statistics=True)
     recipe = make_recipe(config, GREY, {"source": "none"}, splits)
     with reported():
