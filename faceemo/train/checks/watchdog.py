@@ -208,15 +208,17 @@ def refuse_unlike_pixels(
         return
     model, preprocessing = start.model, start.preprocessing
 
-    def make_train_inputs() -> jax.Array:
+    # Images are arguments, so that runs on other images use the same compiled programs.
+    @jax.jit
+    def make_train_inputs(state: TrainState, batch: Batch) -> jax.Array:
         epoch = jnp.int32(0)
-        shown = steps.training_inputs(state, train, epoch, model, preprocessing, augmentation)
-        return shown.inputs
+        return steps.training_inputs(state, batch, epoch, model, preprocessing, augmentation).inputs
 
-    def make_validation_inputs() -> jax.Array:
-        return plain_inputs(validation.images, model, preprocessing)
+    @jax.jit
+    def make_validation_inputs(images: jax.Array) -> jax.Array:
+        return plain_inputs(images, model, preprocessing)
 
-    inputs = [jax.jit(make)() for make in (make_train_inputs, make_validation_inputs)]
+    inputs = [make_train_inputs(state, train), make_validation_inputs(validation.images)]
     limits = preprocess(jnp.array([0.0, 255.0]).reshape(2, 1, 1), preprocessing)
     changes_brightness = AUGMENTATIONS[augmentation].changes_brightness
     # The channels of grey images differ in nothing but their means.
