@@ -78,6 +78,9 @@ def join_other(port: int | None) -> subprocess.Popen | None:
             found = probe.getsockname()[1]
         command = [sys.executable, *sys.argv[:-1], "follow", str(found)]
         other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        # JAX's collectives print a line, and standard output carries the times.
+        sys.stdout = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
         parallel.join(f"localhost:{found}", 2, 0)
         return other
     parallel.join(f"localhost:{port}", 2, 1)
