@@ -53,15 +53,16 @@ def main(devices: int, arch: str, level: str, size: int, batch: int, *what: str)
         for _ in sys.stdin.buffer:
             run()
         return
+    failed = 0
     try:
         timing.run_tasks({"train": run}, min_seconds=2.0)
-    except BaseException:
+    except Exception:
         traceback.print_exc()
-        raise
-    finally:
-        if other:
-            other.kill()
-            os._exit(int(sys.exception() is not None))  # JAX would wait for the other to end
+        failed = 1
+    if other:
+        other.kill()
+        os._exit(failed)  # JAX would wait for the other to end by itself
+    sys.exit(failed)
 
 
 def join_other(port: int | None) -> subprocess.Popen | None:
