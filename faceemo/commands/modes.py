@@ -85,7 +85,7 @@ def run_mode(
     with _joined(processes), contextlib.ExitStack() as stack:
         if mode != "plan":
             # Before JAX and the weights, which take longer to load.
-            _check_images(config, processes)
+            _check_images(config, processes, may_replace=run_folders.is_run(workdir))
         # These imports take seconds, which a mistyped option need not wait for.
         from faceemo.train import interrupt, run_log
         from faceemo.train.programs import compile_cache
@@ -110,16 +110,27 @@ def run_mode(
             raise SystemExit(128 + signal.SIGINT) from None
 
 
-def _check_images(config: ConfigDict, processes: Processes) -> None:
-    """Refuses a configuration whose images are missing on the host that prepares them."""
+def _check_images(config: ConfigDict, processes: Processes, may_replace: bool) -> None:
+    """Refuses images that are missing, or prepared otherwise, on the host that prepares them.
+
+    Args:
+        config: The run's configuration.
+        processes: The processes that train together.
+        may_replace: Whether images that were prepared with other classes may be prepared again.
+    """
     from faceemo import data
 
-    check = data.check_present
+    def check(config: ConfigDict) -> None:
+        data.check_present(config)
+        if not may_replace:
+            data.refuse_to_replace(config)
+
     if processes.coordinator is not None:
         from faceemo.train import parallel
 
-        check = parallel.on_first(check)
-    check(config)
+        parallel.on_first(check)(config)
+    else:
+        check(config)
 
 
 def _describe_interruption(mode: str, workdir: Path) -> str:

@@ -1,5 +1,6 @@
 """The data of a run: from a zip, folder or csv of face images to decoded splits."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from ml_collections import ConfigDict
 
 from faceemo.config.image_format import ImageFormat
+from faceemo.errors import UserError
 
 # NumPy would be half of what the help of a command imports.
 if TYPE_CHECKING:
@@ -30,6 +32,39 @@ def check_present(config: ConfigDict) -> None:
 
     if config.dataset != "sample":  # which is drawn when it is loaded
         archive.check_present(dataset_root(config), Selection.from_config(config))
+
+
+def refuse_to_replace(config: ConfigDict) -> None:
+    """Refuses the default classes for a folder of images that was prepared with others.
+
+    A command that leaves the classes out is more likely to mean those of the folder than to want
+    its images prepared again.
+
+    Raises:
+        UserError: If it is so, with the words that name the folder's classes.
+    """
+    from faceemo.config.field_words import spell
+    from faceemo.data.ledger.rules import Rules
+    from faceemo.data.prepare.record import Record
+    from faceemo.data.source.selection import Selection
+
+    selection, root = Selection.from_config(config), dataset_root(config)
+    if config.dataset == "sample" or selection != Selection():
+        return
+    record = Record(root)
+    changes = record.find_changes(selection, Rules.from_config(config), config.screen) or {}
+    if "classes" not in changes:
+        return
+    # Other rules are applied within seconds, and are no part of the selection.
+    own = {field.name for field in dataclasses.fields(Selection)}
+    words = " ".join(spell(name, pair[0]) for name, pair in changes.items() if name in own)
+    default = changes["classes"][1]
+    raise UserError(
+        expected=f"the classes with which {root} was prepared, {changes['classes'][0]}",
+        found=f"the default ones, {default}",
+        fix=f"add {words}; or, for other images or classes, name another folder "
+        f"({spell('data_dir', 'FOLDER')})",
+    )
 
 
 def describe_load(config: ConfigDict) -> str:

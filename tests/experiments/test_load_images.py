@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from faceemo import data
+from faceemo.commands import modes
 from faceemo.config import field_words, make_config
 from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.division import list_part
@@ -89,6 +90,26 @@ def test_other_images_with_the_same_settings_are_told(config, tmp_path, capsys):
     assert told not in load(config, tmp_path, capsys, source="other")
     (tmp_path / "other" / "calm" / "0.png").unlink()
     assert told in load(config, tmp_path, capsys, source="other")
+
+
+def test_default_classes_do_not_replace_those_of_a_folder(config, tmp_path, capsys):
+    load(config, tmp_path, capsys, validation_share=0.3)
+    before = Path("data/preparation.json").read_bytes()
+    default = make_config("vgg16", "7,data_dir=data")
+    with (
+        field_words.spelled(field_words.as_option),
+        pytest.raises(UserError, match=r"was prepared, calm\+angry; found the default") as error,
+    ):
+        modes.run_mode("train", default, tmp_path / "new")
+    assert "add --classes calm+angry --validation-share 0.3;" in str(error.value)
+    assert Path("data/preparation.json").read_bytes() == before
+    assert not (tmp_path / "new").exists()
+    # What names other images or classes, or the folder's own ones, is no mistake.
+    for changes in ({"classes": "calm+happy"}, {"source": "mine"}, {"classes": "calm+angry"}):
+        meant = make_config("vgg16", "7,data_dir=data")
+        meant.update(changes)
+        data.refuse_to_replace(meant)
+    data.refuse_to_replace(make_config("vgg16", "7,data_dir=other"))
 
 
 @pytest.fixture
