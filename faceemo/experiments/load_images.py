@@ -1,7 +1,7 @@
 """The loading of a run's images, with a line on where they are and why they are prepared again."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,8 @@ def _load_together(config: ConfigDict) -> dict[str, Split]:
     """
     splits, sizes = parallel.on_first(_load_first)(config)
     held = {path for path, size in sizes.items() if _has_size(Path(path), size)}
-    if parallel.is_true_in_all(held == sizes.keys()):
+    lacking = parallel.find_false(held == sizes.keys())
+    if not lacking:
         memory = data.memory_for_images(config) / parallel.count_processes_here()
         return whole_split.place(splits, memory)
     # Before anything depends on the configuration, so that all processes go the same way.
@@ -100,7 +101,7 @@ def _load_together(config: ConfigDict) -> dict[str, Split]:
     if config.data_parts == 1:
         raise UserError(
             expected=f"the same files in {folder} on every host",
-            found="a host that lacks some, or has others",
+            found=f"other files, or fewer, on {_name_hosts(lacking)}",
             fix="put the data on a disk that all hosts share, or prepare it on one of them "
             "(faceemo prepare) and copy the whole folder to the same path on the others, or give "
             f"{spell('data_parts')}, which divides the images over the hosts (docs/scale.md)",
@@ -114,16 +115,24 @@ def _load_together(config: ConfigDict) -> dict[str, Split]:
             fix=f"give other values of {spell('data_parts')} and {spell('batch_size')}, or copy "
             f"all files in {folder} to every host",
         )
-    if not parallel.is_true_in_all(held >= list_files(splits, jax.process_index(), processes)):
+    own = list_files(splits, jax.process_index(), processes)
+    if lacking := parallel.find_false(held >= own):
         raise UserError(
             expected=f"on every host the files in {folder} that hold its own part of the images",
-            found="a host that lacks some of them, or has others",
+            found=f"other files, or fewer, on {_name_hosts(lacking)}",
             fix="list the files of a host with scripts/list_data_part.py where the images were "
             "prepared, and copy them to the same path on that host",
         )
     train = splits["train"]
     images = dataclasses.replace(_stored(train), divided=True)
     return splits | {"train": dataclasses.replace(train, images=images)}
+
+
+def _name_hosts(processes: Sequence[int]) -> str:
+    """Names the hosts of processes, of which a large run may have many."""
+    few = ", ".join(map(str, processes[:5]))
+    more = f" and {len(processes) - 5} more" if len(processes) > 5 else ""
+    return f"the host of {'process' if len(processes) == 1 else 'each of processes'} {few}{more}"
 
 
 def _load_first(config: ConfigDict) -> tuple[dict[str, Split], dict[str, int]]:

@@ -139,11 +139,17 @@ def refuse_disagreement(digests: Mapping[str, str]) -> None:
 
 def is_true_in_all(flag: bool) -> bool:
     """Returns whether `flag` is true in every process; every process has to call it."""
+    return not find_false(flag)
+
+
+def find_false(flag: bool) -> list[int]:
+    """Returns the numbers of the processes whose `flag` is false; every process has to call it."""
     if jax.process_count() == 1:
-        return flag
-    add = jax.pmap(lambda one: jax.lax.psum(one, AXIS), axis_name=AXIS)
-    flags = np.full(jax.local_device_count(), flag, np.int32)
-    return int(unreplicate(add(flags))) == jax.device_count()
+        return [] if flag else [0]
+    gather = jax.pmap(lambda one: jax.lax.all_gather(one, AXIS), axis_name=AXIS)
+    own = np.int32(-1 if flag else jax.process_index())
+    numbers = unreplicate(gather(np.full(jax.local_device_count(), own)))
+    return sorted({*numbers.tolist()} - {-1})
 
 
 def count_processes_here() -> int:

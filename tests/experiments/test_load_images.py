@@ -125,7 +125,7 @@ def splits(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(jax, "device_count", lambda: 2)
     monkeypatch.setattr(parallel, "on_first", lambda function: function)
-    monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: flag)
+    monkeypatch.setattr(parallel, "find_false", lambda flag: [] if flag else [1])
     monkeypatch.setattr(parallel, "count_processes_here", lambda: 1)
     monkeypatch.setattr(parallel, "refuse_disagreement", lambda digests: None)
     return found
@@ -175,15 +175,22 @@ def test_a_host_that_lacks_a_file_of_its_part_is_refused(splits, kind):
     else:
         path.unlink()
     with pytest.raises(
-        UserError, match=r"found a host that lacks some of them.*list_data_part\.py"
+        UserError, match=r"or fewer, on the host of process 1\..*list_data_part\.py"
     ):
         load_images._load_together(tiny_config(data_parts=2, batch_size=18))
+
+
+def test_hosts_that_lack_files_are_named(monkeypatch, splits):
+    lose(splits)
+    monkeypatch.setattr(parallel, "find_false", lambda flag: [1, 2, 4, 7, 11, 20, 30])
+    with pytest.raises(UserError, match="each of processes 1, 2, 4, 7, 11 and 2 more"):
+        load_images._load_together(tiny_config(data_parts=1, batch_size=18))
 
 
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
-        ({"data_parts": 1, "batch_size": 18}, "a host that lacks some, or has others"),
+        ({"data_parts": 1, "batch_size": 18}, "other files, or fewer, on the host of process 1"),
         ({"data_parts": 3, "batch_size": 18}, "3 parts, 2 processes, batches of 18 images, 2 dev"),
         ({"data_parts": 6, "batch_size": 15}, "6 parts, 2 processes, batches of 15 images, 2 dev"),
     ],

@@ -83,6 +83,7 @@ def test_a_type_that_the_machine_lacks_stays_with_xla():
 def test_all_processes_use_the_same_library(monkeypatch):
     assert parallel.is_true_in_all(True) is True
     assert parallel.is_true_in_all(False) is False
+    assert parallel.find_false(False) == [0]
     monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: False)
     convolutions.choose(VGG16, None)
     assert not onednn.in_use()
