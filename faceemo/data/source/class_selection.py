@@ -17,7 +17,7 @@ class ClassSelection:
 
     destinations: dict[str, Destination]  # by path in the source; labels are the run's classes
     renamed: dict[str, str]  # name in the source -> class, where they differ
-    left_out: dict[str, int]  # name in the source -> images
+    left_out: dict[str, int]  # the most common of a class's names in the source -> images
 
 
 def select_classes(
@@ -73,8 +73,17 @@ def select_classes(
     return ClassSelection(
         images,
         {name: label for name, label in meant.items() if normalize_name(name) != label},
-        {name: found[name] for name in sorted(found) if name not in meant},
+        _merge_names({name: found[name] for name in sorted(found) if name not in meant}),
     )
+
+
+def _merge_names(counts: Mapping[str, int]) -> dict[str, int]:
+    """Adds up the images of each class, under the most common one of its names."""
+    names: dict[str, str] = {}
+    merged: collections.Counter[str] = collections.Counter()
+    for name in sorted(counts, key=lambda name: -counts[name]):
+        merged[names.setdefault(name_key(name), name)] += counts[name]
+    return dict(sorted(merged.items()))
 
 
 def check_complete(

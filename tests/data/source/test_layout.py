@@ -179,6 +179,12 @@ def test_other_classes_are_left_out_and_counted():
     assert len(seven.destinations) == 14
 
 
+def test_names_of_one_class_that_is_left_out_are_counted_together():
+    given = files("train/{c}/{n}.jpg", classes=(*CLASSES, "angry", "Fear", "fearful"))
+    given |= files("train/{c}/{n}.jpg", each=3, classes=("anger",))
+    assert choose(given).left_out == {"Fear": 4, "anger": 5}
+
+
 def test_case_and_usual_names_do_not_matter_but_other_words_need_a_class_map():
     upper = files("train/{c}/{n}.jpg", classes=("Happy", "NEUTRAL", "sad", "Surprise"))
     chosen = choose(upper)
