@@ -16,6 +16,7 @@ from faceemo import models
 from faceemo.config import ARCHS, VARIANTS, make_config
 from faceemo.models.weights import keras_h5
 from faceemo.train import freezing
+from tests.support.models import small_head
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +84,9 @@ def subsample(array):
 @pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("level", ["0", "1", "all"])
 @pytest.mark.parametrize("arch", ARCHS)
-def test_step_equals_keras(networks, arch, level):
+def test_step_equals_keras(networks, monkeypatch, arch, level):
+    """VGG16's dense layers are narrow; test_vgg16.py compares those of the usual width."""
+    small_head.replace_vgg16(monkeypatch)
     oracle = networks(arch)
     inputs = oracle.results[f"{arch}/step/inputs"]
     config = make_config(arch, f"0,weights=none,unfreeze={level},image_size={inputs.shape[1]}")

@@ -30,6 +30,8 @@ PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
 STEPPED = ("0", "1", "all")
 LEARNING_RATE = 1e-3
+# Units of VGG16's dense layers, as in small_head.py.
+WIDTH = 64
 
 
 def set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
@@ -215,7 +217,7 @@ def compute_steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[
     base = make_backbone(arch, size)
     hidden = base.output
     if arch == "vgg16":
-        top = [layers.Flatten(), *(layers.Dense(4096, "relu", name=f"fc{n}") for n in (1, 2))]
+        top = [layers.Flatten(), *(layers.Dense(WIDTH, "relu", name=f"fc{n}") for n in (1, 2))]
     else:
         top = [layers.GlobalAveragePooling2D()]
     for layer in [*top, layers.Dense(4, name="predictions")]:
@@ -254,10 +256,10 @@ def compute_steps(arch: str, folder: Path, head: dict[str, np.ndarray]) -> dict[
 
 
 def save_whole_vgg16(folder: Path) -> None:
-    """Writes the weights of a whole VGG16 at 32 pixels."""
+    """Writes the weights of a whole VGG16 at 32 pixels, with narrow dense layers."""
     base = make_backbone("vgg16", 32)
     hidden = layers.Flatten()(base.output)
-    for name, width in (("fc1", 4096), ("fc2", 4096), ("predictions", 4)):
+    for name, width in (("fc1", WIDTH), ("fc2", WIDTH), ("predictions", 4)):
         hidden = layers.Dense(width, name=name)(hidden)
     whole = keras.Model(base.input, hidden)
     randomise(whole)
