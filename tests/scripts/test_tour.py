@@ -34,9 +34,11 @@ def read_text(node):
     return "".join(one.text for cell in cells for one in cell.outputs if one.get("name"))
 
 
-@pytest.mark.slow(seconds=140)
+@pytest.mark.slow(seconds=75)
 @pytest.mark.timeout(1800)
-def test_the_notebook_runs_and_shows_what_is_kept_in_it():
+def test_the_notebook_runs_and_shows_what_is_kept_in_it(monkeypatch):
+    # It trains long enough for programs that XLA optimises to cost less than quickly compiled ones.
+    monkeypatch.setenv("XLA_FLAGS", "")
     face_detector.load_network_files()  # the first time says where it fetches them from
     kept = nbformat.read(NOTEBOOK, as_version=4)
     shown = nbformat.reads(tour.render(NOTEBOOK.read_text("utf-8")), as_version=4)
