@@ -1,15 +1,22 @@
 """Files of networks with random weights, for tests that need no trained ones."""
 
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import filelock
 import jax
 import numpy as np
 
-from faceemo import models
+from faceemo import models, staging
 from faceemo.config import CLASSES, make_config
 from faceemo.models.layers.layers import Mode
 from faceemo.train.checkpoint.trained_model import NAME, TrainedModel
 from faceemo.train.eval_step import plain_inputs
 from tests.support.data.faces import face
 from tests.support.models import keras_like
+from tests.support.places import SHARED
 
 
 def write(folder, arch="vgg16", **fields):
@@ -26,16 +33,7 @@ def write(folder, arch="vgg16", **fields):
     config = make_config(arch, "0,weights=none,image_size=32")
     model = models.build(config)  # in float32, whatever dtype the fields name
     config.update(fields)
-    rng = np.random.default_rng(3)
-
-    def perturb(leaf):  # so that vectors that begin at 0 or 1 differ too
-        return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
-
-    variables = jax.tree.map(perturb, keras_like.draw(model, 3))
-    last = variables["params"]["head"]["predictions"]
-    last["kernel"] *= 30
-    if arch in ("mobilenet", "efficientnetb0"):  # otherwise their features would not differ
-        _normalize(model, variables)
+    variables = _draw_once(model)
     recipe = {
         "config": config.to_dict(),
         "classes": list(CLASSES),
@@ -46,6 +44,33 @@ def write(folder, arch="vgg16", **fields):
     path = folder / NAME
     TrainedModel(model, variables, recipe, temperature=0.8, best_epoch=2).save(path)
     return path
+
+
+def _draw_once(model):
+    """Draws the variables, or reads those that another test or process drew."""
+    shapes = jax.tree.map(lambda leaf: leaf.shape, model.shapes())  # of a narrow head, others
+    digest = hashlib.sha256(f"{model.arch} {shapes}".encode()).hexdigest()
+    path = Path(os.environ[SHARED], "networks", digest)
+    path.parent.mkdir(exist_ok=True)
+    with filelock.FileLock(f"{path}.lock"):
+        if not path.exists():
+            with staging.file(path) as partial:
+                partial.write_bytes(pickle.dumps(_draw(model)))
+    return pickle.loads(path.read_bytes())
+
+
+def _draw(model):
+    rng = np.random.default_rng(3)
+
+    def perturb(leaf):  # so that vectors that begin at 0 or 1 differ too
+        return np.array(leaf + (leaf.ndim == 1) * rng.normal(size=leaf.shape) / 50, np.float32)
+
+    variables = jax.tree.map(perturb, keras_like.draw(model, 3))
+    last = variables["params"]["head"]["predictions"]
+    last["kernel"] *= 30
+    if model.arch in ("mobilenet", "efficientnetb0"):  # otherwise their features would not differ
+        _normalize(model, variables)
+    return jax.tree.map(np.asarray, variables)
 
 
 def _normalize(model, variables):
