@@ -33,7 +33,7 @@ if SHARED not in os.environ:  # the workers of xdist have it from the first proc
     atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{os.environ[SHARED]}/compiled"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import hypothesis
 import jax
