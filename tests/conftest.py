@@ -26,6 +26,8 @@ os.environ["FACEEMO_ENGINE"] = "jax"  # but for its own tests; ONNX files would 
 os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
 os.environ["FACEEMO_STORED_STEPS"] = "0"  # but for their own tests; others replace parts of a step
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# Each worker of xdist has a core: a second thread of NumPy's and SciPy's library only waits for it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # OpenCV reads it when it first opens a film, which may be in a test that does so by itself.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
 if SHARED not in os.environ:  # the workers of xdist have it from the first process
