@@ -68,7 +68,11 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Starts no TensorFlow for Keras's programs if the tests that run them are left out."""
+    """Starts no TensorFlow for Keras's programs if the tests that run them are left out.
+
+    The objects of imported modules stay: Python's and Keras's collections of cycles skip them.
+    """
+    gc.freeze()
     if not any(item.get_closest_marker("slow") for item in session.items):
         forked.leave_out_tensorflow()
 
