@@ -17,11 +17,14 @@ others is in docs/results.md, measured by `scripts/evaluate_face_check.py`.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from faceemo.data.measure.boxes import Box
+from faceemo.data.measure.face_detector import find_opencv_network
+from faceemo.data.measure.network import MakeNetwork
 from faceemo.data.measure.second_look import SecondLook
 
 # Confidence of the second look from which on a face is clearly one. Of detections in photographs,
@@ -107,7 +110,15 @@ def measure_sharpness(crop: np.ndarray) -> float:
 
 
 class FaceCheck:
-    """The judge of faces; thread-safe."""
+    """The judge of faces; thread-safe.
+
+    Args:
+        find_network: Returns what makes the detector's networks, when the first face is judged;
+            None takes those of OpenCV.
+    """
+
+    def __init__(self, find_network: Callable[[], MakeNetwork] | None = None):
+        self._find_network = find_network or find_opencv_network
 
     def gather(
         self, bgr: np.ndarray, crop: np.ndarray, place: Box, *, whole: bool, side: float
@@ -136,4 +147,4 @@ class FaceCheck:
     # Loaded when first needed; two threads may load one each at first.
     @functools.cached_property
     def _second_look(self) -> SecondLook:
-        return SecondLook()
+        return SecondLook(self._find_network())

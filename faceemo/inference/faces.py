@@ -14,6 +14,8 @@ from faceemo.data.measure.decode import Pixels, resize_square
 from faceemo.data.measure.face_detector import MAX_CASCADE_THRESHOLD, Detector
 from faceemo.data.measure.face_search import MIN_FACE, FaceSearch
 from faceemo.errors import UserError
+from faceemo.inference.detector.choose import choose
+from faceemo.inference.engine.names import AUTO
 from faceemo.inference.face_check import FaceCheck, judge
 
 # A training image is a square as high as the detector's box, around its centre: over 19,689 images
@@ -65,6 +67,7 @@ class FaceFinder:
         other_threshold: The threshold in its place, from 0 to below 1, or None.
         min_face: Height in pixels of the smallest faces, see `predictor.load`.
         check: Whether faces are checked, see `face_check`.
+        engine: What runs the detector, see `detector.choose`.
 
     Attributes:
         threshold: The threshold that is used.
@@ -82,6 +85,7 @@ class FaceFinder:
         other_threshold: float | None = None,
         min_face: float | None = None,
         check: bool = True,
+        engine: str = AUTO,
     ):
         if other_threshold is not None and not 0 <= other_threshold < 1:
             raise UserError(
@@ -97,7 +101,8 @@ class FaceFinder:
                 "see smaller faces",
             )
         self._form, self._min_height = form, min_face or 0
-        self._face_check = FaceCheck() if check else None
+        self._find_network = functools.partial(choose, engine)
+        self._face_check = FaceCheck(self._find_network) if check else None
         self.threshold = threshold if other_threshold is None else other_threshold
         # The decisions of the detector's cascade hold up to a threshold.
         changed = other_threshold is not None and other_threshold != threshold
@@ -168,11 +173,11 @@ class FaceFinder:
     # load one each at first; each uses its own then.
     @functools.cached_property
     def _detector(self) -> Detector:
-        return Detector(workers=1, exact=self._exact)
+        return Detector(workers=1, exact=self._exact, make_network=self._find_network())
 
     @functools.cached_property
     def _search(self) -> FaceSearch:
-        return FaceSearch()
+        return FaceSearch(self._find_network())
 
 
 def is_crop(shape: tuple[int, ...], face: Detection) -> bool:

@@ -51,6 +51,7 @@ class Predictor:
         face_threshold: float | None = None,
         min_face: float | None = None,
         check_faces: bool = True,
+        search_engine: str = AUTO,
     ):
         """Takes a network and the options of the search for faces, see `load`.
 
@@ -60,6 +61,7 @@ class Predictor:
             face_threshold: See `load`.
             min_face: See `load`.
             check_faces: See `load`.
+            search_engine: What searches for faces, see `detector.choose`.
         """
         if engine is None:
             from faceemo.inference.engine.jax_engine import JaxEngine
@@ -72,6 +74,7 @@ class Predictor:
             "face_threshold": face_threshold,
             "min_face": min_face,
             "check_faces": check_faces,
+            "search_engine": search_engine,
         }
         self.finder = FaceFinder(
             network.image_format,
@@ -80,6 +83,7 @@ class Predictor:
             other_threshold=face_threshold,
             min_face=min_face,
             check=check_faces,
+            engine=search_engine,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -251,7 +255,8 @@ def load(
             probabilities of the others are left out, and the rest add up to 1. None keeps all.
         engine: What runs the network: 'jax', 'onnx' (onnxruntime), or 'auto', which takes
             onnxruntime where it is installed and gives the same probabilities, see
-            `faceemo.inference.engine.choose`.
+            `faceemo.inference.engine.choose`. The face detector is run by onnxruntime as well, or
+            by OpenCV, see `faceemo.inference.detector.choose`.
         check_faces: Whether each face is checked (`face_check`): what is none is left out, and the
             status of one that is unclear, turned, blurred or too small is 'unsure'. Otherwise the
             probabilities alone decide.
@@ -269,4 +274,5 @@ def load(
         face_threshold=face_threshold,
         min_face=min_face,
         check_faces=check_faces,
+        search_engine=engine,
     )

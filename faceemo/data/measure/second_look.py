@@ -5,16 +5,15 @@ pixels and with as much around it as a portrait shows, it hardly does: see `face
 thresholds are about the confidences of this module.
 """
 
-import functools
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from faceemo.data.measure import face_detector, small_faces
 from faceemo.data.measure.boxes import Box, box_iou
 from faceemo.data.measure.lending import Lender
+from faceemo.data.measure.network import MakeNetwork
 
 SIDE = 120  # pixels of the detector's input; a look takes a sixth of the time of one at 300
 SAME_IOU = 0.25  # between the place and the box of the second look
@@ -23,15 +22,16 @@ SAME_IOU = 0.25  # between the place and the box of the second look
 class SecondLook:
     """The res10 network that looks at one place at a time; thread-safe.
 
+    Args:
+        make_network: What makes the networks; None takes those of OpenCV.
+
     Raises:
         UserError: If the network's files can be neither found nor downloaded.
     """
 
-    def __init__(self):
-        read_network = functools.partial(
-            cv2.dnn.readNetFromCaffe, *face_detector.load_network_files()
-        )
-        self._networks = Lender(read_network, os.cpu_count() or 1)
+    def __init__(self, make_network: MakeNetwork | None = None):
+        make = make_network or face_detector.find_opencv_network()
+        self._networks = Lender(make, os.cpu_count() or 1)
 
     def look(
         self, image: np.ndarray, box: Box, context: float, turns: Sequence[int] = (0,)

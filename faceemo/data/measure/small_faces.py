@@ -15,6 +15,7 @@ import numpy as np
 
 from faceemo.data.measure import face_detector
 from faceemo.data.measure.boxes import Box, Detection, box_iou
+from faceemo.data.measure.network import Network
 
 # Height in pixels of the smallest faces in a tile. Of 189 crops of FER2013, 48 pixels high and
 # pasted onto textures, 154 are candidates at this height; of whole heads all are, from 26 on.
@@ -63,7 +64,7 @@ def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
 
 
 def find_candidates(
-    network: cv2.dnn.Net, image: np.ndarray, scale: float, threshold: float
+    network: Network, image: np.ndarray, scale: float, threshold: float
 ) -> list[Box]:
     """Finds what may be a face in a photo at one scale, tile by tile.
 
@@ -102,7 +103,7 @@ def find_candidates(
 
 
 def confirm(
-    network: cv2.dnn.Net, image: np.ndarray, candidates: Sequence[Box], threshold: float
+    network: Network, image: np.ndarray, candidates: Sequence[Box], threshold: float
 ) -> Iterator[Detection]:
     """Looks at each candidate alone, at the network's training size.
 

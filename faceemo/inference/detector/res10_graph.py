@@ -1,8 +1,9 @@
-"""The face detector as an ONNX graph, made of OpenCV's res10 files.
+"""The face detector as an ONNX graph, made of OpenCV's res10 files without another library.
 
 The graph takes images, uint8 [N, H, W, BGR], of any size and ends before Caffe's DetectionOutput
-layer, whose work detector.js does: for each of six maps it returns `locations_i` [N, h, w, 4 k] and
-`confidences_i` [N, h, w, 2 k], raw, for k default boxes a place.
+layer, whose work `detection_output` does, and detector.js on the page: for each of six maps it
+returns `locations_i` [N, h, w, 4 k] and `confidences_i` [N, h, w, 2 k], raw, for k default boxes a
+place.
 """
 
 import itertools
@@ -12,26 +13,26 @@ from typing import Any
 import cv2
 import numpy as np
 
-from faceemo.data.measure.face_detector import MEAN, load_network_files
-from faceemo.errors import missing_packages
-from faceemo.inference.export.web import caffe_text
-from faceemo.inference.export.web.caffe_text import Message, read_one
+from faceemo.data.measure.face_detector import load_network_files
+from faceemo.data.measure.network import MEAN
+from faceemo.inference.detector import caffe_text
+from faceemo.inference.detector.caffe_text import Message, read_one
+from faceemo.inference.export import onnx_proto
 
-_OPSET = 17
-_IR_VERSION = 8
+INPUT = "image"
+_DATA = "data"  # the first BatchNorm takes it
 _BATCH_NORM_EPSILON = 1e-5  # Caffe's default
-_INPUT = "image"
 
 
-def make_graph() -> tuple[Any, dict[str, Any]]:
+def make_graph() -> tuple[bytes, dict[str, Any]]:
     """Makes the detector's graph.
 
     Returns:
-        An onnx.ModelProto, and what else is needed to find boxes in its outputs, ready for JSON.
+        The content of an ONNX file, and what else is needed to find boxes in its outputs, ready for
+        JSON.
 
     Raises:
-        UserError: If the detector's files can be neither found nor downloaded, or the package onnx
-            is not installed.
+        UserError: If the detector's files can be neither found nor downloaded.
         ValueError: If they have a layer that is not known here.
     """
     prototxt, weights = load_network_files()
@@ -39,10 +40,8 @@ def make_graph() -> tuple[Any, dict[str, Any]]:
     layers = caffe_text.parse(prototxt.tobytes().decode())["layer"]
     by_name = {read_one(layer, "name"): layer for layer in layers}
     graph = _Graph(network)
-    graph.add("Cast", [_INPUT], "float", to=1)
-    graph.add("Sub", ["float", graph.constant(np.array(MEAN, np.float32))], "centred")
-    graph.add("Transpose", ["centred"], "first_data", perm=[0, 3, 1, 2])
-    graph.tops["data"] = "first_data"
+    graph.add("Cast", [INPUT], "float", to=onnx_proto.FLOAT)
+    graph.tops[_DATA] = graph.add("Transpose", ["float"], "first_data", perm=[0, 3, 1, 2])
     for layer in layers:
         if make := _LAYERS.get(read_one(layer, "type")):
             graph.tops[read_one(layer, "top")] = make(graph, layer)
@@ -71,12 +70,14 @@ class _Graph:
 
     def __init__(self, network: cv2.dnn.Net):
         self._network = network
-        self._nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
+        self._nodes: list[tuple[str, list[str], str, dict[str, onnx_proto.Attribute]]] = []
         self._arrays: dict[str, np.ndarray] = {}
         self._numbers = itertools.count()
         self.tops: dict[str, str] = {}
 
-    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+    def add(
+        self, kind: str, inputs: list[str], output: str, **attributes: onnx_proto.Attribute
+    ) -> str:
         """Adds a node and returns its output."""
         self._nodes.append((kind, inputs, output, attributes))
         return output
@@ -107,35 +108,26 @@ class _Graph:
         inputs[1:3] = factor, offset
         return normalized
 
-    def finish(self, outputs: dict[str, str]) -> Any:
-        """Makes an onnx.ModelProto with these outputs, which are tensors by their new names."""
-        with missing_packages("onnx"):
-            import onnx
-            from onnx import TensorProto, helper, numpy_helper
+    def finish(self, outputs: dict[str, str]) -> bytes:
+        """Makes an ONNX file with these outputs, which are tensors by their new names."""
         nodes = [
-            helper.make_node(kind, inputs, [output], **attributes)
+            onnx_proto.make_node(kind, f"node {output}", inputs, output, **attributes)
             for kind, inputs, output, attributes in self._nodes
         ]
         nodes += [
-            helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()
+            onnx_proto.make_node("Identity", f"node {name}", [tensor], name)
+            for name, tensor in outputs.items()
         ]
-        model = helper.make_model(
-            helper.make_graph(
-                nodes,
-                "res10",
-                [helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
-                [
-                    helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", None, None, None])
-                    for name in outputs
-                ],
-                [numpy_helper.from_array(values, name) for name, values in self._arrays.items()],
-            ),
-            opset_imports=[helper.make_opsetid("", _OPSET)],
-            ir_version=_IR_VERSION,
-            producer_name="faceemo",
+        model = onnx_proto.make_model(
+            nodes,
+            [onnx_proto.make_tensor(name, values) for name, values in self._arrays.items()],
+            onnx_proto.make_value(INPUT, onnx_proto.UINT8, ("N", "H", "W", 3)),
+            [
+                onnx_proto.make_value(name, onnx_proto.FLOAT, ("N", f"H {name}", f"W {name}", "K"))
+                for name in outputs
+            ],
         )
-        onnx.checker.check_model(model)
-        return model
+        return b"".join(model)
 
 
 def _add_convolution(graph: _Graph, layer: Message) -> str:
@@ -156,10 +148,11 @@ def _add_convolution(graph: _Graph, layer: Message) -> str:
 
 
 def _add_batch_norm(graph: _Graph, layer: Message) -> str:
+    """Adds a BatchNorm; that of the images subtracts their mean colour as well."""
     mean, variance, factor = (graph.read(layer, number).ravel() for number in range(3))
     scale = 1 / factor[0] if factor[0] else 0.0
-    ones = np.ones_like(mean)
-    constants = (ones, np.zeros_like(mean), mean * scale, variance * scale)
+    mean = mean * scale + (MEAN if read_one(layer, "bottom") == _DATA else 0.0)
+    constants = (np.ones_like(mean), np.zeros_like(mean), mean, variance * scale)
     return graph.add(
         "BatchNormalization",
         [graph.bottom(layer), *(graph.constant(one.astype(np.float32)) for one in constants)],
