@@ -23,8 +23,6 @@ import cv2
 import numpy as np
 
 from faceemo.data.measure.boxes import Box
-from faceemo.data.measure.face_detector import find_opencv_network
-from faceemo.data.measure.network import MakeNetwork
 from faceemo.data.measure.second_look import SecondLook
 
 # Confidence of the second look from which on a face is clearly one. Of detections in photographs,
@@ -113,15 +111,21 @@ class FaceCheck:
     """The judge of faces; thread-safe.
 
     Args:
-        find_network: Returns what makes the detector's networks, when the first face is judged;
-            None takes those of OpenCV.
+        make_look: Makes the detector of second looks when the first face is judged.
     """
 
-    def __init__(self, find_network: Callable[[], MakeNetwork] | None = None):
-        self._find_network = find_network or find_opencv_network
+    def __init__(self, make_look: Callable[[], SecondLook] = SecondLook):
+        self._make_look = make_look
 
     def gather(
-        self, bgr: np.ndarray, crop: np.ndarray, place: Box, *, whole: bool, side: float
+        self,
+        bgr: np.ndarray,
+        crop: np.ndarray,
+        place: Box,
+        *,
+        whole: bool,
+        side: float,
+        known: Evidence | None = None,
     ) -> Evidence:
         """Gathers what `judge` needs.
 
@@ -131,10 +135,14 @@ class FaceCheck:
             place: The place of the face, pixels of the image.
             whole: Whether the place is the whole image, around which there is nothing to see.
             side: The side of the network's part of the image, pixels of the original.
+            known: The evidence of the same face a moment ago, whose second looks still count, so
+                that there are no others; None if there is none.
 
         Raises:
             UserError: If the detector's files can be neither found nor downloaded.
         """
+        if known is not None:
+            return dataclasses.replace(known, side=side, sharpness=measure_sharpness(crop))
         look = functools.partial(self._second_look.look, bgr, place)
         context = WHOLE if whole else PORTRAIT
         (upright,) = look(context)
@@ -147,4 +155,4 @@ class FaceCheck:
     # Loaded when first needed; two threads may load one each at first.
     @functools.cached_property
     def _second_look(self) -> SecondLook:
-        return SecondLook(self._find_network())
+        return self._make_look()
