@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceemo.config.image_format import ImageFormat
 from faceemo.data.measure.boxes import Box, Detection, scale_box
+from faceemo.data.measure.cutting import cut_out
 from faceemo.data.measure.decode import Pixels, resize_square
 from faceemo.data.measure.face_detector import MAX_CASCADE_THRESHOLD, Detector
 from faceemo.data.measure.face_search import MIN_FACE, FaceSearch
@@ -253,13 +254,7 @@ def cut_square(pixels: Pixels, box: tuple[int, int, int, int], form: ImageFormat
 
     Pixels beyond the edge take the value of the nearest pixel, as in augmented training images.
     """
-    left, top, right, bottom = box
-    height, width = pixels.grey.shape
-    source = pixels.bgr if form.in_colour else pixels.grey
-    if box != _frame(pixels):
-        rows = np.clip(np.arange(top, bottom), 0, height - 1)
-        columns = np.clip(np.arange(left, right), 0, width - 1)
-        source = source[np.ix_(rows, columns)]
+    source = cut_out(pixels.bgr if form.in_colour else pixels.grey, *box)
     crop = resize_square(Image.fromarray(source), form.size)
     # reversed only now that it is small; Pillow resizes each channel alone
     return np.ascontiguousarray(crop[..., ::-1]) if form.in_colour else crop

@@ -17,6 +17,7 @@ from faceemo.data.measure.lending import Lender
 from faceemo.data.measure.network import MakeNetwork
 
 SIDE = 120  # pixels of the detector's input; a look takes a sixth of the time of one at 300
+LEAST = 0.1  # lower confidences count as none: nothing depends on how low they are
 SAME_IOU = 0.25  # between the place and the box of the second look
 
 
@@ -46,8 +47,9 @@ class SecondLook:
             turns: Quarter turns, anticlockwise, by which the square is turned first.
 
         Returns:
-            For each turn, the confidence of the best detection that overlaps the place, 0..1. With
-            a context of 1 it may be anywhere in it: what is looked at is a crop, loose or tight.
+            For each turn, the confidence of the best detection that overlaps the place, above
+            `LEAST`; 0 if there is none. With a context of 1 it may be anywhere in it: what is
+            looked at is a crop, loose or tight.
         """
         square = small_faces.cut(image, *small_faces.square_around(box, context), SIDE)
         turned = [np.ascontiguousarray(np.rot90(square, turn)) for turn in turns]
@@ -90,7 +92,8 @@ class SecondLook:
         least = SAME_IOU if context > 1 else 0.0
         best: dict[int, Detection] = {}
         with self._networks.lend() as network:
-            for index, confidence, found in face_detector.forward(network, looks, (SIDE, SIDE)):
+            detections = face_detector.forward(network, looks, (SIDE, SIDE), LEAST)
+            for index, confidence, found in detections:
                 is_empty = found[2] <= found[0] or found[3] <= found[1]
                 if not is_empty and box_iou(place, found) > least:
                     best.setdefault(index, Detection(confidence, found, SIDE))

@@ -6,6 +6,7 @@ This is what Caffe's layers PriorBox, Softmax and DetectionOutput do.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 _FACE = 1  # the class; 0 is the background
@@ -49,8 +50,10 @@ def find_boxes(
     found = [np.zeros((0, 7), np.float32)]
     for index in np.unique(image):
         (own,) = np.nonzero(image == index)
-        own = own[np.argsort(-score[own], kind="stable")][: about["before_nms"]]
-        own = own[_suppress(box[own], about["nms_iou"])][: about["after_nms"]]
+        low, high = np.hsplit(box[own].astype(np.float64), 2)
+        sized, sure = np.hstack([low, high - low]).tolist(), score[own].tolist()
+        kept = cv2.dnn.NMSBoxes(sized, sure, limit, about["nms_iou"], top_k=about["before_nms"])
+        own = own[np.asarray(kept, int)][: about["after_nms"]]
         labels = np.full((len(own), 2), (index, _FACE))
         found.append(np.hstack([labels, score[own, None], box[own]]).astype(np.float32))
     return np.concatenate(found)
@@ -81,22 +84,3 @@ def _decode(
     centre = centre + moves[:, :2] * sides
     half = np.exp(moves[:, 2:]) * sides / 2
     return np.hstack([centre - half, centre + half])
-
-
-def _suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
-    """Returns the indices of the boxes that overlap no surer one that is kept.
-
-    Args:
-        boxes: [M, 4], the surest first.
-        limit: Intersection over union above which two boxes are one.
-    """
-    low, high = boxes[:, :2], boxes[:, 2:]
-    area = (high - low).prod(1)
-    kept, left = [], np.arange(len(boxes))
-    while len(left):
-        first, left = left[0], left[1:]
-        kept.append(first)
-        sides = np.minimum(high[first], high[left]) - np.maximum(low[first], low[left])
-        shared = np.maximum(sides, 0).prod(1)
-        left = left[shared <= limit * (area[first] + area[left] - shared)]
-    return np.array(kept, int)
