@@ -109,7 +109,7 @@ class FaceFinder:
                 "see smaller faces",
             )
         self._form, self._min_height = form, min_face or 0
-        self._find_network = functools.partial(choose, engine)
+        self._engine = engine
         self._face_check = FaceCheck(lambda: self._second_look) if check else None
         self.threshold = threshold if other_threshold is None else other_threshold
         # The decisions of the detector's cascade hold up to a threshold.
@@ -219,15 +219,15 @@ class FaceFinder:
     # load one each at first; each uses its own then.
     @functools.cached_property
     def _detector(self) -> Detector:
-        return Detector(workers=1, exact=self._exact, make_network=self._find_network())
+        return Detector(workers=1, exact=self._exact, make_network=choose(self._engine, threads=1))
 
     @functools.cached_property
     def _second_look(self) -> SecondLook:
-        return SecondLook(self._find_network())
+        return SecondLook(choose(self._engine, threads=1))
 
     @functools.cached_property
     def _search(self) -> FaceSearch:
-        return FaceSearch(self._find_network())
+        return FaceSearch(choose(self._engine))
 
 
 def is_crop(shape: tuple[int, ...], face: Detection) -> bool:

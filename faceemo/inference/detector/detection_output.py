@@ -1,21 +1,23 @@
 """The boxes of faces in the raw outputs of the detector's graph.
 
-This is what Caffe's layers PriorBox, Softmax and DetectionOutput do.
+This is what Caffe's layers Softmax and DetectionOutput do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 
+from faceemo.inference.detector.default_boxes import DefaultBoxes
+
 _FACE = 1  # the class; 0 is the background
 
 
 def find_boxes(
-    locations: Sequence[np.ndarray],
-    confidences: Sequence[np.ndarray],
-    size: tuple[int, int],
+    moves: np.ndarray,
+    scores: np.ndarray,
+    defaults: DefaultBoxes,
     about: Mapping[str, Any],
     above: float = 0.0,
 ) -> np.ndarray:
@@ -25,10 +27,10 @@ def find_boxes(
     above it.
 
     Args:
-        locations: For each map, float32 [N, h, w, 4 k], by the graph's `locations_i`.
-        confidences: For each map, float32 [N, h, w, 2 k].
-        size: Width and height of the images, pixels.
-        about: The description of the layers, by `res10_graph.make_graph`.
+        moves: What the network says of the default boxes, float32 [N, P, 4].
+        scores: Those of the two classes, before softmax, float32 [N, P, 2].
+        defaults: The default boxes.
+        about: The description of the layer, by `res10_graph.make_graph`.
         above: Boxes must have a confidence above it, 0..1.
 
     Returns:
@@ -36,51 +38,19 @@ def find_boxes(
         first; edges are shares of the image.
     """
     limit = max(above, about["at_least"])
-    images, scores, boxes = [], [], []
-    for kind, moves, raw in zip(about["maps"], locations, confidences, strict=True):
-        pairs = raw.reshape(*raw.shape[:3], -1, 2)
-        # the softmax of two
-        shares = 1 / (1 + np.exp(pairs[..., 0] - pairs[..., 1]))
-        image, row, column, number = np.nonzero(shares > limit)
-        images.append(image)
-        scores.append(shares[image, row, column, number])
-        moves = moves.reshape(*moves.shape[:3], -1, 4)[image, row, column, number]
-        boxes.append(_decode(kind, np.stack([column, row], 1), number, moves, size))
-    image, score, box = (np.concatenate(one) for one in (images, scores, boxes))
+    confidences = 1 / (1 + np.exp(scores[..., 0] - scores[..., 1]))  # the softmax of two
+    images, places = np.nonzero(confidences > limit)
     found = [np.zeros((0, 7), np.float32)]
-    for index in np.unique(image):
-        (own,) = np.nonzero(image == index)
-        low, high = np.hsplit(box[own].astype(np.float64), 2)
-        sized, sure = np.hstack([low, high - low]).tolist(), score[own].tolist()
-        kept = cv2.dnn.NMSBoxes(sized, sure, limit, about["nms_iou"], top_k=about["before_nms"])
-        own = own[np.asarray(kept, int)][: about["after_nms"]]
-        labels = np.full((len(own), 2), (index, _FACE))
-        found.append(np.hstack([labels, score[own, None], box[own]]).astype(np.float32))
+    for image in np.unique(images):
+        own = places[images == image]
+        sure, boxes = confidences[image, own], defaults.move(own, moves[image, own])
+        low, high = np.hsplit(boxes.astype(np.float64), 2)
+        sized = np.concatenate([low, high - low], 1).tolist()
+        kept = cv2.dnn.NMSBoxes(
+            sized, sure.tolist(), limit, about["nms_iou"], top_k=about["before_nms"]
+        )
+        kept = np.asarray(kept, int)[: about["after_nms"]]
+        rows = np.empty((len(kept), 7), np.float32)
+        rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:] = image, _FACE, sure[kept], boxes[kept]
+        found.append(rows)
     return np.concatenate(found)
-
-
-def _decode(
-    kind: Mapping[str, Any],
-    place: np.ndarray,
-    number: np.ndarray,
-    moves: np.ndarray,
-    size: tuple[int, int],
-) -> np.ndarray:
-    """Moves default boxes of one map.
-
-    Args:
-        kind: The description of the map.
-        place: Column and row, [M, 2].
-        number: The number of the default box at the place, [M].
-        moves: What the network says of each, [M, 4].
-        size: Width and height of the images, pixels.
-
-    Returns:
-        Edges as shares of the image, [M, (left, top, right, bottom)].
-    """
-    sides = np.asarray(kind["sizes"], np.float32)[number] / size
-    centre = (place + kind["offset"]) * kind["step"] / size
-    moves = moves * np.asarray(kind["variance"], np.float32)
-    centre = centre + moves[:, :2] * sides
-    half = np.exp(moves[:, 2:]) * sides / 2
-    return np.hstack([centre - half, centre + half])
