@@ -17,6 +17,7 @@ from faceemo.data.measure.face_detector import load_network_files
 from faceemo.data.measure.network import MEAN
 from faceemo.inference.detector import caffe_text
 from faceemo.inference.detector.caffe_text import Message, read_one
+from faceemo.inference.detector.live_channels import find_live_channels
 from faceemo.inference.export import onnx_proto
 
 INPUT = "image"
@@ -40,6 +41,7 @@ def make_graph() -> tuple[bytes, dict[str, Any]]:
     layers = caffe_text.parse(prototxt.tobytes().decode())["layer"]
     by_name = {read_one(layer, "name"): layer for layer in layers}
     graph = _Graph(network)
+    graph.live = find_live_channels(layers, graph.read)
     graph.add("Cast", [INPUT], "float", to=onnx_proto.FLOAT)
     graph.tops[_DATA] = graph.add("Transpose", ["float"], "first_data", perm=[0, 3, 1, 2])
     for layer in layers:
@@ -66,6 +68,7 @@ class _Graph:
 
     Attributes:
         tops: The tensor that now has the name of a Caffe blob; layers often replace theirs.
+        live: The channels that Caffe blobs have here, if some are left out.
     """
 
     def __init__(self, network: cv2.dnn.Net):
@@ -74,6 +77,7 @@ class _Graph:
         self._arrays: dict[str, np.ndarray] = {}
         self._numbers = itertools.count()
         self.tops: dict[str, str] = {}
+        self.live: dict[str, np.ndarray] = {}
 
     def add(
         self, kind: str, inputs: list[str], output: str, **attributes: onnx_proto.Attribute
@@ -91,6 +95,19 @@ class _Graph:
     def read(self, layer: Message, number: int) -> np.ndarray:
         """Reads one of the arrays of a layer."""
         return self._network.getParam(read_one(layer, "name"), number)
+
+    def read_vector(self, layer: Message, number: int) -> np.ndarray:
+        """Reads one of the arrays of a layer that has a value for each channel that it makes."""
+        values = self.read(layer, number).ravel()
+        live = self.live.get(read_one(layer, "top"))
+        return values if live is None else values[live]
+
+    def read_kernel(self, layer: Message) -> np.ndarray:
+        """Reads the weights of a convolution, [made channels, taken channels, height, width]."""
+        kernel = self.read(layer, 0)
+        made, taken = (self.live.get(read_one(layer, name)) for name in ("top", "bottom"))
+        kernel = kernel if made is None else kernel[made]
+        return kernel if taken is None else kernel[:, taken]
 
     def bottom(self, layer: Message) -> str:
         """Returns the tensor that a layer takes."""
@@ -133,9 +150,9 @@ class _Graph:
 def _add_convolution(graph: _Graph, layer: Message) -> str:
     given = read_one(layer, "convolution_param")
     side, pad = read_one(given, "kernel_size"), read_one(given, "pad", 0)
-    inputs = [graph.bottom(layer), graph.constant(graph.read(layer, 0))]
+    inputs = [graph.bottom(layer), graph.constant(graph.read_kernel(layer))]
     if read_one(given, "bias_term", True):
-        inputs.append(graph.constant(graph.read(layer, 1).ravel()))
+        inputs.append(graph.constant(graph.read_vector(layer, 1)))
     return graph.add(
         "Conv",
         inputs,
@@ -149,7 +166,8 @@ def _add_convolution(graph: _Graph, layer: Message) -> str:
 
 def _add_batch_norm(graph: _Graph, layer: Message) -> str:
     """Adds a BatchNorm; that of the images subtracts their mean colour as well."""
-    mean, variance, factor = (graph.read(layer, number).ravel() for number in range(3))
+    mean, variance = (graph.read_vector(layer, number) for number in range(2))
+    factor = graph.read(layer, 2).ravel()
     scale = 1 / factor[0] if factor[0] else 0.0
     mean = mean * scale + (MEAN if read_one(layer, "bottom") == _DATA else 0.0)
     constants = (np.ones_like(mean), np.zeros_like(mean), mean, variance * scale)
@@ -163,7 +181,7 @@ def _add_batch_norm(graph: _Graph, layer: Message) -> str:
 
 def _add_scale(graph: _Graph, layer: Message) -> str:
     """Gives the BatchNorm before it, which has neither in Caffe, its factor and offset."""
-    factor, offset = (graph.constant(graph.read(layer, number).ravel()) for number in range(2))
+    factor, offset = (graph.constant(graph.read_vector(layer, number)) for number in range(2))
     return graph.scale(graph.bottom(layer), factor, offset)
 
 
@@ -191,7 +209,7 @@ def _add_normalization(graph: _Graph, layer: Message) -> str:
     """Divides by the length over the channels and scales each channel."""
     name = read_one(layer, "name")
     graph.add("LpNormalization", [graph.bottom(layer)], f"{name}_unit", axis=1, p=2)
-    factor = graph.constant(graph.read(layer, 0).reshape(-1, 1, 1))
+    factor = graph.constant(graph.read_vector(layer, 0).reshape(-1, 1, 1))
     return graph.add("Mul", [f"{name}_unit", factor], name)
 
 
