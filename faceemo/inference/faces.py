@@ -219,11 +219,11 @@ class FaceFinder:
     # load one each at first; each uses its own then.
     @functools.cached_property
     def _detector(self) -> Detector:
-        return Detector(workers=1, exact=self._exact, make_network=choose(self._engine, threads=1))
+        return Detector(workers=1, exact=self._exact, make_network=choose(self._engine))
 
     @functools.cached_property
     def _second_look(self) -> SecondLook:
-        return SecondLook(choose(self._engine, threads=1))
+        return SecondLook(choose(self._engine))
 
     @functools.cached_property
     def _search(self) -> FaceSearch:

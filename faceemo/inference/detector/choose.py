@@ -12,13 +12,12 @@ from faceemo.inference.engine.sessions import is_installed
 _LOG = logging.getLogger("faceemo")
 
 
-def choose(engine: str, threads: int | None = None) -> MakeNetwork:
+def choose(engine: str) -> MakeNetwork:
     """Returns what makes the detector's networks.
 
     Args:
         engine: One of `names.ENGINES`. 'auto' takes onnxruntime if it is installed and works, 'jax'
             takes OpenCV.
-        threads: The number of threads for each call of onnxruntime's; None takes one for each core.
 
     Raises:
         UserError: If the detector's files can be neither found nor downloaded; if onnxruntime is
@@ -28,14 +27,14 @@ def choose(engine: str, threads: int | None = None) -> MakeNetwork:
     if wanted == JAX or (wanted != ONNX and not is_installed()):
         return find_opencv_network()
     try:
-        share_network(threads)
+        share_network()
     except Exception as error:  # onnxruntime raises its own
         if wanted == ONNX:
             raise
         found = find_opencv_network()  # which says whether files are missing
         _warn(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
         return found
-    return functools.partial(share_network, threads)
+    return share_network
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from faceemo.errors import missing_packages
 from faceemo.inference import forks
 
 
-def open_session(content: bytes, threads: int | None = None) -> Any:
+def open_session(content: bytes) -> Any:
     """Opens an ONNX file in onnxruntime, whose threads a forked process would lack.
 
     The threads sleep while they have no work. By default they would spin, which takes the cores
@@ -16,7 +16,6 @@ def open_session(content: bytes, threads: int | None = None) -> Any:
 
     Args:
         content: The content of the file.
-        threads: The number of threads for each call; None takes one for each core.
 
     Raises:
         UserError: If onnxruntime is not installed.
@@ -25,7 +24,7 @@ def open_session(content: bytes, threads: int | None = None) -> Any:
         import onnxruntime
     forks.note_threads("onnxruntime")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _count_threads()
+    options.intra_op_num_threads = _count_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors alone
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from faceemo.data.measure.boxes import Box, show_one_face
+from faceemo.data.measure.boxes import Box, box_iou, share_inside, show_one_face
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
 from faceemo.inference.faces import Face, FaceFinder
@@ -19,6 +19,10 @@ _SIDE = 32  # pixels of the small pictures by which cuts are found
 # Mean difference of the pixels of two small pictures, of 255, above which there is a cut between
 # them.
 _CUT = 20.0
+# Overlap of the boxes of a search and of a second look, as intersection over union, above which
+# they show the same part of a face. That of one that enters the frame may be smaller.
+_SAME_PART = 0.7
+_INSIDE = 0.5  # share of a box in the frame below which the face has left it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +31,7 @@ class _Place:
 
     Attributes:
         face: The face as the search found it.
-        searched: Its box then.
+        searched: Its box then, or that of a second look where this shows another part.
         looked: Its box in the same frame, by a second look.
         last: Its box in the last frame.
     """
@@ -112,7 +116,10 @@ class FaceFollower:
             if look and look.box
         ]
         boxes = [place.last for place, _ in pairs]
+        height, width = pixels.grey.shape
         if len(pairs) < len(places) or _overlap(boxes):
+            return None
+        if any(share_inside(box, (0, 0, width, height)) < _INSIDE for box in boxes):
             return None
         self._places = [place for place, _ in pairs]
         return [
@@ -134,7 +141,7 @@ class FaceFollower:
             return None
         looks = self._finder.look_again(pixels, boxes)
         places = [
-            _Place(face, box, look.box, box)
+            _Place(face, box if box_iou(box, look.box) > _SAME_PART else look.box, look.box, box)
             for face, box, look in zip(self._found, boxes, looks, strict=True)
             if look and look.box
         ]

@@ -53,7 +53,7 @@ def test_opencv_is_taken_where_onnxruntime_is_not_installed(without, caplog):
 
 
 def test_a_failure_of_onnxruntime_is_a_warning_once(monkeypatch, caplog):
-    def fail(content, threads):
+    def fail(content):
         raise RuntimeError("no such instruction\nat address 0")
 
     monkeypatch.setattr(onnx_network, "open_session", fail)

@@ -1,6 +1,7 @@
 """Films: which frames are searched, and that faces are found in time and followed in between."""
 
 import dataclasses
+import types
 
 import cv2
 import numpy as np
@@ -23,7 +24,8 @@ def make_frame(number, faces, film="film.mp4", shade=128):
     """A frame of 640 by 480 pixels; faces are (seed, left, top, side)."""
     pixels = np.full((480, 640), shade, np.uint8)
     for seed, left, top, side in faces:
-        pixels[top : top + side, left : left + side] = face(seed, side)
+        inside = pixels[top : top + side, left : left + side]
+        inside[:] = face(seed, side)[:, : inside.shape[1]]
     loaded = Pixels.from_image(Image.fromarray(pixels))
     return LoadedImage(number, f"{film}#{number}", loaded, "", number / FPS)
 
@@ -43,6 +45,11 @@ def follow(predictor):
         return [follower.find(image) for image in frames], searched
 
     return run
+
+
+def measure(one):
+    """The right edge and the width of a face's box."""
+    return types.SimpleNamespace(right=one.box[2], width=one.box[2] - one.box[0])
 
 
 def overlaps(faces, places):
@@ -134,6 +141,30 @@ def test_a_face_that_leaves_is_missing_at_once(follow):
     found, searched = follow(frames)
     assert searched == [0, 3]
     assert [len(faces) for faces in found] == [2, 2, 2, 1, 1]
+
+
+def test_a_face_that_moves_out_of_the_frame_is_not_followed_beyond_it(follow):
+    """The detector would find it in the pixels that are repeated beyond the edge."""
+    lefts = [480 + 24 * number for number in range(7)]
+    frames = [
+        make_frame(number, [(1, 40, 40, 150), (5, left, 250, 150)])
+        for number, left in enumerate(lefts)
+    ]
+    found, _ = follow(frames, interval=1.0)
+    for faces, left in zip(found, lefts, strict=True):
+        assert all(box.right <= 640 + box.width / 2 for box in map(measure, faces))
+        assert len(faces) == 2 or left > 520
+    assert len(found[-1]) == 1
+
+
+def test_a_face_that_enters_the_frame_has_the_boxes_of_searches(follow):
+    frames = [make_frame(number, [(5, 560 - 20 * number, 150, 150)]) for number in range(8)]
+    expected, _ = follow(frames, interval=0)
+    found, searched = follow(frames, interval=1.0)
+    assert len(searched) < 6
+    for faces, others in zip(found, expected, strict=True):
+        for one, other in zip(faces, others, strict=False):
+            assert box_iou(one.box, other.box) > 0.75
 
 
 def test_a_face_that_jumps_is_searched_for(follow):
