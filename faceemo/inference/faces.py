@@ -187,14 +187,14 @@ class FaceFinder:
 
     def take_whole(self, pixels: Pixels) -> Face:
         """Takes the whole image as a face, without the detector."""
-        whole = _frame(pixels)
+        whole = find_frame(pixels)
         return Face(cut_square(pixels, whole, self._form), whole)
 
     def _check(self, pixels: Pixels, face: Face) -> list[Face]:
         """Returns the face with what is doubtful about it; none if it turns out to be none."""
         if self._face_check is None:
             return [face]
-        whole = face.region == _frame(pixels)
+        whole = face.region == find_frame(pixels)
         left, top, right, bottom = face.region
         evidence = self._face_check.gather(
             pixels.bgr,
@@ -260,7 +260,7 @@ def cut_square(pixels: Pixels, box: tuple[int, int, int, int], form: ImageFormat
     return np.ascontiguousarray(crop[..., ::-1]) if form.in_colour else crop
 
 
-def _frame(pixels: Pixels) -> tuple[int, int, int, int]:
+def find_frame(pixels: Pixels) -> tuple[int, int, int, int]:
     """Returns the whole image as a box."""
     height, width = pixels.grey.shape
     return 0, 0, width, height

@@ -10,7 +10,7 @@ import numpy as np
 from faceemo.data.measure.boxes import Box, box_iou, share_inside, show_one_face
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
-from faceemo.inference.faces import Face, FaceFinder
+from faceemo.inference.faces import Face, FaceFinder, find_frame
 from faceemo.inference.loaded_image import LoadedImage
 
 INTERVAL = 0.2  # seconds from one search to the next: five frames of most films
@@ -41,11 +41,19 @@ class _Place:
     looked: Box
     last: Box
 
-    def move(self, found: Box) -> "_Place":
+    def move(self, found: Box, frame: Box) -> "_Place | None":
         """Moves the face as its box by second looks has moved since the search.
 
         Boxes of the search and of second looks differ by some percent, which would make the
-        probabilities of a face that stands still flicker.
+        probabilities of a face that stands still flicker. What a second look sees beyond the edge
+        of the frame are repeated pixels, in which a search sees nothing.
+
+        Args:
+            found: Its box in this frame, by a second look.
+            frame: The whole frame.
+
+        Returns:
+            The face with its part in the frame; None if it has left it.
         """
         edges = [0.0] * 4
         for low, high in ((0, 2), (1, 3)):
@@ -53,7 +61,10 @@ class _Place:
             for edge in (low, high):
                 edges[edge] = found[low] + scale * (self.searched[edge] - self.looked[low])
         left, top, right, bottom = (round(edge, 2) for edge in edges)
-        return dataclasses.replace(self, last=(left, top, right, bottom))
+        if share_inside((left, top, right, bottom), frame) < _INSIDE:
+            return None
+        inside = max(left, 0), max(top, 0), min(right, frame[2]), min(bottom, frame[3])
+        return dataclasses.replace(self, last=inside)
 
 
 class FaceFollower:
@@ -110,16 +121,13 @@ class FaceFollower:
         if places is None:
             return None
         looks = self._finder.look_again(pixels, [one.last for one in places])
+        frame = find_frame(pixels)
         pairs = [
-            (place.move(look.box), look)
+            (moved, look)
             for place, look in zip(places, looks, strict=True)
-            if look and look.box
+            if look and look.box and (moved := place.move(look.box, frame))
         ]
-        boxes = [place.last for place, _ in pairs]
-        height, width = pixels.grey.shape
-        if len(pairs) < len(places) or _overlap(boxes):
-            return None
-        if any(share_inside(box, (0, 0, width, height)) < _INSIDE for box in boxes):
+        if len(pairs) < len(places) or _overlap([place.last for place, _ in pairs]):
             return None
         self._places = [place for place, _ in pairs]
         return [
@@ -135,8 +143,8 @@ class FaceFollower:
         pixels = self._last.pixels if self._last else None
         if pixels is None or pixels.reduction != 1:
             return None
-        height, width = pixels.grey.shape
-        boxes = [one.box for one in self._found if one.box and one.region != (0, 0, width, height)]
+        frame = find_frame(pixels)
+        boxes = [one.box for one in self._found if one.box and one.region != frame]
         if len(boxes) < len(self._found):
             return None
         looks = self._finder.look_again(pixels, boxes)
