@@ -1,7 +1,6 @@
 """Films: which frames are searched, and that faces are found in time and followed in between."""
 
 import dataclasses
-import types
 
 import cv2
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 from PIL import Image
 
 from faceemo.commands import cli
-from faceemo.data.measure.boxes import box_iou
+from faceemo.data.measure.boxes import Detection, box_iou
 from faceemo.data.measure.decode import Pixels
 from faceemo.errors import UserError
+from faceemo.inference import predict_files
 from faceemo.inference.film.following import FaceFollower
 from faceemo.inference.loaded_image import LoadedImage
 from faceemo.inference.predictor import Predictor
@@ -45,11 +45,6 @@ def follow(predictor):
         return [follower.find(image) for image in frames], searched
 
     return run
-
-
-def measure(one):
-    """The right edge and the width of a face's box."""
-    return types.SimpleNamespace(right=one.box[2], width=one.box[2] - one.box[0])
 
 
 def overlaps(faces, places):
@@ -91,7 +86,7 @@ def test_a_face_that_stands_still_has_one_box_and_keeps_what_the_search_said_of_
 def test_faces_that_move_and_grow_are_followed_from_left_to_right(follow):
     """Two faces pass each other; one comes nearer by a tenth in each frame."""
     places = [
-        [(1, 40 + 30 * number, 20, 110), (4, 420 - 30 * number, 260, int(100 * 1.1**number))]
+        [(1, 40 + 34 * number, 20, 110), (4, 420 - 34 * number, 260, int(100 * 1.1**number))]
         for number in range(7)
     ]
     frames = [make_frame(number, faces) for number, faces in enumerate(places)]
@@ -143,18 +138,27 @@ def test_a_face_that_leaves_is_missing_at_once(follow):
     assert [len(faces) for faces in found] == [2, 2, 2, 1, 1]
 
 
-def test_a_face_that_moves_out_of_the_frame_is_not_followed_beyond_it(follow):
-    """The detector would find it in the pixels that are repeated beyond the edge."""
-    lefts = [480 + 24 * number for number in range(7)]
-    frames = [
-        make_frame(number, [(1, 40, 40, 150), (5, left, 250, 150)])
-        for number, left in enumerate(lefts)
-    ]
-    found, _ = follow(frames, interval=1.0)
-    for faces, left in zip(found, lefts, strict=True):
-        assert all(box.right <= 640 + box.width / 2 for box in map(measure, faces))
-        assert len(faces) == 2 or left > 520
-    assert len(found[-1]) == 1
+def test_a_face_is_followed_until_half_of_it_has_left_the_frame(follow, predictor, monkeypatch):
+    """The detector may find it in the pixels that are repeated beyond the edge."""
+    frames = [make_frame(number, [(5, 440, 150, 150)]) for number in range(12)]
+    ((first,),), _ = follow(frames[:1])
+    left, top, right, bottom = first.box
+    steps = iter(range(99))  # the first look is at the frame that was searched
+
+    def look_again(pixels, boxes):
+        x = 20 * next(steps)
+        return [Detection(0.9, (left + x, top, right + x, bottom), 120)]
+
+    monkeypatch.setattr(predictor.finder, "look_again", look_again)
+    found, searched = follow(frames, interval=9.0)
+    inside = [(640 - left - 20 * number) / (right - left) for number in range(12)]
+    end = next(number for number in range(12) if inside[number] < 0.5)
+    assert searched[:2] == [0, end]
+    assert 640 - left > 20 * (end - 1) > 640 - right  # it was partly outside
+    for number in range(1, end):
+        (one,) = found[number]
+        x = 20 * number
+        np.testing.assert_allclose(one.box, (left + x, top, min(right + x, 640), bottom), atol=0.02)
 
 
 def test_a_face_that_enters_the_frame_has_the_boxes_of_searches(follow):
@@ -241,3 +245,13 @@ def test_the_interval_reaches_the_search(predictor, film, monkeypatch):
         one = Predictor(predictor.network, search_interval=interval)
         assert len(one.predict(film)) == 40
         assert searched == expected
+
+
+def test_the_option_reaches_the_predictor(film, predictor, monkeypatch, capsys):
+    given = {}
+    monkeypatch.setattr(
+        predict_files, "load", lambda _, **options: given.update(options) or predictor
+    )
+    for words, expected in (([], 0.2), (["--search-interval", "0"], 0.0)):
+        assert cli.main(["predict", "run", str(film), "--crops", *words]) == 0
+        assert given["search_interval"] == expected
