@@ -1,7 +1,7 @@
 """The channels of the detector that are ever more than zero.
 
-Training has shrunk the factors of many channels to a few millionths, and their offsets to below
-zero, so that the ReLU behind them lets nothing through. They cost a quarter of the network's time.
+Training has shrunk the factors of many channels to less than a thousandth, and their offsets to
+below zero, so that the ReLU behind them lets nothing through. They cost a quarter of the work.
 On 66,000 detections in faces of FER2013 and drawn scenes, no confidence and no box differs in the
 fifth decimal without them.
 """
