@@ -2,7 +2,7 @@
 
 import collections
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ def map_ahead(
     weigh: Callable[[Item], int],
     limit: int,
     follows: Callable[[Item], bool],
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     """Yields items with the results of work on them, in their order.
 
     Items are taken in the thread of the caller, some of them before the results of those before are
