@@ -19,13 +19,15 @@ def load(
     classes: "Sequence[str] | None" = None,
     engine: str = "auto",
     check_faces: bool = True,
+    search_interval: float = 0.2,
 ) -> "Predictor":
     """Loads a predictor with the best weights of a run, or with the network that is built in.
 
     See `faceemo.inference.predictor.load` for `face_threshold` and `min_face`, which decide what
     counts as a face in a photo, for `classes`, to which predictions can be restricted, and for
     `engine`, which runs the network: 'auto', 'jax' or 'onnx'. With `check_faces`, faces that are
-    unclear, turned, blurred or too small are doubted.
+    unclear, turned, blurred or too small are doubted. Films are searched for faces after every
+    `search_interval` seconds, and those that are found are followed in between.
     """
     # Its imports take time, which `import faceemo` need not wait for.
     from faceemo.inference import predictor
@@ -37,4 +39,5 @@ def load(
         classes=classes,
         engine=engine,
         check_faces=check_faces,
+        search_interval=search_interval,
     )

@@ -18,6 +18,7 @@ from faceemo.commands.parser import (
     FAILURE_CODES,
     Command,
     fraction,
+    non_negative_float,
     positive_int,
     whole_number,
 )
@@ -76,6 +77,14 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="take every N-th frame of a video",
     )
     parser.add_argument(
+        "--search-interval",
+        type=non_negative_float,
+        default=0.2,
+        metavar="SECONDS",
+        help="for videos: search a frame for all faces after this time, and follow those that were "
+        "found in the frames between (default: %(default)s); 0 searches every frame",
+    )
+    parser.add_argument(
         "--smooth",
         type=fraction,
         default=0.0,
@@ -115,6 +124,7 @@ def _predict(options: argparse.Namespace) -> int:
         classes=options.classes,
         engine=options.engine,
         check_faces=options.check_faces,
+        search_interval=options.search_interval,
     )
 
 

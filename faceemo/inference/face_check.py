@@ -17,6 +17,7 @@ others is in docs/results.md, measured by `scripts/evaluate_face_check.py`.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -107,10 +108,24 @@ def measure_sharpness(crop: np.ndarray) -> float:
 
 
 class FaceCheck:
-    """The judge of faces; thread-safe."""
+    """The judge of faces; thread-safe.
+
+    Args:
+        make_look: Makes the detector of second looks when the first face is judged.
+    """
+
+    def __init__(self, make_look: Callable[[], SecondLook] = SecondLook):
+        self._make_look = make_look
 
     def gather(
-        self, bgr: np.ndarray, crop: np.ndarray, place: Box, *, whole: bool, side: float
+        self,
+        bgr: np.ndarray,
+        crop: np.ndarray,
+        place: Box,
+        *,
+        whole: bool,
+        side: float,
+        known: Evidence | None = None,
     ) -> Evidence:
         """Gathers what `judge` needs.
 
@@ -120,10 +135,14 @@ class FaceCheck:
             place: The place of the face, pixels of the image.
             whole: Whether the place is the whole image, around which there is nothing to see.
             side: The side of the network's part of the image, pixels of the original.
+            known: The evidence of the same face a moment ago, whose second looks still count, so
+                that there are no others; None if there is none.
 
         Raises:
             UserError: If the detector's files can be neither found nor downloaded.
         """
+        if known is not None:
+            return dataclasses.replace(known, side=side, sharpness=measure_sharpness(crop))
         look = functools.partial(self._second_look.look, bgr, place)
         context = WHOLE if whole else PORTRAIT
         (upright,) = look(context)
@@ -136,4 +155,4 @@ class FaceCheck:
     # Loaded when first needed; two threads may load one each at first.
     @functools.cached_property
     def _second_look(self) -> SecondLook:
-        return SecondLook()
+        return self._make_look()

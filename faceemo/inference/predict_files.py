@@ -17,6 +17,7 @@ from faceemo.inference import formats, output_paths
 from faceemo.inference.engine.names import AUTO
 from faceemo.inference.file_kinds import FILM, OTHER
 from faceemo.inference.film.animation import Animation
+from faceemo.inference.film.following import INTERVAL
 from faceemo.inference.film.smoothing import Smoother
 from faceemo.inference.film.summary import FilmRecord, format_csv
 from faceemo.inference.film.video import Video
@@ -48,6 +49,7 @@ def predict(
     classes: Sequence[str] | None = None,
     engine: str = AUTO,
     check_faces: bool = True,
+    search_interval: float = INTERVAL,
 ) -> int:
     """Predicts on all inputs and writes the predictions as they come.
 
@@ -68,6 +70,7 @@ def predict(
         classes: The classes to which predictions are restricted; None keeps all.
         engine: What runs the network, see `predictor.load`.
         check_faces: Whether each face is checked, see `predictor.load`.
+        search_interval: Seconds between searches of a video, see `predictor.load`.
 
     Returns:
         The exit code: `UNREADABLE` if some inputs could not be read, otherwise 0.
@@ -96,6 +99,7 @@ def predict(
         classes=classes,
         engine=engine,
         check_faces=check_faces,
+        search_interval=search_interval,
     )
     problems: list[str] = []
     with _open_output(out) as stream:

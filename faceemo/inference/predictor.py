@@ -16,7 +16,9 @@ from faceemo.inference.engine.choose import choose
 from faceemo.inference.engine.names import AUTO
 from faceemo.inference.engine.onnx_engine import OnnxEngine
 from faceemo.inference.faces import Face, FaceFinder
+from faceemo.inference.film.following import INTERVAL, check_interval
 from faceemo.inference.film.tracking import track_films
+from faceemo.inference.finding import MAX_WAITING_PIXELS, count_pixels, find_in_stream
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
 from faceemo.train.checkpoint.network_facts import NetworkFacts
@@ -24,9 +26,6 @@ from faceemo.train.checkpoint.network_facts import NetworkFacts
 if TYPE_CHECKING:
     from faceemo.inference.engine.jax_engine import JaxEngine
     from faceemo.train.checkpoint.trained_model import TrainedModel
-
-# Pixels of the images that wait for a batch to fill: 67 MB, as each pixel takes four bytes.
-_MAX_WAITING_PIXELS = 2**24
 
 
 class Predictor:
@@ -51,6 +50,8 @@ class Predictor:
         face_threshold: float | None = None,
         min_face: float | None = None,
         check_faces: bool = True,
+        search_engine: str = AUTO,
+        search_interval: float = INTERVAL,
     ):
         """Takes a network and the options of the search for faces, see `load`.
 
@@ -60,7 +61,13 @@ class Predictor:
             face_threshold: See `load`.
             min_face: See `load`.
             check_faces: See `load`.
+            search_engine: What searches for faces, see `detector.choose`.
+            search_interval: See `load`.
+
+        Raises:
+            UserError: If an option is out of range.
         """
+        check_interval(search_interval)
         if engine is None:
             from faceemo.inference.engine.jax_engine import JaxEngine
 
@@ -72,7 +79,10 @@ class Predictor:
             "face_threshold": face_threshold,
             "min_face": min_face,
             "check_faces": check_faces,
+            "search_engine": search_engine,
+            "search_interval": search_interval,
         }
+        self._interval = search_interval
         self.finder = FaceFinder(
             network.image_format,
             config.face_threshold,
@@ -80,6 +90,7 @@ class Predictor:
             other_threshold=face_threshold,
             min_face=min_face,
             check=check_faces,
+            engine=search_engine,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -143,11 +154,18 @@ class Predictor:
         """Predicts as `stream`, without the numbers of tracks."""
         forks.refuse_forked_process()
         waiting: list[tuple[LoadedImage, list[Face]]] = []
-        for image in images:
-            waiting.append((image, self.find_faces(image, crops=crops)))
+        found_in = find_in_stream(
+            images,
+            self.finder,
+            functools.partial(self.find_faces, crops=crops),
+            interval=None if crops else self._interval,
+            immediate=immediate,
+        )
+        for image, found in found_in:
+            waiting.append((image, found))
             faces = sum(len(found) for _, found in waiting)
-            pixels = sum(one.pixels.grey.size for one, _ in waiting if one.pixels)
-            if immediate or faces >= MAX_BATCH or pixels >= _MAX_WAITING_PIXELS:
+            pixels = sum(count_pixels(one) for one, _ in waiting)
+            if immediate or faces >= MAX_BATCH or pixels >= MAX_WAITING_PIXELS:
                 yield from self.predict_faces(waiting)
                 waiting = []
         yield from self.predict_faces(waiting)
@@ -235,6 +253,7 @@ def load(
     classes: Sequence[str] | None = None,
     engine: str = AUTO,
     check_faces: bool = True,
+    search_interval: float = INTERVAL,
 ) -> Predictor:
     """Loads a predictor with everything that it needs from a run or a stored network.
 
@@ -251,10 +270,14 @@ def load(
             probabilities of the others are left out, and the rest add up to 1. None keeps all.
         engine: What runs the network: 'jax', 'onnx' (onnxruntime), or 'auto', which takes
             onnxruntime where it is installed and gives the same probabilities, see
-            `faceemo.inference.engine.choose`.
+            `faceemo.inference.engine.choose`. The face detector is run by onnxruntime as well, or
+            by OpenCV, see `faceemo.inference.detector.choose`.
         check_faces: Whether each face is checked (`face_check`): what is none is left out, and the
             status of one that is unclear, turned, blurred or too small is 'unsure'. Otherwise the
             probabilities alone decide.
+        search_interval: Seconds of a film after which a frame is searched for all faces again; in
+            the frames between, those of the frame before are followed, see `film.following`. With 0
+            every frame is searched.
 
     Raises:
         UserError: If there is no trained network, or it is damaged; if an option is out of range;
@@ -269,4 +292,6 @@ def load(
         face_threshold=face_threshold,
         min_face=min_face,
         check_faces=check_faces,
+        search_engine=engine,
+        search_interval=search_interval,
     )

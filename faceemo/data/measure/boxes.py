@@ -55,6 +55,11 @@ def box_iou(first: Box, second: Box) -> float:
     return intersection / (_area(first) + _area(second) - intersection)
 
 
+def share_inside(first: Box, second: Box) -> float:
+    """Computes the share, 0..1, of a box that is not empty that lies in another."""
+    return _intersection(first, second) / _area(first)
+
+
 def _intersection(first: Box, second: Box) -> float:
     """Computes the area that two boxes share, in square pixels."""
     (left, top), (right, bottom) = map(max, first[:2], second[:2]), map(min, first[2:], second[2:])

@@ -13,6 +13,7 @@ confident has 0.551 at 300 pixels. `Detector(exact=True)` does without the casca
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Sequence
 
@@ -22,9 +23,9 @@ import numpy as np
 from faceemo.assets import catalogue
 from faceemo.data.measure.boxes import Box, Detection
 from faceemo.data.measure.lending import Lender
+from faceemo.data.measure.network import MakeNetwork, Network, OpenCvNetwork
 
 SIDE = 300  # pixels: the network's input, by its deploy.prototxt
-MEAN = (104.0, 177.0, 123.0)  # BGR, subtracted from the images when the network was trained
 # Smaller sides in pixels -> the confidence above which an image is accepted there. The most
 # convincing image without a face reaches 0.9813, 0.9807 and 0.9573.
 CASCADE = {52: 0.989, 120: 0.989, 192: 0.975}
@@ -42,19 +43,26 @@ class Detector:
         workers: Number of threads whose calls of `detect` run at the same time, each with networks
             of its own; further threads wait. Default: the number of cores.
         exact: Whether every image is resized to 300 pixels, without the cascade.
+        make_network: What makes the networks; None takes those of OpenCV.
 
     Raises:
         UserError: If the network's files can be neither found nor downloaded.
     """
 
-    def __init__(self, workers: int | None = None, *, exact: bool = False):
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        exact: bool = False,
+        make_network: MakeNetwork | None = None,
+    ):
         self.workers = workers or os.cpu_count() or 1
         self._sides = {SIDE: 0.0} if exact else CASCADE | {SIDE: 0.0}
-        files = load_network_files()
+        make = make_network or find_opencv_network()
 
-        def make_networks() -> dict[int, cv2.dnn.Net]:
+        def make_networks() -> dict[int, Network]:
             # one for each side: OpenCV sets a network up anew when the size of its input changes
-            return {side: cv2.dnn.readNetFromCaffe(*files) for side in self._sides}
+            return {side: make() for side in self._sides}
 
         self._networks = Lender(make_networks, self.workers)
 
@@ -86,6 +94,15 @@ def detector_name(exact: bool) -> str:
     return "res10_ssd " + ", ".join(f"{side} px above {limit}" for side, limit in CASCADE.items())
 
 
+def find_opencv_network() -> MakeNetwork:
+    """Loads the network's files and returns what makes networks of OpenCV.
+
+    Raises:
+        UserError: If they can be neither found nor downloaded.
+    """
+    return functools.partial(OpenCvNetwork, *load_network_files())
+
+
 def load_network_files() -> tuple[np.ndarray, np.ndarray]:
     """Loads the network's description and weights as `cv2.dnn.readNetFromCaffe` takes them.
 
@@ -99,7 +116,7 @@ def load_network_files() -> tuple[np.ndarray, np.ndarray]:
 
 
 def forward(
-    network: cv2.dnn.Net, images: Sequence[np.ndarray], size: tuple[int, int], above: float = 0.0
+    network: Network, images: Sequence[np.ndarray], size: tuple[int, int], above: float = 0.0
 ) -> Iterator[tuple[int, float, Box]]:
     """Runs the network on a batch of images and yields its detections, the surest first.
 
@@ -115,9 +132,7 @@ def forward(
     Yields:
         The image's index, the confidence, and the box in the image's own pixels.
     """
-    scaled = [cv2.resize(image, size) for image in images]
-    network.setInput(cv2.dnn.blobFromImages(scaled, 1.0, size, MEAN))
-    (detections,) = network.forward()[0]  # [N, (image, class, confidence, box)]
+    detections = network.detect([cv2.resize(image, size) for image in images], above)
     for number in np.argsort(-detections[:, 2], kind="stable"):
         image, _, confidence, *corners = detections[number]
         # the shortest decimal that gives the same float32: exact, and short in the ledger
@@ -130,7 +145,7 @@ def forward(
         yield int(image), confidence, (left, top, right, bottom)
 
 
-def _detect_at(network: cv2.dnn.Net, images: Sequence[np.ndarray], side: int) -> list[Detection]:
+def _detect_at(network: Network, images: Sequence[np.ndarray], side: int) -> list[Detection]:
     """Finds the most confident face in each image, resized to `side` x `side` pixels."""
     best: dict[int, Detection] = {}
     for index, confidence, box in forward(network, images, (side, side)):

@@ -1,15 +1,14 @@
 """Search for all the faces of a photo, where `face_detector` finds only the best one."""
 
 import collections
-import functools
 import os
 
-import cv2
 import numpy as np
 
 from faceemo.data.measure import face_detector, small_faces
 from faceemo.data.measure.boxes import Detection, show_one_face, suppress_overlaps
 from faceemo.data.measure.lending import Lender
+from faceemo.data.measure.network import MakeNetwork, Network
 
 MIN_FACE = 16  # pixels: the lowest height of faces that a search can aim at
 # Longer side, in pixels, of the second pass over a photo: it finds faces from about a fortieth of
@@ -17,7 +16,7 @@ MIN_FACE = 16  # pixels: the lowest height of faces that a search can aim at
 LONGER_SIDE = 900
 STEP = 32  # pixels: sides are multiples, so that photos of nearly the same shape share one shape
 # Networks by their use: OpenCV sets one up anew whenever the size of its input changes.
-_Networks = collections.defaultdict[str, cv2.dnn.Net]
+_Networks = collections.defaultdict[str, Network]
 
 
 class FaceSearch:
@@ -28,16 +27,17 @@ class FaceSearch:
     faces too much, the photo is searched in tiles as well (`small_faces`), which can only add
     faces: those of the first two passes stay as they are. Thread-safe.
 
+    Args:
+        make_network: What makes the networks; None takes those of OpenCV.
+
     Raises:
         UserError: If the network's files can be neither found nor downloaded.
     """
 
-    def __init__(self):
-        read_network = functools.partial(
-            cv2.dnn.readNetFromCaffe, *face_detector.load_network_files()
-        )
+    def __init__(self, make_network: MakeNetwork | None = None):
+        make = make_network or face_detector.find_opencv_network()
         self._networks: Lender[_Networks] = Lender(
-            lambda: collections.defaultdict(read_network), os.cpu_count() or 1
+            lambda: collections.defaultdict(make), os.cpu_count() or 1
         )
 
     def search(self, image: np.ndarray, threshold: float, min_face: float) -> list[Detection]:

@@ -15,6 +15,8 @@ import numpy as np
 
 from faceemo.data.measure import face_detector
 from faceemo.data.measure.boxes import Box, Detection, box_iou
+from faceemo.data.measure.cutting import cut_out
+from faceemo.data.measure.network import Network
 
 # Height in pixels of the smallest faces in a tile. Of 189 crops of FER2013, 48 pixels high and
 # pasted onto textures, 154 are candidates at this height; of whole heads all are, from 26 on.
@@ -63,7 +65,7 @@ def list_scales(min_face: float, searched: float, shorter: int) -> list[float]:
 
 
 def find_candidates(
-    network: cv2.dnn.Net, image: np.ndarray, scale: float, threshold: float
+    network: Network, image: np.ndarray, scale: float, threshold: float
 ) -> list[Box]:
     """Finds what may be a face in a photo at one scale, tile by tile.
 
@@ -102,7 +104,7 @@ def find_candidates(
 
 
 def confirm(
-    network: cv2.dnn.Net, image: np.ndarray, candidates: Sequence[Box], threshold: float
+    network: Network, image: np.ndarray, candidates: Sequence[Box], threshold: float
 ) -> Iterator[Detection]:
     """Looks at each candidate alone, at the network's training size.
 
@@ -165,11 +167,8 @@ def square_around(box: Box, context: float) -> tuple[int, int, int]:
 
 def cut(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
     """Cuts out a square as uint8 [size, size, BGR]; pixels beyond the edge repeat the nearest."""
-    height, width = image.shape[:2]
-    rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    cut = image[np.ix_(rows, columns)]
-    return cv2.resize(cut, (size, size), interpolation=_interpolation(size, side))
+    square = cut_out(image, left, top, left + side, top + side)
+    return cv2.resize(square, (size, size), interpolation=_interpolation(size, side))
 
 
 def _may_be_face(box: Box, shorter: int) -> bool:

@@ -16,6 +16,7 @@ from faceemo.errors import EXTRAS, UserError
 from faceemo.inference.engine import cache
 from faceemo.inference.engine.names import AUTO, JAX, ONNX, resolve
 from faceemo.inference.engine.onnx_engine import OnnxEngine
+from faceemo.inference.engine.sessions import is_installed
 from faceemo.train.checkpoint import model_file, run_folders
 from faceemo.train.checkpoint.class_subset import find_places, keep_classes, restrict_recipe
 from faceemo.train.checkpoint.network_facts import NetworkFacts
@@ -99,7 +100,7 @@ def choose(
             if wanted == ONNX:
                 raise
             # That it is not installed is nothing to worry about.
-            level = logging.WARNING if _is_installed() else logging.INFO
+            level = logging.WARNING if is_installed() else logging.INFO
             _tell(level, f"{path} is predicted with JAX, not with onnxruntime: {error}")
     from faceemo.inference.engine.jax_engine import JaxEngine
 
@@ -119,7 +120,7 @@ def _open_onnx(
         OnnxUnavailable: If onnxruntime cannot run it.
         UserError: If there is no network, it is damaged, or it has no such class.
     """
-    if not _is_installed():
+    if not is_installed():
         raise OnnxUnavailable(
             expected="onnxruntime, for --engine onnx",
             found="that it is not installed",
@@ -194,13 +195,6 @@ def _read_trained(path: Path) -> "TrainedModel":
 
     compile_cache.enable()
     return trained_model.read(path)
-
-
-def _is_installed() -> bool:
-    try:
-        return importlib.util.find_spec("onnxruntime") is not None
-    except (ImportError, ValueError):  # its import is blocked
-        return False
 
 
 def _has_accelerator() -> bool:

@@ -2,23 +2,18 @@
 
 import functools
 import mmap
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from faceemo.errors import missing_packages
-from faceemo.inference import forks
 from faceemo.inference.engine.names import ONNX
+from faceemo.inference.engine.sessions import open_session
 
 
 class OnnxEngine:
     """Computes logits with onnxruntime; thread-safe.
-
-    Its threads sleep while they have no work. By default they would spin, which takes the cores
-    from the search for faces, and from other processes.
 
     Attributes:
         name: The engine's name.
@@ -61,30 +56,9 @@ class OnnxEngine:
     # Made when first needed, as the programs of JAX are.
     @functools.cached_property
     def _session(self) -> Any:
-        """The session of onnxruntime, whose threads a forked process would lack.
+        """The session of onnxruntime.
 
         Raises:
             UserError: If onnxruntime is not installed.
         """
-        with missing_packages("onnx"):
-            import onnxruntime
-        forks.note_threads("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _count_threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # errors alone
-        return onnxruntime.InferenceSession(
-            bytes(self._content), options, providers=["CPUExecutionProvider"]
-        )
-
-
-def _count_threads() -> int:
-    """Returns the number of cores if this process may not use all; otherwise 0.
-
-    0 makes onnxruntime take one thread for each physical core, and bind it there, which fails where
-    some are forbidden, as in a container.
-    """
-    if not hasattr(os, "sched_getaffinity"):  # macOS and Windows
-        return 0
-    usable = len(os.sched_getaffinity(0))
-    return usable if usable != os.cpu_count() else 0
+        return open_session(bytes(self._content))

@@ -182,7 +182,9 @@ class Graph:
         if self._layers:
             raise ValueError(f"the graph has no layers {', '.join(sorted(self._layers))}")
         output = onnx_proto.make_value(result.name, onnx_proto.FLOAT, ("N", *result.shape))
-        onnx_proto.write_model(path, self._nodes, self._tensors, self._input, output)
+        model = onnx_proto.make_model(self._nodes, self._tensors, self._input, [output])
+        with path.open("wb") as file:
+            file.writelines(model)
 
     def _take_norm(self, layer: str, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
         """Returns factor and offset of a BatchNorm in inference, float64 [C]."""

@@ -5,7 +5,6 @@ fields are those of onnx.proto, which ONNX never changes.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -48,33 +47,29 @@ def make_value(name: str, kind: int, shape: Sequence[int | str]) -> Message:
     return [*_text(1, name), *_nest(2, _nest(1, [*_number(1, kind), *_nest(2, sizes)]))]
 
 
-def write_model(
-    path: Path,
+def make_model(
     nodes: Sequence[Message],
     tensors: Sequence[Message],
     source: Message,
-    result: Message,
-) -> None:
-    """Writes a ModelProto into a file.
+    results: Sequence[Message],
+) -> Message:
+    """Makes a ModelProto.
 
     Args:
-        path: The file.
         nodes: The graph's nodes, each after those whose outputs it takes.
         tensors: The constants.
         source: The input, see `make_value`.
-        result: The output.
+        results: The outputs.
     """
     parts = [(1, node) for node in nodes] + [(5, one) for one in tensors]
     graph = [
         buffer
-        for number, part in [*parts, (11, source), (12, result)]
+        for number, part in [*parts, (11, source), *((12, one) for one in results)]
         for buffer in _nest(number, part)
     ]
     graph += _text(2, "faceemo")
     model = [*_number(1, _IR_VERSION), *_text(2, "faceemo"), *_nest(7, graph)]
-    model += _nest(8, [*_text(1, ""), *_number(2, _OPSET)])
-    with path.open("wb") as file:
-        file.writelines(model)
+    return model + _nest(8, [*_text(1, ""), *_number(2, _OPSET)])
 
 
 def _make_attribute(name: str, value: Attribute) -> Message:

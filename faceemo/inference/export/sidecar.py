@@ -9,7 +9,14 @@ from typing import Any
 
 import faceemo
 from faceemo.assets import catalogue
-from faceemo.data.measure import boxes, face_detector, face_search, second_look, small_faces
+from faceemo.data.measure import (
+    boxes,
+    face_detector,
+    face_search,
+    network,
+    second_look,
+    small_faces,
+)
 from faceemo.inference import face_check, faces, prediction
 from faceemo.inference.export import places
 from faceemo.train.checkpoint.trained_model import TrainedModel
@@ -91,7 +98,7 @@ def _describe_detector(size: int, exact: bool) -> dict[str, Any]:
         "weights": _describe_file("res10.caffemodel"),
         "prototxt": _describe_file("res10.prototxt") | {"replace": face_detector.CORRECTIONS},
         "channels": "BGR",
-        "mean": list(face_detector.MEAN),
+        "mean": list(network.MEAN),
         "scale": 1.0,
         "resize": "bilinear, not antialiased (OpenCV's INTER_LINEAR)",
         "boxes": "the network's edges, shares of the image, times its width and height, rounded to "

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import numpy as np
 from PIL import Image
 
 from faceemo.data.measure.decode import Pixels, RefusedImageError
@@ -103,7 +102,7 @@ class Video:
                 seconds = stated if not frame or stated > seconds else seconds + 1 / self.fps
             if frame % self.every == 0:
                 ok, bgr = self._source.retrieve()
-                rgb = Image.fromarray(np.ascontiguousarray(bgr[..., ::-1])) if ok else None
+                rgb = Image.fromarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)) if ok else None
                 yield self._load(frame, rgb, "the frame cannot be decoded", seconds)
             frame += 1
         self.next_index = self.start + frame

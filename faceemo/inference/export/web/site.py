@@ -25,12 +25,13 @@ from faceemo.analysis.theme import template
 from faceemo.assets import builtin, catalogue
 from faceemo.assets.downloads import DownloadError
 from faceemo.assets.packages import extract_member
-from faceemo.errors import UserError
+from faceemo.errors import UserError, missing_packages
+from faceemo.inference.detector import res10_graph
 from faceemo.inference.export import onnx_file, sidecar
 from faceemo.inference.export.comparison_faces import choose_faces
 from faceemo.inference.export.file_formats import in_float32
 from faceemo.inference.export.parity import measure_difference
-from faceemo.inference.export.web import licences, network_graph, res10_graph, two_bytes
+from faceemo.inference.export.web import licences, network_graph, two_bytes
 from faceemo.inference.predictor import Predictor
 from faceemo.train.checkpoint.trained_model import TrainedModel, read
 from faceemo.train.programs import compile_cache
@@ -72,7 +73,10 @@ def write(run: Path, out: Path, inputs: Sequence[Path] = ()) -> str:
     trained = in_float32(read(run))
     predictor = Predictor(trained)
     faces, _, kind = choose_faces(predictor, inputs, None)
-    graph, about_output = res10_graph.make_graph()
+    detector, about_output = res10_graph.make_graph()
+    with missing_packages("onnx"):
+        import onnx
+    graph = onnx.load_from_string(detector)
     two_bytes.pack(graph, _STEPS)
     package = catalogue.fetch("onnxruntime-web")
     network, difference = _make_network(trained, predictor, faces)

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from faceemo.data.measure.face_detector import MEAN, load_network_files
-from faceemo.inference.export.web import caffe_text, res10_graph
+from faceemo.data.measure.face_detector import load_network_files
+from faceemo.data.measure.network import MEAN
+from faceemo.inference.detector import caffe_text, res10_graph
 from tests.support.data.faces import face
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -20,7 +21,7 @@ def graph():
 def session(graph):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph[0].SerializeToString(), options)
+    return onnxruntime.InferenceSession(graph[0], options)
 
 
 @pytest.mark.parametrize("size", [(300, 300), (160, 96), (52, 52)])

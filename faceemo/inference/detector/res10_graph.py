@@ -1,8 +1,9 @@
-"""The face detector as an ONNX graph, made of OpenCV's res10 files.
+"""The face detector as an ONNX graph, made of OpenCV's res10 files without another library.
 
 The graph takes images, uint8 [N, H, W, BGR], of any size and ends before Caffe's DetectionOutput
-layer, whose work detector.js does: for each of six maps it returns `locations_i` [N, h, w, 4 k] and
-`confidences_i` [N, h, w, 2 k], raw, for k default boxes a place.
+layer, whose work `detection_output` does, and detector.js on the page: for each of six maps it
+returns `locations_i` [N, h, w, 4 k] and `confidences_i` [N, h, w, 2 k], raw, for k default boxes a
+place.
 """
 
 import itertools
@@ -12,26 +13,27 @@ from typing import Any
 import cv2
 import numpy as np
 
-from faceemo.data.measure.face_detector import MEAN, load_network_files
-from faceemo.errors import missing_packages
-from faceemo.inference.export.web import caffe_text
-from faceemo.inference.export.web.caffe_text import Message, read_one
+from faceemo.data.measure.face_detector import load_network_files
+from faceemo.data.measure.network import MEAN
+from faceemo.inference.detector import caffe_text
+from faceemo.inference.detector.caffe_text import Message, read_one
+from faceemo.inference.detector.live_channels import find_live_channels
+from faceemo.inference.export import onnx_proto
 
-_OPSET = 17
-_IR_VERSION = 8
+INPUT = "image"
+_DATA = "data"  # the first BatchNorm takes it
 _BATCH_NORM_EPSILON = 1e-5  # Caffe's default
-_INPUT = "image"
 
 
-def make_graph() -> tuple[Any, dict[str, Any]]:
+def make_graph() -> tuple[bytes, dict[str, Any]]:
     """Makes the detector's graph.
 
     Returns:
-        An onnx.ModelProto, and what else is needed to find boxes in its outputs, ready for JSON.
+        The content of an ONNX file, and what else is needed to find boxes in its outputs, ready for
+        JSON.
 
     Raises:
-        UserError: If the detector's files can be neither found nor downloaded, or the package onnx
-            is not installed.
+        UserError: If the detector's files can be neither found nor downloaded.
         ValueError: If they have a layer that is not known here.
     """
     prototxt, weights = load_network_files()
@@ -39,10 +41,9 @@ def make_graph() -> tuple[Any, dict[str, Any]]:
     layers = caffe_text.parse(prototxt.tobytes().decode())["layer"]
     by_name = {read_one(layer, "name"): layer for layer in layers}
     graph = _Graph(network)
-    graph.add("Cast", [_INPUT], "float", to=1)
-    graph.add("Sub", ["float", graph.constant(np.array(MEAN, np.float32))], "centred")
-    graph.add("Transpose", ["centred"], "first_data", perm=[0, 3, 1, 2])
-    graph.tops["data"] = "first_data"
+    graph.live = find_live_channels(layers, graph.read)
+    graph.add("Cast", [INPUT], "float", to=onnx_proto.FLOAT)
+    graph.tops[_DATA] = graph.add("Transpose", ["float"], "first_data", perm=[0, 3, 1, 2])
     for layer in layers:
         if make := _LAYERS.get(read_one(layer, "type")):
             graph.tops[read_one(layer, "top")] = make(graph, layer)
@@ -67,16 +68,20 @@ class _Graph:
 
     Attributes:
         tops: The tensor that now has the name of a Caffe blob; layers often replace theirs.
+        live: The channels that Caffe blobs have here, if some are left out.
     """
 
     def __init__(self, network: cv2.dnn.Net):
         self._network = network
-        self._nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
+        self._nodes: list[tuple[str, list[str], str, dict[str, onnx_proto.Attribute]]] = []
         self._arrays: dict[str, np.ndarray] = {}
         self._numbers = itertools.count()
         self.tops: dict[str, str] = {}
+        self.live: dict[str, np.ndarray] = {}
 
-    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+    def add(
+        self, kind: str, inputs: list[str], output: str, **attributes: onnx_proto.Attribute
+    ) -> str:
         """Adds a node and returns its output."""
         self._nodes.append((kind, inputs, output, attributes))
         return output
@@ -90,6 +95,19 @@ class _Graph:
     def read(self, layer: Message, number: int) -> np.ndarray:
         """Reads one of the arrays of a layer."""
         return self._network.getParam(read_one(layer, "name"), number)
+
+    def read_vector(self, layer: Message, number: int) -> np.ndarray:
+        """Reads one of the arrays of a layer that has a value for each channel that it makes."""
+        values = self.read(layer, number).ravel()
+        live = self.live.get(read_one(layer, "top"))
+        return values if live is None else values[live]
+
+    def read_kernel(self, layer: Message) -> np.ndarray:
+        """Reads the weights of a convolution, [made channels, taken channels, height, width]."""
+        kernel = self.read(layer, 0)
+        made, taken = (self.live.get(read_one(layer, name)) for name in ("top", "bottom"))
+        kernel = kernel if made is None else kernel[made]
+        return kernel if taken is None else kernel[:, taken]
 
     def bottom(self, layer: Message) -> str:
         """Returns the tensor that a layer takes."""
@@ -107,43 +125,34 @@ class _Graph:
         inputs[1:3] = factor, offset
         return normalized
 
-    def finish(self, outputs: dict[str, str]) -> Any:
-        """Makes an onnx.ModelProto with these outputs, which are tensors by their new names."""
-        with missing_packages("onnx"):
-            import onnx
-            from onnx import TensorProto, helper, numpy_helper
+    def finish(self, outputs: dict[str, str]) -> bytes:
+        """Makes an ONNX file with these outputs, which are tensors by their new names."""
         nodes = [
-            helper.make_node(kind, inputs, [output], **attributes)
+            onnx_proto.make_node(kind, f"node {output}", inputs, output, **attributes)
             for kind, inputs, output, attributes in self._nodes
         ]
         nodes += [
-            helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()
+            onnx_proto.make_node("Identity", f"node {name}", [tensor], name)
+            for name, tensor in outputs.items()
         ]
-        model = helper.make_model(
-            helper.make_graph(
-                nodes,
-                "res10",
-                [helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
-                [
-                    helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", None, None, None])
-                    for name in outputs
-                ],
-                [numpy_helper.from_array(values, name) for name, values in self._arrays.items()],
-            ),
-            opset_imports=[helper.make_opsetid("", _OPSET)],
-            ir_version=_IR_VERSION,
-            producer_name="faceemo",
+        model = onnx_proto.make_model(
+            nodes,
+            [onnx_proto.make_tensor(name, values) for name, values in self._arrays.items()],
+            onnx_proto.make_value(INPUT, onnx_proto.UINT8, ("N", "H", "W", 3)),
+            [
+                onnx_proto.make_value(name, onnx_proto.FLOAT, ("N", f"H {name}", f"W {name}", "K"))
+                for name in outputs
+            ],
         )
-        onnx.checker.check_model(model)
-        return model
+        return b"".join(model)
 
 
 def _add_convolution(graph: _Graph, layer: Message) -> str:
     given = read_one(layer, "convolution_param")
     side, pad = read_one(given, "kernel_size"), read_one(given, "pad", 0)
-    inputs = [graph.bottom(layer), graph.constant(graph.read(layer, 0))]
+    inputs = [graph.bottom(layer), graph.constant(graph.read_kernel(layer))]
     if read_one(given, "bias_term", True):
-        inputs.append(graph.constant(graph.read(layer, 1).ravel()))
+        inputs.append(graph.constant(graph.read_vector(layer, 1)))
     return graph.add(
         "Conv",
         inputs,
@@ -156,10 +165,12 @@ def _add_convolution(graph: _Graph, layer: Message) -> str:
 
 
 def _add_batch_norm(graph: _Graph, layer: Message) -> str:
-    mean, variance, factor = (graph.read(layer, number).ravel() for number in range(3))
+    """Adds a BatchNorm; that of the images subtracts their mean colour as well."""
+    mean, variance = (graph.read_vector(layer, number) for number in range(2))
+    factor = graph.read(layer, 2).ravel()
     scale = 1 / factor[0] if factor[0] else 0.0
-    ones = np.ones_like(mean)
-    constants = (ones, np.zeros_like(mean), mean * scale, variance * scale)
+    mean = mean * scale + (MEAN if read_one(layer, "bottom") == _DATA else 0.0)
+    constants = (np.ones_like(mean), np.zeros_like(mean), mean, variance * scale)
     return graph.add(
         "BatchNormalization",
         [graph.bottom(layer), *(graph.constant(one.astype(np.float32)) for one in constants)],
@@ -170,7 +181,7 @@ def _add_batch_norm(graph: _Graph, layer: Message) -> str:
 
 def _add_scale(graph: _Graph, layer: Message) -> str:
     """Gives the BatchNorm before it, which has neither in Caffe, its factor and offset."""
-    factor, offset = (graph.constant(graph.read(layer, number).ravel()) for number in range(2))
+    factor, offset = (graph.constant(graph.read_vector(layer, number)) for number in range(2))
     return graph.scale(graph.bottom(layer), factor, offset)
 
 
@@ -198,7 +209,7 @@ def _add_normalization(graph: _Graph, layer: Message) -> str:
     """Divides by the length over the channels and scales each channel."""
     name = read_one(layer, "name")
     graph.add("LpNormalization", [graph.bottom(layer)], f"{name}_unit", axis=1, p=2)
-    factor = graph.constant(graph.read(layer, 0).reshape(-1, 1, 1))
+    factor = graph.constant(graph.read_vector(layer, 0).reshape(-1, 1, 1))
     return graph.add("Mul", [f"{name}_unit", factor], name)
 
 
