@@ -49,10 +49,10 @@ def test_evaluation_and_several_processes_have_options_of_their_own(calls):
 def test_images_are_missed_on_the_host_of_the_first_process_alone(tmp_path, monkeypatch):
     config = make_config("vgg16", f"7,data_dir={tmp_path / 'none'},source={tmp_path / 'none.zip'}")
     with pytest.raises(UserError, match=r"none\.zip"):
-        modes._check_images(config, modes.Processes())
+        modes._check_images(config, modes.Processes(), may_replace=False)
     # as in a process that is not the first
     monkeypatch.setattr(parallel, "on_first", lambda function: lambda *arguments: None)
-    modes._check_images(config, modes.Processes("localhost:1", 2, 1))
+    modes._check_images(config, modes.Processes("localhost:1", 2, 1), may_replace=False)
 
 
 def test_half_a_description_of_several_processes_is_refused(capsys):
