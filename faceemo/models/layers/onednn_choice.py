@@ -35,11 +35,11 @@ _TABLE = {
     # AVX2, not AVX-512: 22 convolutions, batches of 1, 8 and 32, 0.99 to 2.2 (3 input channels: 1.1
     # to 3.9), below this number 0.6 to 0.8. The others were not measured.
     "float32": _Gains(5e7, _NOWHERE, dict.fromkeys(_AXES, _NOWHERE)),
-    # AVX-512: convolutions 1.2 to 1.9, gradients of kernels 1.0 to 2.2, products for the gradients
-    # of kernels of 1x1 1.1 to 3.2; other products 0.6 to 1.3.
+    # AVX-512: convolutions 0.8 to 2.5 (one below 1), gradients of kernels 0.9 to 1.6, products for
+    # those of 1x1 0.7 to 3.2 (one below 1); other products 0.6 to 1.3.
     "float32, AVX-512": _Gains(5e7, 5e7, {**dict.fromkeys(_AXES, _NOWHERE), (0, 0): 1e7}),
     # AVX-512 with bfloat16: convolutions 1.6 to 5.4, gradients of kernels 1.2 to 3.4, products for
-    # those of 1x1 1.8 to 6, other products 0.6 to 2.6.
+    # those of 1x1 1.8 to 6; other products 0.6 to 2.6 (288 rows: 0.6 to 1.1).
     "bfloat16": _Gains(5e7, 5e7, {(1, 0): 5e7, (1, 1): 5e7, (0, 0): 1e7}),
 }
 # Output positions from which on the kernel's gradient is faster image by image, and input channels
