@@ -1,5 +1,6 @@
-"""The kind of processor, for what is kept in the cache and holds on one kind alone."""
+"""The kind of processor, for what holds on one kind alone."""
 
+import functools
 import hashlib
 import platform
 from pathlib import Path
@@ -7,9 +8,19 @@ from pathlib import Path
 
 def processor_id() -> str:
     """Returns an identifier of this kind of processor: 12 hex digits, a digest of its features."""
-    features = platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
-        features += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    features = platform.machine() + _features_line()
     return hashlib.sha256(features.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def processor_features() -> frozenset[str]:
+    """Returns the names of its features in Linux's words, such as 'avx2'; none elsewhere."""
+    return frozenset(_features_line().partition(":")[2].split())
+
+
+def _features_line() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return ""
+    lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

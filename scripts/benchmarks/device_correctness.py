@@ -15,7 +15,7 @@ from flax import traverse_util
 
 from faceemo import models
 from faceemo.config import make_config
-from faceemo.models.layers.convolution import native_convolutions
+from faceemo.models.layers.native import native_convolutions
 from faceemo.train import freezing
 from faceemo.train.eval_step import plain_inputs
 

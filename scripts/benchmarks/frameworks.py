@@ -2,12 +2,14 @@
 
     python frameworks.py FRAMEWORK ARCH SIZE BATCH LEVEL...
 
-The tasks are 'forward' and 'train LEVEL' for each unfreeze level.
+The tasks are 'forward' and 'train LEVEL' for each unfreeze level. FRAMEWORK may also be a path of
+faceemo, such as 'onednn-bfloat16': a library of convolutions and a type of numbers, see `PATHS`.
 """
 
 # Only the extra 'bench' has PyTorch.
 # pyright: reportMissingImports=false
 
+import functools
 import os
 import re
 import sys
@@ -23,6 +25,8 @@ from faceemo.config import make_config
 from faceemo.config.backbones import BACKBONES
 
 Tasks = dict[str, Callable[[], object]]
+# Libraries of convolutions and products, and types of numbers, in which faceemo can compute.
+PATHS = ("xla-float32", "onednn-float32", "xla-bfloat16", "onednn-bfloat16")
 
 
 def main(framework: str, arch: str, size: int, batch: int, levels: list[str]) -> None:
@@ -32,15 +36,17 @@ def main(framework: str, arch: str, size: int, batch: int, levels: list[str]) ->
         "keras-tensorflow": make_keras_tasks,
         "keras-jax": make_keras_tasks,
         "torch": make_torch_tasks,
+        **{path: functools.partial(make_path_tasks, path) for path in PATHS},
     }[framework]
     if framework.startswith("keras-"):
         os.environ["KERAS_BACKEND"] = framework.removeprefix("keras-")
     timing.run_tasks(make_tasks(arch, size, batch, levels), min_seconds=2.0)
 
 
-def build_model(arch: str, size: int, level: str) -> models.Model:
+def build_model(arch: str, size: int, level: str, dtype: str = "float32") -> models.Model:
     """Builds a model in which the blocks of an unfreeze level train."""
-    return models.build(make_config(arch, f"9,weights=none,image_size={size},unfreeze={level}"))
+    fields = f"weights=none,image_size={size},unfreeze={level},dtype={dtype}"
+    return models.build(make_config(arch, f"9,{fields}"))
 
 
 def trained_patterns(model: models.Model) -> list[str]:
@@ -49,22 +55,45 @@ def trained_patterns(model: models.Model) -> list[str]:
 
 
 def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
-    """Makes the steps that a run compiles, on one device."""
+    """Makes the steps that a run compiles, on one device, by the library that a run chooses."""
     heap.keep()
+    from faceemo.train.checkpoint import convolutions
+
+    convolutions.choose(make_config(arch, f"9,image_size={size}"), None)
+    return _make_steps(arch, size, batch, levels, "float32")
+
+
+def make_path_tasks(path: str, arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
+    """Makes the steps of faceemo by the library and in the type of a path of `PATHS`.
+
+    Raises:
+        RuntimeError: If this machine has no oneDNN for that type.
+    """
+    heap.keep()
+    from faceemo.models.layers import onednn, onednn_verdict
+
+    library, dtype = path.split("-")
+    if library == "onednn":
+        verdict = onednn_verdict.find_verdict()
+        if dtype not in verdict.dtypes:
+            raise RuntimeError(f"no oneDNN for {dtype}: {verdict.reason}")
+        onednn.use([dtype])
+    return _make_steps(arch, size, batch, levels, dtype)
+
+
+def _make_steps(arch: str, size: int, batch: int, levels: list[str], dtype: str) -> Tasks:
     import jax
     import run_steps
 
-    from faceemo.train.checkpoint import convolutions
-
-    convolutions.choose(make_config(arch), None)
     images = run_steps.make_batch(batch)
-    model = build_model(arch, size, "all")
+    model = build_model(arch, size, "all", dtype)
     variables = model.init(0)
     forward, arguments = run_steps.make_forward(model, variables, images)
     tasks: Tasks = {"forward": lambda: jax.block_until_ready(forward(*arguments))}
 
     def make_step(level: str) -> Callable[[], object]:
-        step, arguments = run_steps.make_training(build_model(arch, size, level), variables, images)
+        model = build_model(arch, size, level, dtype)
+        step, arguments = run_steps.make_training(model, variables, images)
         current = list(arguments)
 
         def run() -> None:

@@ -7,6 +7,11 @@ TensorFlow's kernels instead of XLA's, PyTorch with channels last.
 
 The ratio is the time of the fastest other framework divided by faceemo's: above 1, faceemo is the
 fastest.
+
+With --paths faceemo alone is measured, by each library of convolutions and in each type of numbers:
+with XLA's and with oneDNN's, in float32 and in bfloat16. oneDNN is then used also where a run would
+not choose it. The ratios are those of oneDNN to XLA in both types, and of the faster bfloat16 to
+the faster float32.
 """
 
 import argparse
@@ -20,6 +25,8 @@ from . import timing
 
 FRAMEWORKS = ("faceemo", "keras-tensorflow", "keras-jax", "torch")
 FORWARD = "forward"
+# Those of frameworks.py, which the program alone can import.
+PATHS = ("xla-float32", "onednn-float32", "xla-bfloat16", "onednn-bfloat16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FRAMEWORKS,
         choices=FRAMEWORKS,
         help="frameworks to compare",
+    )
+    parser.add_argument(
+        "--paths", action="store_true", help="compare oneDNN with XLA, and bfloat16 with float32"
     )
     parser.add_argument(
         "--batch", type=int, default=0, help="batch size (default: 32 up to 128 pixels, 8 above)"
@@ -60,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
                 *(name, arch, str(size), str(batch)),
                 *options.unfreeze,
             ]
-            for name in options.frameworks
+            for name in (PATHS if options.paths else options.frameworks)
         }
         seconds, failed = timing.time_tasks(programs, tasks, options.rounds)
         print(f"\n{arch}, {size} px, batch {batch}")
@@ -75,9 +85,24 @@ def _format_row(task: str, batch: int, seconds: dict[str, list[float]]) -> str:
     for name, values in seconds.items():
         middle, low, high = timing.median_and_range([batch / value for value in values])
         cells.append(f"{name} {middle:.1f} ({low:.1f}-{high:.1f})")
-    others = [timing.median_and_range(v)[0] for name, v in seconds.items() if name != FRAMEWORKS[0]]
-    if FRAMEWORKS[0] in seconds and others:
-        cells.append(
-            f"ratio {min(others) / timing.median_and_range(seconds[FRAMEWORKS[0]])[0]:.2f}"
-        )
+    medians = {name: timing.median_and_range(values)[0] for name, values in seconds.items()}
+    cells += [f"{name} {ratio:.2f}" for name, ratio in _compute_ratios(medians).items()]
     return f"  {task:<10}  {'  '.join(cells)}"
+
+
+def _compute_ratios(medians: dict[str, float]) -> dict[str, float]:
+    """Computes ratios of seconds by name; above 1, what the name says first is faster."""
+    if FRAMEWORKS[0] in medians:
+        others = [value for name, value in medians.items() if name != FRAMEWORKS[0]]
+        return {"ratio": min(others) / medians[FRAMEWORKS[0]]} if others else {}
+    best = {}
+    ratios = {}
+    for dtype in ("float32", "bfloat16"):
+        found = {name: medians[name] for name in PATHS if name in medians and dtype in name}
+        if len(found) == 2:
+            ratios[f"onednn to xla, {dtype}"] = found[f"xla-{dtype}"] / found[f"onednn-{dtype}"]
+        if found:
+            best[dtype] = min(found.values())
+    if len(best) == 2:
+        ratios["bfloat16 to float32"] = best["float32"] / best["bfloat16"]
+    return ratios

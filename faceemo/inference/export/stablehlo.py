@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from faceemo.inference.export.function import make_probabilities
-from faceemo.models.layers.convolution import native_convolutions
+from faceemo.models.layers.native import native_convolutions
 from faceemo.train.checkpoint.trained_model import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")

@@ -9,30 +9,29 @@ XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions
   times at 1x1 to 4x4.
 - the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
   48 to 96 px.
-- any other with many products, and its inputs' gradient: oneDNN, where that was found to
-  work and is in use (`onednn`).
+- any other, the products above and their gradients: oneDNN, where that was found to work, is in use
+  (`onednn`), and is faster (`onednn_choice`).
 
 The others stay native, which is as fast as the alternatives tried: a product per kernel position,
 gathered patches, Winograd's transforms.
 """
 
-import contextlib
-import contextvars
 import functools
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from faceemo.models.layers import onednn
+from faceemo.models.layers import onednn, onednn_choice
 from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
+from faceemo.models.layers.kernel_gradient import compute_kernel_gradient
 from faceemo.models.layers.matmul import matmul
+from faceemo.models.layers.native import on_cpu
+from faceemo.models.layers.patches import extract_patches
 
 # 'SAME' or 'VALID' as in Keras, or numbers of zeros: ((top, bottom), (left, right)).
 Padding = str | Sequence[tuple[int, int]]
-_native_only = contextvars.ContextVar("native_only", default=False)
 _Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Output positions from which on the kernel's gradient is computed from patches.
@@ -89,21 +88,6 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
     )
 
 
-def on_cpu() -> bool:
-    """Returns whether to use the CPU's formulations: on CPUs outside `native_convolutions`."""
-    return jax.default_backend() == "cpu" and not _native_only.get()
-
-
-@contextlib.contextmanager
-def native_convolutions() -> Iterator[None]:
-    """Makes functions that are traced inside use XLA's convolutions, which suit every device."""
-    token = _native_only.set(True)
-    try:
-        yield
-    finally:
-        _native_only.reset(token)
-
-
 def _native_convolve(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
@@ -119,26 +103,9 @@ def _convolve_patches(
 ) -> jax.Array:
     """Multiplies all patches by the kernel; `shape` is the height and width of the result."""
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    patches = _extract_patches(padded, kernel, strides, shape)
+    patches = extract_patches(padded, kernel, strides, shape)
     outputs = matmul(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
     return outputs.reshape(*patches.shape[:-1], -1)
-
-
-def _extract_patches(
-    padded: jax.Array, kernel: jax.Array, strides: tuple[int, int], shape: tuple[int, int]
-) -> jax.Array:
-    """Gathers the windows of the kernel: [..., H, W, C] -> [..., H', W', kh * kw * C]."""
-    (height, width), (down, right) = shape, strides
-    windows = [
-        padded[
-            ...,
-            row : row + (height - 1) * down + 1 : down,
-            column : column + (width - 1) * right + 1 : right,
-            :,
-        ]
-        for row, column in itertools.product(range(kernel.shape[0]), range(kernel.shape[1]))
-    ]
-    return jnp.concatenate(windows, -1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -146,7 +113,7 @@ def _convolve_with_fast_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> jax.Array:
     """Convolves by oneDNN or natively; the gradient of the kernel may be computed from patches."""
-    if onednn.is_faster(inputs, kernel, strides, padding):
+    if onednn_choice.convolves(inputs, kernel, strides, padding):
         return onednn.convolve(inputs, kernel, strides, padding)
     return _native_convolve(inputs, kernel, strides, padding)
 
@@ -169,38 +136,13 @@ def _backward(
     to_inputs, to_kernel = pull(gradient)
     if strides == (1, 1):
         turned, pads = onednn.turn(kernel, padding)
-        if onednn.is_faster(gradient, turned, strides, pads):
+        if onednn_choice.convolves(gradient, turned, strides, pads):
             to_inputs = onednn.convolve(gradient, turned, strides, pads)
-    if gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS:
-        to_kernel = _compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
+    if onednn_choice.computes_kernel_gradient(inputs, kernel, gradient) or (
+        gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS
+    ):
+        to_kernel = compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel
 
 
 _convolve_with_fast_gradient.defvjp(_forward, _backward)
-
-
-def _compute_kernel_gradient(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    strides: tuple[int, int],
-    padding: _Pads,
-    gradient: jax.Array,
-) -> jax.Array:
-    """Adds up one product per image, so that the patches of an image stay in the CPU's cache."""
-    padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    _, height, width, _ = gradient.shape
-    wide = jnp.promote_types(gradient.dtype, jnp.float32)
-
-    def add(total: jax.Array, image: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        values, weights = image
-        patches = _extract_patches(values, kernel, strides, (height, width))
-        return total + jnp.matmul(
-            patches.reshape(-1, len(total)).T,
-            weights.reshape(-1, kernel.shape[-1]),
-            preferred_element_type=wide,
-        ), None
-
-    total, _ = lax.scan(
-        add, jnp.zeros((kernel[..., 0].size, kernel.shape[-1]), wide), (padded, gradient)
-    )
-    return total.reshape(kernel.shape).astype(kernel.dtype)

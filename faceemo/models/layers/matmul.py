@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from faceemo.models.layers import onednn, onednn_choice
+from faceemo.models.layers.native import on_cpu
+
 
 @jax.custom_vjp
 def matmul(rows: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -13,7 +16,25 @@ def matmul(rows: jax.Array, kernel: jax.Array) -> jax.Array:
     own bfloat16 instructions: 1.5 to 3 times as fast as `@` on an AMD EPYC. Automatic
     differentiation would make the gradients products of float32 with bfloat16.
     """
-    return _dot(rows, kernel, (1, 0), rows.dtype)
+    return multiply(rows, kernel, over=(1, 0), dtype=rows.dtype)
+
+
+def multiply(
+    left: jax.Array, right: jax.Array, over: tuple[int, int], dtype: jnp.dtype
+) -> jax.Array:
+    """Multiplies two matrices of one dtype, by oneDNN where that is faster; sums are float32.
+
+    Args:
+        left: Matrix.
+        right: Matrix.
+        over: The axis of each over which products are summed: (1, 0), (1, 1) or (0, 0).
+        dtype: Type of the result, to which each sum is rounded once.
+    """
+    if on_cpu() and onednn_choice.multiplies(left, right, over):
+        return onednn.multiply(left, right, over, dtype)
+    dimensions = (((over[0],), (over[1],)), ((), ()))
+    wide = jnp.promote_types(left.dtype, jnp.float32)
+    return lax.dot_general(left, right, dimensions, preferred_element_type=wide).astype(dtype)
 
 
 def _forward(rows: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -25,15 +46,9 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     rows, kernel = saved
     return (
-        _dot(gradient, kernel, (1, 1), rows.dtype),
-        _dot(rows, gradient, (0, 0), kernel.dtype),
+        multiply(gradient, kernel, over=(1, 1), dtype=rows.dtype),
+        multiply(rows, gradient, over=(0, 0), dtype=kernel.dtype),
     )
 
 
 matmul.defvjp(_forward, _backward)
-
-
-def _dot(left: jax.Array, right: jax.Array, over: tuple[int, int], dtype: jnp.dtype) -> jax.Array:
-    dimensions = (((over[0],), (over[1],)), ((), ()))
-    wide = jnp.promote_types(left.dtype, jnp.float32)
-    return lax.dot_general(left, right, dimensions, preferred_element_type=wide).astype(dtype)

@@ -1,6 +1,6 @@
-"""Convolutions by oneDNN, a library that jaxlib contains but compiles no convolution to.
+"""Convolutions and products by oneDNN, a library that jaxlib contains but compiles neither to.
 
-XLA registers it as a custom call. That is a private interface, with two dangers:
+XLA registers both as custom calls. That is a private interface, with two dangers:
 
 - A call that does not fit aborts the process. So nothing calls it before `use`, and only
   `onednn_verdict` says for which types of numbers it may be used.
@@ -10,11 +10,14 @@ XLA registers it as a custom call. That is a private interface, with two dangers
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-_TARGET = "__onednn$convolution"
+_CONVOLUTION = "__onednn$convolution"
+_PRODUCT = "__onednn$matmul"
 _Pads = Sequence[tuple[int, int]]
 # Axes of [B, H, W, C] and of [kh, kw, C, D].
 _IMAGES = {
@@ -29,12 +32,6 @@ _KERNEL = {
         "spatial_dims": ["0", "1"],
     },
 }
-# Products of two numbers from which on oneDNN is faster than XLA. Above it 22 shapes of VGG16 and
-# ResNet50V2, 3x3 and 7x7, strides 1 and 2, maps of 6 to 96 pixels, batches of 1, 8 and 32, were
-# 0.99 to 2.2 times as fast (3 input channels: 1.1 to 3.9), below it 0.6 to 0.8 times: jaxlib
-# 0.10.2, 2 cores with AVX2 but not AVX-512, float32.
-_MIN_PRODUCTS = 50_000_000
-
 _dtypes: frozenset[str] = frozenset()
 
 
@@ -62,27 +59,23 @@ def in_use() -> bool:
     return bool(_dtypes)
 
 
-def is_faster(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: _Pads) -> bool:
-    """Returns whether to call oneDNN: it is in use, can compute this, and is faster than XLA.
-
-    Args:
-        inputs: Array [B, H, W, C].
-        kernel: Array [kh, kw, C, D].
-        strides: Steps of the window, down and across.
-        pads: Numbers of zeros: ((top, bottom), (left, right)).
-    """
-    if inputs.dtype.name not in _dtypes or inputs.dtype != kernel.dtype:
-        return False
-    if min(inputs.size, kernel.size) < 1 or min(map(min, pads)) < 0:
-        return False
-    size = _output_size(inputs, kernel, strides, pads)
-    return inputs.shape[0] * math.prod((*size, *kernel.shape)) >= _MIN_PRODUCTS
+def can_compute(*arrays: jax.Array) -> bool:
+    """Returns whether oneDNN is in use for arrays of these types and sizes."""
+    dtypes = {array.dtype.name for array in arrays}
+    return len(dtypes) == 1 and dtypes <= _dtypes and min(array.size for array in arrays) > 0
 
 
 def convolve(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: _Pads
 ) -> jax.Array:
-    """Convolves [B, H, W, C] with [kh, kw, C, D] to [B, H', W', D]; see `is_faster`."""
+    """Convolves [B, H, W, C] with [kh, kw, C, D] to [B, H', W', D], see `can_compute`.
+
+    Args:
+        inputs: Array [B, H, W, C].
+        kernel: Array [kh, kw, C, D] of the same type.
+        strides: Steps of the window, down and across.
+        pads: Numbers of zeros, none negative: ((top, bottom), (left, right)).
+    """
     window = {
         "size": kernel.shape[:2],
         "pad_left": [before for before, _ in pads],
@@ -98,15 +91,24 @@ def convolve(
         "window": {name: [str(number) for number in pair] for name, pair in window.items()},
         "feature_groups": "1",
     }
-    size = _output_size(inputs, kernel, strides, pads)
-    call = jax.ffi.ffi_call(
-        _TARGET,
-        jax.ShapeDtypeStruct((inputs.shape[0], *size, kernel.shape[3]), inputs.dtype),
-        vmap_method="sequential",
-        custom_call_api_version=1,
-        legacy_backend_config=json.dumps({"onednn_conv_config": config}),
-    )
-    return call(inputs, kernel)
+    shape = inputs.shape[0], *output_size(inputs, kernel, strides, pads), kernel.shape[3]
+    return _call(_CONVOLUTION, {"onednn_conv_config": config}, shape, inputs.dtype)(inputs, kernel)
+
+
+def multiply(
+    left: jax.Array, right: jax.Array, over: tuple[int, int], dtype: jnp.dtype
+) -> jax.Array:
+    """Multiplies two matrices of one type, see `can_compute`; sums are float32.
+
+    Args:
+        left: Matrix.
+        right: Matrix.
+        over: The axis of each over which products are summed: (1, 0), (1, 1) or (0, 0).
+        dtype: Type of the result: that of the matrices, or float32.
+    """
+    config = {"transpose_a": over[0] == 0, "transpose_b": over[1] == 1}
+    shape = left.shape[1 - over[0]], right.shape[1 - over[1]]
+    return _call(_PRODUCT, {"onednn_matmul_config": config}, shape, dtype)(left, right)
 
 
 def turn(kernel: jax.Array, pads: _Pads) -> tuple[jax.Array, _Pads]:
@@ -122,9 +124,10 @@ def turn(kernel: jax.Array, pads: _Pads) -> tuple[jax.Array, _Pads]:
     return kernel[::-1, ::-1].swapaxes(2, 3), reach
 
 
-def _output_size(
+def output_size(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: _Pads
 ) -> tuple[int, int]:
+    """Returns height and width of the result of `convolve`."""
     height, width = (
         (side + sum(pad) - extent) // stride + 1
         for side, pad, extent, stride in zip(
@@ -132,3 +135,15 @@ def _output_size(
         )
     )
     return height, width
+
+
+def _call(
+    target: str, config: dict[str, Any], shape: tuple[int, ...], dtype: jnp.dtype
+) -> Callable[..., jax.Array]:
+    return jax.ffi.ffi_call(
+        target,
+        jax.ShapeDtypeStruct(shape, dtype),
+        vmap_method="sequential",
+        custom_call_api_version=1,
+        legacy_backend_config=json.dumps(config),
+    )

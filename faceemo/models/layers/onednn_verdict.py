@@ -1,4 +1,4 @@
-"""Whether this machine can use oneDNN's convolutions: found once by a probe, kept in the cache."""
+"""Whether this machine can use oneDNN: found once by a probe, kept in the cache."""
 
 import dataclasses
 import json
@@ -21,8 +21,10 @@ SWITCH = "FACEEMO_ONEDNN"
 # The interface is private, so that another version may have another.
 KNOWN_VERSIONS = frozenset({"0.10.2", "0.12.0.1"})
 # Raise it when the probe or the calls change, so that every machine is probed anew.
-_PROBE_VERSION = 1
+_PROBE_VERSION = 2
 _LIMIT = 240  # seconds; the probe takes 3 to 6 on an idle machine
+# What the probe prints about a type that does not work.
+_FINDINGS = {"differs": "other values", "lacks": "no instructions for it"}
 _PROGRAM = [sys.executable, "-m", onednn_probe.__name__]
 
 
@@ -31,7 +33,7 @@ class Verdict:
     """What may be used.
 
     Attributes:
-        dtypes: Names of the types of numbers for which oneDNN's convolutions equal XLA's.
+        dtypes: Names of the types of numbers for which oneDNN's results equal XLA's.
         reason: Why the other types are missing; an empty text if none is.
     """
 
@@ -126,5 +128,9 @@ def _probe() -> Verdict:
     missing = [dtype for dtype in onednn_probe.DTYPES if dtype not in works]
     if not missing:
         return Verdict(works)
-    differs = [f"found other values: {rest}" for word, _, rest in lines if word == "differs"]
-    return Verdict(works, f"for {missing[0]} the probe {(differs or [end])[0]}")
+    found = [
+        f"found {_FINDINGS[word]}: {rest.partition(': ')[2]}"
+        for word, _, rest in lines
+        if word in _FINDINGS
+    ]
+    return Verdict(works, f"for {missing[0]} the probe {(found or [end])[0]}")

@@ -1,5 +1,6 @@
 """Which library computes a run's convolutions: oneDNN or XLA. A run keeps the one it began with."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,16 @@ from faceemo.models.layers import onednn, onednn_verdict
 from faceemo.train import parallel, run_log
 from faceemo.train.checkpoint.provenance import CONVOLUTIONS, ONEDNN
 
-# Networks and sizes that gain more from oneDNN than they lose at their start, because JAX keeps no
-# compiled programs with it. At 96 pixels, batch 32, in processes that keep their memory, VGG16 was
-# 1.16 times as fast forward and 1.08 times in training of the top block; at 48 pixels 1.0 times,
-# and ResNet50V2 1.04 times in training (2 cores with AVX2 but not AVX-512). The others have one
-# such convolution.
-ARCHS = frozenset({"vgg16"})
-MIN_IMAGE_SIZE = 96
+# Image sizes from which on a network gains more from oneDNN than it loses at its start, because JAX
+# keeps no compiled programs with it. At 96 pixels, batch 32, AVX-512 with bfloat16, it was 1.3 to
+# 1.4 times as fast as XLA for VGG16 in float32, 0.8 to 1.0 times for ResNet50V2, and 2.0 to 2.2
+# times for both in bfloat16; at 48 pixels VGG16 1.2 to 1.3 times, and 1.9 to 2.0 in bfloat16. With
+# AVX2 but not AVX-512 it gained nothing in float32 at 48 pixels. ResNet50V2 was not measured at
+# other sizes. The other networks have one such convolution.
+GAINS = {
+    "float32": {"vgg16": 96},
+    "bfloat16": {"vgg16": 48, "resnet50v2": 96},
+}
 
 
 def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
@@ -35,7 +39,7 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
     """
     began_with = ONEDNN if recipe is None else recipe.get(CONVOLUTIONS)
     dtypes: tuple[str, ...] = ()
-    gains = config.arch in ARCHS and config.image_size >= MIN_IMAGE_SIZE
+    gains = config.image_size >= GAINS[config.dtype].get(config.arch, math.inf)
     if gains and began_with == ONEDNN:
         verdict = onednn_verdict.find_verdict()
         found = parallel.is_true_in_all(config.dtype in verdict.dtypes)

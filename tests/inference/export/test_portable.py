@@ -14,33 +14,36 @@ import pytest
 
 from faceemo.config import ImageFormat
 from faceemo.inference.export import stablehlo
-from faceemo.models.layers import convolution, onednn
+from faceemo.models.layers import convolution, matmul, onednn, onednn_choice
 
-CALL = "__onednn$convolution"
+CALLS = ("__onednn$convolution", "__onednn$matmul")
 TRAINED = types.SimpleNamespace(image_format=ImageFormat(12))
 KERNEL = np.ones((3, 3, 1, 4), np.float32)
 
 
-def convolve(images):
+def classify(images):
     inputs = images[..., None].astype(jnp.float32)
-    return convolution.convolve(inputs, KERNEL, (1, 1), "SAME").mean((1, 2))
+    features = convolution.convolve(inputs, KERNEL, (1, 1), "SAME").mean((1, 2))
+    return matmul.matmul(features, np.eye(4, dtype=np.float32))
 
 
 @pytest.fixture(autouse=True)
 def turned_on(monkeypatch):
-    """As in a process that trains; the network is a single convolution, and is never run."""
+    """As in a process that trains; the network has two small layers, and is never run."""
     monkeypatch.setattr(onednn, "_dtypes", frozenset({"float32"}))
-    monkeypatch.setattr(onednn, "_MIN_PRODUCTS", 0)
-    monkeypatch.setattr(stablehlo, "make_probabilities", lambda trained: convolve)
-    plain = jax.jit(lambda images: convolve(images)).lower(np.zeros((2, 12, 12), np.uint8))
-    assert CALL in plain.as_text()
+    gains = onednn_choice._Gains(0, 0, dict.fromkeys(((1, 0), (1, 1), (0, 0)), 0))
+    monkeypatch.setattr(onednn_choice, "_TABLE", dict.fromkeys(onednn_choice._TABLE, gains))
+    monkeypatch.setattr(stablehlo, "make_probabilities", lambda trained: classify)
+    plain = jax.jit(lambda images: classify(images)).lower(np.zeros((2, 12, 12), np.uint8))
+    assert all(call in plain.as_text() for call in CALLS)
 
 
 def test_stablehlo_has_no_such_call(tmp_path):
     stablehlo.write(TRAINED, tmp_path / "a")
     exported = jax.export.deserialize(bytearray((tmp_path / "a").read_bytes()))
     assert "stablehlo.convolution" in exported.mlir_module()
-    assert CALL not in exported.mlir_module()
+    assert "stablehlo.dot_general" in exported.mlir_module()
+    assert "onednn" not in exported.mlir_module()
 
 
 def test_stablehlo_names_no_source_file_of_this_machine(tmp_path):

@@ -88,20 +88,22 @@ def test_the_gradient_of_a_bfloat16_kernel_is_summed_in_float32():
     np.testing.assert_allclose(np.asarray(ours, np.float32), exact, rtol=1 / 128, atol=1e-2)
 
 
-@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2), (3, 1), (2, 3), (5, 2)])
 @pytest.mark.parametrize("size", [(6, 8), (7, 9)])
-def test_pooling_equals_native(monkeypatch, side, stride, size):
+def test_pooling_equals_native(monkeypatch, dtype, side, stride, size):
     # Of few small numbers, most windows hold their largest value more than once.
-    inputs = RNG.integers(0, 3, (2, *size, 5)).astype(np.float32)
+    inputs = jnp.asarray(RNG.integers(0, 3, (2, *size, 5)), dtype)
     results = []
     for on_cpu in (True, False):
         monkeypatch.setattr(pooling, "on_cpu", lambda on_cpu=on_cpu: on_cpu)
         outputs, pull = jax.vjp(lambda x: pooling.max_pool(x, side, stride), inputs)
-        results.append(
-            (outputs, *pull(jnp.arange(outputs.size, dtype=np.float32).reshape(outputs.shape)))
-        )
+        # Whole numbers whose sums are exact in all dtypes.
+        cotangent = (jnp.arange(outputs.size) % 7).reshape(outputs.shape).astype(dtype)
+        results.append((outputs, *pull(cotangent)))
     for a, b in zip(*results, strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32))
 
 
 def test_a_depthwise_bfloat16_convolution_is_summed_in_float32():

@@ -69,10 +69,32 @@ def test_what_gains_nothing_stays_with_xla_and_keeps_its_stored_programs(monkeyp
     for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
         convolutions.choose(make_config(arch, "9"), None)
         assert not onednn.in_use()
-    for size in (48, 95):
-        convolutions.choose(make_config("vgg16", f"9,image_size={size}"), None)
+    for arch in ("efficientnetb0", "mobilenet"):
+        convolutions.choose(make_config(arch, "9,dtype=bfloat16"), None)
         assert not onednn.in_use()
+    for arg in ("image_size=48", "image_size=95", "image_size=47,dtype=bfloat16"):
+        convolutions.choose(make_config("vgg16", f"9,{arg}"), None)
+        assert not onednn.in_use()
+    convolutions.choose(make_config("resnet50v2", "9,image_size=95,dtype=bfloat16"), None)
+    assert not onednn.in_use()
     assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "resnet50v2"])
+def test_bfloat16_uses_onednn_and_keeps_to_it(machine, arch, capsys):
+    machine("float32", "bfloat16")
+    config = make_config(arch, "9,image_size=96,dtype=bfloat16")
+    convolutions.choose(config, None)
+    assert onednn.in_use()
+    convolutions.choose(config, {})  # a run that began with XLA
+    assert not onednn.in_use()
+    convolutions.choose(config, {"convolutions": "onednn"})
+    assert onednn.in_use()
+    assert capsys.readouterr().err == ""
+    machine("float32", reason="no instructions for it")
+    convolutions.choose(config, {"convolutions": "onednn"})
+    assert not onednn.in_use()
+    assert "goes on with XLA's (no instructions for it)" in capsys.readouterr().err
 
 
 def test_a_type_that_the_machine_lacks_stays_with_xla():
