@@ -36,4 +36,5 @@ def test_a_bias_is_rounded_once():
     layer = Dense(1, jnp.dtype("bfloat16"))
     # Rounded to bfloat16 before the addition, the bias would become 1.
     values = {"params": {"kernel": jnp.array([[1.0]]), "bias": jnp.array([1 + 3 / 1024])}}
-    assert layer.apply(values, jnp.array([[-1.0]], "bfloat16"))[0, 0] == np.float32(3 / 1024)
+    found = np.asarray(layer.apply(values, jnp.array([[-1.0]], "bfloat16")))
+    assert found.astype(np.float32) == np.float32(3 / 1024)
