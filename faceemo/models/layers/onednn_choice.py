@@ -84,6 +84,11 @@ def multiplies(left: jax.Array, right: jax.Array, over: tuple[int, int]) -> bool
     return products >= _gains(left).product[over]
 
 
+def measured_case(dtype: str) -> str:
+    """Returns the case of the tables that holds for a type of numbers on this processor."""
+    wide = dtype == "float32" and "avx512f" in processor_features()
+    return "float32, AVX-512" if wide else dtype
+
+
 def _gains(array: jax.Array) -> _Gains:
-    wide = array.dtype == "float32" and "avx512f" in processor_features()
-    return _TABLE["float32, AVX-512" if wide else array.dtype.name]
+    return _TABLE[measured_case(array.dtype.name)]

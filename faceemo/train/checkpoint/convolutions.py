@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from faceemo.models.layers import onednn, onednn_verdict
+from faceemo.models.layers import onednn, onednn_choice, onednn_verdict
 from faceemo.train import parallel, run_log
 from faceemo.train.checkpoint.provenance import CONVOLUTIONS, ONEDNN
 
@@ -18,6 +18,7 @@ from faceemo.train.checkpoint.provenance import CONVOLUTIONS, ONEDNN
 # other sizes. The other networks have one such convolution.
 GAINS = {
     "float32": {"vgg16": 96},
+    "float32, AVX-512": {"vgg16": 48},
     "bfloat16": {"vgg16": 48, "resnet50v2": 96},
 }
 
@@ -37,10 +38,8 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
     Raises:
         UserError: If `onednn_verdict.SWITCH` has a value that is not valid.
     """
-    began_with = ONEDNN if recipe is None else recipe.get(CONVOLUTIONS)
     dtypes: tuple[str, ...] = ()
-    gains = config.image_size >= GAINS[config.dtype].get(config.arch, math.inf)
-    if gains and began_with == ONEDNN:
+    if _gains(config) if recipe is None else recipe.get(CONVOLUTIONS) == ONEDNN:
         verdict = onednn_verdict.find_verdict()
         found = parallel.is_true_in_all(config.dtype in verdict.dtypes)
         dtypes = (config.dtype,) if found else ()
@@ -53,3 +52,8 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
         with run_log.details():
             print(f"convolutions: {'oneDNN' if found else f'XLA ({reason})'}")
     onednn.use(dtypes)
+
+
+def _gains(config: ConfigDict) -> bool:
+    smallest = GAINS[onednn_choice.measured_case(config.dtype)]
+    return config.image_size >= smallest.get(config.arch, math.inf)

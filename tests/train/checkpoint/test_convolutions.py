@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from faceemo.config import make_config
-from faceemo.models.layers import onednn, onednn_verdict
+from faceemo.models.layers import onednn, onednn_choice, onednn_verdict
 from faceemo.train import parallel
 from faceemo.train.checkpoint import convolutions
 from faceemo.train.checkpoint.checkpoints import Checkpoints
@@ -72,12 +72,26 @@ def test_what_gains_nothing_stays_with_xla_and_keeps_its_stored_programs(monkeyp
     for arch in ("efficientnetb0", "mobilenet"):
         convolutions.choose(make_config(arch, "9,dtype=bfloat16"), None)
         assert not onednn.in_use()
-    for arg in ("image_size=48", "image_size=95", "image_size=47,dtype=bfloat16"):
+    for arg in ("image_size=47", "image_size=47,dtype=bfloat16"):
         convolutions.choose(make_config("vgg16", f"9,{arg}"), None)
         assert not onednn.in_use()
     convolutions.choose(make_config("resnet50v2", "9,image_size=95,dtype=bfloat16"), None)
     assert not onednn.in_use()
     assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
+
+
+def test_small_images_gain_with_avx512_alone_but_a_run_keeps_its_library(monkeypatch, capsys):
+    config = make_config("vgg16", "7,image_size=48")
+    for features, recipe, expected in (
+        ({"avx2", "avx512f"}, None, True),
+        ({"avx2", "avx512f"}, {}, False),
+        ({"avx2"}, None, False),
+        ({"avx2"}, {"convolutions": "onednn"}, True),
+    ):
+        monkeypatch.setattr(onednn_choice, "processor_features", lambda found=features: found)
+        convolutions.choose(config, recipe)
+        assert onednn.in_use() == expected, (features, recipe)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("arch", ["vgg16", "resnet50v2"])
