@@ -105,8 +105,9 @@ def ensure_originals(
     source = sources.find(root, selection.source, from_within=bool(recorded.get("within")))
     votes_sha256 = recorded.get("votes") if repeated else _digest_votes(selection)
     if source.path.resolve() == folder.resolve():
-        own = _use_own_folder(folder, selection, recorded)
-        return dataclasses.replace(own, votes_sha256=votes_sha256)
+        if selection.votes is None:  # then they are those of the source that the folder was made of
+            votes_sha256 = recorded.get("votes")
+        return _use_own_folder(folder, selection, recorded, votes_sha256)
     source_sha256 = source.sha256(selection.known_names)
     within = source.path.resolve().is_relative_to(root.resolve())
     images = hash_images(folder) if folder.exists() else None
@@ -164,14 +165,24 @@ def hash_images(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in progress}
 
 
-def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Originals:
+def _use_own_folder(
+    folder: Path, selection: Selection, recorded: Record, votes_sha256: str | None
+) -> Originals:
     """Returns the images of a folder that has no other source.
 
-    It is the user's own, or was made from a source that is no longer there.
+    It is the user's own, or was made from a source that is no longer there or not named again.
 
     Raises:
         UserError: If `selection` asks for other places of its images.
     """
+    present = hash_images(folder)
+    if _was_made(present, recorded):
+        known = Originals(
+            folder, present, recorded["source"], recorded["within"], tuple(recorded["lacking"]),
+            selection, votes_sha256=votes_sha256,
+        )  # fmt: skip
+        if recorded == known.fingerprint:  # then the votes are known, which no folder holds
+            return known
     plan = Plan(FolderSource(folder), selection, folder.parent)
     misplaced = sorted(path for path, target in plan.targets.items() if path != target)
     if misplaced:
@@ -183,15 +194,22 @@ def _use_own_folder(folder: Path, selection: Selection, recorded: Record) -> Ori
             fix=f"rename your folder; faceemo then copies from it into a new {folder} and does not "
             "change yours",
         )
-    images = {name: sha for name, sha in hash_images(folder).items() if name in plan.targets}
-    if _was_made(images, recorded):
-        source_sha256, within, missing = (recorded[key] for key in ("source", "within", "lacking"))
-        made = Originals(
-            folder, images, source_sha256, within, tuple(missing), selection, **plan.facts()
-        )
-        # The folder is no longer its own source: the paths of the earlier call stay.
-        return dataclasses.replace(made, source=None)
-    return Originals(folder, images, None, False, plan.missing_splits, selection, **plan.facts())
+    images = {name: sha for name, sha in present.items() if name in plan.targets}
+    own = Originals(
+        folder, images, None, False, plan.missing_splits, selection,
+        votes_sha256=votes_sha256, **plan.facts(),
+    )  # fmt: skip
+    if not _was_made(images, recorded):
+        return own
+    # The folder is no longer its own source: the paths and the votes of the earlier call stay.
+    return dataclasses.replace(
+        own,
+        source_sha256=recorded["source"],
+        source_within=recorded["within"],
+        missing_splits=tuple(recorded["lacking"]),
+        source=None,
+        votes=own.votes if selection.votes else None,
+    )
 
 
 def _digest_votes(selection: Selection) -> str | None:

@@ -1,5 +1,6 @@
 """Tables of labels and votes in the forms in which people have them."""
 
+import dataclasses
 import io
 import itertools
 
@@ -9,7 +10,9 @@ from PIL import Image
 
 from faceemo.commands import class_counts
 from faceemo.config.classes import name_problem
-from faceemo.data.source import image_table, sources
+from faceemo.data.prepare import prepare
+from faceemo.data.prepare.record import RECORD
+from faceemo.data.source import image_table, sources, votes_by_path
 from faceemo.data.source.plan import Plan
 from faceemo.data.source.selection import Selection
 from faceemo.errors import UserError
@@ -140,6 +143,31 @@ def test_an_image_without_a_row_is_no_class_and_is_counted(tmp_path):
     layout = sources.FolderSource(tmp_path / "set").layout()
     assert set(class_counts.count(layout, {})["train"]) == {"angry", *CLASSES}
     assert name_problem(image_table.NO_LABEL)
+
+
+@pytest.mark.parametrize("targets", ["label", "majority"])
+@pytest.mark.parametrize("named", [False, True])
+def test_votes_stay_where_the_source_is_not_named_again(tmp_path, capsys, targets, named):
+    """A folder that was prepared with votes needs neither its source nor its table any more."""
+    forms.write_zip(tmp_path / "set.zip", make_tree())
+    table = write_ferplus(tmp_path / "fer2013new.csv") if named else None
+    chosen = Selection(classes=CLASSES, targets=targets)
+    first = dataclasses.replace(chosen, source=tmp_path / "set.zip", votes=table)
+    root = tmp_path / "data"
+    prepare.prepare(root, selection=first, last="unpack")
+    before = {name: (root / name).read_bytes() for name in (votes_by_path.NAME, RECORD)}
+    assert votes_by_path.read(root).counts
+    capsys.readouterr()
+    for selection in (chosen, None, chosen):
+        prepare.prepare(root, selection=selection, last="unpack")
+        assert capsys.readouterr().out.startswith("unpack: nothing to do")
+        assert {name: (root / name).read_bytes() for name in before} == before
+    # Another setting, which needs no other votes, keeps them, too.
+    prepare.prepare(
+        root, selection=dataclasses.replace(chosen, split_seed=3, validation_share=0.2),
+        last="unpack",
+    )  # fmt: skip
+    assert (root / votes_by_path.NAME).read_bytes() == before[votes_by_path.NAME]
 
 
 def test_votes_by_path_on_ones_own_folders(tmp_path):
