@@ -40,7 +40,7 @@ def find_boxes(
     limit = max(above, about["at_least"])
     confidences = 1 / (1 + np.exp(scores[..., 0] - scores[..., 1]))  # the softmax of two
     images, places = np.nonzero(confidences > limit)
-    found = [np.zeros((0, 7), np.float32)]
+    found: list[np.ndarray] = [np.zeros((0, 7), np.float32)]
     for image in np.unique(images):
         own = places[images == image]
         sure, boxes = confidences[image, own], defaults.move(own, moves[image, own])
