@@ -69,9 +69,9 @@ class SecondLook:
             For each place, the best detection that overlaps it; None if there is none.
         """
         squares = [small_faces.square_around(box, context) for box in boxes]
-        looks = [small_faces.cut(image, *square, SIDE) for square in squares]
+        crops = [small_faces.cut(image, *square, SIDE) for square in squares]
         moved: list[Detection | None] = []
-        for found, (left, top, side) in zip(self._find(looks, context), squares, strict=True):
+        for found, (left, top, side) in zip(self._find(crops, context), squares, strict=True):
             if found and found.box:
                 edges = (edge * side / SIDE for edge in found.box)
                 x, y, right, bottom = (round(edge, 2) for edge in edges)

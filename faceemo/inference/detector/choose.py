@@ -23,13 +23,13 @@ def choose(engine: str) -> MakeNetwork:
         UserError: If the detector's files can be neither found nor downloaded; if onnxruntime is
             demanded and not installed.
     """
-    wanted = resolve(engine)
-    if wanted == JAX or (wanted != ONNX and not is_installed()):
+    requested = resolve(engine)
+    if requested == JAX or (requested != ONNX and not is_installed()):
         return find_opencv_network()
     try:
         share_network()
     except Exception as error:  # onnxruntime raises its own
-        if wanted == ONNX:
+        if requested == ONNX:
             raise
         found = find_opencv_network()  # which says whether files are missing
         _warn(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
