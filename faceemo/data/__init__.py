@@ -37,11 +37,12 @@ def check_present(config: ConfigDict) -> None:
 def refuse_to_replace(config: ConfigDict) -> None:
     """Refuses the default classes for a folder of images that was prepared with others.
 
-    A command that leaves the classes out is more likely to mean those of the folder than to want
-    its images prepared again.
+    A command that leaves the classes out more probably means those of the folder than that its
+    images be prepared again.
 
     Raises:
-        UserError: If it is so, with the words that name the folder's classes.
+        UserError: If the folder was prepared with other classes; the message has the options that
+            name them.
     """
     from faceemo.config.field_words import spell
     from faceemo.data.ledger.rules import Rules
