@@ -32,6 +32,10 @@ def _native_max_pool(inputs: jax.Array, side: int, stride: int) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _max_pool_on_cpu(inputs: jax.Array, side: int, stride: int) -> jax.Array:
+    return _find_largest(inputs, side, stride)
+
+
+def _find_largest(inputs: jax.Array, side: int, stride: int) -> jax.Array:
     if side == stride:
         return _native_max_pool(inputs, side, stride)
     # Windows that overlap: 5 times as fast as XLA's.
@@ -41,7 +45,7 @@ def _max_pool_on_cpu(inputs: jax.Array, side: int, stride: int) -> jax.Array:
 def _forward(
     inputs: jax.Array, side: int, stride: int
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    largest = _native_max_pool(inputs, side, stride)
+    largest = _find_largest(inputs, side, stride)
     return largest, (inputs, largest)
 
 
