@@ -89,6 +89,7 @@ setup(
     package_dir={"faceemo.configs": "configs"},
     package_data={
         "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
+        "faceemo.models.layers.extension": ["*.cc", "*.h"],
         "faceemo.inference": ["builtin/*", "builtin_four/*"],
         "faceemo.inference.export.web": ["licences/*", "page/*"],
         "faceemo.inference.serve": ["page/*"],

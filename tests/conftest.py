@@ -23,7 +23,9 @@ os.environ["XLA_FLAGS"] = " ".join(
     ]
 )
 os.environ["FACEEMO_ENGINE"] = "jax"  # but for its own tests; ONNX files would first be made
-os.environ["FACEEMO_ONEDNN"] = "0"  # but for its own tests; it would first start a probe
+# But for their own tests: the first would start a probe, the second a compiler.
+os.environ["FACEEMO_ONEDNN"] = "0"
+os.environ["FACEEMO_EXTENSION"] = "0"
 os.environ["FACEEMO_STORED_STEPS"] = "0"  # but for their own tests; others replace parts of a step
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # Each worker of xdist has a core: a second thread of NumPy's and SciPy's library only waits for it.
@@ -47,6 +49,7 @@ pytest_plugins = [
     "tests.support.analysis.plain_figures",
     "tests.support.analysis.predictions",
     "tests.support.analysis.report_page",
+    "tests.support.models.extension",
     "tests.support.models.small_head",
 ]
 

@@ -23,7 +23,7 @@ from faceemo.experiments import evaluation, held_out, images_used, load_images, 
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import loop, parallel, run_log
 from faceemo.train.batch_stats import estimate_batch_stats
-from faceemo.train.checkpoint import convolutions, image_terms, run_folders
+from faceemo.train.checkpoint import image_terms, libraries, run_folders
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import explain_finished, is_finished
 from faceemo.train.checkpoint.provenance import check_inherited_images, make_recipe
@@ -55,7 +55,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     config = load_images.replace_automatic(config, found)
     # Before the data, which another configuration would prepare again.
     refuse_other_configuration(workdir, config, found)
-    convolutions.choose(config, found)
+    libraries.choose(config, found)
     # Before the data, which may take long, so that missing weights are reported at once.
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
@@ -118,7 +118,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 def lr_find(config: ConfigDict, workdir: Path) -> None:
     """Runs a learning-rate range test, prints and draws its losses, and suggests a rate."""
     config = load_images.replace_automatic(config, None)
-    convolutions.choose(config, None)
+    libraries.choose(config, None)
     start = Start.from_config(config)
     distillation = make_distillation(config, classes_of(config))
     train = load_images.load(config)["train"]
@@ -155,7 +155,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str, groups: Path | None 
     recipe = load_recipe(workdir)
     config = load_images.replace_automatic(config, recipe)
     refuse_other_configuration(workdir, config, recipe)
-    convolutions.choose(config, recipe)
+    libraries.choose(config, recipe)
     splits = load_images.load(config)
     columns = evaluation.match_groups(columns, config, splits[split], split)
     preprocessing = Preprocessing.from_dict(recipe["preprocessing"])

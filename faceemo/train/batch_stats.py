@@ -25,7 +25,8 @@ from tqdm import tqdm
 from faceemo.data.division import Division
 from faceemo.data.pipeline import Batch, Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
-from faceemo.models.layers.batch_norm import MOMENTUM, BatchNorm, compute_moments
+from faceemo.models.layers.batch_moments import RealRows, compute_moments
+from faceemo.models.layers.batch_norm import MOMENTUM, BatchNorm
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.eval_step import plain_inputs
@@ -70,7 +71,7 @@ def estimate_batch_stats(config: ConfigDict, start: Start, split: Split) -> Star
         def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
             layer = context.module
             if isinstance(layer, BatchNorm) and layer.block in model.trained:
-                found[layer.name] = compute_moments(args[0], None, None)
+                found[layer.name] = compute_moments(args[0], RealRows())
                 epsilons[str(layer.name)] = layer.epsilon
             return call(*args, **kwargs)
 

@@ -27,6 +27,7 @@ from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.layers import onednn
+from faceemo.models.layers.extension import calls
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import eval_step, parallel, run_log
 from faceemo.train.checkpoint.digest import digest_tree
@@ -167,6 +168,7 @@ def _describe(start: Start, batch_size: int) -> dict[str, Any]:
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
         "onednn": onednn.in_use(),
+        "extension": calls.in_use(),
     }
 
 

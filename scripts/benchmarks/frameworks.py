@@ -3,7 +3,7 @@
     python frameworks.py FRAMEWORK ARCH SIZE BATCH LEVEL...
 
 The tasks are 'forward' and 'train LEVEL' for each unfreeze level. FRAMEWORK may also be a path of
-faceemo, such as 'onednn-bfloat16': a library of convolutions and a type of numbers, see `PATHS`.
+faceemo, such as 'onednn-bfloat16': a library and a type of numbers, see `PATHS`.
 """
 
 # Only the extra 'bench' has PyTorch.
@@ -26,7 +26,10 @@ from faceemo.config.backbones import BACKBONES
 
 Tasks = dict[str, Callable[[], object]]
 # Libraries of convolutions and products, and types of numbers, in which faceemo can compute.
-PATHS = ("xla-float32", "onednn-float32", "xla-bfloat16", "onednn-bfloat16")
+PATHS = (
+    *("xla-float32", "extension-float32", "onednn-float32"),
+    *("xla-bfloat16", "onednn-bfloat16"),
+)
 
 
 def main(framework: str, arch: str, size: int, batch: int, levels: list[str]) -> None:
@@ -57,9 +60,9 @@ def trained_patterns(model: models.Model) -> list[str]:
 def make_faceemo_tasks(arch: str, size: int, batch: int, levels: list[str]) -> Tasks:
     """Makes the steps that a run compiles, on one device, by the library that a run chooses."""
     heap.keep()
-    from faceemo.train.checkpoint import convolutions
+    from faceemo.train.checkpoint import libraries
 
-    convolutions.choose(make_config(arch, f"9,image_size={size}"), None)
+    libraries.choose(make_config(arch, f"9,image_size={size}"), None)
     return _make_steps(arch, size, batch, levels, "float32")
 
 
@@ -67,10 +70,11 @@ def make_path_tasks(path: str, arch: str, size: int, batch: int, levels: list[st
     """Makes the steps of faceemo by the library and in the type of a path of `PATHS`.
 
     Raises:
-        RuntimeError: If this machine has no oneDNN for that type.
+        RuntimeError: If this machine has no such library for that type.
     """
     heap.keep()
     from faceemo.models.layers import onednn, onednn_verdict
+    from faceemo.models.layers.extension import build, calls
 
     library, dtype = path.split("-")
     if library == "onednn":
@@ -78,6 +82,11 @@ def make_path_tasks(path: str, arch: str, size: int, batch: int, levels: list[st
         if dtype not in verdict.dtypes:
             raise RuntimeError(f"no oneDNN for {dtype}: {verdict.reason}")
         onednn.use([dtype])
+    if library == "extension":
+        found = build.find_library()
+        if found.library is None:
+            raise RuntimeError(f"no extension: {found.reason}")
+        calls.use(found.library)
     return _make_steps(arch, size, batch, levels, dtype)
 
 

@@ -8,10 +8,10 @@ TensorFlow's kernels instead of XLA's, PyTorch with channels last.
 The ratio is the time of the fastest other framework divided by faceemo's: above 1, faceemo is the
 fastest.
 
-With --paths faceemo alone is measured, by each library of convolutions and in each type of numbers:
-with XLA's and with oneDNN's, in float32 and in bfloat16. oneDNN is then used also where a run would
-not choose it. The ratios are those of oneDNN to XLA in both types, and of the faster bfloat16 to
-the faster float32.
+With --paths faceemo alone is measured, by each library and in each type of numbers: by XLA alone,
+with the extension (float32) and with oneDNN. Each is then used also where a run would not choose
+it. The ratios are those of the others to XLA in both types, and of the fastest bfloat16 to the
+fastest float32.
 """
 
 import argparse
@@ -26,7 +26,10 @@ from . import timing
 FRAMEWORKS = ("faceemo", "keras-tensorflow", "keras-jax", "torch")
 FORWARD = "forward"
 # Those of frameworks.py, which the program alone can import.
-PATHS = ("xla-float32", "onednn-float32", "xla-bfloat16", "onednn-bfloat16")
+PATHS = (
+    *("xla-float32", "extension-float32", "onednn-float32"),
+    *("xla-bfloat16", "onednn-bfloat16"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frameworks to compare",
     )
     parser.add_argument(
-        "--paths", action="store_true", help="compare oneDNN with XLA, and bfloat16 with float32"
+        "--paths", action="store_true", help="compare the libraries, and bfloat16 with float32"
     )
     parser.add_argument(
         "--batch", type=int, default=0, help="batch size (default: 32 up to 128 pixels, 8 above)"
@@ -99,8 +102,10 @@ def _compute_ratios(medians: dict[str, float]) -> dict[str, float]:
     ratios = {}
     for dtype in ("float32", "bfloat16"):
         found = {name: medians[name] for name in PATHS if name in medians and dtype in name}
-        if len(found) == 2:
-            ratios[f"onednn to xla, {dtype}"] = found[f"xla-{dtype}"] / found[f"onednn-{dtype}"]
+        for name in found:
+            library = name.partition("-")[0]
+            if library != "xla" and f"xla-{dtype}" in found:
+                ratios[f"{library} to xla, {dtype}"] = found[f"xla-{dtype}"] / found[name]
         if found:
             best[dtype] = min(found.values())
     if len(best) == 2:

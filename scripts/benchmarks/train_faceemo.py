@@ -29,7 +29,7 @@ from faceemo.data.pipeline import Split, epoch_batches
 from faceemo.models.preprocessing import preprocess
 from faceemo.train import build_steps, freezing, loop, parallel
 from faceemo.train.batch_stats import estimate_batch_stats
-from faceemo.train.checkpoint import convolutions
+from faceemo.train.checkpoint import libraries
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.progress import Progress
 from faceemo.train.checkpoint.provenance import make_recipe
@@ -128,7 +128,7 @@ def make_fit_task(arch: str, arg: str, workdir: str, *fresh: str) -> Tasks:
     run, folder = Run.from_argument(arch, arg), Path(workdir)
     # As `python -m faceemo.main` does.
     compile_cache.enable()
-    convolutions.choose(run.config, None)
+    libraries.choose(run.config, None)
 
     def fit() -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,12 +23,12 @@ def measure_start(arch: str, arg: str) -> dict[str, object]:
 
     from faceemo.data.pipeline import epoch_batches
     from faceemo.train import parallel
-    from faceemo.train.checkpoint import convolutions
+    from faceemo.train.checkpoint import libraries
     from faceemo.train.programs import compile_cache, stored_steps
 
     compile_cache.enable()
     run = train_faceemo.Run.from_argument(arch, arg)
-    convolutions.choose(run.config, None)
+    libraries.choose(run.config, None)
     stepper = train_faceemo.Stepper(run)
     facts = (run.config.to_json(sort_keys=True), run.start.model, run.start.preprocessing)
     stepper.step = stored_steps.store(stepper.step, "benchmark", *facts)

@@ -9,6 +9,8 @@ XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions
   times at 1x1 to 4x4.
 - the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
   48 to 96 px.
+- those of images, which have three channels, and depthwise ones: the `extension`, where it could be
+  built and is in use.
 - any other, the products above and their gradients: oneDNN, where that was found to work, is in use
   (`onednn`), and is faster (`onednn_choice`).
 
@@ -24,7 +26,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from faceemo.models.layers import onednn, onednn_choice
-from faceemo.models.layers.depthwise import convolve_depthwise_by_shifts
+from faceemo.models.layers.depthwise import convolve_depthwise_on_cpu
+from faceemo.models.layers.extension import calls
 from faceemo.models.layers.kernel_gradient import compute_kernel_gradient
 from faceemo.models.layers.matmul import matmul
 from faceemo.models.layers.native import on_cpu
@@ -77,7 +80,7 @@ def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int,
         Array [B, H', W', C].
     """
     if on_cpu():
-        return convolve_depthwise_by_shifts(inputs, kernel, strides)
+        return convolve_depthwise_on_cpu(inputs, kernel, strides)
     return lax.conv_general_dilated(
         inputs,
         kernel.reshape(*kernel.shape[:2], 1, -1),
@@ -112,7 +115,11 @@ def _convolve_patches(
 def _convolve_with_fast_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> jax.Array:
-    """Convolves by oneDNN or natively; the gradient of the kernel may be computed from patches."""
+    """Convolves by one of the libraries or natively; so is the gradient of the kernel computed."""
+    if calls.can_convolve_images(inputs, kernel):
+        size = onednn.output_size(inputs, kernel, strides, padding)
+        shape = len(inputs), *size, kernel.shape[3]
+        return calls.convolve_images(inputs, kernel, _window(strides, padding), shape)
     if onednn_choice.convolves(inputs, kernel, strides, padding):
         return onednn.convolve(inputs, kernel, strides, padding)
     return _native_convolve(inputs, kernel, strides, padding)
@@ -138,11 +145,20 @@ def _backward(
         turned, pads = onednn.turn(kernel, padding)
         if onednn_choice.convolves(gradient, turned, strides, pads):
             to_inputs = onednn.convolve(gradient, turned, strides, pads)
-    if onednn_choice.computes_kernel_gradient(inputs, kernel, gradient) or (
+    if calls.can_convolve_images(inputs, kernel, gradient):
+        to_kernel = calls.compute_images_kernel_gradient(
+            inputs, gradient, _window(strides, padding), kernel.shape
+        )
+    elif onednn_choice.computes_kernel_gradient(inputs, kernel, gradient) or (
         gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS
     ):
         to_kernel = compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel
+
+
+def _window(strides: tuple[int, int], padding: _Pads) -> calls.Window:
+    (above, _), (left, _) = padding
+    return calls.Window(strides, (above, left))
 
 
 _convolve_with_fast_gradient.defvjp(_forward, _backward)

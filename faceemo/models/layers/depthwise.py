@@ -8,18 +8,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from faceemo.models.layers.extension import calls
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve_depthwise_by_shifts(
+def convolve_depthwise_on_cpu(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> jax.Array:
     """Convolves [B, H, W, C] with [kh, kw, C, 1] to [B, H', W', C], with 'SAME' padding.
 
-    All operations are elementwise, so XLA fuses them into one loop.
+    The extension does it, where it is in use. Otherwise all operations are elementwise, so that XLA
+    fuses them into one loop.
     """
+    shape = _output_shape(inputs.shape, strides)
+    if calls.can_convolve_depthwise(kernel, inputs):
+        return calls.convolve_depthwise(inputs, kernel, _place(inputs, kernel, strides), shape)
     padded = jnp.pad(inputs, _padding(inputs.shape, kernel.shape, strides))
     wide = _accumulator(inputs.dtype)
-    shape = _output_shape(inputs.shape, strides)
     total = jnp.zeros(shape, wide)
     for row, column in _positions(kernel.shape):
         window = _window(padded, (row, column), shape[1:3], strides)
@@ -30,7 +35,7 @@ def convolve_depthwise_by_shifts(
 def _forward(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve_depthwise_by_shifts(inputs, kernel, strides), (inputs, kernel)
+    return convolve_depthwise_on_cpu(inputs, kernel, strides), (inputs, kernel)
 
 
 def _backward(
@@ -43,13 +48,19 @@ def _backward(
     That takes 5 to 15 times as long.
     """
     inputs, kernel = saved
+    if calls.can_convolve_depthwise(kernel, inputs, gradient):
+        place = _place(inputs, kernel, strides)
+        return (
+            calls.compute_depthwise_input_gradient(gradient, kernel, place, inputs.shape),
+            calls.compute_depthwise_kernel_gradient(inputs, gradient, place, kernel.shape),
+        )
     # Otherwise XLA would fuse the long computation of the gradient into each of its uses.
     gradient = lax.optimization_barrier(gradient)
     to_inputs = _compute_input_gradient(inputs.shape, kernel, strides, gradient)
     return to_inputs, _compute_kernel_gradient(inputs, kernel, strides, gradient)
 
 
-convolve_depthwise_by_shifts.defvjp(_forward, _backward)
+convolve_depthwise_on_cpu.defvjp(_forward, _backward)
 
 
 def _compute_input_gradient(
@@ -57,7 +68,7 @@ def _compute_input_gradient(
 ) -> jax.Array:
     """Computes the gradient of the inputs.
 
-    It is the sum of `convolve_depthwise_by_shifts` with the kernel rotated and the gradient dilated
+    It is the sum of `convolve_depthwise_on_cpu` with the kernel rotated and the gradient dilated
     by `strides`.
     """
     padding = [(0, 0, 0)]
@@ -125,6 +136,12 @@ def _padding(
         total = max(reach - shape[axis], 0)
         pairs.append((total // 2, total - total // 2))
     return [(0, 0), *pairs, (0, 0)]
+
+
+def _place(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> calls.Window:
+    """Describes the padding to the extension, which needs no padded inputs."""
+    (above, _), (left, _) = _padding(inputs.shape, kernel.shape, strides)[1:3]
+    return calls.Window(strides, (above, left))
 
 
 def _window(

@@ -1,4 +1,4 @@
-"""Which library computes a run's convolutions: oneDNN or XLA. A run keeps the one it began with."""
+"""The libraries that compute a run, besides XLA. A run keeps those that it began with."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from faceemo.models.layers import onednn, onednn_choice, onednn_verdict
+from faceemo.models.layers.extension import build, calls
 from faceemo.train import parallel, run_log
-from faceemo.train.checkpoint.provenance import CONVOLUTIONS, ONEDNN
+from faceemo.train.checkpoint.provenance import CONVOLUTIONS, EXTENSION, ONEDNN, SUMS
 
 # Image sizes from which on a network gains more from oneDNN than it loses at its start, because JAX
 # keeps no compiled programs with it. At 96 pixels, batch 32, AVX-512 with bfloat16, it was 1.3 to
@@ -21,14 +22,16 @@ GAINS = {
     "float32, AVX-512": {"vgg16": 48},
     "bfloat16": {"vgg16": 48, "resnet50v2": 96},
 }
+# The networks with BatchNorm; depthwise convolutions are in two of them. They gain at every size.
+_WITH_SUMS = frozenset({"resnet50v2", "efficientnetb0", "mobilenet"})
 
 
 def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
-    """Chooses the library of all convolutions that are traced from here on.
+    """Chooses the libraries of all functions that are traced from here on.
 
-    Every process of a run has to call it, and all get the same library. A new run gets oneDNN where
-    that works. A run that began with XLA stays with XLA, because the two round differently. So
-    does a run that began with oneDNN, unless this machine has none: that is printed.
+    Every process of a run has to call it, and all get the same libraries. A new run gets what gains
+    and works. A run that began without a library stays without it, because each rounds in its own
+    way. So does a run that began with one, unless this machine has none: that is printed.
 
     Args:
         config: The run's configuration.
@@ -36,24 +39,42 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
             None for a new run.
 
     Raises:
-        UserError: If `onednn_verdict.SWITCH` has a value that is not valid.
+        UserError: If `onednn_verdict.SWITCH` or `build.SWITCH` has a value that is not valid.
     """
     dtypes: tuple[str, ...] = ()
     if _gains(config) if recipe is None else recipe.get(CONVOLUTIONS) == ONEDNN:
         verdict = onednn_verdict.find_verdict()
-        found = parallel.is_true_in_all(config.dtype in verdict.dtypes)
-        dtypes = (config.dtype,) if found else ()
-        reason = verdict.reason or "another process has none"
-        if recipe is not None and not found:
-            run_log.tell(
-                f"this run began with oneDNN's convolutions and goes on with XLA's ({reason}): its "
-                "results differ, by rounding, from those of a run that keeps to oneDNN"
-            )
-        with run_log.details():
-            print(f"convolutions: {'oneDNN' if found else f'XLA ({reason})'}")
+        if _agree(config.dtype in verdict.dtypes, "convolutions", "oneDNN", verdict.reason, recipe):
+            dtypes = (config.dtype,)
     onednn.use(dtypes)
+    library = None
+    if _has_sums(config) if recipe is None else recipe.get(SUMS) == EXTENSION:
+        found = build.find_library()
+        if _agree(found.library is not None, "sums", "the extension", found.reason, recipe):
+            library = found.library
+    calls.use(library)
+
+
+def _agree(
+    found: bool, what: str, library: str, reason: str, recipe: Mapping[str, Any] | None
+) -> bool:
+    """Returns whether all processes have found a library, and says so, or why not."""
+    everywhere = parallel.is_true_in_all(found)
+    reason = reason or "another process has none"
+    if recipe is not None and not everywhere:
+        run_log.tell(
+            f"this run began with {what} by {library} and goes on with XLA's ({reason}): its "
+            f"results differ, by rounding, from those of a run that keeps to {library}"
+        )
+    with run_log.details():
+        print(f"{what}: {library if everywhere else f'XLA ({reason})'}")
+    return everywhere
 
 
 def _gains(config: ConfigDict) -> bool:
     smallest = GAINS[onednn_choice.measured_case(config.dtype)]
     return config.image_size >= smallest.get(config.arch, math.inf)
+
+
+def _has_sums(config: ConfigDict) -> bool:
+    return config.arch in _WITH_SUMS and config.dtype == "float32"

@@ -14,6 +14,7 @@ from faceemo.data.disk.stored_images import StoredImages
 from faceemo.data.pipeline import Split
 from faceemo.data.votes.counting import DISTRIBUTION, SAMPLED
 from faceemo.models.layers import onednn
+from faceemo.models.layers.extension import calls
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train.checkpoint import image_terms
 
@@ -22,6 +23,9 @@ VOTE_SHARES = "vote_shares"
 # Names the library of a run's convolutions; runs with XLA's do not have the field.
 CONVOLUTIONS = "convolutions"
 ONEDNN = "onednn"
+# Names the library of a run's sums over images; runs with XLA's do not have the field.
+SUMS = "sums"
+EXTENSION = "extension"
 _VERSIONED = ("faceemo", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -56,6 +60,7 @@ def make_recipe(
         **({"teachers": list(teachers)} if teachers else {}),
         **({image_terms.FIELD: terms} if terms else {}),
         **({CONVOLUTIONS: ONEDNN} if onednn.in_use() else {}),
+        **({SUMS: EXTENSION} if calls.in_use() else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONED},

@@ -24,6 +24,7 @@ from jax.experimental import serialize_executable
 from faceemo import staging
 from faceemo.assets.processor import processor_id
 from faceemo.models.layers import onednn
+from faceemo.models.layers.extension import calls
 from faceemo.train import run_log
 from faceemo.train.programs import compile_cache
 
@@ -162,6 +163,7 @@ def _name(args: tuple[Any, ...], facts: tuple[object, ...]) -> str:
         sorted(map(repr, options.items())),
         sorted(variables.items()),
         devices,
+        calls.in_use(),
         _digest_sources(),
         _describe(facts),
     ]

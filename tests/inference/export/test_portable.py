@@ -1,4 +1,4 @@
-"""No exported program calls oneDNN, which only this machine's jaxlib has.
+"""No exported program calls oneDNN or the extension, which other machines lack.
 
 ONNX files are not made from programs; tests/inference/test_engine.py looks at their operators.
 """
@@ -15,15 +15,22 @@ import pytest
 from faceemo.config import ImageFormat
 from faceemo.inference.export import stablehlo
 from faceemo.models.layers import convolution, matmul, onednn, onednn_choice
+from faceemo.models.layers.extension import calls
 
-CALLS = ("__onednn$convolution", "__onednn$matmul")
+EXTENSION = "faceemo_0123"
+CALLS = ("__onednn$convolution", "__onednn$matmul", f"{EXTENSION}_depthwise", f"{EXTENSION}_images")
 TRAINED = types.SimpleNamespace(image_format=ImageFormat(12))
-KERNEL = np.ones((3, 3, 1, 4), np.float32)
+KERNEL, DEPTHWISE, OF_IMAGES = (
+    np.ones((3, 3, *channels), np.float32) for channels in ((1, 4), (4, 1), (3, 4))
+)
 
 
 def classify(images):
     inputs = images[..., None].astype(jnp.float32)
-    features = convolution.convolve(inputs, KERNEL, (1, 1), "SAME").mean((1, 2))
+    features = convolution.convolve(inputs, KERNEL, (1, 1), "SAME")
+    features = convolution.convolve_depthwise(features, DEPTHWISE, (1, 1))
+    features += convolution.convolve(jnp.repeat(inputs, 3, -1), OF_IMAGES, (1, 1), "SAME")
+    features = features.mean((1, 2))
     return matmul.matmul(features, np.eye(4, dtype=np.float32))
 
 
@@ -31,6 +38,7 @@ def classify(images):
 def turned_on(monkeypatch):
     """As in a process that trains; the network has two small layers, and is never run."""
     monkeypatch.setattr(onednn, "_dtypes", frozenset({"float32"}))
+    monkeypatch.setattr(calls, "_in_use", EXTENSION)
     gains = onednn_choice._Gains(0, 0, dict.fromkeys(((1, 0), (1, 1), (0, 0)), 0))
     monkeypatch.setattr(onednn_choice, "_TABLE", dict.fromkeys(onednn_choice._TABLE, gains))
     monkeypatch.setattr(stablehlo, "make_probabilities", lambda trained: classify)
@@ -44,6 +52,7 @@ def test_stablehlo_has_no_such_call(tmp_path):
     assert "stablehlo.convolution" in exported.mlir_module()
     assert "stablehlo.dot_general" in exported.mlir_module()
     assert "onednn" not in exported.mlir_module()
+    assert EXTENSION not in exported.mlir_module()
 
 
 def test_stablehlo_names_no_source_file_of_this_machine(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from faceemo.models.layers.batch_norm import BatchNorm
 from faceemo.models.layers.layers import Mode
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("either_library")]
 
 LAYER = BatchNorm(epsilon=1.001e-5, block="top")
 TRAINING = frozenset({"top"})

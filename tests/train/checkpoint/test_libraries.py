@@ -1,4 +1,4 @@
-"""A run keeps the library of convolutions that it began with."""
+"""A run keeps the libraries that it began with."""
 
 import math
 
@@ -7,8 +7,9 @@ import pytest
 
 from faceemo.config import make_config
 from faceemo.models.layers import onednn, onednn_choice, onednn_verdict
+from faceemo.models.layers.extension import build, calls
 from faceemo.train import parallel
-from faceemo.train.checkpoint import convolutions
+from faceemo.train.checkpoint import libraries
 from faceemo.train.checkpoint.checkpoints import Checkpoints
 from faceemo.train.checkpoint.provenance import make_recipe
 from faceemo.train.checkpoint.stored_recipe import load_recipe
@@ -27,8 +28,10 @@ def machine(monkeypatch):
         monkeypatch.setattr(onednn_verdict, "find_verdict", lambda: verdict)
 
     have("float32")
+    monkeypatch.setattr(build, "find_library", lambda: build.Found(None, "there is no compiler"))
     yield have
     onednn.use([])
+    calls.use(None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
 
 
@@ -41,7 +44,7 @@ def store_run(workdir):
 
 @pytest.mark.slow
 def test_a_run_keeps_its_library(tmp_path, capsys, machine):
-    convolutions.choose(VGG16, None)
+    libraries.choose(VGG16, None)
     assert onednn.in_use()
     with_onednn = store_run(tmp_path / "onednn")
     assert with_onednn["convolutions"] == "onednn"
@@ -49,12 +52,12 @@ def test_a_run_keeps_its_library(tmp_path, capsys, machine):
     with_xla = store_run(tmp_path / "xla")
     assert "convolutions" not in with_xla  # as in a run of an older version
     for recipe, expected in ((with_xla, False), (with_onednn, True), (with_xla, False)):
-        convolutions.choose(VGG16, recipe)
+        libraries.choose(VGG16, recipe)
         assert onednn.in_use() == expected
     assert capsys.readouterr().err == ""
     # Elsewhere it can go on, but not without a word.
     machine()
-    convolutions.choose(VGG16, with_onednn)
+    libraries.choose(VGG16, with_onednn)
     assert not onednn.in_use()
     line = capsys.readouterr().err
     assert line.count("\n") == 1
@@ -67,15 +70,15 @@ def test_a_run_keeps_its_library(tmp_path, capsys, machine):
 def test_what_gains_nothing_stays_with_xla_and_keeps_its_stored_programs(monkeypatch):
     monkeypatch.setattr(onednn_verdict, "find_verdict", lambda: pytest.fail("probes for nothing"))
     for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
-        convolutions.choose(make_config(arch, "9"), None)
+        libraries.choose(make_config(arch, "9"), None)
         assert not onednn.in_use()
     for arch in ("efficientnetb0", "mobilenet"):
-        convolutions.choose(make_config(arch, "9,dtype=bfloat16"), None)
+        libraries.choose(make_config(arch, "9,dtype=bfloat16"), None)
         assert not onednn.in_use()
     for arg in ("image_size=47", "image_size=47,dtype=bfloat16"):
-        convolutions.choose(make_config("vgg16", f"9,{arg}"), None)
+        libraries.choose(make_config("vgg16", f"9,{arg}"), None)
         assert not onednn.in_use()
-    convolutions.choose(make_config("resnet50v2", "9,image_size=95,dtype=bfloat16"), None)
+    libraries.choose(make_config("resnet50v2", "9,image_size=95,dtype=bfloat16"), None)
     assert not onednn.in_use()
     assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
 
@@ -89,7 +92,7 @@ def test_small_images_gain_with_avx512_alone_but_a_run_keeps_its_library(monkeyp
         ({"avx2"}, {"convolutions": "onednn"}, True),
     ):
         monkeypatch.setattr(onednn_choice, "processor_features", lambda found=features: found)
-        convolutions.choose(config, recipe)
+        libraries.choose(config, recipe)
         assert onednn.in_use() == expected, (features, recipe)
     assert capsys.readouterr().err == ""
 
@@ -98,21 +101,21 @@ def test_small_images_gain_with_avx512_alone_but_a_run_keeps_its_library(monkeyp
 def test_bfloat16_uses_onednn_and_keeps_to_it(machine, arch, capsys):
     machine("float32", "bfloat16")
     config = make_config(arch, "9,image_size=96,dtype=bfloat16")
-    convolutions.choose(config, None)
+    libraries.choose(config, None)
     assert onednn.in_use()
-    convolutions.choose(config, {})  # a run that began with XLA
+    libraries.choose(config, {})  # a run that began with XLA
     assert not onednn.in_use()
-    convolutions.choose(config, {"convolutions": "onednn"})
+    libraries.choose(config, {"convolutions": "onednn"})
     assert onednn.in_use()
     assert capsys.readouterr().err == ""
     machine("float32", reason="no instructions for it")
-    convolutions.choose(config, {"convolutions": "onednn"})
+    libraries.choose(config, {"convolutions": "onednn"})
     assert not onednn.in_use()
     assert "goes on with XLA's (no instructions for it)" in capsys.readouterr().err
 
 
 def test_a_type_that_the_machine_lacks_stays_with_xla():
-    convolutions.choose(make_config("vgg16", "7,dtype=bfloat16"), None)
+    libraries.choose(make_config("vgg16", "7,dtype=bfloat16"), None)
     assert not onednn.in_use()
 
 
@@ -121,5 +124,55 @@ def test_all_processes_use_the_same_library(monkeypatch):
     assert parallel.is_true_in_all(False) is False
     assert parallel.find_false(False) == [0]
     monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: False)
-    convolutions.choose(VGG16, None)
+    libraries.choose(VGG16, None)
     assert not onednn.in_use()
+
+
+@pytest.fixture
+def built(monkeypatch, extension_library):
+    """A machine on which the extension could be built."""
+    found = build.Found(extension_library)
+    monkeypatch.setattr(build, "find_library", lambda: found)
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_keeps_the_extension(tmp_path, capsys, monkeypatch, built):
+    config = make_config("mobilenet", "9")
+    libraries.choose(config, None)
+    assert calls.in_use()
+    with_extension = store_run(tmp_path / "extension")
+    assert with_extension["sums"] == "extension"
+    calls.use(None)
+    without = store_run(tmp_path / "xla")
+    assert "sums" not in without  # as in a run of an older version
+    for recipe, expected in ((without, False), (with_extension, True), (without, False)):
+        libraries.choose(config, recipe)
+        assert bool(calls.in_use()) == expected
+    assert capsys.readouterr().err == ""
+    # Elsewhere it can go on, but not without a word.
+    monkeypatch.setattr(build, "find_library", lambda: build.Found(None, "there is no compiler"))
+    libraries.choose(config, with_extension)
+    assert not calls.in_use()
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "goes on with XLA's (there is no compiler)" in line
+
+
+@pytest.mark.slow
+def test_the_extension_is_for_networks_with_batch_norm_in_float32(monkeypatch, built):
+    for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
+        libraries.choose(make_config(arch, "9"), None)
+        assert calls.in_use()
+    monkeypatch.setattr(build, "find_library", lambda: pytest.fail("builds for nothing"))
+    for arch, arg in (("vgg16", "7"), ("mobilenet", "9,dtype=bfloat16")):
+        libraries.choose(make_config(arch, arg), None)
+        assert not calls.in_use()
+
+
+@pytest.mark.slow
+def test_all_processes_use_the_extension_or_none_does(monkeypatch, capsys, built):
+    monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: False)
+    libraries.choose(make_config("mobilenet", "9"), None)
+    assert not calls.in_use()
+    assert "sums: XLA (another process has none)" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from faceemo import models
 from faceemo.config import ARCHS, make_config
+from faceemo.models.layers.extension import calls
 from faceemo.train import parallel
 from faceemo.train.programs import compile_cache, stored_steps
 from tests.support.places import REPOSITORY
@@ -106,6 +107,10 @@ def test_another_shape_source_option_or_variable_is_another_step(monkeypatch):
     monkeypatch.setattr(stored_steps, "_digest_sources", lambda: "edited")
     run(traced)
     assert len(traced) == 5
+    # As if the extension were turned on: the step calls none of its functions.
+    monkeypatch.setattr(calls, "_in_use", "faceemo_0123")
+    run(traced)
+    assert len(traced) == 6
 
 
 def test_facts_read_the_same_in_every_process():
@@ -184,6 +189,7 @@ def test_a_step_is_left_alone_where_none_is_stored(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("either_library")
 def test_a_run_with_stored_steps_ends_to_the_bit_like_the_first(folder, tmp_path):
     options = {"epochs": 2, "patience": 0, "label_smoothing": 0.1, "class_weights": "balanced"}
     first, _ = fit(tmp_path / "first", make_model(), **options)

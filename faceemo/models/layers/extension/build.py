@@ -1,0 +1,162 @@
+"""The extension's library: compiled once on each kind of processor, and kept in the cache.
+
+It is compiled on the machine that uses it, because it needs JAX's headers and is several times as
+fast with all instructions of the processor; a package that is installed could rely on neither.
+"""
+
+import ctypes
+import dataclasses
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+from faceemo import staging
+from faceemo.assets import catalogue
+from faceemo.assets.processor import processor_id
+from faceemo.errors import UserError
+from faceemo.models.layers.extension import probe
+
+SWITCH = "FACEEMO_EXTENSION"
+_FOLDER = Path(__file__).parent
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = (
+    *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-DNDEBUG"),
+    *("-fno-math-errno", "-fno-trapping-math"),
+)
+_LIMIT = 240  # seconds; compiler and probe take about three each on an idle machine
+_PROBE = [sys.executable, "-m", probe.__name__]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        library: The library; None if there is none.
+        reason: Why there is none; an empty text if there is one.
+    """
+
+    library: Path | None
+    reason: str = ""
+
+
+def find_library() -> Found:
+    """Returns the library for this machine, from the cache, or builds it, which takes seconds.
+
+    If it cannot be built, or if its results are wrong, the reason is kept in its place.
+
+    Raises:
+        UserError: If the switch has another value than 0 or 1.
+    """
+    if (reason := _find_obstacle()) is not None:
+        return Found(None, reason)
+    path = library_path()
+    failure = path.with_suffix(".txt")
+    if path.is_file() and _is_loadable(path):
+        return Found(path)
+    if failure.is_file():
+        return Found(None, failure.read_text(encoding="utf-8"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place: from a folder for temporary files it may not be allowed to run.
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            built = Path(folder) / path.name
+            reason = _build(built)
+            content = reason.encode() if reason else built.read_bytes()
+        with staging.file(failure if reason else path) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        return Found(None, f"it cannot be kept: {error}")
+    return Found(None, reason) if reason else Found(path)
+
+
+def library_path() -> Path:
+    """Returns where this machine's library is kept; without it, the next start builds it."""
+    sources = [*_sources(), *sorted(_FOLDER.glob("*.h"))]
+    facts = [path.read_text(encoding="utf-8") for path in sources]
+    facts += [*_FLAGS, *(find_compiler() or ()), metadata.version("jaxlib"), processor_id()]
+    digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+    return catalogue.cache_dir() / "extension" / f"{digest}.so"
+
+
+def _sources() -> list[Path]:
+    return sorted(_FOLDER.glob("*.cc"))
+
+
+def find_compiler() -> tuple[str, ...] | None:
+    """Returns the command of the C++ compiler: CXX, or the first that there is; None if none."""
+    if given := tuple(shlex.split(os.environ.get("CXX", ""))):
+        return given
+    return next(((name,) for name in _COMPILERS if shutil.which(name)), None)
+
+
+def _find_obstacle() -> str | None:
+    """Returns why there is nothing to build, or None."""
+    switch = os.environ.get(SWITCH, "1")
+    if switch not in ("0", "1"):
+        raise UserError(
+            expected=f"the environment variable {SWITCH} to be 0 or 1",
+            found=f"{SWITCH}={switch}",
+            fix=f"set {SWITCH}=0 for XLA's sums, or leave it unset",
+        )
+    if switch == "0":
+        return f"{SWITCH} is 0"
+    if (backend := jax.default_backend()) != "cpu":
+        return f"it is for CPUs, and JAX uses the {backend}"
+    if os.name != "posix":
+        return f"it is for Linux and macOS, and this is {sys.platform}"
+    if find_compiler() is None:
+        return f"there is no C++ compiler: {', '.join(_COMPILERS)} were not found, CXX is not set"
+    return None
+
+
+def _is_loadable(path: Path) -> bool:
+    try:
+        ctypes.CDLL(str(path))
+    except OSError:  # damaged, or of another system that shares this folder
+        return False
+    return True
+
+
+def _build(path: Path) -> str:
+    """Compiles and probes the library; returns what is wrong with it, '' if nothing is."""
+    headers = f"-I{jax.ffi.include_dir()}"
+    command = [*(find_compiler() or ()), *_FLAGS, headers, *map(str, _sources()), "-o", str(path)]
+    if reason := _run(command, "the compiler"):
+        return reason
+    # The package may be in a folder from which only this process imports.
+    packages = os.pathsep.join([str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH", "")])
+    settings = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": packages.rstrip(os.pathsep)}
+    return _run([*_PROBE, str(path)], "the probe", os.environ | settings)
+
+
+def _run(command: list[str], name: str, environment: dict[str, str] | None = None) -> str:
+    """Runs a command that may fail, abort or hang; returns how it failed, '' if it did not."""
+    try:
+        process = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{name} did not end within {_LIMIT} seconds"
+    except OSError as error:
+        return f"{name} did not start: {error}"
+    if process.returncode == 0:
+        return ""
+    lines = process.stderr.strip().splitlines() or ["no message"]
+    line = next((line for line in lines if "error" in line), lines[-1])
+    return f"{name} ended with code {process.returncode}: {line[:200]}"
