@@ -10,7 +10,7 @@ from faceemo.config import MAY_DIFFER, complete
 from faceemo.errors import UserError
 from faceemo.train import parallel
 from faceemo.train.checkpoint import image_terms, recipe_differences, run_folders
-from faceemo.train.checkpoint.provenance import CONVOLUTIONS, describe_configuration
+from faceemo.train.checkpoint.provenance import CONVOLUTIONS, SUMS, describe_configuration
 from faceemo.train.checkpoint.series import run_series
 
 
@@ -73,7 +73,7 @@ def refuse_other_configuration(
 
 
 # These fields change neither the meaning of the weights nor the steps already taken.
-_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD, CONVOLUTIONS}
+_MAY_DIFFER = MAY_DIFFER | {"epochs", "versions", image_terms.FIELD, CONVOLUTIONS, SUMS}
 
 
 def refuse_other_run(workdir: Path, own: dict[str, Any], found: dict[str, Any]) -> None:

@@ -157,6 +157,9 @@ def test_a_run_keeps_the_extension(tmp_path, capsys, monkeypatch, built):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "goes on with XLA's (there is no compiler)" in line
+    Checkpoints(
+        tmp_path / "extension", make_recipe(tiny_config(), GREY, {"source": "none"}, make_splits())
+    )
 
 
 @pytest.mark.slow
