@@ -14,8 +14,7 @@ import jax
 from faceemo import staging
 from faceemo.assets import catalogue
 from faceemo.assets.processor import processor_id
-from faceemo.errors import UserError
-from faceemo.models.layers import onednn_probe
+from faceemo.models.layers import onednn_probe, switch
 
 SWITCH = "FACEEMO_ONEDNN"
 # The interface is private, so that another version may have another.
@@ -73,17 +72,8 @@ def verdict_path() -> Path:
 
 def _find_obstacle() -> str | None:
     """Returns why there is nothing to probe, or None."""
-    switch = os.environ.get(SWITCH, "1")
-    if switch not in ("0", "1"):
-        raise UserError(
-            expected=f"the environment variable {SWITCH} to be 0 or 1",
-            found=f"{SWITCH}={switch}",
-            fix=f"set {SWITCH}=0 for XLA's convolutions, or leave it unset",
-        )
-    if switch == "0":
-        return f"{SWITCH} is 0"
-    if (backend := jax.default_backend()) != "cpu":
-        return f"it is for CPUs, and JAX uses the {backend}"
+    if reason := switch.find_obstacle(SWITCH, "XLA's convolutions"):
+        return reason
     if (machine := (sys.platform, platform.machine())) != ("linux", "x86_64"):
         return f"it was tried on Linux on x86-64 alone, and this is {' on '.join(machine)}"
     if (version := metadata.version("jaxlib")) not in KNOWN_VERSIONS:

@@ -21,7 +21,7 @@ import jax
 from faceemo import staging
 from faceemo.assets import catalogue
 from faceemo.assets.processor import processor_id
-from faceemo.errors import UserError
+from faceemo.models.layers import switch
 from faceemo.models.layers.extension import probe
 
 SWITCH = "FACEEMO_EXTENSION"
@@ -100,17 +100,8 @@ def find_compiler() -> tuple[str, ...] | None:
 
 def _find_obstacle() -> str | None:
     """Returns why there is nothing to build, or None."""
-    switch = os.environ.get(SWITCH, "1")
-    if switch not in ("0", "1"):
-        raise UserError(
-            expected=f"the environment variable {SWITCH} to be 0 or 1",
-            found=f"{SWITCH}={switch}",
-            fix=f"set {SWITCH}=0 for XLA's sums, or leave it unset",
-        )
-    if switch == "0":
-        return f"{SWITCH} is 0"
-    if (backend := jax.default_backend()) != "cpu":
-        return f"it is for CPUs, and JAX uses the {backend}"
+    if reason := switch.find_obstacle(SWITCH, "XLA's sums"):
+        return reason
     if os.name != "posix":
         return f"it is for Linux and macOS, and this is {sys.platform}"
     if find_compiler() is None:
