@@ -61,6 +61,8 @@ def compute_moments(inputs: jax.Array, rows: RealRows) -> tuple[jax.Array, jax.A
     The squares are those of the deviations from the mean. In a single pass the variance would be
     the difference of two large numbers, which may have no correct digit left.
 
+    It is not to be differentiated: stop the gradient of `inputs`.
+
     Args:
         inputs: Float array [B, H, W, C]; masked rows are not used, whatever they hold.
         rows: The rows that count.

@@ -11,12 +11,12 @@ from faceemo.models.layers.extension import build, calls
 from faceemo.train import parallel, run_log
 from faceemo.train.checkpoint.provenance import CONVOLUTIONS, EXTENSION, ONEDNN, SUMS
 
-# Image sizes from which on a network gains more from oneDNN than it loses at its start, because JAX
-# keeps no compiled programs with it. At 96 pixels, batch 32, AVX-512 with bfloat16, it was 1.3 to
-# 1.4 times as fast as XLA for VGG16 in float32, 0.8 to 1.0 times for ResNet50V2, and 2.0 to 2.2
-# times for both in bfloat16; at 48 pixels VGG16 1.2 to 1.3 times, and 1.9 to 2.0 in bfloat16. With
-# AVX2 but not AVX-512 it gained nothing in float32 at 48 pixels. ResNet50V2 was not measured at
-# other sizes. The other networks have one such convolution.
+# Image sizes from which on oneDNN saves a network more time than it costs: JAX keeps no compiled
+# programs with it, so that each start compiles. At 96 pixels, batch 32, AVX-512 with bfloat16, it
+# was 1.3 to 1.4 times as fast as XLA for VGG16 in float32, 0.8 to 1.0 times for ResNet50V2, and 2.0
+# to 2.2 times for both in bfloat16; at 48 pixels VGG16 1.2 to 1.3 times, and 1.9 to 2.0 in
+# bfloat16. With AVX2 but not AVX-512 it gained nothing in float32 at 48 pixels. ResNet50V2 was not
+# measured at other sizes. The other networks have one convolution that oneDNN would compute.
 GAINS = {
     "float32": {"vgg16": 96},
     "float32, AVX-512": {"vgg16": 48},
@@ -31,7 +31,8 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
 
     Every process of a run has to call it, and all get the same libraries. A new run gets what gains
     and works. A run that began without a library stays without it, because each rounds in its own
-    way. So does a run that began with one, unless this machine has none: that is printed.
+    way. A run that began with one keeps it; if this machine has none it goes on with XLA alone, and
+    says so.
 
     Args:
         config: The run's configuration.
@@ -44,30 +45,28 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
     dtypes: tuple[str, ...] = ()
     if _gains(config) if recipe is None else recipe.get(CONVOLUTIONS) == ONEDNN:
         verdict = onednn_verdict.find_verdict()
-        if _agree(config.dtype in verdict.dtypes, "convolutions", "oneDNN", verdict.reason, recipe):
+        if _agree(config.dtype in verdict.dtypes, "oneDNN", verdict.reason, recipe):
             dtypes = (config.dtype,)
     onednn.use(dtypes)
     library = None
     if _has_sums(config) if recipe is None else recipe.get(SUMS) == EXTENSION:
         found = build.find_library()
-        if _agree(found.library is not None, "sums", "the extension", found.reason, recipe):
+        if _agree(found.library is not None, "the compiled extension", found.reason, recipe):
             library = found.library
     calls.use(library)
 
 
-def _agree(
-    found: bool, what: str, library: str, reason: str, recipe: Mapping[str, Any] | None
-) -> bool:
+def _agree(found: bool, library: str, reason: str, recipe: Mapping[str, Any] | None) -> bool:
     """Returns whether all processes have found a library, and says so, or why not."""
     everywhere = parallel.is_true_in_all(found)
     reason = reason or "another process has none"
     if recipe is not None and not everywhere:
         run_log.tell(
-            f"this run began with {what} by {library} and goes on with XLA's ({reason}): its "
+            f"this run began with {library} and goes on with XLA alone ({reason}): its "
             f"results differ, by rounding, from those of a run that keeps to {library}"
         )
     with run_log.details():
-        print(f"{what}: {library if everywhere else f'XLA ({reason})'}")
+        print(f"{library}: {'in use' if everywhere else f'not in use ({reason})'}")
     return everywhere
 
 

@@ -61,7 +61,7 @@ def test_a_run_keeps_its_library(tmp_path, capsys, machine):
     assert not onednn.in_use()
     line = capsys.readouterr().err
     assert line.count("\n") == 1
-    assert "goes on with XLA's (the processor lacks it)" in line
+    assert "goes on with XLA alone (the processor lacks it)" in line
     Checkpoints(
         tmp_path / "onednn", make_recipe(tiny_config(), GREY, {"source": "none"}, make_splits())
     )
@@ -111,7 +111,7 @@ def test_bfloat16_uses_onednn_and_keeps_to_it(machine, arch, capsys):
     machine("float32", reason="no instructions for it")
     libraries.choose(config, {"convolutions": "onednn"})
     assert not onednn.in_use()
-    assert "goes on with XLA's (no instructions for it)" in capsys.readouterr().err
+    assert "goes on with XLA alone (no instructions for it)" in capsys.readouterr().err
 
 
 def test_a_type_that_the_machine_lacks_stays_with_xla():
@@ -156,7 +156,7 @@ def test_a_run_keeps_the_extension(tmp_path, capsys, monkeypatch, built):
     assert not calls.in_use()
     line = capsys.readouterr().err
     assert line.count("\n") == 1
-    assert "goes on with XLA's (there is no compiler)" in line
+    assert "goes on with XLA alone (there is no compiler)" in line
     Checkpoints(
         tmp_path / "extension", make_recipe(tiny_config(), GREY, {"source": "none"}, make_splits())
     )
@@ -178,4 +178,6 @@ def test_all_processes_use_the_extension_or_none_does(monkeypatch, capsys, built
     monkeypatch.setattr(parallel, "is_true_in_all", lambda flag: False)
     libraries.choose(make_config("mobilenet", "9"), None)
     assert not calls.in_use()
-    assert "sums: XLA (another process has none)" in capsys.readouterr().out
+    assert (
+        "the compiled extension: not in use (another process has none)" in capsys.readouterr().out
+    )

@@ -21,6 +21,7 @@ import jax
 from faceemo import staging
 from faceemo.assets import catalogue
 from faceemo.assets.processor import processor_id
+from faceemo.errors import UserError
 from faceemo.models.layers import switch
 from faceemo.models.layers.extension import probe
 
@@ -31,7 +32,7 @@ _FLAGS = (
     *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-DNDEBUG"),
     *("-fno-math-errno", "-fno-trapping-math"),
 )
-_LIMIT = 240  # seconds; compiler and probe take about three each on an idle machine
+_LIMIT = 240  # seconds; on an idle machine the compiler takes about six and the probe three
 _PROBE = [sys.executable, "-m", probe.__name__]
 
 
@@ -51,31 +52,44 @@ class Found:
 def find_library() -> Found:
     """Returns the library for this machine, from the cache, or builds it, which takes seconds.
 
-    If it cannot be built, or if its results are wrong, the reason is kept in its place.
+    If it cannot be compiled, or if its results are wrong, the reason is kept in its place.
 
     Raises:
-        UserError: If the switch has another value than 0 or 1.
+        UserError: If the switch has another value than 0 or 1, or CXX is no valid command.
     """
     if (reason := _find_obstacle()) is not None:
         return Found(None, reason)
     path = library_path()
-    failure = path.with_suffix(".txt")
-    if path.is_file() and _is_loadable(path):
-        return Found(path)
-    if failure.is_file():
-        return Found(None, failure.read_text(encoding="utf-8"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place: from a folder for temporary files it may not be allowed to run.
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            built = Path(folder) / path.name
-            reason = _build(built)
-            content = reason.encode() if reason else built.read_bytes()
-        with staging.file(failure if reason else path) as partial:
-            partial.write_bytes(content)
+        # Other processes of a run wait for the first one to build it.
+        with staging.locked(path.parent):
+            return _read(path) or _make(path)
     except OSError as error:
         return Found(None, f"it cannot be kept: {error}")
-    return Found(None, reason) if reason else Found(path)
+
+
+def _read(path: Path) -> Found | None:
+    """Returns what an earlier process found out; None if the library is to be built."""
+    if path.is_file() and _is_loadable(path):
+        return Found(path)
+    failure = path.with_suffix(".txt")
+    return Found(None, failure.read_text(encoding="utf-8")) if failure.is_file() else None
+
+
+def _make(path: Path) -> Found:
+    """Builds and keeps the library; keeps the reason if there is a lasting one against it."""
+    # Beside its place: from a folder for temporary files it may not be allowed to run.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        built = Path(folder) / path.name
+        failed = _build(built)
+        if failed is None:
+            built.replace(path)
+            return Found(path)
+    if failed.lasting:
+        with staging.file(path.with_suffix(".txt")) as partial:
+            partial.write_text(failed.reason, encoding="utf-8")
+    return Found(None, failed.reason)
 
 
 def library_path() -> Path:
@@ -92,15 +106,27 @@ def _sources() -> list[Path]:
 
 
 def find_compiler() -> tuple[str, ...] | None:
-    """Returns the command of the C++ compiler: CXX, or the first that there is; None if none."""
-    if given := tuple(shlex.split(os.environ.get("CXX", ""))):
+    """Returns the command of the C++ compiler: CXX, or the first that there is; None if none.
+
+    Raises:
+        UserError: If CXX is no valid command.
+    """
+    try:
+        given = tuple(shlex.split(os.environ.get("CXX", "")))
+    except ValueError as error:
+        raise UserError(
+            expected="the environment variable CXX to name a C++ compiler",
+            found=f"CXX={os.environ['CXX']} ({error})",
+            fix="set CXX to a command such as g++, or leave it unset",
+        ) from error
+    if given:
         return given
     return next(((name,) for name in _COMPILERS if shutil.which(name)), None)
 
 
 def _find_obstacle() -> str | None:
     """Returns why there is nothing to build, or None."""
-    if reason := switch.find_obstacle(SWITCH, "XLA's sums"):
+    if reason := switch.find_obstacle(SWITCH, "XLA alone"):
         return reason
     if os.name != "posix":
         return f"it is for Linux and macOS, and this is {sys.platform}"
@@ -117,20 +143,35 @@ def _is_loadable(path: Path) -> bool:
     return True
 
 
-def _build(path: Path) -> str:
-    """Compiles and probes the library; returns what is wrong with it, '' if nothing is."""
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """Why there is no library.
+
+    Attributes:
+        reason: What failed, and how.
+        lasting: False if the next start may succeed.
+    """
+
+    reason: str
+    lasting: bool
+
+
+def _build(path: Path) -> _Failure | None:
+    """Compiles and probes the library; returns what is wrong with it, None if nothing is."""
     headers = f"-I{jax.ffi.include_dir()}"
     command = [*(find_compiler() or ()), *_FLAGS, headers, *map(str, _sources()), "-o", str(path)]
-    if reason := _run(command, "the compiler"):
-        return reason
+    if failed := _run(command, "the compiler"):
+        return failed
     # The package may be in a folder from which only this process imports.
     packages = os.pathsep.join([str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH", "")])
     settings = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": packages.rstrip(os.pathsep)}
     return _run([*_PROBE, str(path)], "the probe", os.environ | settings)
 
 
-def _run(command: list[str], name: str, environment: dict[str, str] | None = None) -> str:
-    """Runs a command that may fail, abort or hang; returns how it failed, '' if it did not."""
+def _run(
+    command: list[str], name: str, environment: dict[str, str] | None = None
+) -> _Failure | None:
+    """Runs a command that may fail, abort or hang; returns how it failed, None if it did not."""
     try:
         process = subprocess.run(
             command,
@@ -143,11 +184,13 @@ def _run(command: list[str], name: str, environment: dict[str, str] | None = Non
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"{name} did not end within {_LIMIT} seconds"
+        return _Failure(f"{name} did not end within {_LIMIT} seconds", lasting=False)
     except OSError as error:
-        return f"{name} did not start: {error}"
+        return _Failure(f"{name} did not start: {error}", lasting=False)
     if process.returncode == 0:
-        return ""
+        return None
     lines = process.stderr.strip().splitlines() or ["no message"]
     line = next((line for line in lines if "error" in line), lines[-1])
-    return f"{name} ended with code {process.returncode}: {line[:200]}"
+    reason = f"{name} ended with code {process.returncode}: {line[:200]}"
+    # A signal may come from a system that is short of memory.
+    return _Failure(reason, lasting=process.returncode > 0)

@@ -1,7 +1,6 @@
-"""Calls of the extension's functions from JAX. Nothing calls them before `use`."""
+"""Calls of the extension's functions from JAX. They are unused until `use` is called."""
 
 import ctypes
-import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ _FUNCTIONS = (
 _SIDES = (3, 5)
 _COLORS = 3
 _in_use = ""
+_registered: set[str] = set()
 
 
 class Window(NamedTuple):
@@ -193,15 +193,17 @@ def _call(function: str, results: Any) -> Callable[..., Any]:
     return jax.ffi.ffi_call(f"{_in_use}_{function}", results, vmap_method="sequential")
 
 
-@functools.cache
 def _register(library: Path) -> str:
     """Makes a library's functions known to XLA; returns what their names begin with.
 
     Programs on disk find functions by their names, so a name belongs to one file's content.
     """
     prefix = f"faceemo_{hashlib.sha256(library.read_bytes()).hexdigest()[:16]}"
+    if prefix in _registered:
+        return prefix
     loaded = ctypes.CDLL(str(library))
     for function in _FUNCTIONS:
         address = jax.ffi.pycapsule(getattr(loaded, f"faceemo_{function}"))
         jax.ffi.register_ffi_target(f"{prefix}_{function}", address, platform="cpu")
+    _registered.add(prefix)
     return prefix
