@@ -43,6 +43,9 @@ def test_it_is_built_once_and_a_damaged_one_is_replaced(extension_library, monke
     assert path.read_bytes() == extension_library.read_bytes()
     assert starts.read_text() == "."
     assert {p.name for p in path.parent.iterdir()} == {path.name, ".lock"}
+    # A cache that may be read but not written.
+    monkeypatch.setattr(build.staging, "locked", lambda folder: pytest.fail("writes"))
+    assert build.find_library() == build.Found(path)
 
 
 def test_what_may_succeed_another_time_is_tried_again(monkeypatch, tmp_path):

@@ -61,6 +61,8 @@ def find_library() -> Found:
         return Found(None, reason)
     path = library_path()
     try:
+        if found := _read(path):
+            return found
         path.parent.mkdir(parents=True, exist_ok=True)
         # Other processes of a run wait for the first one to build it.
         with staging.locked(path.parent):
