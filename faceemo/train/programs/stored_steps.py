@@ -45,8 +45,8 @@ def store(step: Callable[..., Any], *facts: object) -> Callable[..., Any]:
     The program is stored when the step is first called, below `compile_cache.folder`. It is used
     again only if nothing differs that could change it: `facts`, the shapes and types of the
     arguments, the source code of faceemo, the versions of JAX, Flax and Optax, JAX's options, the
-    devices, the processor and the environment variables of these libraries. A damaged file is
-    replaced. A step that XLA need not compile, because JAX has stored the same program for a run
+    devices, the processor, the extension and the environment variables of these libraries. A
+    damaged file is replaced. A step that XLA need not compile, because JAX has stored the same program for a run
     with other facts, is not stored: it is traced at every start, and loaded by JAX.
 
     Args:

@@ -278,23 +278,11 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, in
   });
 }
 
-auto Bind() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<Array>()
-      .Arg<Array>()
-      .Attr<int64_t>("down")
-      .Attr<int64_t>("right")
-      .Attr<int64_t>("above")
-      .Attr<int64_t>("left")
-      .Ret<Array>();
-}
-
 }  // namespace
 }  // namespace faceemo
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_depthwise, faceemo::Outputs, faceemo::Bind());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_depthwise, faceemo::Outputs, faceemo::BindWindow());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_depthwise_input_gradient, faceemo::InputGradient,
-                              faceemo::Bind());
+                              faceemo::BindWindow());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_depthwise_kernel_gradient, faceemo::KernelGradient,
-                              faceemo::Bind());
+                              faceemo::BindWindow());

@@ -150,21 +150,9 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, in
   return ffi::Error::Success();
 }
 
-auto Bind() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<Array>()
-      .Arg<Array>()
-      .Attr<int64_t>("down")
-      .Attr<int64_t>("right")
-      .Attr<int64_t>("above")
-      .Attr<int64_t>("left")
-      .Ret<Array>();
-}
-
 }  // namespace
 }  // namespace faceemo
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_images, faceemo::Outputs, faceemo::Bind());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_images, faceemo::Outputs, faceemo::BindWindow());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_images_kernel_gradient, faceemo::KernelGradient,
-                              faceemo::Bind());
+                              faceemo::BindWindow());

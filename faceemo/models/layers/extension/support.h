@@ -89,6 +89,19 @@ void ForChannels(int64_t first, int64_t last, const Work& work) {
   for (; channel < last; ++channel) work.template Run<float, 1>(channel);
 }
 
+// Describes a function of two arrays and of how a kernel moves: strides, and zeros before the inputs.
+inline auto BindWindow() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .Arg<Array>()
+      .Arg<Array>()
+      .Attr<int64_t>("down")
+      .Attr<int64_t>("right")
+      .Attr<int64_t>("above")
+      .Attr<int64_t>("left")
+      .Ret<Array>();
+}
+
 }  // namespace faceemo
 
 #endif  // FACEEMO_SUPPORT_H_
