@@ -115,7 +115,7 @@ def _convolve_patches(
 def _convolve_with_fast_gradient(
     inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
 ) -> jax.Array:
-    """Convolves by the extension, by oneDNN or natively; its gradient takes the fastest way, too."""
+    """Convolves by the extension, by oneDNN or natively; so are the gradients computed."""
     if calls.can_convolve_images(inputs, kernel):
         size = onednn.output_size(inputs, kernel, strides, padding)
         shape = len(inputs), *size, kernel.shape[3]

@@ -46,8 +46,9 @@ def store(step: Callable[..., Any], *facts: object) -> Callable[..., Any]:
     again only if nothing differs that could change it: `facts`, the shapes and types of the
     arguments, the source code of faceemo, the versions of JAX, Flax and Optax, JAX's options, the
     devices, the processor, the extension and the environment variables of these libraries. A
-    damaged file is replaced. A step that XLA need not compile, because JAX has stored the same program for a run
-    with other facts, is not stored: it is traced at every start, and loaded by JAX.
+    damaged file is replaced. A step that XLA need not compile, because JAX has stored the same
+    program for a run with other facts, is not stored: it is traced at every start, and loaded by
+    JAX.
 
     Args:
         step: A step as `parallel.map_train_step` returns it. Every call must have arguments of the
