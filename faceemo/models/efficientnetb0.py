@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from faceemo.models.backbone import Backbone
 from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.depthwise_between import apply_between
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode, dropout
 from faceemo.models.preprocessing import IDENTITY
 
@@ -83,19 +84,19 @@ class EfficientNetB0(nn.Module):
             )
             return layer(hidden)
 
-        def normalise(hidden: jax.Array, name: str, block: str) -> jax.Array:
-            return BatchNorm(EPSILON, block, self.dtype, name=name)(hidden, mode)
+        def make_norm(name: str, block: str) -> BatchNorm:
+            return BatchNorm(EPSILON, block, self.dtype, name=name)
 
-        def compute_gate(hidden: jax.Array, name: str, narrow: int) -> jax.Array:
+        def compute_gate(averages: jax.Array | None, name: str, narrow: int) -> jax.Array:
             """Computes a gate for each channel from the averages of all channels."""
-            gate = hidden.mean((1, 2), keepdims=True)
-            gate = nn.swish(convolve(gate, f"{name}se_reduce", narrow))
-            return nn.sigmoid(convolve(gate, f"{name}se_expand", hidden.shape[-1]))
+            assert averages is not None
+            gate = nn.swish(convolve(averages, f"{name}se_reduce", narrow))
+            return nn.sigmoid(convolve(gate, f"{name}se_expand", averages.shape[-1]))
 
         hidden = Normalization(name="normalization")(inputs * (1 / 255))
         # Keras pads explicitly before strides, which at a known size equals its 'same'.
         hidden = convolve(hidden, "stem_conv", STEM_WIDTH, 3, strides=(2, 2), use_bias=False)
-        hidden = nn.swish(normalise(hidden, "stem_bn", "stem"))
+        norm = make_norm("stem_bn", "stem")
         depth, last_depth = 0, sum(stage[1] for stage in STAGES)
         for number, (kernel, repeats, width, expand, first_stride) in enumerate(STAGES, start=1):
             block = f"block{number}"
@@ -107,7 +108,7 @@ class EfficientNetB0(nn.Module):
                     hidden = convolve(
                         hidden, f"{name}expand_conv", expand * channels, use_bias=False
                     )
-                    hidden = nn.swish(normalise(hidden, f"{name}expand_bn", block))
+                    norm = make_norm(f"{name}expand_bn", block)
                 depthwise = DepthwiseConv(
                     (kernel, kernel),
                     (stride, stride),
@@ -115,10 +116,13 @@ class EfficientNetB0(nn.Module):
                     dtype=self.dtype,
                     name=f"{name}dwconv",
                 )
-                hidden = nn.swish(normalise(depthwise(hidden), f"{name}bn", block))
-                hidden *= compute_gate(hidden, name, channels // 4)
+                next_norm = make_norm(f"{name}bn", block)
+                hidden, averages = apply_between(
+                    depthwise, norm, next_norm, nn.swish, hidden, mode, average=True
+                )
+                hidden *= compute_gate(averages, name, channels // 4)
                 hidden = convolve(hidden, f"{name}project_conv", width, use_bias=False)
-                hidden = normalise(hidden, f"{name}project_bn", block)
+                hidden = make_norm(f"{name}project_bn", block)(hidden, mode)
                 if stride == 1 and channels == width:
                     rate = DROP_CONNECT * depth / last_depth
                     if rate and block in mode.training and mode.keys is not None:
@@ -127,7 +131,7 @@ class EfficientNetB0(nn.Module):
                     hidden += entering
                 depth += 1
         hidden = convolve(hidden, "top_conv", TOP_WIDTH, use_bias=False)
-        return nn.swish(normalise(hidden, "top_bn", "block7"))
+        return nn.swish(make_norm("top_bn", "block7")(hidden, mode))
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Computes the last convolution's activated output, which is the features themselves."""

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from faceemo.models.backbone import Backbone
 from faceemo.models.layers.batch_norm import BatchNorm
+from faceemo.models.layers.depthwise_between import apply_between
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode
 from faceemo.models.preprocessing import PLUS_MINUS_ONE
 
@@ -26,6 +27,8 @@ BLOCKS = (
 STEM_WIDTH, EXTRA_WIDTH = 32, 1024
 HEAD_DROPOUT = 1e-3  # as in Keras's top
 EPSILON = 1e-3  # Keras's default for BatchNorm
+# Keras pads so before a depthwise convolution with a stride.
+_BELOW_AND_RIGHT = ((0, 1), (0, 1))
 _WIDTHS = (64, 128, 256, 512, 1024)  # output channels of block1 to block5
 
 
@@ -45,21 +48,25 @@ class MobileNet(nn.Module):
         The names of the layers are Keras's. The first halving rounds up, the others down.
         """
 
-        def bn_relu6(hidden: jax.Array, name: str, block: str) -> jax.Array:
-            return nn.relu6(BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")(hidden, mode))
+        def make_norm(name: str, block: str) -> BatchNorm:
+            return BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")
 
         def make_conv(name: str, width: int, kernel: int, stride: int = 1) -> Conv:
             sides, strides = (kernel, kernel), (stride, stride)
             return Conv(width, sides, strides, use_bias=False, dtype=self.dtype, name=name)
 
-        hidden = bn_relu6(make_conv("conv1", STEM_WIDTH, 3, 2)(inputs), "conv1", "stem")
+        hidden, norm = make_conv("conv1", STEM_WIDTH, 3, 2)(inputs), make_norm("conv1", "stem")
         for number, (width, stride) in enumerate(PAIRS, start=1):
             block = f"block{_WIDTHS.index(width) + 1}"
             depthwise, pointwise = f"conv_dw_{number}", f"conv_pw_{number}"
-            layer = DepthwiseConv((3, 3), (stride, stride), dtype=self.dtype, name=depthwise)
-            hidden = bn_relu6(_apply_strided(layer, hidden, stride), depthwise, block)
-            hidden = bn_relu6(make_conv(pointwise, width, 1)(hidden), pointwise, block)
-        return hidden
+            padding = "SAME" if stride == 1 else _BELOW_AND_RIGHT
+            layer = DepthwiseConv(
+                (3, 3), (stride, stride), padding, dtype=self.dtype, name=depthwise
+            )
+            next_norm = make_norm(depthwise, block)
+            hidden, _ = apply_between(layer, norm, next_norm, nn.relu6, hidden, mode)
+            hidden, norm = make_conv(pointwise, width, 1)(hidden), make_norm(pointwise, block)
+        return nn.relu6(norm(hidden, mode))
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Computes the last convolution's activated output, which is the features themselves."""
@@ -68,14 +75,6 @@ class MobileNet(nn.Module):
     def after_map(self, last_map: jax.Array) -> jax.Array:
         """Returns the features for a `last_map`: they are the same."""
         return last_map
-
-
-def _apply_strided(layer: DepthwiseConv, hidden: jax.Array, stride: int) -> jax.Array:
-    """Applies a layer as Keras does: for a stride it pads only below and on the right."""
-    height, width = hidden.shape[1:3]
-    below, right = height % stride, width % stride
-    padded = jnp.pad(hidden, ((0, 0), (0, below), (0, right), (0, 0)))
-    return layer(padded)[:, : height // stride, : width // stride]
 
 
 BACKBONE = Backbone(

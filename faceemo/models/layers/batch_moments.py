@@ -51,8 +51,20 @@ def normalize(
 
     The result is at least float32.
     """
+    return multiply_and_add(inputs, *scale_and_shift(gamma, beta, mean, variance, epsilon))
+
+
+def multiply_and_add(inputs: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Maps [B, H, W, C] to inputs * scale + shift, at least float32; both are [C]."""
+    return _widen(inputs) * _per_channel(scale) + _per_channel(shift)
+
+
+def scale_and_shift(
+    gamma: jax.Array, beta: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array]:
+    """Returns what `normalize` multiplies by and then adds, each [C]."""
     scale = gamma * lax.rsqrt(variance + epsilon)
-    return _widen(inputs) * _per_channel(scale) + _per_channel(beta - mean * scale)
+    return scale, beta - mean * scale
 
 
 def compute_moments(inputs: jax.Array, rows: RealRows) -> tuple[jax.Array, jax.Array]:

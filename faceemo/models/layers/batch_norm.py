@@ -13,6 +13,7 @@ from faceemo.models.layers.batch_moments import (
     compute_moments,
     normalize,
     normalize_by_own_moments,
+    scale_and_shift,
 )
 from faceemo.models.layers.layers import Mode
 
@@ -39,17 +40,10 @@ class BatchNorm(nn.Module):
     block: str
     dtype: jnp.dtype = jnp.dtype("float32")
 
-    @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Normalises [B, H, W, C]."""
-        shape = inputs.shape[-1:]
-        gamma = self.param("gamma", nn.initializers.ones, shape, jnp.float32)
-        beta = self.param("beta", nn.initializers.zeros, shape, jnp.float32)
-        moving_mean = self.variable("batch_stats", "moving_mean", jnp.zeros, shape, jnp.float32)
-        moving_variance = self.variable(
-            "batch_stats", "moving_variance", jnp.ones, shape, jnp.float32
-        )
-        if self.block in mode.training and not mode.moving_statistics:
+        gamma, beta, moving_mean, moving_variance = self._declare(inputs.shape[-1])
+        if self.uses_batch(mode):
             rows = RealRows(mode.mask, mode.axis_name)
             mean, variance = compute_moments(lax.stop_gradient(inputs), rows)
             outputs = normalize_by_own_moments(
@@ -61,6 +55,32 @@ class BatchNorm(nn.Module):
             mean, variance = moving_mean.value, moving_variance.value
             outputs = normalize(inputs, gamma, beta, mean, variance, self.epsilon)
         return outputs.astype(self.dtype)
+
+    def uses_batch(self, mode: Mode) -> bool:
+        """Returns whether it normalises with the statistics of the batch, not the moving ones."""
+        return self.block in mode.training and not mode.moving_statistics
+
+    def moving_scale_and_shift(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """Returns what it multiplies by and then adds, by its moving statistics.
+
+        Args:
+            channels: Number of channels of the inputs.
+
+        Returns:
+            Scale and shift, float32 [channels].
+        """
+        gamma, beta, mean, variance = self._declare(channels)
+        return scale_and_shift(gamma, beta, mean.value, variance.value, self.epsilon)
+
+    @nn.compact
+    def _declare(self, channels: int) -> tuple[jax.Array, jax.Array, nn.Variable, nn.Variable]:
+        """Returns gamma, beta, and the variables of mean and variance, each [channels]."""
+        shape = (channels,)
+        gamma = self.param("gamma", nn.initializers.ones, shape, jnp.float32)
+        beta = self.param("beta", nn.initializers.zeros, shape, jnp.float32)
+        mean = self.variable("batch_stats", "moving_mean", jnp.zeros, shape, jnp.float32)
+        variance = self.variable("batch_stats", "moving_variance", jnp.ones, shape, jnp.float32)
+        return gamma, beta, mean, variance
 
 
 def _update_moving(moving: jax.Array, current: jax.Array) -> jax.Array:

@@ -19,7 +19,6 @@ gathered patches, Winograd's transforms.
 """
 
 import functools
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -31,11 +30,9 @@ from faceemo.models.layers.extension import calls
 from faceemo.models.layers.kernel_gradient import compute_kernel_gradient
 from faceemo.models.layers.matmul import matmul
 from faceemo.models.layers.native import on_cpu
+from faceemo.models.layers.padding import Padding, Pads, find_pads, output_size
 from faceemo.models.layers.patches import extract_patches
 
-# 'SAME' or 'VALID' as in Keras, or numbers of zeros: ((top, bottom), (left, right)).
-Padding = str | Sequence[tuple[int, int]]
-_Pads = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Output positions from which on the kernel's gradient is computed from patches.
 _MANY_POSITIONS = 400
@@ -54,38 +51,35 @@ def convolve(
         inputs = inputs[:, :: strides[0], :: strides[1]]
         outputs = matmul(inputs.reshape(-1, inputs.shape[-1]), kernel[0, 0])
         return outputs.reshape(*inputs.shape[:-1], -1)
-    if isinstance(padding, str):
-        padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], strides, padding)
-    pads = tuple((before, after) for before, after in padding)
-    height, width = (
-        (side + sum(pad) - extent) // stride + 1
-        for side, pad, extent, stride in zip(
-            inputs.shape[1:3], pads, kernel.shape, strides, strict=False
-        )
-    )
+    pads = find_pads(inputs, kernel, strides, padding)
+    height, width = output_size(inputs, kernel, strides, pads)
     if height * width <= _FEW_POSITIONS:
         return _convolve_patches(inputs, kernel, strides, pads, (height, width))
     return _convolve_with_fast_gradient(inputs, kernel, strides, pads)
 
 
-def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
-    """Convolves each channel with its own kernel, 'SAME'.
+def convolve_depthwise(
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding = "SAME"
+) -> jax.Array:
+    """Convolves each channel with its own kernel.
 
     Args:
         inputs: Array [B, H, W, C].
         kernel: Array [kh, kw, C, 1].
         strides: Steps of the window, down and across.
+        padding: As in `convolve`.
 
     Returns:
         Array [B, H', W', C].
     """
     if on_cpu():
-        return convolve_depthwise_on_cpu(inputs, kernel, strides)
+        pads = find_pads(inputs, kernel, strides, padding)
+        return convolve_depthwise_on_cpu(inputs, kernel, strides, pads)
     return lax.conv_general_dilated(
         inputs,
         kernel.reshape(*kernel.shape[:2], 1, -1),
         strides,
-        "SAME",
+        padding,
         dimension_numbers=_LAYOUT,
         feature_group_count=inputs.shape[-1],
     )
@@ -101,7 +95,7 @@ def _convolve_patches(
     inputs: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, int],
-    padding: _Pads,
+    padding: Pads,
     shape: tuple[int, int],
 ) -> jax.Array:
     """Multiplies all patches by the kernel; `shape` is the height and width of the result."""
@@ -113,27 +107,26 @@ def _convolve_patches(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve_with_fast_gradient(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Pads
 ) -> jax.Array:
     """Convolves by the extension, by oneDNN or natively; so are the gradients computed."""
     if calls.can_convolve_images(inputs, kernel):
-        size = onednn.output_size(inputs, kernel, strides, padding)
-        shape = len(inputs), *size, kernel.shape[3]
-        return calls.convolve_images(inputs, kernel, _window(strides, padding), shape)
+        shape = len(inputs), *output_size(inputs, kernel, strides, padding), kernel.shape[3]
+        return calls.convolve_images(inputs, kernel, calls.Window.make(strides, padding), shape)
     if onednn_choice.convolves(inputs, kernel, strides, padding):
         return onednn.convolve(inputs, kernel, strides, padding)
     return _native_convolve(inputs, kernel, strides, padding)
 
 
 def _forward(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: _Pads
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _convolve_with_fast_gradient(inputs, kernel, strides, padding), (inputs, kernel)
 
 
 def _backward(
     strides: tuple[int, int],
-    padding: _Pads,
+    padding: Pads,
     saved: tuple[jax.Array, jax.Array],
     gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
@@ -147,18 +140,13 @@ def _backward(
             to_inputs = onednn.convolve(gradient, turned, strides, pads)
     if calls.can_convolve_images(inputs, kernel, gradient):
         to_kernel = calls.compute_images_kernel_gradient(
-            inputs, gradient, _window(strides, padding), kernel.shape
+            inputs, gradient, calls.Window.make(strides, padding), kernel.shape
         )
     elif onednn_choice.computes_kernel_gradient(inputs, kernel, gradient) or (
         gradient.shape[1] * gradient.shape[2] >= _MANY_POSITIONS
     ):
         to_kernel = compute_kernel_gradient(inputs, kernel, strides, padding, gradient)
     return to_inputs, to_kernel
-
-
-def _window(strides: tuple[int, int], padding: _Pads) -> calls.Window:
-    (above, _), (left, _) = padding
-    return calls.Window(strides, (above, left))
 
 
 _convolve_with_fast_gradient.defvjp(_forward, _backward)

@@ -9,21 +9,22 @@ import jax.numpy as jnp
 from jax import lax
 
 from faceemo.models.layers.extension import calls
+from faceemo.models.layers.padding import Pads, output_size
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve_depthwise_on_cpu(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
 ) -> jax.Array:
-    """Convolves [B, H, W, C] with [kh, kw, C, 1] to [B, H', W', C], with 'SAME' padding.
+    """Convolves [B, H, W, C] with [kh, kw, C, 1] to [B, H', W', C].
 
     The extension does it, where it is in use. Otherwise all operations are elementwise, so that XLA
     fuses them into one loop.
     """
-    shape = _output_shape(inputs.shape, strides)
+    shape = len(inputs), *output_size(inputs, kernel, strides, pads), inputs.shape[3]
     if calls.can_convolve_depthwise(kernel, inputs):
-        return calls.convolve_depthwise(inputs, kernel, _place(inputs, kernel, strides), shape)
-    padded = jnp.pad(inputs, _padding(inputs.shape, kernel.shape, strides))
+        return calls.convolve_depthwise(inputs, kernel, calls.Window.make(strides, pads), shape)
+    padded = _pad(inputs, pads)
     wide = _accumulator(inputs.dtype)
     total = jnp.zeros(shape, wide)
     for row, column in _positions(kernel.shape):
@@ -33,13 +34,16 @@ def convolve_depthwise_on_cpu(
 
 
 def _forward(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve_depthwise_on_cpu(inputs, kernel, strides), (inputs, kernel)
+    return convolve_depthwise_on_cpu(inputs, kernel, strides, pads), (inputs, kernel)
 
 
 def _backward(
-    strides: tuple[int, int], saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+    strides: tuple[int, int],
+    pads: Pads,
+    saved: tuple[jax.Array, jax.Array],
+    gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """Computes the gradients of inputs and kernel.
 
@@ -49,22 +53,26 @@ def _backward(
     """
     inputs, kernel = saved
     if calls.can_convolve_depthwise(kernel, inputs, gradient):
-        place = _place(inputs, kernel, strides)
+        place = calls.Window.make(strides, pads)
         return (
             calls.compute_depthwise_input_gradient(gradient, kernel, place, inputs.shape),
             calls.compute_depthwise_kernel_gradient(inputs, gradient, place, kernel.shape),
         )
     # Otherwise XLA would fuse the long computation of the gradient into each of its uses.
     gradient = lax.optimization_barrier(gradient)
-    to_inputs = _compute_input_gradient(inputs.shape, kernel, strides, gradient)
-    return to_inputs, _compute_kernel_gradient(inputs, kernel, strides, gradient)
+    to_inputs = _compute_input_gradient(inputs.shape, kernel, strides, pads, gradient)
+    return to_inputs, _compute_kernel_gradient(_pad(inputs, pads), kernel, strides, gradient)
 
 
 convolve_depthwise_on_cpu.defvjp(_forward, _backward)
 
 
 def _compute_input_gradient(
-    shape: Sequence[int], kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
+    shape: Sequence[int],
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    pads: Pads,
+    gradient: jax.Array,
 ) -> jax.Array:
     """Computes the gradient of the inputs.
 
@@ -72,7 +80,7 @@ def _compute_input_gradient(
     by `strides`.
     """
     padding = [(0, 0, 0)]
-    for axis, (before, _) in zip((1, 2), _padding(shape, kernel.shape, strides)[1:3], strict=True):
+    for axis, (before, _) in zip((1, 2), pads, strict=True):
         reach, stride = kernel.shape[axis - 1] - 1, strides[axis - 1]
         dilated = (gradient.shape[axis] - 1) * stride + 1
         padding.append((reach - before, shape[axis] + before - dilated, stride - 1))
@@ -90,10 +98,9 @@ def _compute_input_gradient(
 
 
 def _compute_kernel_gradient(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
+    padded: jax.Array, kernel: jax.Array, strides: tuple[int, int], gradient: jax.Array
 ) -> jax.Array:
     """Sums over the images first, position by position, and over the positions only at the end."""
-    padded = jnp.pad(inputs, _padding(inputs.shape, kernel.shape, strides))
     positions = list(_positions(kernel.shape))
     wide = _accumulator(gradient.dtype)
     size = gradient.shape[1:3]
@@ -120,28 +127,8 @@ def _positions(kernel_shape: Sequence[int]) -> Iterator[tuple[int, int]]:
     return itertools.product(range(kernel_shape[0]), range(kernel_shape[1]))
 
 
-def _output_shape(shape: Sequence[int], strides: tuple[int, int]) -> tuple[int, ...]:
-    """Returns the shape of the result with 'SAME' padding."""
-    return (shape[0], -(-shape[1] // strides[0]), -(-shape[2] // strides[1]), shape[3])
-
-
-def _padding(
-    shape: Sequence[int], kernel_shape: Sequence[int], strides: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Returns the zeros before and after each axis for 'SAME'; an odd one goes after."""
-    small = _output_shape(shape, strides)
-    pairs = []
-    for axis in (1, 2):
-        reach = (small[axis] - 1) * strides[axis - 1] + kernel_shape[axis - 1]
-        total = max(reach - shape[axis], 0)
-        pairs.append((total // 2, total - total // 2))
-    return [(0, 0), *pairs, (0, 0)]
-
-
-def _place(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> calls.Window:
-    """Describes the padding to the extension, which needs no padded inputs."""
-    (above, _), (left, _) = _padding(inputs.shape, kernel.shape, strides)[1:3]
-    return calls.Window(strides, (above, left))
+def _pad(inputs: jax.Array, pads: Pads) -> jax.Array:
+    return jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
 
 
 def _window(

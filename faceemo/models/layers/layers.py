@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from faceemo.models.layers.convolution import Padding, convolve, convolve_depthwise
+from faceemo.models.layers.convolution import convolve, convolve_depthwise
 from faceemo.models.layers.matmul import matmul
+from faceemo.models.layers.padding import Padding
 
 # Keras's default for kernels (JAX counts a convolution's fans as Keras does); biases begin at zero.
 glorot_uniform = nn.initializers.glorot_uniform()
@@ -73,28 +74,32 @@ class Conv(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Keras's DepthwiseConv2D, 'same', without bias: parameter float32 `kernel` [kh, kw, C, 1].
+    """Keras's DepthwiseConv2D without bias: parameter float32 `kernel` [kh, kw, C, 1].
 
     Attributes:
         kernel_size: Height and width of the kernel.
         strides: Steps of the window, down and across.
+        padding: As in `Conv`.
         kernel_init: Initializer of the kernel.
         dtype: Type of the computation and of the result.
     """
 
     kernel_size: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
+    padding: Padding = "SAME"
     kernel_init: nn.initializers.Initializer = glorot_uniform
     dtype: jnp.dtype = jnp.dtype("float32")
 
-    @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Convolves [B, H, W, C] to [B, H', W', C]."""
-        shape = (*self.kernel_size, inputs.shape[-1], 1)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        return convolve_depthwise(
-            inputs.astype(self.dtype), kernel.astype(self.dtype), self.strides
-        )
+        kernel = self.make_kernel(inputs.shape[-1])
+        return convolve_depthwise(inputs.astype(self.dtype), kernel, self.strides, self.padding)
+
+    @nn.compact
+    def make_kernel(self, channels: int) -> jax.Array:
+        """Returns the kernel [kh, kw, channels, 1] in the layer's dtype."""
+        shape = (*self.kernel_size, channels, 1)
+        return self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
 
 
 class Dense(nn.Module):

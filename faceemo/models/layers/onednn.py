@@ -10,15 +10,16 @@ XLA registers both as custom calls. That is a private interface, with two danger
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from faceemo.models.layers.padding import Pads, output_size
+
 _CONVOLUTION = "__onednn$convolution"
 _PRODUCT = "__onednn$matmul"
-_Pads = Sequence[tuple[int, int]]
 # Axes of [B, H, W, C] and of [kh, kw, C, D].
 _IMAGES = {
     "dims": "4",
@@ -66,7 +67,7 @@ def can_compute(*arrays: jax.Array) -> bool:
 
 
 def convolve(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: _Pads
+    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
 ) -> jax.Array:
     """Convolves [B, H, W, C] with [kh, kw, C, D] to [B, H', W', D], see `can_compute`.
 
@@ -111,30 +112,16 @@ def multiply(
     return _call(_PRODUCT, {"onednn_matmul_config": config}, shape, dtype)(left, right)
 
 
-def turn(kernel: jax.Array, pads: _Pads) -> tuple[jax.Array, _Pads]:
+def turn(kernel: jax.Array, pads: Pads) -> tuple[jax.Array, Pads]:
     """Returns kernel and padding by which the gradient of the outputs becomes that of the inputs.
 
     That holds for strides of 1. The kernel [kh, kw, C, D] becomes [kh, kw, D, C], rotated by 180
     degrees.
     """
-    reach = [
-        (extent - 1 - before, extent - 1 - after)
-        for extent, (before, after) in zip(kernel.shape[:2], pads, strict=True)
-    ]
+    (above, below), (left, right) = pads
+    down, across = kernel.shape[0] - 1, kernel.shape[1] - 1
+    reach = (down - above, down - below), (across - left, across - right)
     return kernel[::-1, ::-1].swapaxes(2, 3), reach
-
-
-def output_size(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: _Pads
-) -> tuple[int, int]:
-    """Returns height and width of the result of `convolve`."""
-    height, width = (
-        (side + sum(pad) - extent) // stride + 1
-        for side, pad, extent, stride in zip(
-            inputs.shape[1:3], pads, kernel.shape[:2], strides, strict=True
-        )
-    )
-    return height, width
 
 
 def _call(

@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import jax
 
 from faceemo.assets.processor import processor_features
 from faceemo.models.layers import onednn
+from faceemo.models.layers.padding import Pads, output_size
 
 _AXES = ((1, 0), (1, 1), (0, 0))
 
@@ -48,13 +48,11 @@ _MANY_POSITIONS = 2000
 _FEW_CHANNELS = 16
 
 
-def convolves(
-    inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Sequence[tuple[int, int]]
-) -> bool:
+def convolves(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> bool:
     """Returns whether to convolve [B, H, W, C] with [kh, kw, C, D] by `onednn.convolve`."""
     if not onednn.can_compute(inputs, kernel) or min(map(min, pads)) < 0:
         return False
-    size = onednn.output_size(inputs, kernel, strides, pads)
+    size = output_size(inputs, kernel, strides, pads)
     products = len(inputs) * math.prod((*size, *kernel.shape))
     return products >= _gains(inputs).convolution
 

@@ -36,9 +36,13 @@ def with_gradients(function, inputs, kernel):
 @pytest.mark.parametrize("side", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (7, 8), (12, 9)])
-def test_depthwise_equals_native(monkeypatch, side, stride, size):
+@pytest.mark.parametrize("padding", ["SAME", "given"])
+def test_depthwise_equals_native(monkeypatch, side, stride, size, padding):
+    if padding == "given":
+        padding = ((0, side - 1), (side - 1, 1))
+
     def function(inputs, kernel):
-        return convolution.convolve_depthwise(inputs, kernel, (stride, stride))
+        return convolution.convolve_depthwise(inputs, kernel, (stride, stride), padding)
 
     ours, native = run_both_ways(monkeypatch, function, draw(2, *size, 6), draw(side, side, 6, 1))
     for a, b in zip(ours, native, strict=True):
@@ -110,7 +114,7 @@ def test_a_depthwise_bfloat16_convolution_is_summed_in_float32():
     inputs, kernel = draw(4, 32, 32, 3).astype(jnp.bfloat16), draw(5, 5, 3, 1).astype(jnp.bfloat16)
 
     def function(inputs, kernel):
-        return convolve_depthwise_on_cpu(inputs, kernel, (1, 1))
+        return convolve_depthwise_on_cpu(inputs, kernel, (1, 1), ((2, 2), (2, 2)))
 
     run = jax.jit(lambda *arrays: with_gradients(function, *arrays))
     exact = run(inputs.astype(np.float32), kernel.astype(np.float32))

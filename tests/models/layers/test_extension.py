@@ -122,6 +122,15 @@ def test_what_is_not_a_number_stays_visible():
     assert not np.isnan(to_inputs).any()
 
 
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (2, 3)])
+@pytest.mark.parametrize("padding", [((0, 1), (0, 1)), ((4, 0), (0, 3))], ids=str)
+def test_depthwise_convolutions_with_given_zeros_equal_xlas(strides, padding):
+    arguments = draw(3, 7, 10, 40), draw(3, 3, 40, 1)
+    run = with_gradients(lambda x, k: convolution.convolve_depthwise(x, k, strides, padding))
+    assert count_calls(run, *arguments) == 3
+    assert_equal_to_rounding(jax.jit(run)(*arguments), jax.jit(natively(run))(*arguments))
+
+
 def test_mapped_over_two_devices_vectorised_and_in_threads():
     inputs, kernel = draw(6, 2, 16, 16, 40), draw(3, 3, 40, 1)
     run = depthwise((1, 1))

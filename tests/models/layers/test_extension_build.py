@@ -91,6 +91,7 @@ def test_a_library_with_other_values_is_not_used(extension_library, monkeypatch,
         ("convolve_depthwise", "depthwise convolution of (2, 9, 8, 3)"),
         ("compute_depthwise_input_gradient", "depthwise convolution"),
         ("compute_depthwise_kernel_gradient", "depthwise convolution"),
+        ("convolve_depthwise_between", "normalised depthwise convolution"),
         ("convolve_images", "convolution of images (2, 12, 13, 3)"),
         ("compute_images_kernel_gradient", "convolution of images"),
     ):
@@ -99,7 +100,7 @@ def test_a_library_with_other_values_is_not_used(extension_library, monkeypatch,
             patch.setattr(
                 calls,
                 name,
-                lambda *a, right=right: jax.tree.map(lambda x: x * 1.0001, right(*a)),
+                lambda *a, right=right, **k: jax.tree.map(lambda x: x * 1.0001, right(*a, **k)),
             )
             assert probe.main([str(extension_library)]) == 1
         assert f"error: other values than NumPy's: {what}" in capsys.readouterr().err

@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from faceemo.models.layers.padding import Pads
+
 _FUNCTIONS = (
     *("moments", "gradient_sums"),
     *("depthwise", "depthwise_input_gradient", "depthwise_kernel_gradient"),
+    "depthwise_between",
     *("images", "images_kernel_gradient"),
 )
 # Sides of the depthwise kernels for which there is code, and channels of images.
@@ -32,6 +35,12 @@ class Window(NamedTuple):
 
     strides: tuple[int, int]
     before: tuple[int, int]
+
+    @classmethod
+    def make(cls, strides: tuple[int, int], pads: Pads) -> "Window":
+        """Makes a window for inputs with these zeros around them."""
+        (above, _), (left, _) = pads
+        return cls(strides, (above, left))
 
 
 def use(library: Path | None) -> None:
@@ -146,6 +155,38 @@ def compute_depthwise_kernel_gradient(
     return _call_window("depthwise_kernel_gradient", inputs, gradient, window, shape)
 
 
+def convolve_depthwise_between(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    before: tuple[jax.Array, jax.Array],
+    after: tuple[jax.Array, jax.Array],
+    window: Window,
+    shape: tuple[int, ...],
+    *,
+    swish: bool,
+    average: bool,
+) -> tuple[jax.Array, jax.Array]:
+    """Convolves activation(inputs * scale + shift), and applies the same to the result.
+
+    Args:
+        inputs: Float32 [B, H, W, C].
+        kernel: Float32 [kh, kw, C, 1], see `can_convolve_depthwise`.
+        before: Scale and shift of the inputs, float32 [C].
+        after: Scale and shift of the result.
+        window: How the kernel moves.
+        shape: Shape of the result, [B, H', W', C].
+        swish: True if the activation is swish, false if it is ReLU6.
+        average: True if the averages over the positions are needed.
+
+    Returns:
+        Array of `shape`, and its averages [B, C], or [B, 0].
+    """
+    averages = jax.ShapeDtypeStruct((shape[0], shape[3] * average), jnp.float32)
+    call = _call("depthwise_between", (jax.ShapeDtypeStruct(shape, jnp.float32), averages))
+    numbers = _name_numbers(window) | {"swish": np.int64(swish)}
+    return call(inputs, kernel, *before, *after, **numbers)
+
+
 def can_convolve_images(inputs: jax.Array, kernel: jax.Array, *outputs: jax.Array) -> bool:
     """Returns whether the functions for images can be called: [B, H, W, 3], a square kernel."""
     square = kernel.shape[0] == kernel.shape[1] and kernel.shape[2] == _COLORS
@@ -183,10 +224,15 @@ def compute_images_kernel_gradient(
 def _call_window(
     function: str, one: jax.Array, other: jax.Array, window: Window, shape: tuple[int, ...]
 ) -> jax.Array:
-    names = ("down", "right", "above", "left")
-    numbers = zip(names, (*window.strides, *window.before), strict=True)
     call = _call(function, jax.ShapeDtypeStruct(shape, jnp.float32))
-    return call(one, other, **{name: np.int64(number) for name, number in numbers})
+    return call(one, other, **_name_numbers(window))
+
+
+def _name_numbers(window: Window) -> dict[str, np.int64]:
+    """Returns the attributes by which the extension's functions know a window."""
+    names = ("down", "right", "above", "left")
+    numbers = map(np.int64, (*window.strides, *window.before))
+    return dict(zip(names, numbers, strict=True))
 
 
 def _call(function: str, results: Any) -> Callable[..., Any]:

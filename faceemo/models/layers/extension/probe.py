@@ -52,6 +52,8 @@ def find_difference() -> str:
         for side, strides in _KERNELS:
             if _differs_in_depthwise(rng, values, side, strides):
                 return f"depthwise convolution of {shape}, kernel {side}, strides {strides}"
+            if _differs_between_normalisations(rng, values, side, strides):
+                return f"normalised depthwise convolution of {shape}, kernel {side}"
     for shape, sides, strides in _IMAGES:
         if _differs_in_images(rng, shape, sides, strides):
             return f"convolution of images {shape}, kernel {sides}, strides {strides}"
@@ -81,6 +83,42 @@ def _differs_in_depthwise(
         calls.compute_depthwise_kernel_gradient(x, g, place, kernel.shape),
     ]
     return _differ(ours, [outputs, to_padded[:, rows, columns], to_kernel])
+
+
+def _differs_between_normalisations(
+    rng: np.random.Generator, inputs: np.ndarray, side: int, strides: tuple[int, int]
+) -> bool:
+    """Compares a depthwise convolution between normalisations, for both activations."""
+    kernel = rng.normal(size=(side, side, inputs.shape[3], 1)).astype(np.float32)
+    pairs = [
+        tuple(rng.normal(size=inputs.shape[3]).astype(np.float32) for _ in range(2))
+        for _ in range(2)
+    ]
+    for swish in (False, True):
+
+        def activate(values: np.ndarray, pair: tuple[np.ndarray, ...], swish: bool) -> np.ndarray:
+            values = values * pair[0] + pair[1]
+            return values / (1 + np.exp(-values)) if swish else np.clip(values, 0, 6)
+
+        before = activate(inputs.astype(np.float64), pairs[0], swish)
+        padded, small, above = _pad(before, side, strides)
+        sums = np.zeros(small)
+        for i, j in np.ndindex(side, side):
+            sums += padded[_positions(small, (i, j), strides)] * kernel[i, j, :, 0]
+        expected = activate(sums, pairs[1], swish)
+        x, k, (scale, shift), (scale_after, shift_after) = jax.tree.map(
+            jnp.asarray, (inputs, kernel, *pairs)
+        )
+        ours = calls.convolve_depthwise_between(
+            *(x, k, (scale, shift), (scale_after, shift_after)),
+            calls.Window(strides, above),
+            small,
+            swish=swish,
+            average=True,
+        )
+        if _differ(ours, [expected, expected.mean((1, 2))]):
+            return True
+    return False
 
 
 def _differs_in_images(
