@@ -27,6 +27,7 @@ from faceemo.data.pipeline import Batch, Split, epoch_batches, steps_per_epoch
 from faceemo.models import Model
 from faceemo.models.layers.batch_moments import RealRows, compute_moments
 from faceemo.models.layers.batch_norm import MOMENTUM, BatchNorm
+from faceemo.models.layers.layers import Mode
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.train import parallel
 from faceemo.train.eval_step import plain_inputs
@@ -70,14 +71,18 @@ def estimate_batch_stats(config: ConfigDict, start: Start, split: Split) -> Star
 
         def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
             layer = context.module
-            if isinstance(layer, BatchNorm) and layer.block in model.trained:
+            called = isinstance(layer, BatchNorm) and context.method_name == "__call__"
+            if called and layer.block in model.trained:
                 found[layer.name] = compute_moments(args[0], RealRows())
                 epsilons[str(layer.name)] = layer.epsilon
             return call(*args, **kwargs)
 
         inputs = plain_inputs(images, model, start.preprocessing)
+        # In inference a BatchNorm may be computed as a part of something else. In training mode it
+        # is always called; it uses its moving statistics all the same.
+        mode = Mode(model.trained, moving_statistics=True)
         with nn.intercept_methods(intercept):
-            model.features(params, batch_stats, inputs)
+            model.features(params, batch_stats, inputs, mode)
         return found
 
     rows = np.linspace(0, len(split) - 1, _BATCHES * _BATCH_SIZE, dtype=int)

@@ -76,6 +76,7 @@ def run():
     return run
 
 
+@pytest.mark.usefixtures("either_library")
 def test_estimates_leave_inference_as_it_is_and_bring_training_mode_close(split, run):
     config, before = make_folded_start()
     after = estimate_batch_stats(config, before, split)
@@ -88,6 +89,7 @@ def test_estimates_leave_inference_as_it_is_and_bring_training_mode_close(split,
     assert far > 0.1
 
 
+@pytest.mark.usefixtures("either_library")
 def test_only_blocks_that_train_get_estimates(split):
     config, before = make_folded_start(unfreeze=1)
     after = estimate_batch_stats(config, before, split)

@@ -43,7 +43,7 @@ class BatchNorm(nn.Module):
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Normalises [B, H, W, C]."""
         gamma, beta, moving_mean, moving_variance = self._declare(inputs.shape[-1])
-        if self.uses_batch(mode):
+        if self.block in mode.training and not mode.moving_statistics:
             rows = RealRows(mode.mask, mode.axis_name)
             mean, variance = compute_moments(lax.stop_gradient(inputs), rows)
             outputs = normalize_by_own_moments(
@@ -55,10 +55,6 @@ class BatchNorm(nn.Module):
             mean, variance = moving_mean.value, moving_variance.value
             outputs = normalize(inputs, gamma, beta, mean, variance, self.epsilon)
         return outputs.astype(self.dtype)
-
-    def uses_batch(self, mode: Mode) -> bool:
-        """Returns whether it normalises with the statistics of the batch, not the moving ones."""
-        return self.block in mode.training and not mode.moving_statistics
 
     def moving_scale_and_shift(self, channels: int) -> tuple[jax.Array, jax.Array]:
         """Returns what it multiplies by and then adds, by its moving statistics.

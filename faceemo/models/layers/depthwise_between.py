@@ -36,8 +36,8 @@ def apply_between(
 ) -> tuple[jax.Array, jax.Array | None]:
     """Computes activation(after(layer(activation(before(inputs))))).
 
-    On CPUs the extension, where it is in use, computes this in one pass over the memory if both
-    normalisations use their moving statistics.
+    On CPUs the extension, where it is in use, computes this in one pass over the memory if neither
+    normalisation is in a block in training mode.
 
     Args:
         layer: The depthwise convolution.
@@ -56,8 +56,7 @@ def apply_between(
     if (
         not on_cpu()
         or not calls.can_convolve_depthwise(kernel, inputs)
-        or before.uses_batch(mode)
-        or after.uses_batch(mode)
+        or {before.block, after.block} & mode.training
         or activation not in (_RELU6, _SWISH)
     ):
         outputs = activation(after(layer(activation(before(inputs, mode))), mode))
