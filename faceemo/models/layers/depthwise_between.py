@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,15 @@ _RELU6, _SWISH = nn.relu6, nn.swish
 _ScaleAndShift = tuple[jax.Array, jax.Array]
 # Inputs, kernel, and scale and shift before and after.
 _Arguments = tuple[jax.Array, jax.Array, _ScaleAndShift, _ScaleAndShift]
+
+
+class _How(NamedTuple):
+    """What `apply_between` needs beside arrays."""
+
+    strides: tuple[int, int]
+    pads: Pads
+    activation: Activation
+    average: bool
 
 
 def apply_between(
@@ -61,76 +70,51 @@ def apply_between(
     ):
         outputs = activation(after(layer(activation(before(inputs, mode))), mode))
         return outputs, outputs.mean((1, 2), keepdims=True) if average else None
-    computed: Any = _compute(
-        inputs,
-        kernel,
-        before.moving_scale_and_shift(channels),
-        after.moving_scale_and_shift(channels),
+    how = _How(
         layer.strides,
         find_pads(inputs, kernel, layer.strides, layer.padding),
         activation,
         average,
     )
+    scaled = before.moving_scale_and_shift(channels), after.moving_scale_and_shift(channels)
+    computed: Any = _compute((inputs, kernel, *scaled), how)
     outputs, averages = computed
     return outputs, averages.reshape(-1, 1, 1, channels) if average else None
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
-def _compute(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    before: _ScaleAndShift,
-    after: _ScaleAndShift,
-    strides: tuple[int, int],
-    pads: Pads,
-    activation: Activation,
-    average: bool,
-) -> tuple[jax.Array, jax.Array]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _compute(arguments: _Arguments, how: _How) -> tuple[jax.Array, jax.Array]:
+    """Returns the outputs, and their averages [B, C], or [B, 0] if they are not needed."""
+    inputs, kernel, before, after = arguments
     return calls.convolve_depthwise_between(
         inputs,
         kernel,
         before,
         after,
-        calls.Window.make(strides, pads),
-        (len(inputs), *output_size(inputs, kernel, strides, pads), inputs.shape[3]),
-        swish=activation is _SWISH,
-        average=average,
+        calls.Window.make(how.strides, how.pads),
+        (len(inputs), *output_size(inputs, kernel, how.strides, how.pads), inputs.shape[3]),
+        swish=how.activation is _SWISH,
+        average=how.average,
     )
 
 
-def _forward(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    before: _ScaleAndShift,
-    after: _ScaleAndShift,
-    strides: tuple[int, int],
-    pads: Pads,
-    activation: Activation,
-    average: bool,
-) -> tuple[tuple[jax.Array, jax.Array], _Arguments]:
-    saved = (inputs, kernel, before, after)
-    return _compute(*saved, strides, pads, activation, average), saved
+def _forward(arguments: _Arguments, how: _How) -> tuple[tuple[jax.Array, jax.Array], _Arguments]:
+    return _compute(arguments, how), arguments
 
 
 def _backward(
-    strides: tuple[int, int],
-    pads: Pads,
-    activation: Activation,
-    average: bool,
-    saved: _Arguments,
-    gradients: tuple[jax.Array, jax.Array],
-) -> _Arguments:
+    how: _How, saved: _Arguments, gradients: tuple[jax.Array, jax.Array]
+) -> tuple[_Arguments]:
     """Computes the gradients step by step, from intermediate values that it computes again."""
 
-    def compute(
-        inputs: jax.Array, kernel: jax.Array, before: _ScaleAndShift, after: _ScaleAndShift
-    ) -> tuple[jax.Array, jax.Array]:
-        activated = activation(multiply_and_add(inputs, *before))
-        outputs = convolve_depthwise(activated, kernel, strides, pads)
-        outputs = activation(multiply_and_add(outputs, *after))
-        return outputs, outputs.mean((1, 2))[:, : outputs.shape[3] * average]
+    def compute(arguments: _Arguments) -> tuple[jax.Array, jax.Array]:
+        inputs, kernel, before, after = arguments
+        activated = how.activation(multiply_and_add(inputs, *before))
+        outputs = convolve_depthwise(activated, kernel, how.strides, how.pads)
+        outputs = how.activation(multiply_and_add(outputs, *after))
+        return outputs, outputs.mean((1, 2))[:, : outputs.shape[3] * how.average]
 
-    _, pull = jax.vjp(compute, *saved)
+    _, pull = jax.vjp(compute, saved)
     return pull(gradients)
 
 

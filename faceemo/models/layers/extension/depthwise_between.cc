@@ -23,7 +23,7 @@ struct Whole<Lanes> {
   static Type From(const Lanes& values) { return __builtin_convertvector(values, Type); }
 };
 
-// e to the power of `value`, to two units in the last place; powers beyond float32 are clipped.
+// e to the power of `value`, with a relative error below 1e-6; powers beyond float32 are clipped.
 //
 // 2^n e^r with the integer n next to value / ln 2; e^r is a polynomial (Cephes's coefficients).
 template <typename T>
