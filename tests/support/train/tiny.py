@@ -39,7 +39,8 @@ def make_model(trained=("top", "head"), noise=0.0, statistics=False, width=6):
         moving = {"backbone": {"top": {"moving_mean": jnp.zeros(width)}}} if statistics else {}
         return {"params": {"backbone": layers, "head": head}, "batch_stats": moving}
 
-    def features(params, stats, x):
+    def features(params, stats, x, mode=None):
+        del mode  # no layer of these depends on it
         half = x.shape[1] // 2
         x = x.reshape(len(x), 2, half, 2, half, 3).mean(axis=(2, 4)).reshape(len(x), -1)
         for layer in params["backbone"].values():
