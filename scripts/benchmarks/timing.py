@@ -64,7 +64,11 @@ def run_tasks(tasks: Mapping[str, Callable[[], object]], min_seconds: float = 0.
 
 
 def time_tasks(
-    programs: Mapping[str, Sequence[str]], tasks: Sequence[str], rounds: int
+    programs: Mapping[str, Sequence[str]],
+    tasks: Sequence[str],
+    rounds: int,
+    *,
+    restart: bool = False,
 ) -> tuple[dict[str, dict[str, list[float]]], dict[str, str]]:
     """Times every task of every program in turns.
 
@@ -72,12 +76,28 @@ def time_tasks(
         programs: Command line of each program by name; each calls `run_tasks`.
         tasks: Names of the tasks, which every program has.
         rounds: How often each task is timed, after one untimed round.
+        restart: Whether every round has new processes, and an untimed round of its own. The memory
+            that a process happens to get decides its speed for as long as it runs, so that the
+            rounds of one process may be closer to each other than to those of the next.
 
     Returns:
         {task: {program: [seconds] of length `rounds`}}, and for programs that failed {program: last
         line of its error output}.
     """
     seconds = {task: {name: [] for name in programs} for task in tasks}
+    failed: dict[str, str] = {}
+    for count in [1] * rounds if restart else [rounds]:
+        running = {name: command for name, command in programs.items() if name not in failed}
+        failed |= _time_rounds(running, seconds, count)
+    for name, seconds_by_program in itertools.product(failed, seconds.values()):
+        del seconds_by_program[name]
+    return seconds, failed
+
+
+def _time_rounds(
+    programs: Mapping[str, Sequence[str]], seconds: dict[str, dict[str, list[float]]], rounds: int
+) -> dict[str, str]:
+    """Starts the programs and adds their times to `seconds`; returns the failed ones' reasons."""
     failed: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         started = {}
@@ -92,16 +112,14 @@ def time_tasks(
             if not _wait_until_ready(process):
                 failed[name] = last_line(log)
         for number in range(rounds + 1):
-            for task, (name, (process, log)) in itertools.product(tasks, started.items()):
+            for task, (name, (process, log)) in itertools.product(seconds, started.items()):
                 if name in failed:
                     continue
                 if not (reply := _request(process, task)):
                     failed[name] = last_line(log)
                 elif number:
                     seconds[task][name].append(float(reply))
-    for name, seconds_by_program in itertools.product(failed, seconds.values()):
-        del seconds_by_program[name]
-    return seconds, failed
+    return failed
 
 
 def time_processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
