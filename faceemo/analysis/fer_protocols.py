@@ -32,11 +32,13 @@ class Protocol:
         classes: The classes among which a network chooses.
         find_label: Returns the true class of an image; '' or a name that is none of `classes` if
             the image does not count.
+        counts_votes: Whether the class is what the votes say.
     """
 
     title: str
     classes: tuple[str, ...]
     find_label: Callable[[Row], str]
+    counts_votes: bool = True
 
 
 def find_majority(row: Row) -> str:
@@ -55,7 +57,7 @@ PROTOCOLS = (
     Protocol("majority of the votes, eight emotions", _EIGHT, find_majority),
     Protocol("most votes, seven emotions", _SEVEN, find_plurality),
     Protocol("majority of the votes, four emotions", CLASSES, find_majority),
-    Protocol("labels of FER2013, seven emotions", _SEVEN, label_of),
+    Protocol("labels of FER2013, seven emotions", _SEVEN, label_of, counts_votes=False),
 )
 
 
