@@ -45,6 +45,7 @@ from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.predict_split import predict_split
 
 _ALONE = "– without a twin in Training"
+_AVERAGE = "average"
 _MOVED = 1000  # images of which moved copies are predicted, at most: each has eight
 _BATCH = 64  # images that fer predicts at a time
 
@@ -66,18 +67,28 @@ class Contestant(NamedTuple):
 
 
 def main(
-    networks: Sequence[Path], root: Path, split: str, shift: int, again: bool, out: Path | None
+    networks: Sequence[Path],
+    root: Path,
+    split: str,
+    *,
+    shift: int,
+    average: bool,
+    again: bool,
+    out: Path | None,
 ) -> None:
     """Prints the tables as Markdown, and writes all figures as JSON to `out`."""
     rows = read_rows(root, split)
     found: dict[str, Any] = {"annotators": compare_annotators(rows, split)}
+    contestants = {str(network): make_contestant(network, split) for network in networks}
+    if average:
+        contestants[_AVERAGE] = make_average(list(contestants.values()))
     for network in networks:
-        contestant = make_contestant(network, split)
         if split == "test" and str(network) != "fer" and not names_stored(network):
             if not again:
                 held_out.refuse_reopening(network)
             held_out.record_opening(network)
-        found[str(network)] = evaluate(contestant, rows, root, split, shift)
+    for name, contestant in contestants.items():
+        found[name] = evaluate(contestant, rows, root, split, shift)
     if out:
         with staging.file(out) as partial:
             partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -134,6 +145,30 @@ def make_contestant(network: Path, split: str) -> Contestant:
         trained.classes,
         trained.image_format,
         make_predict(trained, split),
+    )
+
+
+def make_average(contestants: Sequence[Contestant]) -> Contestant:
+    """Makes the network whose probabilities are the mean of those of several.
+
+    Raises:
+        UserError: If their classes or the images that they take differ.
+    """
+    first = contestants[0]
+    for other in contestants:
+        if (other.classes, other.form) != (first.classes, first.form):
+            raise UserError(
+                expected=f"networks with the classes {', '.join(first.classes)} and images of "
+                f"{first.form.size} pixels, as {first.name} has, for --average",
+                found=f"{', '.join(other.classes)} and {other.form.size} pixels in {other.name}",
+                fix="give networks that were trained on the same prepared images",
+            )
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.mean([one.predict(images) for one in contestants], axis=0)
+
+    return Contestant(
+        f"{_AVERAGE} of {len(contestants)} networks", first.classes, first.form, predict
     )
 
 
@@ -229,6 +264,9 @@ if __name__ == "__main__":
         help="also predict copies that are moved by so many pixels; 0 does not (default: 2)",
     )
     parser.add_argument(
+        "--average", action="store_true", help="also measure the mean of all networks"
+    )
+    parser.add_argument(
         "--again", action="store_true", help="open a run's test split although it was opened before"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures")
@@ -238,7 +276,8 @@ if __name__ == "__main__":
             options.networks,
             options.data_dir,
             options.split,
-            options.shift,
-            options.again,
-            options.json,
+            shift=options.shift,
+            average=options.average,
+            again=options.again,
+            out=options.json,
         )
