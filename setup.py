@@ -90,7 +90,7 @@ setup(
     package_data={
         "faceemo": ["analysis/**/*.j2", "experiments/*.j2"],
         "faceemo.models.layers.extension": ["*.cc", "*.h"],
-        "faceemo.inference": ["builtin/*", "builtin_four/*"],
+        "faceemo.inference": ["builtin/*", "builtin_four/*", "builtin_small/*"],
         "faceemo.inference.export.web": ["licences/*", "page/*"],
         "faceemo.inference.serve": ["page/*"],
     },

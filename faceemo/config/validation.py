@@ -21,6 +21,7 @@ POLICIES = ("original", "strict", "keep")
 TARGETS = ("label", "majority", "distribution", "sampled")
 SPLIT_SOURCES = ("standard", "drawn")
 SCREENS = ("yes", "boxes", "no")
+WIDTHS = tuple(sorted({width for facts in BACKBONES.values() for width in facts.widths}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def find_problems(config: ConfigDict) -> list[str]:
     if config.validation_share + config.test_share >= 1:
         found.append("validation_share + test_share (take less than 1 together)")
     if config.arch in BACKBONES:
-        found += _weights_problems(config)
+        found += _weights_problems(config) or _width_problems(config)
     if lost := [str(path) for path in teachers(config) if not path.exists()]:
         found.append(f"teacher={'+'.join(lost)!r} (takes trained networks that exist)")
     if config.data_parts > 0 and config.batch_size % config.data_parts:
@@ -104,6 +105,27 @@ def _weights_problems(config: ConfigDict) -> list[str]:
     return []
 
 
+def _width_problems(config: ConfigDict) -> list[str]:
+    facts = BACKBONES[config.arch]
+    if config.width in WIDTHS and config.width not in facts.widths:
+        return [f"width={config.width!r} (for {config.arch} takes {_join(facts.widths)})"]
+    if config.weights == "none" or config.weights not in facts.weights:
+        return []  # random, or a file, which is compared with the network when it is read
+    width = facts.narrow.get(config.weights, 1.0)
+    if config.width == width:
+        return []
+    return [
+        f"width={config.width!r} (with weights={config.weights!r} takes {width:g}; another width "
+        "needs weights='none' or the .npz of a network that has it)"
+    ]
+
+
+def _join(numbers: Iterable[float]) -> str:
+    """Returns the numbers separated by commas, the last by 'or'."""
+    *first, last = (f"{number:g}" for number in numbers)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def _hint(value: object, choices: Iterable[object]) -> str:
     return suggestion(value, choices, "; did you mean '{}'?")
 
@@ -135,6 +157,8 @@ RULES: dict[str, Rule] = {
     "class_weights": _one_of("none", "balanced"),
     "bn_policy": _one_of("keras", "frozen", "recalibrate"),
     "image_size": Rule("32 to 1024", lambda value: 32 <= value <= 1024),
+    # Of which each backbone takes some, see `_width_problems`.
+    "width": Rule(_join(WIDTHS), lambda value: value in WIDTHS),
     "epochs": _POSITIVE,
     "patience": _COUNT,
     "patience_metric": _one_of(*PATIENCE_METRICS),

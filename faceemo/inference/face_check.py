@@ -17,7 +17,7 @@ others is in docs/results.md, measured by `scripts/evaluate_face_check.py`.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -151,6 +151,28 @@ class FaceCheck:
             return evidence
         near = 0.0 if whole or upright >= CLEAR else look(NEAR)[0]
         return dataclasses.replace(evidence, near=near, turned=tuple(look(context, (1, 2, 3))))
+
+    def gather_crops(
+        self, images: Sequence[np.ndarray], crops: Sequence[np.ndarray], sides: Sequence[float]
+    ) -> list[Evidence]:
+        """Gathers what `judge` needs of images that are face crops, of all of them together.
+
+        Args:
+            images: The images, uint8 [H, W, BGR], of any sizes.
+            crops: Them as the network's input, see `gather`.
+            sides: The side of each, see `gather`.
+
+        Raises:
+            UserError: If the detector's files can be neither found nor downloaded.
+        """
+        upright = [one for (one,) in self._second_look.look_at_crops(images)]
+        doubtful = [number for number, one in enumerate(upright) if one < UPRIGHT]
+        looks = self._second_look.look_at_crops([images[one] for one in doubtful], (1, 2, 3))
+        turned = dict(zip(doubtful, looks, strict=True))
+        return [
+            Evidence(side, measure_sharpness(crop), look, turned=tuple(turned.get(number, ())))
+            for number, (crop, side, look) in enumerate(zip(crops, sides, upright, strict=True))
+        ]
 
     # Loaded when first needed; two threads may load one each at first.
     @functools.cached_property

@@ -181,9 +181,17 @@ class FaceFinder:
         checked = self._check(pixels, face)
         return checked[0] if checked else face
 
-    def check_whole(self, pixels: Pixels) -> list[Face]:
-        """Takes the whole image as a face, or as none if it turns out to be none."""
-        return self._check(pixels, self.take_whole(pixels))
+    def check_whole(self, images: Sequence[Pixels]) -> list[list[Face]]:
+        """Takes each whole image as a face, or as none if it turns out to be none."""
+        faces = [self.take_whole(pixels) for pixels in images]
+        if self._face_check is None:
+            return [[face] for face in faces]
+        evidence = self._face_check.gather_crops(
+            [pixels.bgr for pixels in images],
+            [face.crop for face in faces],
+            [_measure_side(*pair) for pair in zip(images, faces, strict=True)],
+        )
+        return [_judge(*pair) for pair in zip(faces, evidence, strict=True)]
 
     def take_whole(self, pixels: Pixels) -> Face:
         """Takes the whole image as a face, without the detector."""
@@ -195,20 +203,15 @@ class FaceFinder:
         if self._face_check is None:
             return [face]
         whole = face.region == find_frame(pixels)
-        left, top, right, bottom = face.region
         evidence = self._face_check.gather(
             pixels.bgr,
             face.crop,
             face.region if whole or face.box is None else face.box,
             whole=whole,
-            side=min(right - left, bottom - top) * pixels.reduction,
+            side=_measure_side(pixels, face),
             known=face.evidence,
         )
-        doubt = judge(evidence)
-        if doubt is None:
-            return []
-        confidence = evidence.look if face.confidence is None else face.confidence
-        return [dataclasses.replace(face, confidence=confidence, doubt=doubt, evidence=evidence)]
+        return _judge(face, evidence)
 
     def _cut_face(self, pixels: Pixels, detection: Detection) -> Face:
         square = square_around(detection)
@@ -255,7 +258,10 @@ def cut_square(pixels: Pixels, box: tuple[int, int, int, int], form: ImageFormat
     Pixels beyond the edge take the value of the nearest pixel, as in augmented training images.
     """
     source = cut_out(pixels.bgr if form.in_colour else pixels.grey, *box)
-    crop = resize_square(Image.fromarray(source), form.size)
+    if source.shape[:2] == (form.size, form.size):
+        crop = source.copy()
+    else:
+        crop = resize_square(Image.fromarray(source), form.size)
     # reversed only now that it is small; Pillow resizes each channel alone
     return np.ascontiguousarray(crop[..., ::-1]) if form.in_colour else crop
 
@@ -264,6 +270,21 @@ def find_frame(pixels: Pixels) -> tuple[int, int, int, int]:
     """Returns the whole image as a box."""
     height, width = pixels.grey.shape
     return 0, 0, width, height
+
+
+def _judge(face: Face, evidence: Evidence) -> list[Face]:
+    """Returns the face with what is doubtful about it; none if it turns out to be none."""
+    doubt = judge(evidence)
+    if doubt is None:
+        return []
+    confidence = evidence.look if face.confidence is None else face.confidence
+    return [dataclasses.replace(face, confidence=confidence, doubt=doubt, evidence=evidence)]
+
+
+def _measure_side(pixels: Pixels, face: Face) -> float:
+    """Returns the side of the network's part of the image, pixels of the original."""
+    left, top, right, bottom = face.region
+    return min(right - left, bottom - top) * pixels.reduction
 
 
 def _height(face: Detection) -> float:

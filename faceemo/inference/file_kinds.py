@@ -19,6 +19,9 @@ _WEAK = {"IM", "IMT", "IPTC", "PCD", "PCX", "SPIDER", "TGA"}
 # Formats whose frames follow each other in time; a TIFF has pages, an icon has sizes.
 ANIMATED = {"AVIF", "FLI", "GIF", "PNG", "WEBP"}
 
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_PNG_FRAMES = b"acTL"  # the chunk that every animated PNG has
+
 # Beginnings of films, and the names of their containers.
 _FILMS = (
     (rb"\x1aE\xdf\xa3", "Matroska"),  # WebM too
@@ -115,10 +118,14 @@ def recognise(path: Path) -> Content:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+            # most files are one of these two, and need no further look
+            is_still = head.startswith(_JPEG) or (
+                head.startswith(_PNG) and _PNG_FRAMES not in head + file.read()
+            )
     except OSError as error:  # it is gone, forbidden, or on a disk that fails
         return Content(UNREADABLE, reason=f"{type(error).__name__}: {error.strerror}")
     suffix = path.suffix.lower()
-    if head.startswith(b"\xff\xd8\xff"):
+    if is_still:
         return Content(IMAGE)
     if raw := _recognise_raw(head, suffix):
         return Content(UNREADABLE, reason=f"a raw photograph ({raw}): convert it to JPEG")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from faceemo.inference.ahead import map_ahead
+from faceemo.inference.engine.batches import MAX_BATCH
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.film.following import FaceFollower
 from faceemo.inference.loaded_image import LoadedImage
@@ -45,6 +46,26 @@ def find_in_stream(
         yield from map_ahead(
             work, images, weigh=count_pixels, limit=MAX_WAITING_PIXELS, follows=is_frame
         )
+
+
+def gather_faces(
+    found_in: Iterable[tuple[LoadedImage, list[Face]]], *, immediate: bool
+) -> Iterator[list[tuple[LoadedImage, list[Face]]]]:
+    """Gathers images with their faces until these fill a batch, or the images much memory.
+
+    Args:
+        found_in: The images with their faces.
+        immediate: Whether each image is yielded alone.
+    """
+    waiting: list[tuple[LoadedImage, list[Face]]] = []
+    for image, found in found_in:
+        waiting.append((image, found))
+        faces = sum(len(found) for _, found in waiting)
+        pixels = sum(count_pixels(one) for one, _ in waiting)
+        if immediate or faces >= MAX_BATCH or pixels >= MAX_WAITING_PIXELS:
+            yield waiting
+            waiting = []
+    yield waiting
 
 
 def count_pixels(image: LoadedImage) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from faceemo.analysis.probabilities import calibrate
 from faceemo.errors import UserError
 from faceemo.inference import forks
+from faceemo.inference.crops import find_in_crops, predict_crops
 from faceemo.inference.engine.batches import MAX_BATCH
 from faceemo.inference.engine.choose import choose
 from faceemo.inference.engine.names import AUTO
@@ -18,7 +19,7 @@ from faceemo.inference.engine.onnx_engine import OnnxEngine
 from faceemo.inference.faces import Face, FaceFinder
 from faceemo.inference.film.following import INTERVAL, check_interval
 from faceemo.inference.film.tracking import track_films
-from faceemo.inference.finding import MAX_WAITING_PIXELS, count_pixels, find_in_stream
+from faceemo.inference.finding import find_in_stream, gather_faces
 from faceemo.inference.images import LoadedImage, load_images
 from faceemo.inference.prediction import Prediction
 from faceemo.train.checkpoint.network_facts import NetworkFacts
@@ -153,7 +154,9 @@ class Predictor:
     ) -> Iterator[tuple[LoadedImage, list[Prediction]]]:
         """Predicts as `stream`, without the numbers of tracks."""
         forks.refuse_forked_process()
-        waiting: list[tuple[LoadedImage, list[Face]]] = []
+        if crops and not immediate:
+            yield from predict_crops(images, self.finder, self.predict_faces)
+            return
         found_in = find_in_stream(
             images,
             self.finder,
@@ -161,14 +164,8 @@ class Predictor:
             interval=None if crops else self._interval,
             immediate=immediate,
         )
-        for image, found in found_in:
-            waiting.append((image, found))
-            faces = sum(len(found) for _, found in waiting)
-            pixels = sum(count_pixels(one) for one, _ in waiting)
-            if immediate or faces >= MAX_BATCH or pixels >= MAX_WAITING_PIXELS:
-                yield from self.predict_faces(waiting)
-                waiting = []
-        yield from self.predict_faces(waiting)
+        for batch in gather_faces(found_in, immediate=immediate):
+            yield from self.predict_faces(batch)
 
     def predict_faces(
         self, found: Sequence[tuple[LoadedImage, list[Face]]]
@@ -217,9 +214,10 @@ class Predictor:
         forks.refuse_forked_process()
         if image.pixels is None:
             return []
-        pixels = image.pixels
-        faces = self.finder.check_whole(pixels) if crops else self.finder.find(pixels)
-        return [face.scale(pixels.reduction) for face in faces]
+        if crops:
+            return find_in_crops([image], self.finder)[0]
+        faces = self.finder.find(image.pixels)
+        return [face.scale(image.pixels.reduction) for face in faces]
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
         """Computes calibrated probabilities float32 [N, C].

@@ -232,8 +232,8 @@ def build(config: Any, num_classes: int = 4) -> Model:
     """Builds the network that a configuration describes.
 
     Args:
-        config: Configuration with the fields arch, image_size, unfreeze, extra_dense, dtype and
-            bn_policy of `faceemo.config.make_config`.
+        config: Configuration with the fields arch, image_size, width, unfreeze, extra_dense, dtype
+            and bn_policy of `faceemo.config.make_config`.
         num_classes: Number of logits.
 
     Raises:
@@ -256,7 +256,7 @@ def build(config: Any, num_classes: int = 4) -> Model:
         blocks=blocks,
         trained=select_trained_blocks(blocks, config.unfreeze),
         preprocessing=chosen.preprocessing,
-        backbone=chosen.module(dtype),
+        backbone=chosen.module(dtype, **({} if config.width == 1 else {"width": config.width})),
         head=Head(num_classes, chosen.pooling, chosen.dense + extra, chosen.dropout_rate, dtype),
         moving_statistics=config.bn_policy == "frozen",
     )

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from faceemo.models.preprocessing import Preprocessing
 
@@ -14,7 +13,8 @@ class Backbone:
     """A network without its top, with its blocks, preprocessing and head.
 
     Attributes:
-        module: Constructor of the network, which takes a dtype. The network maps (inputs, Mode) to
+        module: Constructor of the network, which takes a dtype, and `width` if there are several
+            (`config.BackboneFacts.widths`). The network maps (inputs, Mode) to
             features [B, h, w, C], and is the composition of its methods `last_map` and `after_map`.
         blocks: Name of each block and the regular expression that matches the '/'-joined paths of
             its parameters, bottom to top.
@@ -25,7 +25,7 @@ class Backbone:
         dropout_rate: Dropout rate of its head.
     """
 
-    module: Callable[[jnp.dtype], nn.Module]
+    module: Callable[..., nn.Module]
     blocks: tuple[tuple[str, str], ...]
     preprocessing: Preprocessing
     pooling: str

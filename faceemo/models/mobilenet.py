@@ -1,4 +1,4 @@
-"""MobileNet (Howard et al. 2017) at full width as keras.applications has it, without its top."""
+"""MobileNet (Howard et al. 2017) of any width as keras.applications has it, without its top."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,8 @@ from faceemo.models.layers.depthwise_between import apply_between
 from faceemo.models.layers.layers import Conv, DepthwiseConv, Mode
 from faceemo.models.preprocessing import PLUS_MINUS_ONE
 
-# Output channels and stride of each pair of a depthwise and a pointwise convolution.
+# Output channels at full width, and stride, of each pair of a depthwise and a pointwise
+# convolution.
 PAIRS = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
@@ -29,7 +30,7 @@ HEAD_DROPOUT = 1e-3  # as in Keras's top
 EPSILON = 1e-3  # Keras's default for BatchNorm
 # Keras pads so before a depthwise convolution with a stride.
 _BELOW_AND_RIGHT = ((0, 1), (0, 1))
-_WIDTHS = (64, 128, 256, 512, 1024)  # output channels of block1 to block5
+_CHANNELS = (64, 128, 256, 512, 1024)  # output channels of block1 to block5, at full width
 
 
 class MobileNet(nn.Module):
@@ -37,27 +38,30 @@ class MobileNet(nn.Module):
 
     Attributes:
         dtype: Type of the computation and of the features.
+        width: Share of the channels that every layer keeps, rounded down; alpha in Keras.
     """
 
     dtype: jnp.dtype = jnp.dtype("float32")
+    width: float = 1.0
 
     @nn.compact
     def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
-        """Maps [B, S, S, 3], S from 32, to features [B, s, s, 1024]; s is S halved five times.
+        """Maps [B, S, S, 3], S from 32, to features [B, s, s, C]; s is S halved five times.
 
-        The names of the layers are Keras's. The first halving rounds up, the others down.
+        At full width C is 1024. The names of the layers are Keras's. The first halving rounds up,
+        the others down.
         """
 
         def make_norm(name: str, block: str) -> BatchNorm:
             return BatchNorm(EPSILON, block, self.dtype, name=f"{name}_bn")
 
-        def make_conv(name: str, width: int, kernel: int, stride: int = 1) -> Conv:
-            sides, strides = (kernel, kernel), (stride, stride)
-            return Conv(width, sides, strides, use_bias=False, dtype=self.dtype, name=name)
+        def make_conv(name: str, channels: int, kernel: int, stride: int = 1) -> Conv:
+            kept, sides, strides = int(self.width * channels), (kernel, kernel), (stride, stride)
+            return Conv(kept, sides, strides, use_bias=False, dtype=self.dtype, name=name)
 
         hidden, norm = make_conv("conv1", STEM_WIDTH, 3, 2)(inputs), make_norm("conv1", "stem")
-        for number, (width, stride) in enumerate(PAIRS, start=1):
-            block = f"block{_WIDTHS.index(width) + 1}"
+        for number, (channels, stride) in enumerate(PAIRS, start=1):
+            block = f"block{_CHANNELS.index(channels) + 1}"
             depthwise, pointwise = f"conv_dw_{number}", f"conv_pw_{number}"
             padding = "SAME" if stride == 1 else _BELOW_AND_RIGHT
             layer = DepthwiseConv(
@@ -65,7 +69,7 @@ class MobileNet(nn.Module):
             )
             next_norm = make_norm(depthwise, block)
             hidden, _ = apply_between(layer, norm, next_norm, nn.relu6, hidden, mode)
-            hidden, norm = make_conv(pointwise, width, 1)(hidden), make_norm(pointwise, block)
+            hidden, norm = make_conv(pointwise, channels, 1)(hidden), make_norm(pointwise, block)
         return nn.relu6(norm(hidden, mode))
 
     def last_map(self, inputs: jax.Array, mode: Mode) -> jax.Array:

@@ -1,15 +1,17 @@
-"""Whole answers on photographs, crops and a film: by JAX, by onnxruntime, and by the package fer.
+"""Whole answers on photographs, crops and a film: of networks of faceemo, and of the package fer.
 
 Every contestant gets the same files, reads them, searches for faces (not in the crops), and
 computes the emotions of all it finds. `fer` is the class FER of the package of that name, with its
 defaults: OpenCV's Haar cascade and a quantised network. It finds other faces, whose number is
-printed beside the rate. It is installed by pip install --no-deps fer.
+printed beside the rate. It is installed by pip install --no-deps fer. As it does not check what it
+finds, faceemo is timed without its check of faces as well ('unchecked').
 
 `start` is the time of a new process until its answer on one photograph, with warm caches on disk:
 of faceemo the command `faceemo predict`. Without --photos and --film these are drawn.
 """
 
 import argparse
+import itertools
 import os
 import sys
 import tempfile
@@ -25,7 +27,8 @@ from faceemo.inference.inputs import find_images
 
 from . import timing
 
-CONTESTANTS = ("faceemo-jax", "faceemo-onnx", "fer")
+FER = "fer"
+CONTESTANTS = ("faceemo-jax", "faceemo-onnx", "faceemo-onnx-unchecked", FER)
 TASKS = ("photographs", "crops", "film")
 _PROGRAM = str(Path(__file__).with_name("files_contestant.py"))
 _PHOTOS, _CROPS, _FRAMES = 6, 128, 24
@@ -34,7 +37,13 @@ _WIDTH, _HEIGHT = 1280, 960  # of a drawn photograph, pixels
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `scripts/benchmark.py files`."""
-    parser.add_argument("--run", type=Path, default=Path("builtin"), help="the network of faceemo")
+    parser.add_argument(
+        "--run",
+        nargs="+",
+        type=Path,
+        default=[Path("builtin")],
+        help="networks of faceemo (default: builtin)",
+    )
     parser.add_argument("--photos", type=Path, help="folder of photographs (default: drawn)")
     parser.add_argument("--film", type=Path, help="a film (default: drawn)")
     parser.add_argument(
@@ -61,37 +70,45 @@ def run(options: argparse.Namespace) -> None:
         for task, paths in inputs.items():
             text = "\n".join(str(path.absolute()) for path in paths)
             (folder / f"{task}.txt").write_text(text, encoding="utf-8")
+        entrants = {
+            one if one == FER else f"{run.stem}:{one.removeprefix('faceemo-')}": (one, run)
+            for run, one in itertools.product(options.run, options.contestants)
+        }
         programs = {
-            one: [sys.executable, _PROGRAM, one, str(options.run), name]
-            for one in options.contestants
+            label: [sys.executable, _PROGRAM, one, str(run), name, label]
+            for label, (one, run) in entrants.items()
         }
         seconds, failed = timing.time_tasks(programs, TASKS, options.rounds)
         print(f"\nmedians of {options.rounds} rounds (range)")
         for task, by_contestant in seconds.items():
             for one, values in by_contestant.items():
-                images, faces = map(int, (folder / f"{one}-{task}.txt").read_text("utf-8").split())
+                counts = (folder / f"{one}-{task}.txt").read_text("utf-8")
+                images, faces = map(int, counts.split())
                 middle, low, high = timing.median_and_range([images / value for value in values])
                 print(
-                    f"  {task:<12}{one:<14}{middle:7.1f} ({low:.1f}-{high:.1f}) images/s, "
+                    f"  {task:<12}{one:<30}{middle:7.1f} ({low:.1f}-{high:.1f}) images/s, "
                     f"{faces} faces in {images} images",
                     flush=True,
                 )
         commands = {
-            one: [*program, str(photos[0])] if one == "fer" else _make_command(one, options, photos)
-            for one, program in programs.items()
-            if one not in failed
+            label: _make_command(*entrants[label], photos[0], program)
+            for label, program in programs.items()
+            if label not in failed
         }
         for one, values in timing.time_processes(commands, options.rounds).items():
             middle, low, high = timing.median_and_range(values)
-            print(f"  {'start':<12}{one:<14}{middle:7.2f} ({low:.2f}-{high:.2f}) s", flush=True)
+            print(f"  {'start':<12}{one:<30}{middle:7.2f} ({low:.2f}-{high:.2f}) s", flush=True)
         for one, reason in failed.items():
             print(f"  {one} did not run: {reason}")
 
 
-def _make_command(one: str, options: argparse.Namespace, photos: list[Path]) -> list[str]:
-    engine = one.partition("-")[2]
-    words = ["predict", str(options.run), str(photos[0]), "--engine", engine]
-    return [sys.executable, "-m", "faceemo", *words]
+def _make_command(one: str, run: Path, photo: Path, program: list[str]) -> list[str]:
+    """Returns the command that answers on one photograph."""
+    if one == FER:
+        return [*program, str(photo)]
+    _, engine, *unchecked = one.split("-")
+    words = ["predict", str(run), str(photo), "--engine", engine]
+    return [sys.executable, "-m", "faceemo", *words, *["--no-face-check"] * len(unchecked)]
 
 
 def _draw_photos(folder: Path) -> list[Path]:

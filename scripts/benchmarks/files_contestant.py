@@ -1,10 +1,11 @@
 """Program that files.py times: answers on whole files with one contestant.
 
-    python files_contestant.py NAME RUN FOLDER
-    python files_contestant.py NAME RUN FOLDER PHOTO
+    python files_contestant.py NAME RUN FOLDER LABEL
+    python files_contestant.py NAME RUN FOLDER LABEL PHOTO
 
-FOLDER has a list of files for each task, TASK.txt; the numbers of images and of faces that were
-found are written there. With PHOTO it answers on that photograph alone, and ends.
+NAME is one of `files.CONTESTANTS`. FOLDER has a list of files for each task, TASK.txt; the numbers
+of images and of faces that were found are written there, into LABEL-TASK.txt. With PHOTO it answers
+on that photograph alone, and ends.
 """
 
 import sys
@@ -14,9 +15,13 @@ from pathlib import Path
 Answer = Callable[[str, Sequence[str]], tuple[int, int]]  # task, paths -> images, faces
 
 
-def main(name: str, run: str, folder: Path, photos: Sequence[str]) -> None:
+def main(name: str, run: str, folder: Path, label: str, photos: Sequence[str]) -> None:
     """Answers on one photograph, or runs the tasks that are asked for."""
-    answer = make_fer() if name == "fer" else make_faceemo(run, name.partition("-")[2])
+    if name == "fer":
+        answer = make_fer()
+    else:
+        _, engine, *unchecked = name.split("-")
+        answer = make_faceemo(run, engine, check_faces=not unchecked)
     if photos:
         answer("photographs", photos)
         return
@@ -25,18 +30,18 @@ def main(name: str, run: str, folder: Path, photos: Sequence[str]) -> None:
     def run_task(task: str) -> None:
         paths = (folder / f"{task}.txt").read_text("utf-8").splitlines()
         images, faces = answer(task, paths)
-        (folder / f"{name}-{task}.txt").write_text(f"{images} {faces}", encoding="utf-8")
+        (folder / f"{label}-{task}.txt").write_text(f"{images} {faces}", encoding="utf-8")
 
     tasks = ("photographs", "crops", "film")
     timing.run_tasks({task: lambda task=task: run_task(task) for task in tasks})
 
 
-def make_faceemo(run: str, engine: str) -> Answer:
+def make_faceemo(run: str, engine: str, *, check_faces: bool) -> Answer:
     """Returns faceemo's predictor with an engine, on files as users give them."""
     import faceemo
     from faceemo.inference.images import load_images
 
-    predictor = faceemo.load(run, engine=engine)
+    predictor = faceemo.load(run, engine=engine, check_faces=check_faces)
 
     def answer(task: str, paths: Sequence[str]) -> tuple[int, int]:
         images = faces = 0
@@ -75,4 +80,4 @@ def make_fer() -> Answer:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], sys.argv[5:])

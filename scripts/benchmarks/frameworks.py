@@ -127,7 +127,13 @@ def build_keras_model(model: models.Model, learning_rate: float = 1e-5) -> Any:
 
     make_backbone = getattr(keras.applications, BACKBONES[model.arch].title)
     size, pooling = model.image_size, model.head.pooling
-    backbone = make_backbone(include_top=False, weights=None, input_shape=(size, size, 3))
+    share = getattr(model.backbone, "width", 1.0)
+    backbone = make_backbone(
+        include_top=False,
+        weights=None,
+        input_shape=(size, size, 3),
+        **({} if share == 1 else {"alpha": share}),
+    )
     for layer in backbone.layers:
         path = f"backbone/{layer.name}/"
         layer.trainable = any(re.fullmatch(pattern, path) for pattern in trained_patterns(model))

@@ -27,7 +27,7 @@ def build(model: Model) -> nn.Module:
         "vgg16": _vgg16,
         "resnet50v2": ResNet50V2,
         "efficientnetb0": EfficientNetB0,
-        "mobilenet": _mobilenet,
+        "mobilenet": partial(_mobilenet, getattr(model.backbone, "width", 1.0)),
     }
     backbone = make_backbone[model.arch]()
     with torch.no_grad():
@@ -182,7 +182,7 @@ def _residual_blocks() -> list[tuple[str, int, int, int, int]]:
     return blocks
 
 
-def _mobilenet() -> nn.Module:
+def _mobilenet(share: float) -> nn.Module:
     """Builds MobileNet, padding strided layers as Keras does: at the bottom and right only."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
 
@@ -196,9 +196,10 @@ def _mobilenet() -> nn.Module:
         layers[f"{name}_bn"] = nn.BatchNorm2d(outputs, mobilenet.EPSILON)
         layers[f"{name}_relu"] = nn.ReLU6(inplace=True)
 
-    width = mobilenet.STEM_WIDTH
+    width = int(share * mobilenet.STEM_WIDTH)
     add("conv1", 3, width, 3, 2)
-    for number, (wider, stride) in enumerate(mobilenet.PAIRS, start=1):
+    for number, (channels, stride) in enumerate(mobilenet.PAIRS, start=1):
+        wider = int(share * channels)
         add(f"conv_dw_{number}", width, width, 3, stride, groups=width)
         add(f"conv_pw_{number}", width, wider, 1, 1)
         width = wider

@@ -13,7 +13,7 @@ STORED = "400ff813ab92a48da0deaf13d62e6dae4764b4a1a902cdaed1077827d02b4694"
 # Fields that were added since, with defaults that change nothing.
 NEWER = {
     *("patience_metric", "votes", "targets", "splits", "channels", "screen"),
-    *("memory_share", "data_workers", "data_parts"),
+    *("memory_share", "data_workers", "data_parts", "width"),
 }
 
 

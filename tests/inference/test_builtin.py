@@ -25,13 +25,20 @@ FOLDER = resolve_builtin(Path(BUILTIN))
 EMOTIONS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
 
 
-@pytest.mark.parametrize(("name", "classes"), [(BUILTIN, EMOTIONS), (builtin.FOUR, CLASSES)])
-def test_the_file_is_small_and_its_card_fits(name, classes):
+@pytest.mark.parametrize(
+    ("name", "classes", "size"),
+    [
+        (BUILTIN, EMOTIONS, 13.1e6),
+        (builtin.SMALL, EMOTIONS, 1.1e6),
+        (builtin.FOUR, CLASSES, 13.1e6),
+    ],
+)
+def test_the_file_is_small_and_its_card_fits(name, classes, size):
     folder = resolve_builtin(Path(name))
     trained = TrainedModel.load(folder)  # compares every digest
     assert trained.classes == classes
     assert trained.config.image_size == builtin.IMAGE_SIZES[name]
-    assert (folder / NAME).stat().st_size < 13.1e6
+    assert (folder / NAME).stat().st_size < size
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {trained.arch}:")
     for split in ("train", "validation"):
@@ -69,6 +76,20 @@ def test_its_backbone_is_a_start_for_other_classes():
     )
     with pytest.raises(UserError, match=r"weights='builtin' .for vgg16 takes"):
         make_config("vgg16", "7,weights=builtin")
+
+
+@pytest.mark.slow
+def test_the_small_one_is_a_start_for_networks_of_its_width():
+    trained = read(Path(builtin.SMALL))
+    config = make_config("mobilenet", "0,image_size=64,width=0.25,weights=builtin-small")
+    start = Start.from_config(config)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        start.variables["params"]["backbone"],
+        trained.variables["params"]["backbone"],
+    )
+    with pytest.raises(UserError, match=r"width=1.0 \(with weights='builtin-small' takes 0.25;"):
+        make_config("mobilenet", "0,weights=builtin-small")
 
 
 def test_its_name_works_in_any_working_directory(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """Tests of what is read in a folder: by content, through links, each file with its reason."""
 
 import gzip
+import io
 import os
 import struct
 import zipfile
+import zlib
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 
 from faceemo.data.measure import decode
 from faceemo.errors import UserError
-from faceemo.inference.file_kinds import FILM, IMAGE, OTHER, UNREADABLE, recognise
+from faceemo.inference.file_kinds import FILM, IMAGE, OTHER, UNREADABLE, Content, recognise
 from faceemo.inference.film.animation import Animation
 from faceemo.inference.images import load_images
 from faceemo.inference.inputs import describe_others, find_inputs
@@ -201,3 +203,17 @@ def test_an_animation_that_claims_millions_of_pixels_is_not_decoded(tmp_path):
     path.write_bytes(content)
     (image,) = load_images(path)
     assert "decompression bomb" in image.problem
+
+
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_an_animated_png_is_a_film_however_long_the_text_before_its_frames_is(tmp_path, length):
+    frames = [Image.new("L", (40, 40), level) for level in (0, 90, 200)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    content = stream.getvalue()
+    data = b"tEXtComment\0" + b"x" * length
+    text = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    (tmp_path / "film.png").write_bytes(content[:33] + text + content[33:])  # after IHDR
+    frames[0].save(tmp_path / "still.png")
+    assert recognise(tmp_path / "film.png") == Content(FILM, "PNG")
+    assert recognise(tmp_path / "still.png") == Content(IMAGE)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from faceemo import models
 from faceemo.analysis.labels import training_images
 from faceemo.assets import builtin
-from faceemo.config import ImageFormat, make_config
+from faceemo.config import BACKBONES, ImageFormat, make_config
 from faceemo.data.ledger.ledger import Row
 from faceemo.data.ledger.training_hashes import TrainingHashes
 from faceemo.data.pipeline import Split
@@ -74,7 +74,8 @@ def load_pretrained(arch: str, weights: str, image_size: int) -> FrozenBackbone:
         UserError: If a value is not allowed, the weights are not available, or they are those of a
             trained network whose training images are not known.
     """
-    config = make_config(arch, f"0,image_size={image_size},weights={weights}")
+    width = BACKBONES[arch].narrow.get(weights, 1.0)
+    config = make_config(arch, f"0,image_size={image_size},weights={weights},width={width}")
     model = models.build(config)
     drawn = model.init(config.seed) if weights == "none" else model.shapes()
     variables, preprocessing, source = models.load_weights(model, drawn, weights)

@@ -85,10 +85,12 @@ class Pixels:
         grey = to_grey(upright)
         # not to three channels here, which a large photograph needs memory for
         colour = grey if _is_grey(upright) else to_rgb(upright)
-        grey, colour = _halve(grey, size), _halve(colour, size)
-        conversion = cv2.COLOR_GRAY2BGR if colour.mode == "L" else cv2.COLOR_RGB2BGR
-        bgr = cv2.cvtColor(np.asarray(colour), conversion)
-        return cls(grey=np.asarray(grey), bgr=bgr, size=size)
+        levels = np.asarray(_halve(grey, size))
+        if colour is grey:
+            bgr = cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR)
+        else:
+            bgr = cv2.cvtColor(np.asarray(_halve(colour, size)), cv2.COLOR_RGB2BGR)
+        return cls(grey=levels, bgr=bgr, size=size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -93,7 +93,8 @@ def _build_untrained(trained: TrainedModel) -> Any:
         spec.scale, offset=[-value for value in spec.mean], name="preprocess"
     )(colour)
     make_backbone = getattr(keras.applications, _CONSTRUCTORS[config.arch])
-    hidden = make_backbone(include_top=False, weights=None, input_tensor=inputs).output
+    width = {} if config.width == 1 else {"alpha": config.width}
+    hidden = make_backbone(include_top=False, weights=None, input_tensor=inputs, **width).output
     head = trained.model.head
     pooling = {
         "flatten": keras.layers.Flatten(name="flatten"),

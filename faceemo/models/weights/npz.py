@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from faceemo import staging
+from faceemo.config.field_words import spell
 from faceemo.errors import UserError
 from faceemo.models.preprocessing import Preprocessing
 from faceemo.models.weights.mismatches import find_mismatches
@@ -130,6 +131,13 @@ def read(
             found = _select_backbone(found)
         made_for, preprocessing = about["arch"], Preprocessing.from_dict(about["preprocessing"])
     problems = find_mismatches(found, expected) if made_for == arch else [f"weights of {made_for}"]
+    if made_for == arch and problems and recipe and found.keys() == expected.keys():
+        width = recipe["config"].get("width", 1.0)
+        raise UserError(
+            expected=f"{arch} of the configured width in {path}",
+            found=spell("width", width),
+            fix="give this width, or the weights of another network",
+        )
     if problems:
         raise UserError(
             expected=f"the {len(expected)} arrays of {arch} and nothing else in {path}",

@@ -25,12 +25,14 @@ def write(folder, arch="vgg16", **fields):
     Args:
         folder: The folder for the file.
         arch: The backbone.
-        **fields: Other values of the configuration.
+        **fields: Other values of the configuration; of those that make another network, `width`
+            alone counts.
 
     Returns:
         The path of the file.
     """
-    config = make_config(arch, "0,weights=none,image_size=32")
+    width = fields.get("width", 1.0)
+    config = make_config(arch, f"0,weights=none,image_size=32,width={width}")
     model = models.build(config)  # in float32, whatever dtype the fields name
     config.update(fields)
     variables = _draw_once(model)
@@ -76,7 +78,9 @@ def _draw(model):
 def _normalize(model, variables):
     """Gives the BatchNorms the statistics of some faces, and the logits a mean of 0 over them."""
     faces = np.stack([face(n) for n in range(16)])
-    whole = models.build(make_config(model.arch, f"9,weights=none,image_size={model.image_size}"))
+    width = getattr(model.backbone, "width", 1.0)
+    text = f"9,weights=none,image_size={model.image_size},width={width}"
+    whole = models.build(make_config(model.arch, text))
 
     @jax.jit
     def run(params, statistics):

@@ -2,12 +2,14 @@
 
 python keras_networks.py FOLDER NETWORK
 
-For VGG16 it writes only the step; keras_oracle.py has the rest.
+For VGG16 it writes only the step; keras_oracle.py has the rest. For a narrow MobileNet it writes
+no step.
 
 Every weight and statistic is random, drawn so that all activations are of order one. Nothing of
 faceemo is used.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -24,7 +26,11 @@ MAKERS = {
     "efficientnetb0": keras.applications.EfficientNetB0,
     "mobilenet": keras.applications.MobileNet,
 }
+NARROW = {f"mobilenet-{alpha}": alpha for alpha in (0.25, 0.75)}
+for name, alpha in NARROW.items():
+    MAKERS[name] = functools.partial(keras.applications.MobileNet, alpha=alpha)
 EXTRA_WIDTH = {"resnet50v2": 4096, "efficientnetb0": 1280, "mobilenet": 1024}
+EXTRA_WIDTH |= dict.fromkeys(NARROW, 1024)
 # Number of the last pair of convolutions in each block of MobileNet.
 PAIRS = (1, 3, 5, 11, 13)
 LEVELS = ("0", "1", "2", "3", "all")
@@ -275,10 +281,11 @@ def main(folder: Path, arch: str) -> None:
         results |= compute_network(arch, folder)
     if arch == "efficientnetb0":
         results |= compute_imagenet(folder)
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
-    results |= compute_steps(arch, folder, head)
+    if arch not in NARROW:
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        head = {n: results.get(f"{arch}/head/plain/predictions/{n}") for n in ("kernel", "bias")}
+        results |= compute_steps(arch, folder, head)
     np.savez(folder / "results.npz", **results)
 
 
