@@ -62,7 +62,8 @@ def somewhere(tmp_path, monkeypatch):
     """A folder in which the files exist that the command lines of the pages name."""
     monkeypatch.chdir(tmp_path)
     Path("configs").symlink_to(CONFIGS)
-    for name in ("A.npz", "B.npz", "first.npz", "builtin.npz", "FIRST/model.npz"):
+    seeds = ("second.npz", "second1.npz", "second2.npz")
+    for name in ("A.npz", "B.npz", "first.npz", *seeds, "builtin.npz", "FIRST/model.npz"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).touch()
     return tmp_path
