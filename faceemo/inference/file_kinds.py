@@ -1,8 +1,10 @@
 """The kind of a file, by its content: an image, a film, or something else and what it is."""
 
 import dataclasses
+import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 import PIL
 from PIL import Image
@@ -20,7 +22,8 @@ _WEAK = {"IM", "IMT", "IPTC", "PCD", "PCX", "SPIDER", "TGA"}
 ANIMATED = {"AVIF", "FLI", "GIF", "PNG", "WEBP"}
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_PNG_FRAMES = b"acTL"  # the chunk that every animated PNG has
+# Chunks of a PNG: one that only animated ones have, before the other, with which the pixels begin.
+_PNG_FRAMES, _PNG_PIXELS = b"acTL", b"IDAT"
 
 # Beginnings of films, and the names of their containers.
 _FILMS = (
@@ -120,7 +123,7 @@ def recognise(path: Path) -> Content:
             head = file.read(_HEAD)
             # most files are one of these two, and need no further look
             is_still = head.startswith(_JPEG) or (
-                head.startswith(_PNG) and _PNG_FRAMES not in head + file.read()
+                head.startswith(_PNG) and not _is_animated_png(file)
             )
     except OSError as error:  # it is gone, forbidden, or on a disk that fails
         return Content(UNREADABLE, reason=f"{type(error).__name__}: {error.strerror}")
@@ -153,6 +156,16 @@ def recognise(path: Path) -> Content:
 def is_animated(image: Image.Image) -> bool:
     """Returns whether an image that Pillow has opened has several frames in time."""
     return image.format in ANIMATED and getattr(image, "is_animated", False)
+
+
+def _is_animated_png(file: BinaryIO) -> bool:
+    """Returns whether a PNG has the chunk of animations, by the headers of its chunks alone."""
+    file.seek(len(_PNG))
+    while len(header := file.read(8)) == 8:
+        if header[4:] in (_PNG_FRAMES, _PNG_PIXELS):
+            return header[4:] == _PNG_FRAMES
+        file.seek(int.from_bytes(header[:4], "big") + 4, os.SEEK_CUR)  # its data and checksum
+    return False
 
 
 def _recognise_raw(head: bytes, suffix: str) -> str:

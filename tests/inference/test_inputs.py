@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import struct
+import tracemalloc
 import zipfile
 import zlib
 
@@ -217,3 +218,14 @@ def test_an_animated_png_is_a_film_however_long_the_text_before_its_frames_is(tm
     frames[0].save(tmp_path / "still.png")
     assert recognise(tmp_path / "film.png") == Content(FILM, "PNG")
     assert recognise(tmp_path / "still.png") == Content(IMAGE)
+
+
+def test_a_large_png_is_recognised_without_being_read(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("L", (40, 40)).save(path)
+    os.truncate(path, 200_000_000)  # a sparse file
+    tracemalloc.start()
+    assert recognise(path) == Content(IMAGE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
