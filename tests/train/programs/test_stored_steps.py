@@ -1,6 +1,7 @@
 """A stored step is used again where it is the same program, and never where it is another one."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -167,9 +168,13 @@ def test_a_damaged_file_is_replaced(folder, capsys, keep):
 def test_the_least_recently_used_are_removed(folder, monkeypatch):
     traced = []
     run(traced, ("old",))
-    size = next(folder.rglob("*.step")).stat().st_size
-    monkeypatch.setattr(stored_steps, "_MAX_BYTES", int(2.5 * size))
+    old = next(folder.rglob("*.step"))
+    monkeypatch.setattr(stored_steps, "_MAX_BYTES", int(2.5 * old.stat().st_size))
     run(traced, ("new",))
+    (new,) = set(folder.rglob("*.step")) - {old}
+    # Runs may follow each other within one tick of the file system's clock.
+    os.utime(old, (1, 1))
+    os.utime(new, (2, 2))
     run(traced, ("old",))  # used again: `new` is the oldest now
     run(traced, ("newest",))
     assert len(traced) == 3
