@@ -9,13 +9,13 @@ XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions
   times at 1x1 to 4x4.
 - the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
   48 to 96 px.
-- those of images, which have three channels, and depthwise ones: the `extension`, where it could be
-  built and is in use.
+- those of images, which have three channels, depthwise ones, and those of 3x3 with strides of 1:
+  the `extension`, where it could be built and is in use.
 - any other, the products above and their gradients: oneDNN, where that was found to work, is in use
   (`onednn`), and is faster (`onednn_choice`).
 
 The others stay native, which is as fast as the alternatives tried: a product per kernel position,
-gathered patches, Winograd's transforms.
+and gathered patches.
 """
 
 import functools
@@ -26,7 +26,7 @@ from jax import lax
 
 from faceemo.models.layers import onednn, onednn_choice
 from faceemo.models.layers.depthwise import convolve_depthwise_on_cpu
-from faceemo.models.layers.extension import calls
+from faceemo.models.layers.extension import calls, winograd
 from faceemo.models.layers.kernel_gradient import compute_kernel_gradient
 from faceemo.models.layers.matmul import matmul
 from faceemo.models.layers.native import on_cpu
@@ -113,6 +113,8 @@ def _convolve_with_fast_gradient(
     if calls.can_convolve_images(inputs, kernel):
         shape = len(inputs), *output_size(inputs, kernel, strides, padding), kernel.shape[3]
         return calls.convolve_images(inputs, kernel, calls.Window.make(strides, padding), shape)
+    if winograd.can_convolve(inputs, kernel, strides, padding):
+        return winograd.convolve(inputs, kernel, padding)
     if onednn_choice.convolves(inputs, kernel, strides, padding):
         return onednn.convolve(inputs, kernel, strides, padding)
     return _native_convolve(inputs, kernel, strides, padding)
@@ -131,6 +133,11 @@ def _backward(
     gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = saved
+    if winograd.can_convolve(inputs, kernel, strides, padding):
+        return (
+            winograd.compute_input_gradient(gradient, kernel, padding, inputs.shape),
+            winograd.compute_kernel_gradient(inputs, gradient, padding),
+        )
     # The convolution is linear in each, so XLA drops the forward pass and an unused gradient.
     _, pull = jax.vjp(lambda x, k: _native_convolve(x, k, strides, padding), inputs, kernel)
     to_inputs, to_kernel = pull(gradient)

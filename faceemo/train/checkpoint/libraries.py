@@ -12,18 +12,19 @@ from faceemo.train import parallel, run_log
 from faceemo.train.checkpoint.provenance import CONVOLUTIONS, EXTENSION, ONEDNN, SUMS
 
 # Image sizes from which on oneDNN saves a network more time than it costs: JAX keeps no compiled
-# programs with it, so that each start compiles. At 96 pixels, batch 32, AVX-512 with bfloat16, it
-# was 1.3 to 1.4 times as fast as XLA for VGG16 in float32, 0.8 to 1.0 times for ResNet50V2, and 2.0
-# to 2.2 times for both in bfloat16; at 48 pixels VGG16 1.2 to 1.3 times, and 1.9 to 2.0 in
-# bfloat16. With AVX2 but not AVX-512 it gained nothing in float32 at 48 pixels. ResNet50V2 was not
-# measured at other sizes. The other networks have one convolution that oneDNN would compute.
+# programs with it, so that each start compiles. In float32 it takes the place of an extension that
+# could not be built. At 96 pixels, batch 32, AVX-512 with bfloat16, it was 1.3 to 1.4 times as fast
+# as XLA for VGG16 in float32, and 2.0 to 2.2 times in bfloat16 for it and for ResNet50V2; at 48
+# pixels VGG16 1.2 to 1.3 times, and 1.9 to 2.0 in bfloat16. With AVX2 but not AVX-512 it gained
+# nothing in float32 at 48 pixels. ResNet50V2 was not measured at other sizes. The other networks
+# have one convolution that oneDNN would compute.
 GAINS = {
     "float32": {"vgg16": 96},
     "float32, AVX-512": {"vgg16": 48},
     "bfloat16": {"vgg16": 48, "resnet50v2": 96},
 }
-# The networks with BatchNorm; depthwise convolutions are in two of them. They gain at every size.
-_WITH_SUMS = frozenset({"resnet50v2", "efficientnetb0", "mobilenet"})
+# The type of numbers for which there is an extension. It gains for every network at every size.
+_EXTENDED = "float32"
 
 
 def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
@@ -42,18 +43,19 @@ def choose(config: ConfigDict, recipe: Mapping[str, Any] | None) -> None:
     Raises:
         UserError: If `onednn_verdict.SWITCH` or `build.SWITCH` has a value that is not valid.
     """
-    dtypes: tuple[str, ...] = ()
-    if _gains(config) if recipe is None else recipe.get(CONVOLUTIONS) == ONEDNN:
-        verdict = onednn_verdict.find_verdict()
-        if _agree(config.dtype in verdict.dtypes, "oneDNN", verdict.reason, recipe):
-            dtypes = (config.dtype,)
-    onednn.use(dtypes)
     library = None
-    if _has_sums(config) if recipe is None else recipe.get(SUMS) == EXTENSION:
+    if config.dtype == _EXTENDED if recipe is None else recipe.get(SUMS) == EXTENSION:
         found = build.find_library()
         if _agree(found.library is not None, "the compiled extension", found.reason, recipe):
             library = found.library
     calls.use(library)
+    gains = library is None and _gains(config)
+    dtypes: tuple[str, ...] = ()
+    if gains if recipe is None else recipe.get(CONVOLUTIONS) == ONEDNN:
+        verdict = onednn_verdict.find_verdict()
+        if _agree(config.dtype in verdict.dtypes, "oneDNN", verdict.reason, recipe):
+            dtypes = (config.dtype,)
+    onednn.use(dtypes)
 
 
 def _agree(found: bool, library: str, reason: str, recipe: Mapping[str, Any] | None) -> bool:
@@ -73,7 +75,3 @@ def _agree(found: bool, library: str, reason: str, recipe: Mapping[str, Any] | N
 def _gains(config: ConfigDict) -> bool:
     smallest = GAINS[onednn_choice.measured_case(config.dtype)]
     return config.image_size >= smallest.get(config.arch, math.inf)
-
-
-def _has_sums(config: ConfigDict) -> bool:
-    return config.arch in _WITH_SUMS and config.dtype == "float32"

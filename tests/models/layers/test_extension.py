@@ -16,7 +16,7 @@ from faceemo import models
 from faceemo.config import make_config
 from faceemo.models.layers import convolution, native
 from faceemo.models.layers.batch_moments import RealRows, compute_moments, normalize_by_own_moments
-from faceemo.models.layers.extension import calls
+from faceemo.models.layers.extension import calls, winograd
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
@@ -103,6 +103,35 @@ def test_convolutions_of_images_and_their_gradients_equal_xlas(
     assert_equal_to_rounding(jax.jit(run)(*arguments), jax.jit(natively(run))(*arguments))
 
 
+# Maps of one tile, of tiles that reach over the edge, and of more tiles than one task has.
+@pytest.mark.parametrize(
+    ("shape", "features"),
+    [((2, 5, 4, 64), 96), ((37, 11, 16, 32), 64), ((1, 32, 35, 96), 32)],
+    ids=str,
+)
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))], ids=str)
+def test_convolutions_of_3x3_and_their_gradients_equal_xlas(shape, features, padding):
+    arguments = draw(*shape), draw(3, 3, shape[3], features)
+    run = with_gradients(lambda x, k: convolution.convolve(x, k, (1, 1), padding))
+    # Up to 16 positions are a product with patches.
+    (_, height, width, _) = jax.eval_shape(run, *arguments)[0].shape
+    assert count_calls(run, *arguments) == (3 if height * width > 16 else 0)
+    assert_equal_to_rounding(jax.jit(run)(*arguments), jax.jit(natively(run))(*arguments))
+
+
+def test_winograds_functions_suit_single_positions():
+    inputs, kernel, pads = draw(3, 1, 2, 32), draw(3, 3, 32, 32), ((1, 1), (0, 2))
+    outputs, pull = jax.vjp(
+        natively(lambda x, k: convolution.convolve(x, k, (1, 1), pads)), inputs, kernel
+    )
+    ours = [
+        winograd.convolve(inputs, kernel, pads),
+        winograd.compute_input_gradient(outputs, kernel, pads, inputs.shape),
+        winograd.compute_kernel_gradient(inputs, outputs, pads),
+    ]
+    assert_equal_to_rounding(ours, [outputs, *pull(outputs)])
+
+
 @pytest.mark.parametrize("shape", [(4, 5, 6, 3), (7, 12, 13, 64), (33, 3, 3, 700), (2, 1, 1, 5)])
 def test_normalisation_and_its_gradient_equal_xlas(shape):
     arguments = draw(*shape) + 5, draw(shape[3])
@@ -131,9 +160,17 @@ def test_depthwise_convolutions_with_given_zeros_equal_xlas(strides, padding):
     assert_equal_to_rounding(jax.jit(run)(*arguments), jax.jit(natively(run))(*arguments))
 
 
-def test_mapped_over_two_devices_vectorised_and_in_threads():
-    inputs, kernel = draw(6, 2, 16, 16, 40), draw(3, 3, 40, 1)
-    run = depthwise((1, 1))
+@pytest.mark.parametrize(
+    ("function", "sides"),
+    [
+        (lambda x, k: convolution.convolve_depthwise(x, k, (1, 1)), (3, 3, 64, 1)),
+        (lambda x, k: convolution.convolve(x, k, (1, 1), "SAME"), (3, 3, 64, 32)),
+    ],
+    ids=["depthwise", "3x3"],
+)
+def test_mapped_over_two_devices_vectorised_and_in_threads(function, sides):
+    inputs, kernel = draw(6, 2, 16, 16, 64), draw(*sides)
+    run = with_gradients(function)
     expected = [jax.jit(run)(part, kernel) for part in inputs]
     mapped = jax.pmap(run, in_axes=(0, None))
     for first in range(0, 6, 2):
@@ -161,10 +198,18 @@ def test_other_types_shapes_and_empty_batches_stay_with_xla():
     ):
         assert count_calls(run, inputs, other) == 0
         jax.jit(run)(inputs, other)
-    # Four channels, and a kernel with two sides.
-    for channels, sides in ((4, (3, 3)), (3, (3, 5))):
-        arguments = draw(2, 16, 16, channels), draw(*sides, channels, 6)
+    # Four channels, kernels with two sides, features that fill no register.
+    for channels, sides, features in (
+        (4, (3, 3), 6),
+        (3, (3, 5), 6),
+        (32, (3, 1), 32),
+        (32, (3, 3), 48),
+    ):
+        arguments = draw(2, 16, 16, channels), draw(*sides, channels, features)
         assert count_calls(of_images((1, 1), "SAME"), *arguments) == 0
+    for strides, padding in (((2, 2), "SAME"), ((1, 1), ((3, 0), (0, 0)))):
+        arguments = draw(2, 16, 16, 32), draw(3, 3, 32, 32)
+        assert count_calls(of_images(strides, padding), *arguments) == 0
     assert count_calls(normalise, draw(2, 3, 3, 4, dtype="bfloat16"), draw(4)) == 0
 
 
@@ -191,13 +236,17 @@ PROGRAM = """
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
     import jax, jax.numpy as jnp, numpy as np
     from faceemo.models.layers import convolution
-    from faceemo.models.layers.extension import calls
+    from faceemo.models.layers.extension import calls, winograd
     loaded = []
     jax.monitoring.register_event_listener(lambda event, **_: loaded.append(event))
     calls.use(Path(sys.argv[1]))
     rng = np.random.default_rng(0)
     digest = hashlib.sha256()
-    for shape, kernel in (((9, 24, 25, 77), (3, 3, 77, 1)), ((9, 24, 25, 3), (3, 3, 3, 40))):
+    for shape, kernel in (
+        ((9, 24, 25, 77), (3, 3, 77, 1)),
+        ((9, 24, 25, 3), (3, 3, 3, 40)),
+        ((16, 24, 25, 64), (3, 3, 64, 32)),
+    ):
         inputs, weights = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in (shape, kernel))
         def run(inputs, weights):
             if kernel[3] == 1:
@@ -206,7 +255,8 @@ PROGRAM = """
         outputs, pull = jax.jit(lambda *both: jax.vjp(run, *both))(inputs, weights)
         for array in (outputs, *jax.jit(lambda g: pull(g))(outputs)):
             digest.update(np.asarray(array).tobytes())
-        for array in jax.jit(lambda x: calls.compute_moments(x, jnp.ones(9)))(inputs):
+        ones = jnp.ones(len(inputs))
+        for array in jax.jit(lambda x: calls.compute_moments(x, ones))(inputs):
             digest.update(np.asarray(array).tobytes())
     hits = loaded.count("/jax/compilation_cache/cache_hits")
     print(digest.hexdigest(), hits, len(os.sched_getaffinity(0)))
@@ -241,7 +291,7 @@ def test_results_depend_neither_on_threads_nor_on_whether_the_program_was_stored
 
 
 @pytest.mark.slow(seconds=15)
-@pytest.mark.parametrize("arch", ["mobilenet", "efficientnetb0"])
+@pytest.mark.parametrize("arch", ["vgg16", "mobilenet", "efficientnetb0"])
 def test_the_gradient_of_a_whole_network_equals_xlas(arch):
     model = models.build(make_config(arch, "9,weights=none,image_size=64"))
     variables = model.init(0)
@@ -249,14 +299,21 @@ def test_the_gradient_of_a_whole_network_equals_xlas(arch):
 
     def run(params):
         def loss(params):
-            logits, statistics = model.apply(params, variables["batch_stats"], images, train=True)
+            logits, statistics = model.apply(
+                params, variables.get("batch_stats", {}), images, train=True
+            )
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(8) % 4)
             return losses.mean(), statistics
 
         return jax.grad(loss, has_aux=True)(params)
 
-    # Two for the stem, three for a depthwise convolution, two for a BatchNorm.
-    expected = {"mobilenet": 2 + 3 * 13 + 2 * 27, "efficientnetb0": 2 + 3 * 16 + 2 * 49}
+    # Two for the stem, three for a depthwise convolution or one of 3x3, two for a BatchNorm. The
+    # last three convolutions of VGG16 have few positions.
+    expected = {
+        "vgg16": 2 + 3 * 9,
+        "mobilenet": 2 + 3 * 13 + 2 * 27,
+        "efficientnetb0": 2 + 3 * 16 + 2 * 49,
+    }
     assert count_calls(run, variables["params"]) == expected[arch]
     ours = jax.jit(run)(variables["params"])
     theirs = jax.jit(natively(run))(variables["params"])

@@ -163,14 +163,24 @@ def test_a_run_keeps_the_extension(tmp_path, capsys, monkeypatch, built):
 
 
 @pytest.mark.slow
-def test_the_extension_is_for_networks_with_batch_norm_in_float32(monkeypatch, built):
-    for arch in ("resnet50v2", "efficientnetb0", "mobilenet"):
+def test_the_extension_is_for_float32_and_takes_the_place_of_onednn(monkeypatch, built):
+    monkeypatch.setattr(onednn_verdict, "find_verdict", lambda: pytest.fail("probes for nothing"))
+    for arch in ("vgg16", "resnet50v2", "efficientnetb0", "mobilenet"):
         libraries.choose(make_config(arch, "9"), None)
         assert calls.in_use()
+        assert not onednn.in_use()
+    assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] < math.inf
     monkeypatch.setattr(build, "find_library", lambda: pytest.fail("builds for nothing"))
-    for arch, arg in (("vgg16", "7"), ("mobilenet", "9,dtype=bfloat16")):
-        libraries.choose(make_config(arch, arg), None)
-        assert not calls.in_use()
+    libraries.choose(make_config("mobilenet", "9,dtype=bfloat16"), None)
+    assert not calls.in_use()
+
+
+@pytest.mark.slow
+def test_a_run_that_began_with_onednn_keeps_it_where_there_is_an_extension(built, capsys):
+    libraries.choose(VGG16, {"convolutions": "onednn"})
+    assert onednn.in_use()
+    assert not calls.in_use()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.slow

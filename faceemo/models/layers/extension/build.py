@@ -4,6 +4,7 @@ It is compiled on the machine that uses it, because it needs JAX's headers and i
 fast with all instructions of the processor; a package that is installed could rely on neither.
 """
 
+import concurrent.futures
 import ctypes
 import dataclasses
 import hashlib
@@ -29,7 +30,7 @@ SWITCH = "FACEEMO_EXTENSION"
 _FOLDER = Path(__file__).parent
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = (
-    *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-DNDEBUG"),
+    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-DNDEBUG"),
     *("-fno-math-errno", "-fno-trapping-math"),
 )
 _LIMIT = 240  # seconds; on an idle machine the compiler takes about six and the probe three
@@ -160,14 +161,27 @@ class _Failure:
 
 def _build(path: Path) -> _Failure | None:
     """Compiles and probes the library; returns what is wrong with it, None if nothing is."""
-    headers = f"-I{jax.ffi.include_dir()}"
-    command = [*(find_compiler() or ()), *_FLAGS, headers, *map(str, _sources()), "-o", str(path)]
-    if failed := _run(command, "the compiler"):
+    objects = [path.with_name(f"{source.stem}.o") for source in _sources()]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for failed in pool.map(_compile, _sources(), objects):
+            if failed:
+                return failed
+    if failed := _run([*_compiler(), "-shared", *map(str, objects), "-o", str(path)], "the linker"):
         return failed
     # The package may be in a folder from which only this process imports.
     packages = os.pathsep.join([str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH", "")])
     settings = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": packages.rstrip(os.pathsep)}
     return _run([*_PROBE, str(path)], "the probe", os.environ | settings)
+
+
+def _compile(source: Path, compiled: Path) -> _Failure | None:
+    headers = f"-I{jax.ffi.include_dir()}"
+    command = [*_compiler(), *_FLAGS, headers, "-c", str(source), "-o", str(compiled)]
+    return _run(command, "the compiler")
+
+
+def _compiler() -> tuple[str, ...]:
+    return find_compiler() or ()
 
 
 def _run(

@@ -17,6 +17,7 @@ _FUNCTIONS = (
     *("depthwise", "depthwise_input_gradient", "depthwise_kernel_gradient"),
     "depthwise_between",
     *("images", "images_kernel_gradient"),
+    *("winograd", "winograd_kernel_gradient"),
 )
 # Sides of the depthwise kernels for which there is code, and channels of images.
 _SIDES = (3, 5)
@@ -93,7 +94,7 @@ def compute_moments(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.
         no row is real.
     """
     each = jax.ShapeDtypeStruct(values.shape[-1:], jnp.float32)
-    return _call("moments", (each, each))(values, mask)
+    return call("moments", (each, each))(values, mask)
 
 
 def sum_gradients(
@@ -110,7 +111,7 @@ def sum_gradients(
         The sums of `gradient` and of `gradient * (values - mean)`, each [C].
     """
     each = jax.ShapeDtypeStruct(values.shape[-1:], jnp.float32)
-    return _call("gradient_sums", (each, each))(values, mean, gradient)
+    return call("gradient_sums", (each, each))(values, mean, gradient)
 
 
 def convolve_depthwise(
@@ -182,9 +183,9 @@ def convolve_depthwise_between(
         Array of `shape`, and its averages [B, C], or [B, 0].
     """
     averages = jax.ShapeDtypeStruct((shape[0], shape[3] * average), jnp.float32)
-    call = _call("depthwise_between", (jax.ShapeDtypeStruct(shape, jnp.float32), averages))
+    run = call("depthwise_between", (jax.ShapeDtypeStruct(shape, jnp.float32), averages))
     numbers = _name_numbers(window) | {"swish": np.int64(swish)}
-    return call(inputs, kernel, *before, *after, **numbers)
+    return run(inputs, kernel, *before, *after, **numbers)
 
 
 def can_convolve_images(inputs: jax.Array, kernel: jax.Array, *outputs: jax.Array) -> bool:
@@ -224,8 +225,8 @@ def compute_images_kernel_gradient(
 def _call_window(
     function: str, one: jax.Array, other: jax.Array, window: Window, shape: tuple[int, ...]
 ) -> jax.Array:
-    call = _call(function, jax.ShapeDtypeStruct(shape, jnp.float32))
-    return call(one, other, **_name_numbers(window))
+    run = call(function, jax.ShapeDtypeStruct(shape, jnp.float32))
+    return run(one, other, **_name_numbers(window))
 
 
 def _name_numbers(window: Window) -> dict[str, np.int64]:
@@ -235,7 +236,13 @@ def _name_numbers(window: Window) -> dict[str, np.int64]:
     return dict(zip(names, numbers, strict=True))
 
 
-def _call(function: str, results: Any) -> Callable[..., Any]:
+def call(function: str, results: Any) -> Callable[..., Any]:
+    """Returns a function of the library in use, see `can_compute`.
+
+    Args:
+        function: Its name.
+        results: Shapes and types of what it returns.
+    """
     return jax.ffi.ffi_call(f"{_in_use}_{function}", results, vmap_method="sequential")
 
 

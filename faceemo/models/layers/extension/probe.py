@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from faceemo.models.layers.extension import calls
+from faceemo.models.layers.extension import calls, winograd
 
 # Shapes of inputs, among them channels that fill no register and maps smaller than the kernel.
 _SHAPES = ((2, 9, 8, 3), (3, 12, 13, 64), (9, 5, 7, 85), (2, 2, 1, 40), (1, 17, 16, 132))
@@ -22,6 +22,12 @@ _IMAGES = (
     ((2, 12, 13, 3), (3, 3, 3, 32), (1, 1)),
     ((3, 19, 18, 3), (7, 7, 3, 69), (2, 2)),
     ((1, 4, 5, 3), (5, 5, 3, 19), (2, 1)),
+)
+# Inputs and features of convolutions by Winograd's functions, and zeros above and on the left.
+_WINOGRAD = (
+    ((3, 9, 8, 64), 96, (1, 1)),
+    ((1, 3, 1, 32), 32, (0, 2)),
+    ((40, 13, 9, 32), 64, (2, 0)),
 )
 # Largest difference as a share of the largest value.
 _TOLERANCE = 1e-5
@@ -57,6 +63,9 @@ def find_difference() -> str:
     for shape, sides, strides in _IMAGES:
         if _differs_in_images(rng, shape, sides, strides):
             return f"convolution of images {shape}, kernel {sides}, strides {strides}"
+    for shape, features, before in _WINOGRAD:
+        if _differs_in_winograd(rng, shape, features, before):
+            return f"convolution of {shape}, {features} features"
     return ""
 
 
@@ -145,6 +154,34 @@ def _differs_in_images(
         calls.compute_images_kernel_gradient(x, g, place, sides),
     ]
     return _differ(ours, [outputs, to_kernel])
+
+
+def _differs_in_winograd(
+    rng: np.random.Generator, shape: tuple[int, ...], features: int, before: tuple[int, int]
+) -> bool:
+    """Compares outputs and gradients with products for each position of the kernel."""
+    inputs = rng.normal(size=shape).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, shape[3], features)).astype(np.float32)
+    # The result has the size of the inputs.
+    (above, left), (rows, columns) = before, shape[1:3]
+    pads = ((above, 2 - above), (left, 2 - left))
+    padded = np.pad(inputs.astype(np.float64), ((0, 0), *pads, (0, 0)))
+    gradient = rng.normal(size=(*shape[:3], features)).astype(np.float32)
+    outputs, to_kernel = np.zeros(gradient.shape), np.zeros(kernel.shape)
+    to_padded = np.zeros(padded.shape)
+    for i, j in np.ndindex(3, 3):
+        window = _positions(gradient.shape, (i, j), (1, 1))
+        outputs += padded[window] @ kernel[i, j]
+        to_kernel[i, j] = np.einsum("bhwc,bhwd->cd", padded[window], gradient)
+        to_padded[window] += gradient @ kernel[i, j].T
+    x, k, g = map(jnp.asarray, (inputs, kernel, gradient))
+    ours = [
+        winograd.convolve(x, k, pads),
+        winograd.compute_input_gradient(g, k, pads, x.shape),
+        winograd.compute_kernel_gradient(x, g, pads),
+    ]
+    inside = to_padded[:, above : above + rows, left : left + columns]
+    return _differ(ours, [outputs, inside, to_kernel])
 
 
 def _pad(

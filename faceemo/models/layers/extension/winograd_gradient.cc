@@ -1,0 +1,139 @@
+// The gradient of the kernel of a convolution of 3x3 with strides of 1.
+
+#include "product.h"
+#include "winograd_tiles.h"
+
+namespace faceemo {
+namespace {
+
+using namespace winograd;
+
+// Tiles whose points are in memory at the same time.
+constexpr int64_t kTilesTogether = 1024;
+// Tiles of a task that transforms them.
+constexpr int64_t kTilesOfTask = 32;
+// Channels whose sums fit into the registers beside a row of a panel.
+constexpr int64_t kGroup = kLanes / 2;
+// Numbers between points, so that they do not share their places in the cache.
+constexpr int64_t kGap = 16;
+
+// The points of some tiles, [point][group or panel][tile][width].
+struct Points {
+  int64_t channels, tiles, width;
+
+  int64_t apart() const { return channels * tiles + kGap; }
+  int64_t size() const { return kPoints * apart(); }
+  // Where the numbers of a tile are from a channel on.
+  int64_t place(int64_t point, int64_t channel, int64_t tile) const {
+    const int64_t part = channel / width;
+    return point * apart() + (part * tiles + tile) * width + channel % width;
+  }
+};
+
+void PackInputs(const Sizes& at, const float* inputs, int64_t start, int64_t first, int64_t last,
+                const Points& points, float* result) {
+  const Map& map = at.large;
+  for (int64_t channel = 0; channel < map.channels; channel += kLanes) {
+    at.tiles.For(first, last, [&](int64_t tile, int64_t image, int64_t y, int64_t x) {
+      Lanes square[kSide][kSide], all[kSide][kSide];
+      map.LoadSquare(inputs + image * map.height * map.width * map.channels, y - at.above,
+                     x - at.left, channel, square);
+      TransformInputs(square, all);
+      for (int point = 0; point < kPoints; ++point) {
+        const Lanes& values = all[point / kSide][point % kSide];
+        for (int64_t half = 0; half < 2; ++half) {
+          std::memcpy(result + points.place(point, channel + half * kGroup, tile - start),
+                      reinterpret_cast<const float*>(&values) + half * kGroup,
+                      kGroup * sizeof(float));
+        }
+      }
+    });
+  }
+}
+
+void PackGradient(const Sizes& at, const float* gradient, int64_t start, int64_t first,
+                  int64_t last, const Points& points, float* result) {
+  const Map& map = at.small;
+  for (int64_t channel = 0; channel < map.channels; channel += kLanes) {
+    at.tiles.For(first, last, [&](int64_t tile, int64_t image, int64_t y, int64_t x) {
+      Lanes square[kStep][kStep], all[kSide][kSide];
+      map.LoadSquare(gradient + image * map.height * map.width * map.channels, y, x, channel,
+                     square);
+      TransformGradient(square, all);
+      for (int point = 0; point < kPoints; ++point) {
+        Store(result + points.place(point, channel, tile - start),
+              all[point / kSide][point % kSide]);
+      }
+    });
+  }
+}
+
+// Transforms sums [point][panel][channel][kWide] to the gradient [3, 3, channels, features].
+void StoreGradient(ffi::ThreadPool& pool, const float* sums, int64_t channels, int64_t features,
+                   float* result) {
+  const int64_t panels = features / kWide;
+  Divide(pool, panels * channels, [&](int64_t task) {
+    const int64_t panel = task % panels, channel = task / panels;
+    for (int64_t d = 0; d < kWide; d += kLanes) {
+      Lanes points[kSide][kSide], square[kKernel][kKernel];
+      for (int point = 0; point < kPoints; ++point) {
+        points[point / kSide][point % kSide] =
+            Load<Lanes>(sums + ((point * panels + panel) * channels + channel) * kWide + d);
+      }
+      TransformKernelGradient(points, square);
+      for (int place = 0; place < kKernel * kKernel; ++place) {
+        Store(result + (place * channels + channel) * features + panel * kWide + d,
+              square[place / kKernel][place % kKernel]);
+      }
+    }
+  });
+}
+
+ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, int64_t above,
+                          int64_t left, Result result) {
+  const Sizes at = Sizes::Make(inputs, gradient, above, left);
+  const int64_t channels = at.large.channels, features = at.small.channels;
+  const int64_t panels = features / kWide, groups = channels / kGroup;
+  const Parts blocks(at.tiles.count(), kTilesTogether);
+  const int64_t most = (at.tiles.count() + blocks.number - 1) / blocks.number;
+  const Points lefts{channels, most, kGroup}, rights{features, most, kWide};
+  const Scratch left_points(lefts.size()), right_points(rights.size());
+  const Scratch sums(kPoints * channels * features);
+  for (int64_t block = 0; block < blocks.number; ++block) {
+    const int64_t start = blocks.begin(block), count = blocks.size(block);
+    const Parts parts(count, kTilesOfTask);
+    Divide(pool, parts.number, [&](int64_t part) {
+      const int64_t first = start + parts.begin(part), last = first + parts.size(part);
+      PackInputs(at, inputs.typed_data(), start, first, last, lefts, left_points.get());
+      PackGradient(at, gradient.typed_data(), start, first, last, rights, right_points.get());
+    });
+    Divide(pool, kPoints * panels, [&](int64_t task) {
+      const int64_t point = task / panels, panel = task % panels;
+      const float* rows = right_points.get() + rights.place(point, panel * kWide, 0);
+      for (int64_t group = 0; group < groups; ++group) {
+        const float* columns = left_points.get() + lefts.place(point, group * kGroup, 0);
+        float* to = sums.get() + (task * channels + group * kGroup) * kWide;
+        Multiply<kGroup>(
+            count, [=](int row, int64_t tile) { return columns[tile * kGroup + row]; }, rows,
+            [=](int row, int column, const Lanes& products) {
+              float* sum = to + row * kWide + column;
+              Store(sum, block == 0 ? products : Load<Lanes>(sum) + products);
+            });
+      }
+    });
+  }
+  StoreGradient(pool, sums.get(), channels, features, result->typed_data());
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace faceemo
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_winograd_kernel_gradient, faceemo::KernelGradient,
+                              faceemo::ffi::Ffi::Bind()
+                                  .Ctx<faceemo::ffi::ThreadPool>()
+                                  .Arg<faceemo::Array>()
+                                  .Arg<faceemo::Array>()
+                                  .Attr<int64_t>("above")
+                                  .Attr<int64_t>("left")
+                                  .Ret<faceemo::Array>());
