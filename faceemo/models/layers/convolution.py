@@ -9,8 +9,8 @@ XLA's native convolution is the best on GPUs and TPUs. On CPUs some convolutions
   times at 1x1 to 4x4.
 - the kernel's gradient with many output positions: a product with patches, 2 to 6 times as fast at
   48 to 96 px.
-- those of images, which have three channels, depthwise ones, and those of 3x3 with strides of 1:
-  the `extension`, where it could be built and is in use.
+- those of images, which have three channels, depthwise ones, those of 3x3 with strides of 1, and
+  the gradients of 1x1 kernels: the `extension`, where it could be built and is in use.
 - any other, the products above and their gradients: oneDNN, where that was found to work, is in use
   (`onednn`), and is faster (`onednn_choice`).
 
@@ -36,8 +36,10 @@ from faceemo.models.layers.patches import extract_patches
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Output positions from which on the kernel's gradient is computed from patches.
 _MANY_POSITIONS = 400
-# Output positions up to which the whole convolution is computed from patches.
+# Output positions up to which the whole convolution is computed from patches, where the extension
+# would be as fast from a smaller number on.
 _FEW_POSITIONS = 16
+_FEW_FOR_EXTENSION = 9
 
 
 def convolve(
@@ -53,7 +55,8 @@ def convolve(
         return outputs.reshape(*inputs.shape[:-1], -1)
     pads = find_pads(inputs, kernel, strides, padding)
     height, width = output_size(inputs, kernel, strides, pads)
-    if height * width <= _FEW_POSITIONS:
+    extended = winograd.can_convolve(inputs, kernel, strides, pads)
+    if height * width <= (_FEW_FOR_EXTENSION if extended else _FEW_POSITIONS):
         return _convolve_patches(inputs, kernel, strides, pads, (height, width))
     return _convolve_with_fast_gradient(inputs, kernel, strides, pads)
 

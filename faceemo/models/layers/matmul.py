@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from faceemo.models.layers import onednn, onednn_choice
+from faceemo.models.layers.extension import products
 from faceemo.models.layers.native import on_cpu
 
 
@@ -22,7 +23,7 @@ def matmul(rows: jax.Array, kernel: jax.Array) -> jax.Array:
 def multiply(
     left: jax.Array, right: jax.Array, over: tuple[int, int], dtype: jnp.dtype
 ) -> jax.Array:
-    """Multiplies two matrices of one dtype, by oneDNN where that is faster; sums are float32.
+    """Multiplies two matrices of one dtype, by the fastest library in use; sums are float32.
 
     Args:
         left: Matrix.
@@ -30,6 +31,8 @@ def multiply(
         over: The axis of each over which products are summed: (1, 0), (1, 1) or (0, 0).
         dtype: Type of the result, to which each sum is rounded once.
     """
+    if on_cpu() and over == (0, 0) and products.gains_over_rows(left, right):
+        return products.multiply_over_rows(left, right)
     if on_cpu() and onednn_choice.multiplies(left, right, over):
         return onednn.multiply(left, right, over, dtype)
     dimensions = (((over[0],), (over[1],)), ((), ()))

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from faceemo.errors import UserError
-from faceemo.models.layers.extension import build, calls, probe, winograd
+from faceemo.models.layers.extension import build, calls, probe, products, winograd
 
 pytestmark = pytest.mark.slow
 # How often the compiler starts to build the library: for each source, and to link them.
@@ -101,8 +101,9 @@ def test_a_library_with_other_values_is_not_used(extension_library, monkeypatch,
         ("convolve", "convolution of (3, 9, 8, 64), 96 features"),
         ("compute_input_gradient", "convolution of (3, 9, 8, 64), 96 features"),
         ("compute_kernel_gradient", "convolution of (3, 9, 8, 64), 96 features"),
+        ("multiply_over_rows", "product over 1 rows"),
     ):
-        module = calls if hasattr(calls, name) else winograd
+        module = next(m for m in (calls, winograd, products) if hasattr(m, name))
         right = getattr(module, name)
         with monkeypatch.context() as patch:
             patch.setattr(

@@ -18,6 +18,7 @@ _FUNCTIONS = (
     "depthwise_between",
     *("images", "images_kernel_gradient"),
     *("winograd", "winograd_kernel_gradient"),
+    "product_over_rows",
 )
 # Sides of the depthwise kernels for which there is code, and channels of images.
 _SIDES = (3, 5)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from faceemo.models.layers.extension import calls, winograd
+from faceemo.models.layers.extension import calls, products, winograd
 
 # Shapes of inputs, among them channels that fill no register and maps smaller than the kernel.
 _SHAPES = ((2, 9, 8, 3), (3, 12, 13, 64), (9, 5, 7, 85), (2, 2, 1, 40), (1, 17, 16, 132))
@@ -29,6 +29,8 @@ _WINOGRAD = (
     ((1, 3, 1, 32), 32, (0, 2)),
     ((40, 13, 9, 32), 64, (2, 0)),
 )
+# Rows and columns of products.
+_PRODUCTS = ((1, 32, 64), (2100, 96, 32))
 # Largest difference as a share of the largest value.
 _TOLERANCE = 1e-5
 
@@ -66,6 +68,11 @@ def find_difference() -> str:
     for shape, features, before in _WINOGRAD:
         if _differs_in_winograd(rng, shape, features, before):
             return f"convolution of {shape}, {features} features"
+    for count, *columns in _PRODUCTS:
+        one, other = (rng.normal(size=(count, width)).astype(np.float32) for width in columns)
+        ours = products.multiply_over_rows(jnp.asarray(one), jnp.asarray(other))
+        if _differ([ours], [one.astype(np.float64).T @ other]):
+            return f"product over {count} rows"
     return ""
 
 

@@ -10,8 +10,6 @@ using namespace winograd;
 
 // Tiles of a task: its points stay in the processor's cache from one panel to the next.
 constexpr int64_t kTilesTogether = 42;
-// Numbers between the rows of points, so that rows do not share their places in the cache.
-constexpr int64_t kGap = 16;
 
 // Transforms the kernel [3, 3, channels, features] to panels [panel][point][channel][kWide]. If it
 // is turned, the kernel given is [3, 3, features, channels], and each 3x3 is rotated by 180 degrees.

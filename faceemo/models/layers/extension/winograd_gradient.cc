@@ -12,26 +12,9 @@ using namespace winograd;
 constexpr int64_t kTilesTogether = 1024;
 // Tiles of a task that transforms them.
 constexpr int64_t kTilesOfTask = 32;
-// Channels whose sums fit into the registers beside a row of a panel.
-constexpr int64_t kGroup = kLanes / 2;
-// Numbers between points, so that they do not share their places in the cache.
-constexpr int64_t kGap = 16;
-
-// The points of some tiles, [point][group or panel][tile][width].
-struct Points {
-  int64_t channels, tiles, width;
-
-  int64_t apart() const { return channels * tiles + kGap; }
-  int64_t size() const { return kPoints * apart(); }
-  // Where the numbers of a tile are from a channel on.
-  int64_t place(int64_t point, int64_t channel, int64_t tile) const {
-    const int64_t part = channel / width;
-    return point * apart() + (part * tiles + tile) * width + channel % width;
-  }
-};
 
 void PackInputs(const Sizes& at, const float* inputs, int64_t start, int64_t first, int64_t last,
-                const Points& points, float* result) {
+                const Groups& points, float* result) {
   const Map& map = at.large;
   for (int64_t channel = 0; channel < map.channels; channel += kLanes) {
     at.tiles.For(first, last, [&](int64_t tile, int64_t image, int64_t y, int64_t x) {
@@ -40,19 +23,15 @@ void PackInputs(const Sizes& at, const float* inputs, int64_t start, int64_t fir
                      x - at.left, channel, square);
       TransformInputs(square, all);
       for (int point = 0; point < kPoints; ++point) {
-        const Lanes& values = all[point / kSide][point % kSide];
-        for (int64_t half = 0; half < 2; ++half) {
-          std::memcpy(result + points.place(point, channel + half * kGroup, tile - start),
-                      reinterpret_cast<const float*>(&values) + half * kGroup,
-                      kGroup * sizeof(float));
-        }
+        StoreGroups(points, point, channel, tile - start, all[point / kSide][point % kSide],
+                    result);
       }
     });
   }
 }
 
 void PackGradient(const Sizes& at, const float* gradient, int64_t start, int64_t first,
-                  int64_t last, const Points& points, float* result) {
+                  int64_t last, const Groups& points, float* result) {
   const Map& map = at.small;
   for (int64_t channel = 0; channel < map.channels; channel += kLanes) {
     at.tiles.For(first, last, [&](int64_t tile, int64_t image, int64_t y, int64_t x) {
@@ -61,7 +40,7 @@ void PackGradient(const Sizes& at, const float* gradient, int64_t start, int64_t
                      square);
       TransformGradient(square, all);
       for (int point = 0; point < kPoints; ++point) {
-        Store(result + points.place(point, channel, tile - start),
+        Store(result + points.Place(point, channel, tile - start),
               all[point / kSide][point % kSide]);
       }
     });
@@ -93,10 +72,9 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, in
                           int64_t left, Result result) {
   const Sizes at = Sizes::Make(inputs, gradient, above, left);
   const int64_t channels = at.large.channels, features = at.small.channels;
-  const int64_t panels = features / kWide, groups = channels / kGroup;
   const Parts blocks(at.tiles.count(), kTilesTogether);
-  const int64_t most = (at.tiles.count() + blocks.number - 1) / blocks.number;
-  const Points lefts{channels, most, kGroup}, rights{features, most, kWide};
+  const Groups lefts{kPoints, channels, blocks.largest(), kGroup};
+  const Groups rights{kPoints, features, blocks.largest(), kWide};
   const Scratch left_points(lefts.size()), right_points(rights.size());
   const Scratch sums(kPoints * channels * features);
   for (int64_t block = 0; block < blocks.number; ++block) {
@@ -107,20 +85,8 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, in
       PackInputs(at, inputs.typed_data(), start, first, last, lefts, left_points.get());
       PackGradient(at, gradient.typed_data(), start, first, last, rights, right_points.get());
     });
-    Divide(pool, kPoints * panels, [&](int64_t task) {
-      const int64_t point = task / panels, panel = task % panels;
-      const float* rows = right_points.get() + rights.place(point, panel * kWide, 0);
-      for (int64_t group = 0; group < groups; ++group) {
-        const float* columns = left_points.get() + lefts.place(point, group * kGroup, 0);
-        float* to = sums.get() + (task * channels + group * kGroup) * kWide;
-        Multiply<kGroup>(
-            count, [=](int row, int64_t tile) { return columns[tile * kGroup + row]; }, rows,
-            [=](int row, int column, const Lanes& products) {
-              float* sum = to + row * kWide + column;
-              Store(sum, block == 0 ? products : Load<Lanes>(sum) + products);
-            });
-      }
-    });
+    MultiplyOverRows(pool, lefts, left_points.get(), rights, right_points.get(), count, block == 0,
+                     sums.get());
   }
   StoreGradient(pool, sums.get(), channels, features, result->typed_data());
   return ffi::Error::Success();

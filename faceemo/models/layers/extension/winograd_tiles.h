@@ -147,15 +147,6 @@ struct Sizes {
   }
 };
 
-// Splits `count` into the fewest parts of at most `most`, of almost equal size.
-struct Parts {
-  int64_t count, number;
-
-  Parts(int64_t all, int64_t most) : count(all), number((all + most - 1) / most) {}
-  int64_t begin(int64_t part) const { return part * count / number; }
-  int64_t size(int64_t part) const { return begin(part + 1) - begin(part); }
-};
-
 }  // namespace winograd
 }  // namespace faceemo
 
