@@ -15,6 +15,7 @@ from faceemo.data.augment.erase import erase
 from faceemo.data.augment.mixing import MixedBatch, Mixing, mix
 from faceemo.data.pipeline import Batch
 from faceemo.models import Model
+from faceemo.models.layers.over_devices import add_up
 from faceemo.models.preprocessing import Preprocessing, preprocess
 from faceemo.train.distillation import Distillation
 from faceemo.train.ema import update_ema
@@ -94,7 +95,7 @@ def make_train_step(
             )
 
         shown = make_inputs(model, preprocessing)
-        count = jax.lax.psum(batch.mask.sum(), axis_name)
+        count = add_up(batch.mask.sum(), axis_name)
         teacher_probabilities: Any = distillation and distillation.predict(
             lambda *teacher: make_inputs(*teacher).inputs
         )
@@ -124,7 +125,7 @@ def make_train_step(
         (value, (logits, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
             state.params
         )
-        gradients = map_trained(lambda leaf: jax.lax.psum(leaf, axis_name), param_labels, gradients)
+        gradients = map_trained(lambda leaf: add_up(leaf, axis_name), param_labels, gradients)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, param_labels, state.params, updates)
@@ -132,8 +133,8 @@ def make_train_step(
         hits = sum(((predicted == one.labels) * one.share).sum() for one in shown.targets)
         trained = list_trained(param_labels, gradients)
         sums = {
-            "loss": jax.lax.psum(value, axis_name) * count,
-            "correct": jax.lax.psum(hits, axis_name),
+            "loss": add_up(value, axis_name) * count,
+            "correct": add_up(hits, axis_name),
             "count": count,
             "broken_gradients": sum((~jnp.isfinite(leaf)).sum() for leaf in trained),
             "gradient_norm": optax.global_norm(trained),

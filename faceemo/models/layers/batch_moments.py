@@ -9,6 +9,7 @@ from jax import lax
 
 from faceemo.models.layers.extension import calls
 from faceemo.models.layers.native import on_cpu
+from faceemo.models.layers.over_devices import add_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class RealRows:
 
     def total(self, array: jax.Array) -> jax.Array:
         """Adds up an array over all devices."""
-        return array if self.axis_name is None else lax.psum(array, self.axis_name)
+        return add_up(array, self.axis_name)
 
     def real(self, array: jax.Array) -> jax.Array:
         """Replaces the masked rows of [B, H, W, C] by zeros."""
