@@ -20,6 +20,7 @@ from faceemo.data.augment.mixing import MixedBatch
 from faceemo.data.disk.stored_images import Images, StoredImages
 from faceemo.data.pipeline import Batch, Part, pad_rows
 from faceemo.errors import UserError
+from faceemo.models import compiler
 
 AXIS = "batch"
 # Bytes that are broadcast at once; every device holds them in memory meanwhile.
@@ -48,6 +49,7 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
             found=f"--coordinator={coordinator} --num_processes={processes} --process_id={process}",
             fix="give all three to every process, HOST:PORT being the first process's",
         )
+    compiler.set_for_process()
     # For CPUs; other devices have their own.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     if coordinator == "auto":
@@ -187,12 +189,12 @@ def _broadcast(content: bytes) -> bytes:
 
 def map_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
     """Maps `step(state, batch, epoch)` over the devices; the state's memory is reused."""
-    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+    return _compile(jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0), (0,))
 
 
 def map_moments_step(step: Callable[..., Any]) -> Callable[..., Any]:
     """Maps `step(state, batch, epoch)` over the devices; the state stays as it is."""
-    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None))
+    return _compile(jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None)))
 
 
 def map_eval_step(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,7 +202,23 @@ def map_eval_step(step: Callable[..., Any]) -> Callable[..., Any]:
 
     Leaves of the result are [local devices, all devices, ...].
     """
-    return jax.pmap(lambda *args: jax.lax.all_gather(step(*args), AXIS), axis_name=AXIS)
+    return _compile(jax.pmap(lambda *args: jax.lax.all_gather(step(*args), AXIS), axis_name=AXIS))
+
+
+def _compile(mapped: Callable[..., Any], donated: tuple[int, ...] = ()) -> Callable[..., Any]:
+    """Gives a mapped step the options of the compiler, which `jax.pmap` does not take.
+
+    Where several processes train together, `join` gave them to the process, because `jax.pmap` has
+    to be called from outside of a compiled function there.
+    """
+    if jax.process_count() > 1:
+        return mapped
+
+    # `jax.jit` would take over the attribute `lower` of `mapped` itself, which has no options.
+    def step(*args: Any) -> Any:
+        return mapped(*args)
+
+    return jax.jit(step, donate_argnums=donated, compiler_options=compiler.options())
 
 
 def replicate(tree: Any) -> Any:

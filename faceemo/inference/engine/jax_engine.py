@@ -10,6 +10,7 @@ import numpy as np
 from faceemo.data.pipeline import pad_rows
 from faceemo.inference.engine.batches import padded_size
 from faceemo.inference.engine.names import JAX
+from faceemo.models import compiler
 from faceemo.train.checkpoint.trained_model import TrainedModel
 from faceemo.train.eval_step import make_eval_step
 
@@ -46,4 +47,5 @@ class JaxEngine:
     def _on_device(self) -> tuple[Callable[..., jax.Array], dict[str, Any]]:
         """The compiled step and the variables."""
         step = make_eval_step(self._trained.model, self._trained.preprocessing)
-        return jax.jit(step), jax.device_put(self._trained.variables)
+        program = jax.jit(step, compiler_options=compiler.options())
+        return program, jax.device_put(self._trained.variables)
