@@ -130,7 +130,7 @@ def make_train_step(
         # Not optax.apply_updates: adding zero would turn a frozen -0.0 into 0.0.
         params = map_trained(jnp.add, param_labels, state.params, updates)
         predicted = logits.argmax(-1)
-        hits = sum(((predicted == one.labels) * one.share).sum() for one in shown.targets)
+        hits: Any = sum(((predicted == one.labels) * one.share).sum() for one in shown.targets)
         trained = list_trained(param_labels, gradients)
         sums = {
             "loss": add_up(value, axis_name) * count,
