@@ -47,8 +47,4 @@ ffi::Error ProductOverRows(ffi::ThreadPool pool, Array one, Array other, Result 
 }  // namespace faceemo
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_product_over_rows, faceemo::ProductOverRows,
-                              faceemo::ffi::Ffi::Bind()
-                                  .Ctx<faceemo::ffi::ThreadPool>()
-                                  .Arg<faceemo::Array>()
-                                  .Arg<faceemo::Array>()
-                                  .Ret<faceemo::Array>());
+                              faceemo::BindArrays().Ret<faceemo::Array>());

@@ -89,12 +89,14 @@ void ForChannels(int64_t first, int64_t last, const Work& work) {
   for (; channel < last; ++channel) work.template Run<float, 1>(channel);
 }
 
+// Describes a function of two arrays. Attributes and results are still to be added.
+inline auto BindArrays() {
+  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Array>();
+}
+
 // Describes a function of two arrays and of how a kernel moves: strides, and zeros before the inputs.
 inline auto BindWindow() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<Array>()
-      .Arg<Array>()
+  return BindArrays()
       .Attr<int64_t>("down")
       .Attr<int64_t>("right")
       .Attr<int64_t>("above")

@@ -124,10 +124,7 @@ ffi::Error Outputs(ffi::ThreadPool pool, Array inputs, Array kernel, int64_t abo
 }  // namespace faceemo
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_winograd, faceemo::Outputs,
-                              faceemo::ffi::Ffi::Bind()
-                                  .Ctx<faceemo::ffi::ThreadPool>()
-                                  .Arg<faceemo::Array>()
-                                  .Arg<faceemo::Array>()
+                              faceemo::BindArrays()
                                   .Attr<int64_t>("above")
                                   .Attr<int64_t>("left")
                                   .Attr<bool>("turned")

@@ -96,10 +96,7 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Array inputs, Array gradient, in
 }  // namespace faceemo
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(faceemo_winograd_kernel_gradient, faceemo::KernelGradient,
-                              faceemo::ffi::Ffi::Bind()
-                                  .Ctx<faceemo::ffi::ThreadPool>()
-                                  .Arg<faceemo::Array>()
-                                  .Arg<faceemo::Array>()
+                              faceemo::BindArrays()
                                   .Attr<int64_t>("above")
                                   .Attr<int64_t>("left")
                                   .Ret<faceemo::Array>());
