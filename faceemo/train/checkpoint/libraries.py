@@ -23,7 +23,7 @@ GAINS = {
     "float32, AVX-512": {"vgg16": 48},
     "bfloat16": {"vgg16": 48, "resnet50v2": 96},
 }
-# The type of numbers for which there is an extension. It gains for every network at every size.
+# The type of numbers for which there is an extension, from which every network gains.
 _EXTENDED = "float32"
 
 

@@ -20,10 +20,11 @@ from faceemo.train.checkpoint import image_terms
 
 # Holds the digest of the votes that a run's targets are made of; other runs do not have the field.
 VOTE_SHARES = "vote_shares"
-# Names the library of a run's convolutions; runs with XLA's do not have the field.
+# Names the library of a run's convolutions; runs with XLA's or the extension's do not have it.
 CONVOLUTIONS = "convolutions"
 ONEDNN = "onednn"
-# Names the library of a run's sums over images; runs with XLA's do not have the field.
+# Names the library of a run's sums over images, and of all else that the extension computes; runs
+# with XLA alone do not have it.
 SUMS = "sums"
 EXTENSION = "extension"
 _VERSIONED = ("faceemo", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")

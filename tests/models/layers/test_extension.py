@@ -246,7 +246,7 @@ PROGRAM = """
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
     import jax, jax.numpy as jnp, numpy as np
     from faceemo.models.layers import convolution
-    from faceemo.models.layers.extension import calls, winograd
+    from faceemo.models.layers.extension import calls
     loaded = []
     jax.monitoring.register_event_listener(lambda event, **_: loaded.append(event))
     calls.use(Path(sys.argv[1]))
