@@ -36,8 +36,8 @@ from faceemo.models.layers.patches import extract_patches
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Output positions from which on the kernel's gradient is computed from patches.
 _MANY_POSITIONS = 400
-# Output positions up to which the whole convolution is computed from patches, where the extension
-# would be as fast from a smaller number on.
+# Output positions up to which the whole convolution is computed from patches: in general, and where
+# the extension can compute it, which is the faster one from 10 positions on.
 _FEW_POSITIONS = 16
 _FEW_FOR_EXTENSION = 9
 

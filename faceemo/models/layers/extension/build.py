@@ -33,7 +33,7 @@ _FLAGS = (
     *("-O3", "-march=native", "-std=c++17", "-fPIC", "-DNDEBUG"),
     *("-fno-math-errno", "-fno-trapping-math"),
 )
-_LIMIT = 240  # seconds; on an idle machine the compiler takes about six and the probe three
+_LIMIT = 240  # seconds; on two idle cores the compiler and the probe take about 16 together
 _PROBE = [sys.executable, "-m", probe.__name__]
 
 
